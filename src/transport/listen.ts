@@ -1,0 +1,76 @@
+/**
+ * The door for clients: the patched `@electric-sql/pglite-socket` with this project's options and refusals.
+ *
+ * Owns: the mapping of our options to the library's, the choice of queue, the listeners. Does not own: framing,
+ * batches and affinity (the library), or what a batch does (the engine).
+ * Invariant: nothing else in the project imports the library, and an unpatched library is never started.
+ */
+import * as socket from "@electric-sql/pglite-socket";
+import type { Engine } from "../engine/engine.ts";
+
+// What patches/ makes of the library; a patch that changes what callers can rely on changes it.
+const EXPECTED_PATCH_ID = "pglite-devdb-1";
+
+/** What `listen` takes; times in milliseconds, 0 for never. */
+export interface ListenOptions {
+  host: string;
+  /** 0 takes any free port. */
+  port: number;
+  /** Also listen on `DIR/.s.PGSQL.PORT`. */
+  socketDir?: string;
+  maxConnections: number;
+  idleTimeoutMs: number;
+  stallTimeoutMs: number;
+  transactionIdleTimeoutMs: number;
+  /** Gets one line per refused, failed or ended connection. */
+  log?: (line: string) => void;
+}
+
+/** A running listener. */
+export interface Transport {
+  readonly host: string;
+  /** The bound port. */
+  readonly port: number;
+  readonly socketDir: string | undefined;
+  /** Ends every client with 57P01 and stops listening, within a second. Idempotent. */
+  stop(): Promise<void>;
+  stats(): { activeConnections: number; queuedQueries: number; maxConnections: number };
+}
+
+/** Starts listening. Rejects with the system's error (EADDRINUSE …) and leaves nothing open. */
+export async function listen(engine: Engine, options: ListenOptions): Promise<Transport> {
+  requirePatched(socket);
+  const server = new socket.PGLiteSocketServer({
+    db: engine,
+    host: options.host,
+    port: options.port,
+    maxConnections: options.maxConnections,
+    idleTimeout: options.idleTimeoutMs,
+    stallTimeout: options.stallTimeoutMs,
+    transactionIdleTimeout: options.transactionIdleTimeoutMs,
+    databases: engine.databases,
+    ...(options.socketDir === undefined ? {} : { socketDir: options.socketDir }),
+    ...(options.log ? { debug: true, log: logger(options.log) } : {}),
+  });
+  await server.start();
+  return {
+    host: options.host,
+    port: server.port,
+    socketDir: options.socketDir,
+    stop: () => server.stop(),
+    stats: () => server.getStats(),
+  };
+}
+
+/** Throws, saying how to install properly, when `library` is not the patched `@electric-sql/pglite-socket`. */
+export function requirePatched(library: { PATCH_ID?: unknown }): void {
+  if (library.PATCH_ID === EXPECTED_PATCH_ID) return;
+  throw new Error(
+    "@electric-sql/pglite-socket is not patched: the published library mixes up the answers of concurrent clients. " +
+      "In a checkout, run `npm ci` (its prepare step applies patches/); the published pglite-devdb has the patched code inside.",
+  );
+}
+
+function logger(log: (line: string) => void): (message: string, ...details: unknown[]) => void {
+  return (message, ...details) => log([message, ...details.map(String)].join(" "));
+}
