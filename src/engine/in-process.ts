@@ -7,6 +7,7 @@
 import { type Extensions, PGlite } from "@electric-sql/pglite";
 import type { Engine } from "./engine.ts";
 import { executeSql } from "./execute-sql.ts";
+import { withoutTimers } from "./without-timers.ts";
 
 /** What `openInProcessEngine` takes. */
 export interface InProcessEngineOptions {
@@ -21,18 +22,21 @@ export interface InProcessEngineOptions {
  * The only database it serves is `postgres`, the one that PGlite connects to.
  */
 export async function openInProcessEngine(options: InProcessEngineOptions): Promise<Engine> {
-  const pglite = await PGlite.create({
-    dataDir: options.dataDir,
-    ...(options.extensions ? { extensions: options.extensions } : {}),
-  });
+  const pglite = await withoutTimers(() =>
+    PGlite.create({
+      dataDir: options.dataDir,
+      ...(options.extensions ? { extensions: options.extensions } : {}),
+    }),
+  );
   let closing: Promise<void> | undefined;
   const engine = {
     waitReady: pglite.waitReady,
     serverVersion: "",
     databases: ["postgres"],
     runExclusive: <T>(fn: () => Promise<T>) => pglite.runExclusive(fn),
+    // Engine: PGlite's Node filesystems (memory, directory) have nothing to sync after a call; asking costs a mutex.
     execProtocolRawStream: (message: Uint8Array, { onRawData }: { onRawData: (data: Uint8Array) => void }) =>
-      pglite.execProtocolRawStream(message, { onRawData }),
+      pglite.execProtocolRawStream(message, { onRawData, syncToFs: false }),
     close: () => {
       closing ??= pglite.close();
       return closing;
