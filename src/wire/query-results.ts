@@ -82,7 +82,8 @@ function readRowDescription(body: Buffer): string[] {
   return columns;
 }
 
-function readDataRow(body: Buffer): (string | null)[] {
+/** Reads a DataRow body in text format. */
+export function readDataRow(body: Buffer): (string | null)[] {
   const values: (string | null)[] = [];
   for (let i = body.readInt16BE(0), at = 2; i > 0; i--) {
     const length = body.readInt32BE(at);

@@ -28,12 +28,17 @@ export interface TestServer {
 }
 
 /** What `startServer` takes beside the library's options; `db` is booted when absent. */
-export type TestServerOptions = Partial<Omit<PGLiteSocketServerOptions, "db">> & { db?: PGlite };
+export type TestServerOptions = Partial<Omit<PGLiteSocketServerOptions, "db">> & {
+  db?: PGlite;
+  /** Leaves the connection limit to the library, instead of setting 100 for both. */
+  ownConnectionLimit?: boolean;
+};
 
 /** Starts a server on a free port. */
 export async function startServer(target: Target, options: TestServerOptions = {}): Promise<TestServer> {
+  const { ownConnectionLimit, ...libraryOptions } = options;
   const db = options.db ?? (await PGlite.create());
-  const settings = { port: 0, maxConnections: 100, ...options, db };
+  const settings = { port: 0, ...(ownConnectionLimit ? {} : { maxConnections: 100 }), ...libraryOptions, db };
   const server = target === "ours" ? new PatchedServer(settings) : new StockServer(settings);
   await server.start();
   const [host, port] = server.getServerConn().split(":");

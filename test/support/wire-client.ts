@@ -154,6 +154,11 @@ export class WireClient {
     return bytes;
   }
 
+  /** Resolves when the server sent something more or the connection ended. */
+  async received(): Promise<void> {
+    if (!this.#ended) await this.#more();
+  }
+
   /** Sends a simple query and returns its answer. */
   async query(sql: string): Promise<BackendMessage[]> {
     this.send(message.query(sql));

@@ -1,0 +1,112 @@
+/**
+ * The command line of `npm run bench`.
+ *
+ * Owns: reading and validating it. Does not own: what the options do.
+ * Invariant: a bad value is a `UsageError` that names the option, the value and what it takes; nothing has been started.
+ */
+import { existsSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { UsageError } from "../../src/errors.ts";
+import { type RowName, rows, type TargetName, targetNames } from "./catalogue.ts";
+
+/** What a run of the benchmark does. */
+export interface BenchOptions {
+  /** Length of one measured cell. */
+  readonly seconds: number;
+  readonly rounds: number;
+  readonly rows: readonly RowName[];
+  readonly targets: readonly TargetName[];
+  /** Where the figures go as JSON, beside the table. */
+  readonly jsonFile: string | undefined;
+  /** The target whose server process writes a CPU profile. */
+  readonly profile: TargetName | undefined;
+}
+
+/** The text of `--help`. */
+export const benchHelp = `npm run bench -- [options]
+
+  --seconds N      length of one cell, 0.1 to 600 (default 1)
+  --rounds N       rounds per row, 1 to 100; the median counts (default 5)
+  --only ROW,…     ${rows.map((row) => row.name).join(", ")}
+  --targets T,…    ${targetNames.join(", ")}
+  --json FILE      also write every figure of every round to FILE
+  --profile T      start the server process of target T with --cpu-prof and keep bench-T.cpuprofile
+  --help           this text
+`;
+
+/** Reads the arguments after the script name; `"help"` when help was asked for. Throws a `UsageError`. */
+export function readBenchOptions(argv: readonly string[]): BenchOptions | "help" {
+  const values = parse(argv);
+  if (values.help) return "help";
+  const rowNames = rows.map((row) => row.name);
+  const profile = values.profile === undefined ? undefined : list("--profile", values.profile, targetNames);
+  const targets = list("--targets", values.targets ?? targetNames.join(","), targetNames);
+  if (profile !== undefined && (profile.length !== 1 || !targets.includes(profile[0]!))) {
+    throw new UsageError(`--profile ${values.profile}: takes one of the targets that are run (${targets.join(", ")})`);
+  }
+  if (profile?.[0] === "postgres" || profile?.[0] === "in-process") {
+    throw new UsageError(`--profile ${profile[0]}: takes a target that is a Node server: ours, stock, constants`);
+  }
+  return {
+    seconds: number("--seconds", values.seconds ?? "1", 0.1, 600),
+    rounds: whole("--rounds", values.rounds ?? "5", 1, 100),
+    rows: list("--only", values.only ?? rowNames.join(","), rowNames),
+    targets,
+    jsonFile: values.json === undefined ? undefined : writableFile(values.json),
+    profile: profile?.[0],
+  };
+}
+
+function parse(argv: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...argv],
+      options: {
+        seconds: { type: "string" },
+        rounds: { type: "string" },
+        only: { type: "string" },
+        targets: { type: "string" },
+        json: { type: "string" },
+        profile: { type: "string" },
+        help: { type: "boolean" },
+      },
+    }).values;
+  } catch (error) {
+    throw new UsageError(`${(error as Error).message}\n\n${benchHelp}`);
+  }
+}
+
+function number(option: string, text: string, least: number, most: number): number {
+  const value = Number(text);
+  if (text.trim() === "" || !(value >= least && value <= most)) {
+    throw new UsageError(`${option} ${JSON.stringify(text)}: takes a number from ${least} to ${most}`);
+  }
+  return value;
+}
+
+function whole(option: string, text: string, least: number, most: number): number {
+  if (!/^\d+$/.test(text) || Number(text) < least || Number(text) > most) {
+    throw new UsageError(`${option} ${JSON.stringify(text)}: takes a whole number from ${least} to ${most}`);
+  }
+  return Number(text);
+}
+
+function list<Name extends string>(option: string, text: string, known: readonly Name[]): Name[] {
+  const wanted = text.split(",").map((name) => name.trim());
+  const strange = wanted.find((name) => !(known as readonly string[]).includes(name));
+  if (strange !== undefined) {
+    throw new UsageError(
+      `${option} ${JSON.stringify(text)}: ${JSON.stringify(strange)} is none of ${known.join(", ")}`,
+    );
+  }
+  return known.filter((name) => wanted.includes(name));
+}
+
+function writableFile(file: string): string {
+  const path = resolve(file);
+  if (file === "" || !existsSync(dirname(path))) {
+    throw new UsageError(`--json ${JSON.stringify(file)}: takes a file in a directory that exists`);
+  }
+  return path;
+}

@@ -1,0 +1,45 @@
+/**
+ * How much memory a process has used, as Linux tells it.
+ *
+ * Owns: reading /proc. Elsewhere every answer is `undefined`.
+ */
+import { readdirSync, readFileSync } from "node:fs";
+
+/** The peak resident size of a process in MB (VmHWM). */
+export function peakMemoryMb(pid: number): number | undefined {
+  return kilobytes(`/proc/${pid}/status`, /^VmHWM:\s+(\d+) kB/m);
+}
+
+/**
+ * The present size of a process and its children in MB, shared memory counted once (the sum of Pss): the fair figure
+ * for a server of many processes, where a sum of VmHWM would count its shared buffers once per process.
+ */
+export function familyMemoryMb(pid: number): number | undefined {
+  const own = kilobytes(`/proc/${pid}/smaps_rollup`, /^Pss:\s+(\d+) kB/m);
+  if (own === undefined) return undefined;
+  return childrenOf(pid).reduce(
+    (sum, child) => sum + (kilobytes(`/proc/${child}/smaps_rollup`, /^Pss:\s+(\d+) kB/m) ?? 0),
+    own,
+  );
+}
+
+function childrenOf(pid: number): number[] {
+  const all = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+  return all.map(Number).filter((other) => {
+    try {
+      const stat = readFileSync(`/proc/${other}/stat`, "latin1");
+      return Number(stat.slice(stat.lastIndexOf(")") + 4).split(" ")[0]) === pid;
+    } catch {
+      return false; // it ended while we looked
+    }
+  });
+}
+
+function kilobytes(file: string, pattern: RegExp): number | undefined {
+  try {
+    const match = pattern.exec(readFileSync(file, "latin1"));
+    return match ? Number(match[1]) / 1024 : undefined;
+  } catch {
+    return undefined;
+  }
+}

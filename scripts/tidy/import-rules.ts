@@ -1,0 +1,125 @@
+/**
+ * Rules about who imports whom.
+ *
+ * Owns: the ranks of src, and the packages that only one folder may import. Does not own: unused exports.
+ * Invariant: a type import counts like any other, because it ties two files together in a reader's mind all the same.
+ */
+import type { Finding } from "./finding.ts";
+import type { Import, Module } from "./module.ts";
+
+/** From the top down; an import goes to a lower row, or stays in its own folder. */
+const ranks: readonly (readonly string[])[] = [
+  ["cli", "testing"],
+  ["index"],
+  ["dev-db"],
+  ["transport", "migrate", "databases", "trace"],
+  ["scheduler"],
+  ["engine"],
+  ["wire"],
+  ["options"],
+  ["errors"],
+];
+
+/** The package's root offers these test tools as well; they import nothing above `errors`. */
+const allowedUpwards: ReadonlySet<string> = new Set(["src/index.ts → src/testing/index.ts"]);
+
+const restrictedPackages = [
+  { name: "@electric-sql/pglite-socket", folder: "src/transport/", instead: "go through src/transport/" },
+  { name: "pglite-socket-stock", folder: "src/trace/", instead: "only `repro` compares with the stock library" },
+  { name: "@electric-sql/pglite", folder: "src/engine/", instead: "go through the Engine interface of src/engine/" },
+];
+
+/** Checks the imports of a tree: `rank`, `cycle` and `banned-import`. */
+export function checkImports(modules: readonly Module[]): Finding[] {
+  const inSrc = modules.filter(({ area }) => area === "src");
+  return [
+    ...inSrc.filter(({ path }) => rankOf(path) === -1).map(unranked),
+    ...inSrc.flatMap((module) => module.imports.flatMap((reference) => checkRank(module, reference))),
+    ...inSrc.flatMap((module) => module.imports.flatMap((reference) => checkPackage(module, reference))),
+    ...checkCycles(modules),
+  ];
+}
+
+/** The name in the ranks: the folder below src, or the file itself; `src/options.ts` and `src/options/` are one. */
+function unitOf(path: string): string {
+  return path.split("/")[1]!.replace(/\.[cm]?[jt]s$/, "");
+}
+
+function rankOf(path: string): number {
+  return ranks.findIndex((row) => row.includes(unitOf(path)));
+}
+
+function unranked({ path }: Module): Finding {
+  const what = `\`${unitOf(path)}\` has no rank`;
+  return {
+    path,
+    line: 1,
+    rule: "rank",
+    what,
+    instead: "move the file to a folder with a rank, or give this one a rank",
+  };
+}
+
+function checkRank({ path }: Module, { target, line }: Import): Finding[] {
+  if (!target || allowedUpwards.has(`${path} → ${target}`)) return [];
+  if (!target.startsWith("src/")) {
+    if (!/^(?:scripts|test)\//.test(target)) return [];
+    const instead = "move what is shared to src/ and import it from there";
+    return [{ path, line, rule: "rank", what: `src imports ${target}, which is not shipped`, instead }];
+  }
+  const [from, to] = [rankOf(path), rankOf(target)];
+  if (unitOf(path) === unitOf(target) || from < to || from === -1 || to === -1) return [];
+  const relation = from === to ? "a neighbour in its rank" : "which ranks above it";
+  const below = ranks[Math.max(from, to) + 1]?.join(" or ");
+  const instead = below
+    ? `move what is shared down, to ${below} or below`
+    : "merge the two, or split off what is shared";
+  return [{ path, line, rule: "rank", what: `${unitOf(path)} imports ${target}, ${relation}`, instead }];
+}
+
+function checkPackage({ path }: Module, { specifier, line }: Import): Finding[] {
+  return restrictedPackages
+    .filter(({ name, folder }) => (specifier === name || specifier.startsWith(`${name}/`)) && !path.startsWith(folder))
+    .map(({ name, folder, instead }) => {
+      return { path, line, rule: "banned-import", what: `only ${folder} imports ${name}`, instead };
+    });
+}
+
+/** One finding for each set of files that all reach each other, with a shortest way around from its first. */
+function checkCycles(modules: readonly Module[]): Finding[] {
+  const imports = new Map(modules.map((module) => [module.path, module.imports]));
+  const reported = new Set<string>();
+  const findings: Finding[] = [];
+  for (const { path } of modules) {
+    const ways = waysFrom(path, imports);
+    const around = ways.get(path);
+    if (reported.has(path) || !around) continue;
+    for (const reached of ways.keys()) {
+      if (waysFrom(reached, imports).has(path)) reported.add(reached);
+    }
+    const line = imports.get(path)!.find(({ target }) => target === around[1])!.line;
+    const what = `imports form a cycle: ${around.join(" → ")}`;
+    findings.push({
+      path,
+      line,
+      rule: "cycle",
+      what,
+      instead: "move what both need into a file of its own, below them",
+    });
+  }
+  return findings;
+}
+
+/** A shortest way from a file to each file that it reaches, both ends included. */
+function waysFrom(start: string, imports: ReadonlyMap<string, readonly Import[]>): Map<string, string[]> {
+  const ways = new Map<string, string[]>();
+  const queue = [[start]];
+  for (const way of queue) {
+    for (const { target } of imports.get(way.at(-1)!) ?? []) {
+      if (!target || ways.has(target)) continue;
+      ways.set(target, [...way, target]);
+      queue.push([...way, target]);
+    }
+  }
+  return ways;
+}

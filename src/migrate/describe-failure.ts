@@ -1,0 +1,70 @@
+/**
+ * What a person reads when a file fails: the place in the file, the statement, and all that PostgreSQL said.
+ *
+ * Owns: the text of that error. Does not own: what is done about the failure.
+ * Invariant: names file, statement and SQLSTATE, also for an error without a position (a violated constraint).
+ */
+import { MigrationError } from "../errors.ts";
+import type { DatabaseError } from "../wire/query-results.ts";
+import type { Migration } from "./migration.ts";
+import { displayPath, lineAndColumn, offsetOfCharacter, type SqlChunk } from "./sql-file.ts";
+
+/** How much of a statement is shown. */
+const SHOWN_LINES = 6;
+const SHOWN_COLUMNS = 160;
+
+/** What failed, and what that leaves behind. */
+export interface Failure {
+  readonly migration: Migration;
+  /** The part of the file that was sent; undefined when the failing statement is not in the file (COMMIT, the ledger). */
+  readonly chunk: SqlChunk | undefined;
+  /** What ran when it is not in the file. */
+  readonly step?: string;
+  /** What is applied now: a sentence. */
+  readonly outcome: string;
+}
+
+/** The error to throw for a statement that failed; `cause` is PostgreSQL's own error. */
+export function describeFailure(error: DatabaseError, failure: Failure): MigrationError {
+  const { fields } = error;
+  const path = displayPath(failure.migration.file.path);
+  const failing = failure.chunk && failingStatement(error, failure.chunk);
+  const place = failing && lineAndColumn(failure.migration.file.text, failing.offset);
+  const lines = [
+    `${path}${place ? `:${place.line}:${place.column}` : ""}: ${error.message} (SQLSTATE ${error.code})`,
+    ...(failing ? ["  statement:", ...excerpt(failing.text).map((line) => `    ${line}`)] : []),
+    ...(failure.step === undefined ? [] : [`  while: ${failure.step}`]),
+  ];
+  for (const [field, label] of [
+    ["D", "detail"],
+    ["H", "hint"],
+    ["q", "query"],
+    ["W", "where"],
+  ] as const) {
+    const value = fields.get(field);
+    if (value !== undefined) lines.push(`  ${label}: ${value.replaceAll("\n", "\n    ")}`);
+  }
+  lines.push(`  ${failure.outcome}`);
+  return new MigrationError(lines.join("\n"), { cause: error });
+}
+
+/** The statement that failed, and the offset in the file to point at. */
+function failingStatement(error: DatabaseError, chunk: SqlChunk): { text: string; offset: number } {
+  const { statements, text } = chunk;
+  const position = Number(error.fields.get("P") ?? 0);
+  const at = position > 0 ? offsetOfCharacter(text, position) : undefined;
+  const statement =
+    (at === undefined ? statements[error.completedStatements] : statements.findLast(({ start }) => start <= at)) ??
+    statements.at(-1)!;
+  // "at end of input" is past the last token, where a file often has an empty line.
+  const pointedAt = at === undefined ? statement.start : Math.min(at, statement.end);
+  return { text: text.slice(statement.start, statement.end), offset: chunk.offset + pointedAt };
+}
+
+function excerpt(statement: string): string[] {
+  const lines = statement.split(/\r\n|\r|\n/);
+  const shown = lines
+    .slice(0, SHOWN_LINES)
+    .map((line) => (line.length > SHOWN_COLUMNS ? `${line.slice(0, SHOWN_COLUMNS)} …` : line));
+  return lines.length > SHOWN_LINES ? [...shown, `… (${lines.length - SHOWN_LINES} more lines)`] : shown;
+}

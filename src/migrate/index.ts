@@ -1,0 +1,11 @@
+/**
+ * Migrations and seeds on start: the public face of this directory.
+ *
+ * Owns: what the composition root may call; re-exports only. Does not own: when a start migrates or seeds.
+ * Reading order: `migrate.ts` (the steps), `run-migration.ts` (the transaction), then one of `drizzle.ts`, `prisma.ts`
+ * and `plain.ts` (what is pending).
+ */
+export { findMigrations } from "./find-migrations.ts";
+export { applyMigrations } from "./migrate.ts";
+export type { MigrationSource } from "./migration.ts";
+export { applySeed, recordModuleSeed, runModuleSeed, type SeedKind, seedKind, shouldRunModuleSeed } from "./seed.ts";

@@ -1,0 +1,53 @@
+/**
+ * Applying migrations, of whatever kind.
+ *
+ * Owns: the order of the steps (plan, check, run). Does not own: any tool's rules (`drizzle.ts`, `prisma.ts`,
+ * `plain.ts`), where migrations are found (`find-migrations.ts`), the seed (`seed.ts`), or when a start migrates.
+ * Invariant: nobody else uses the engine meanwhile; every pending file is checked before the first one runs.
+ */
+import type { Log } from "../options.ts";
+import { planDrizzle } from "./drizzle.ts";
+import type { MigrationPlan, MigrationSource, SqlEngine } from "./migration.ts";
+import { planPlain } from "./plain.ts";
+import { planPrisma } from "./prisma.ts";
+import { refuseUnsupported } from "./refuse-unsupported.ts";
+import { runTogether } from "./run-migration.ts";
+
+/** What a call of `applyMigrations` did. */
+interface MigrationResult {
+  /** The names of the migrations that this call applied, in order. */
+  readonly applied: readonly string[];
+  /** How many migrations of the folder needed nothing. */
+  readonly alreadyApplied: number;
+}
+
+/**
+ * Applies what is pending, each migration in a transaction of its own, and records it in the ledger of its tool.
+ * Throws a `MigrationError` that names file, line, statement and SQLSTATE; what was applied before it stays. Call it
+ * before anybody else can reach the engine. `log` gets what a person should know beside the result.
+ */
+export async function applyMigrations(
+  engine: SqlEngine,
+  source: MigrationSource,
+  log: Log = () => undefined,
+): Promise<MigrationResult> {
+  const { pending, alreadyApplied } = await plan(engine, source, log);
+  for (const migration of pending.flat()) refuseUnsupported(migration);
+  const applied: string[] = [];
+  for (const migrations of pending) {
+    await runTogether(engine, migrations, log);
+    applied.push(...migrations.map(({ name }) => name));
+  }
+  return { applied, alreadyApplied };
+}
+
+function plan(engine: SqlEngine, source: MigrationSource, log: Log): Promise<MigrationPlan> {
+  switch (source.kind) {
+    case "drizzle":
+      return planDrizzle(engine, source, log);
+    case "prisma":
+      return planPrisma(engine, source.directory, log);
+    case "plain":
+      return planPlain(engine, source.directory, log);
+  }
+}

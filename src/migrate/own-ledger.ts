@@ -1,0 +1,39 @@
+/**
+ * The ledger of what no other tool keeps a ledger of: plain SQL files and seeds.
+ *
+ * Owns: the schema `pglite_devdb` and its two tables, which have one row per file with its checksum. Does not own: the
+ * order of files, or running them.
+ * Invariant: a row is written by the transaction that applies its file.
+ */
+import { executeOnLedger, type SqlEngine } from "./migration.ts";
+import { type SqlFile, sha256 } from "./sql-file.ts";
+import { quoteLiteral } from "./sql-quoting.ts";
+
+/** The two tables: `migrations` for plain SQL files, `seeds` for seed files. */
+type OwnLedger = "pglite_devdb.migrations" | "pglite_devdb.seeds";
+
+/** Creates the table when it is not there, and gives the checksums of the applied files by name. */
+export async function readOwnLedger(engine: SqlEngine, ledger: OwnLedger): Promise<Map<string, string>> {
+  await executeOnLedger(engine, ledger, "CREATE SCHEMA IF NOT EXISTS pglite_devdb");
+  await executeOnLedger(
+    engine,
+    ledger,
+    `CREATE TABLE IF NOT EXISTS ${ledger} (
+      name text PRIMARY KEY,
+      checksum text NOT NULL,
+      applied_at timestamptz NOT NULL DEFAULT now()
+    )`,
+  );
+  const { rows } = await executeOnLedger(engine, ledger, `SELECT name, checksum FROM ${ledger} ORDER BY name`);
+  return new Map(rows.map(([name, checksum]) => [name!, checksum!]));
+}
+
+/** The statement that records a file. */
+export function recordInOwnLedger(ledger: OwnLedger, name: string, checksum: string): string {
+  return `INSERT INTO ${ledger} (name, checksum) VALUES (${quoteLiteral(name)}, ${quoteLiteral(checksum)})`;
+}
+
+/** SHA-256 of the text with LF line endings, so that a checkout with CRLF is not a change. */
+export function ownChecksum(file: Pick<SqlFile, "text">): string {
+  return sha256(file.text.replaceAll("\r\n", "\n"));
+}

@@ -1,0 +1,80 @@
+/**
+ * Folders of plain `*.sql` files, applied in natural name order (`2_b.sql` before `10_a.sql`).
+ *
+ * Owns: the order, and the rule that an applied file stays as it is. Does not own: the ledger's shape (`own-ledger.ts`)
+ * or running the files.
+ * Invariant: nothing is applied while an applied file is changed or gone.
+ *
+ * `*.down.sql` is the undo half of a pair (golang-migrate, sqlx) and never applied.
+ */
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { MigrationError } from "../errors.ts";
+import type { Log } from "../options.ts";
+import type { Migration, MigrationPlan, SqlEngine } from "./migration.ts";
+import { ownChecksum, readOwnLedger, recordInOwnLedger } from "./own-ledger.ts";
+import { chunksOf, displayPath, readSqlFile } from "./sql-file.ts";
+
+const LEDGER = "pglite_devdb.migrations";
+
+/** Whether a file of a folder is a plain migration, by its name. */
+export function isPlainMigration(fileName: string): boolean {
+  return /\.sql$/i.test(fileName) && !/\.down\.sql$/i.test(fileName) && !fileName.startsWith(".");
+}
+
+/** Reads the folder and the ledger. */
+export async function planPlain(engine: SqlEngine, directory: string, log: Log): Promise<MigrationPlan> {
+  const entries = await readdir(directory, { withFileTypes: true });
+  const names = entries.filter((entry) => !entry.isDirectory() && isPlainMigration(entry.name)).map(({ name }) => name);
+  const applied = await readOwnLedger(engine, LEDGER);
+  for (const name of applied.keys()) {
+    if (names.includes(name)) continue;
+    throw new MigrationError(
+      `${displayPath(join(directory, name))} is gone, but it was applied to this database.\n` +
+        "  hint: restore the file, or start with a new database",
+    );
+  }
+  const pending: Migration[] = [];
+  for (const name of names.sort(compareNaturally)) {
+    const file = await readSqlFile(join(directory, name));
+    const checksum = ownChecksum(file);
+    if (!applied.has(name)) {
+      const recordSql = recordInOwnLedger(LEDGER, name, checksum);
+      pending.push({ name, file, chunks: chunksOf(file.text), ledger: LEDGER, recordSql });
+    } else if (applied.get(name) !== checksum) {
+      throw new MigrationError(
+        `${displayPath(file.path)} was changed after it was applied to this database.\n` +
+          "  hint: restore the file and put the change into a new one, or start with a new database",
+      );
+    } else if (pending.length > 0) {
+      log("info", `${displayPath(pending[0]!.file.path)} is applied after ${name}, which comes later by name`);
+    }
+  }
+  return { pending: pending.map((migration) => [migration]), alreadyApplied: names.length - pending.length };
+}
+
+/** Orders file names with the numbers in them by value; equal values by the text, so that the order is total. */
+export function compareNaturally(a: string, b: string): number {
+  const partsOfA = partsOf(a);
+  const partsOfB = partsOf(b);
+  for (let i = 0; i < Math.min(partsOfA.length, partsOfB.length); i++) {
+    const order = comparePart(partsOfA[i]!, partsOfB[i]!);
+    if (order !== 0) return order;
+  }
+  return partsOfA.length - partsOfB.length || compareText(a, b);
+}
+
+function partsOf(fileName: string): string[] {
+  return fileName.replace(/\.sql$/i, "").match(/\d+|\D+/g) ?? [];
+}
+
+function comparePart(a: string, b: string): number {
+  if (!/^\d/.test(a) || !/^\d/.test(b)) return compareText(a, b);
+  // Timestamps have more digits than a number holds exactly.
+  const [valueOfA, valueOfB] = [BigInt(a), BigInt(b)];
+  return valueOfA < valueOfB ? -1 : valueOfA > valueOfB ? 1 : 0;
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

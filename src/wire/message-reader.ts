@@ -1,0 +1,36 @@
+/**
+ * A stream of backend bytes, cut into messages.
+ *
+ * Owns: finding the ends of messages, wherever the stream is cut. Does not own: what a message means.
+ * Invariant: every byte belongs to exactly one message; the bodies are views of the chunks and are not written to.
+ */
+
+/** A backend message: its type letter and its body without type and length. */
+export interface BackendMessage {
+  readonly type: string;
+  readonly body: Buffer;
+}
+
+const empty: Buffer = Buffer.alloc(0);
+
+/** Cuts one connection's stream. */
+export class MessageReader {
+  #pending = empty;
+
+  /** Takes the next bytes and returns the messages that they complete. Throws for a length that no message can have. */
+  push(chunk: Buffer): BackendMessage[] {
+    const bytes = this.#pending.length === 0 ? chunk : Buffer.concat([this.#pending, chunk]);
+    const messages: BackendMessage[] = [];
+    let at = 0;
+    while (at + 5 <= bytes.length) {
+      const length = bytes.readInt32BE(at + 1);
+      if (length < 4) throw new Error(`a message cannot have the length ${length}`);
+      const end = at + 1 + length;
+      if (end > bytes.length) break;
+      messages.push({ type: String.fromCharCode(bytes[at]!), body: bytes.subarray(at + 5, end) });
+      at = end;
+    }
+    this.#pending = at === bytes.length ? empty : bytes.subarray(at);
+    return messages;
+  }
+}

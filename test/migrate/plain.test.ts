@@ -1,0 +1,123 @@
+/** Folders of plain SQL, and SQL seeds: both have this project's own ledger. */
+import { basename, join } from "node:path";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { Engine } from "../../src/engine/engine.ts";
+import { openInProcessEngine } from "../../src/engine/in-process.ts";
+import { applySeed, recordModuleSeed, shouldRunModuleSeed } from "../../src/migrate/index.ts";
+import { addFiles, apply, applyFailing, emptyDatabase, folder, plain, rowsOf, tablesOf } from "./fixtures.ts";
+
+let engine: Engine;
+beforeAll(async () => {
+  engine = await openInProcessEngine({ dataDir: "memory://" });
+});
+afterAll(() => engine?.close());
+beforeEach(() => emptyDatabase(engine));
+
+describe("plain SQL files", () => {
+  const files = {
+    "1_a.sql": "create table a (x int);",
+    "2_b.sql": "create table b (x int); -- é\n",
+    "10_c.sql": "insert into a values (10); insert into b values (10);",
+    "10_c.down.sql": "drop table a, b;",
+    "readme.md": "nothing",
+  };
+
+  it("are applied in natural name order, and only once", async () => {
+    const source = plain(files);
+    expect(await apply(engine, source)).toEqual({
+      applied: ["1_a.sql", "2_b.sql", "10_c.sql"],
+      alreadyApplied: 0,
+      log: [],
+    });
+    expect(await apply(engine, source)).toEqual({ applied: [], alreadyApplied: 3, log: [] });
+    addFiles(source.directory, { "11_d.sql": "create table d (x int);" });
+    expect(await apply(engine, source)).toEqual({ applied: ["11_d.sql"], alreadyApplied: 3, log: [] });
+    expect(await rowsOf(engine, "select * from a")).toEqual(["10"]);
+  });
+
+  it("may not change once applied", async () => {
+    const source = plain(files);
+    await apply(engine, source);
+    addFiles(source.directory, { "2_b.sql": "create table b (x bigint);", "3_c.sql": "create table c (x int);" });
+    expect((await applyFailing(engine, source)).message).toMatch(
+      /2_b\.sql was changed after it was applied to this database/,
+    );
+    expect(await tablesOf(engine)).toEqual(["a", "b"]);
+  });
+
+  it("may not disappear once applied", async () => {
+    await apply(engine, plain(files));
+    const { "2_b.sql": _gone, ...rest } = files;
+    expect((await applyFailing(engine, plain(rest))).message).toMatch(/2_b\.sql is gone, but it was applied/);
+  });
+
+  it("may change their line endings", async () => {
+    const source = plain(files);
+    await apply(engine, source);
+    addFiles(source.directory, { "2_b.sql": files["2_b.sql"].replaceAll("\n", "\r\n") });
+    expect((await apply(engine, source)).alreadyApplied).toBe(3);
+  });
+
+  it("are applied late with a word about it", async () => {
+    const source = plain(files);
+    await apply(engine, source);
+    addFiles(source.directory, { "5_late.sql": "create table late (x int);" });
+    const { applied, log } = await apply(engine, source);
+    expect(applied).toEqual(["5_late.sql"]);
+    expect(log).toEqual([expect.stringMatching(/5_late\.sql is applied after 10_c\.sql/)]);
+  });
+
+  it("may have any name", async () => {
+    const source = plain({ 'it\'s \\ "é".sql': "set standard_conforming_strings = off; create table a (x int);" });
+    await apply(engine, source);
+    expect(await apply(engine, source)).toMatchObject({ applied: [], alreadyApplied: 1 });
+  });
+});
+
+describe("a SQL seed", () => {
+  const seed = (sql: string) => join(folder({ "seed.sql": sql }), "seed.sql");
+
+  it("runs once per database", async () => {
+    const file = seed("create table if not exists s (x int); insert into s values (1);");
+    expect(await applySeed(engine, file)).toBe(true);
+    expect(await applySeed(engine, file)).toBe(false);
+    expect(await rowsOf(engine, "select count(*) from s")).toEqual(["1"]);
+    await emptyDatabase(engine);
+    expect(await applySeed(engine, file)).toBe(true);
+  });
+
+  it("does not run again when it was changed, and the log says so", async () => {
+    const file = seed("create table s (x int);");
+    await applySeed(engine, file);
+    addFiles(join(file, ".."), { "seed.sql": "create table t (x int);" });
+    const log: string[] = [];
+    expect(await applySeed(engine, file, (_, line) => log.push(line))).toBe(false);
+    expect(log).toEqual([
+      expect.stringMatching(/seed\.sql was changed since this database had it; it is not run again/),
+    ]);
+    expect(await tablesOf(engine)).toEqual(["s"]);
+  });
+
+  it("that fails leaves nothing, is not recorded, and says where", async () => {
+    const file = seed("create table s (x int);\ninsert into s values ('x');");
+    await expect(applySeed(engine, file)).rejects.toThrow(/seed\.sql:2:23: invalid input syntax for type integer/);
+    expect(await tablesOf(engine)).toEqual([]);
+    addFiles(join(file, ".."), { "seed.sql": "create table s (x int);" });
+    expect(await applySeed(engine, file)).toBe(true);
+  });
+
+  it("with inline COPY data is refused before anything runs", async () => {
+    const file = seed("create table s (x int);\ncopy s from stdin;\n1\n\\.\n");
+    await expect(applySeed(engine, file)).rejects.toThrow(/seed\.sql:2:1: COPY … FROM STDIN/);
+    expect(await tablesOf(engine)).toEqual([]);
+  });
+});
+
+it("a module seed counts as run once it is recorded", async () => {
+  const file = join(folder({ "seed.mjs": "export default async function seed() {}" }), "seed.mjs");
+  expect(await shouldRunModuleSeed(engine, file)).toBe(true);
+  expect(await shouldRunModuleSeed(engine, file)).toBe(true);
+  await recordModuleSeed(engine, file);
+  expect(await shouldRunModuleSeed(engine, file)).toBe(false);
+  expect(await rowsOf(engine, "select name from pglite_devdb.seeds")).toEqual([basename(file)]);
+});
