@@ -6,7 +6,7 @@
  */
 
 /** One row of the table. */
-export interface Row {
+interface Row {
   /** What `--only` takes. */
   readonly name: RowName;
   readonly title: string;

@@ -10,7 +10,7 @@ import { createInterface } from "node:readline";
 import { holdChild } from "./leftovers.ts";
 
 /** How to start a server process. */
-export interface ServerCommand {
+interface ServerCommand {
   readonly file: string;
   readonly args: readonly string[];
   readonly cwd?: string;

@@ -4,8 +4,11 @@
  * Owns: the interface. Does not own: how PostgreSQL is run (`in-process.ts` now; a thread of its own later), who may
  * run next (the queue), or what the bytes mean (`wire/`).
  * Invariant: at most one `execProtocolRawStream` runs at a time; callers take turns through `runExclusive`.
- *
- * The names are those of PGlite, so that the patched socket library takes either a PGlite or an `Engine`.
+ */
+
+/**
+ * Runs protocol bytes. The names are those of PGlite, so that the patched socket library takes either a PGlite or an
+ * `Engine`.
  */
 export interface Engine {
   /** Resolves when the engine answers queries; rejects when it could not start. */

@@ -14,7 +14,7 @@ export interface StatementResult {
 }
 
 /** The fields of an ErrorResponse or NoticeResponse, by their one-letter type (`C` is the SQLSTATE, `M` the message). */
-export type ErrorFields = ReadonlyMap<string, string>;
+type ErrorFields = ReadonlyMap<string, string>;
 
 /** An ErrorResponse of the engine. */
 export class DatabaseError extends Error {

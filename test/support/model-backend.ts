@@ -34,6 +34,8 @@ class SqlFailure extends Error {
 interface Portal {
   readonly sql: string;
   done: boolean;
+  /** It was there when the transaction failed, which took its statements away. */
+  failed: boolean;
 }
 
 const exitsTransaction = (sql: string): boolean => sql === "commit" || sql === "rollback";
@@ -92,7 +94,7 @@ export class ModelBackend {
     } catch (error) {
       if (!(error instanceof SqlFailure)) throw error;
       this.#emit(encodeMessage("E", `SERROR\0VERROR\0C${error.code}\0M${error.message}\0`));
-      if (this.#status === "T") this.#status = "E";
+      if (this.#status === "T") this.#failTransaction();
       this.#endOfTransaction();
       this.#skipping = type !== "Q";
     }
@@ -122,11 +124,9 @@ export class ModelBackend {
   #query(sql: string): void {
     this.#unnamed = undefined;
     this.#check(sql);
-    // A statement that fails leaves its portal behind, for what that is worth in a failed transaction.
-    this.#portals.set("", { sql, done: true });
+    this.#portals.delete("");
     if (isSelect(sql)) this.#rowDescription();
     this.#run(sql);
-    this.#portals.delete("");
   }
 
   #parse(name: string, sql: string): void {
@@ -142,13 +142,13 @@ export class ModelBackend {
     const sql = this.#statement(name);
     this.#refuseInFailedTransaction(sql);
     if (portal !== "" && this.#portals.has(portal)) throw new SqlFailure("42P03", `cursor "${portal}" already exists`);
-    this.#portals.set(portal, { sql, done: false });
+    this.#portals.set(portal, { sql, done: false, failed: false });
     this.#emit(encodeMessage("2"));
   }
 
   #execute(name: string): void {
     const portal = this.#portal(name);
-    this.#refuseInFailedTransaction(portal.sql);
+    this.#refuseInFailedTransaction(portal.failed ? "" : portal.sql);
     if (portal.done && !isSelect(portal.sql)) throw new SqlFailure("55000", `portal "${name}" cannot be run`);
     const again = portal.done;
     portal.done = true;
@@ -210,6 +210,11 @@ export class ModelBackend {
   #check(sql: string): void {
     if (sql === modelSql.syntaxError) throw new SqlFailure("42601", 'syntax error at or near "selec"');
     this.#refuseInFailedTransaction(sql);
+  }
+
+  #failTransaction(): void {
+    this.#status = "E";
+    for (const portal of this.#portals.values()) portal.failed = true;
   }
 
   #refuseInFailedTransaction(sql: string): void {

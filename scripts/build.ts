@@ -1,0 +1,102 @@
+/**
+ * Builds dist/: the bundles with esbuild, the types with tsc.
+ *
+ * Owns: what is bundled in and what stays a dependency, and the decision that nothing has to be built. Does not own:
+ * type checking of tests and scripts (`npm run check`).
+ * Invariant: dist/ is newer than, and made from, the inputs whose digest is stored; any doubt is a full build.
+ */
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { basename, dirname, join, relative } from "node:path";
+import { build as bundle } from "esbuild";
+import { packageExtensions } from "../src/engine/extensions.ts";
+
+const root = dirname(import.meta.dirname);
+const dist = join(root, "dist");
+
+/** The digest of the inputs of the last complete build; `npm ci` removes it. */
+const stamp = join(root, "node_modules", ".cache", "pglite-devdb-build");
+
+/** Files and directories that the result depends on. */
+const inputs = [
+  "src",
+  "scripts/build.ts",
+  "package.json",
+  "tsconfig.json",
+  "tsconfig.build.json",
+  "patches",
+  "node_modules/.package-lock.json",
+  "node_modules/@electric-sql/pglite-socket/package.json",
+  "node_modules/@electric-sql/pglite-socket/src",
+  "node_modules/@electric-sql/pglite-socket/dist",
+];
+
+/** The bundles by their name in dist/. One that has no source yet is left out. */
+const entries = { cli: "src/cli/main.ts", index: "src/index.ts", testing: "src/testing/index.ts" };
+
+/** Dependencies of the published package; everything else is bundled in. */
+const external = ["@electric-sql/pglite", "commander", ...Object.values(packageExtensions)];
+
+/** Builds dist/ unless it is up to date. Throws if a bundle or the types cannot be made. */
+export async function build(): Promise<void> {
+  const digest = digestInputs();
+  if (readStamp() === digest && Object.keys(entries).every((name) => existsSync(join(dist, `${name}.js`)))) return;
+  rmSync(stamp, { force: true });
+  await buildBundles();
+  buildTypes();
+  mkdirSync(dirname(stamp), { recursive: true });
+  writeFileSync(stamp, digest);
+}
+
+async function buildBundles(): Promise<void> {
+  const { metafile } = await bundle({
+    absWorkingDir: root,
+    entryPoints: entries,
+    outdir: "dist",
+    bundle: true,
+    splitting: true,
+    chunkNames: "chunk-[hash]",
+    format: "esm",
+    platform: "node",
+    target: "node20",
+    sourcemap: true,
+    metafile: true,
+    legalComments: "none",
+    logLevel: "warning",
+    external,
+  });
+  chmodSync(join(dist, "cli.js"), 0o755);
+  const made = new Set(Object.keys(metafile.outputs).map((path) => basename(path)));
+  for (const name of readdirSync(dist)) {
+    if (/\.js(\.map)?$/.test(name) && !made.has(name)) rmSync(join(dist, name));
+  }
+}
+
+function buildTypes(): void {
+  const types = join(dist, "types");
+  rmSync(types, { recursive: true, force: true });
+  const tsc = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin", "tsc");
+  const { status } = spawnSync(process.execPath, [tsc, "-p", "tsconfig.build.json"], { cwd: root, stdio: "inherit" });
+  if (status !== 0) throw new Error(`tsc -p tsconfig.build.json ended with ${status}`);
+}
+
+/** Names, sizes and times of change of all inputs, and of the directories, so that a removed file counts too. */
+function digestInputs(): string {
+  const hash = createHash("sha256").update(process.version);
+  const add = (path: string) => {
+    const stat = statSync(path, { throwIfNoEntry: false });
+    if (!stat) return;
+    hash.update(`${relative(root, path)} ${stat.isDirectory() ? "" : `${stat.size} ${stat.mtimeMs}`}\n`);
+    if (stat.isDirectory()) for (const name of readdirSync(path).sort()) add(join(path, name));
+  };
+  for (const input of inputs) add(join(root, input));
+  return hash.digest("hex");
+}
+
+function readStamp(): string | undefined {
+  return existsSync(stamp) ? readFileSync(stamp, "utf8") : undefined;
+}
+
+if (import.meta.main) await build();

@@ -1,0 +1,85 @@
+#!/usr/bin/env node
+/**
+ * The entry of the command line: argv in, exit code out.
+ *
+ * Owns: the list of commands, the reading of argv, and how an error is shown. Does not own: what a command does.
+ * Invariant: a usage error starts nothing; every end of the process has one of the documented exit codes.
+ */
+import { createRequire } from "node:module";
+import { Command, CommanderError } from "commander";
+import { ExitCode, UsageError } from "../errors.ts";
+import { type CliCommand, type CommandContext, declareOptions, readOptions } from "./command.ts";
+import { commandHelp, programHelp } from "./help.ts";
+import { reproCommand } from "./repro.ts";
+import { runCommand } from "./run.ts";
+import { SignalReceived } from "./signals.ts";
+import { startCommand } from "./start.ts";
+
+/** Every command, in the order of `--help`; the first one is the default. A new command is one file and one entry. */
+const commands: readonly CliCommand[] = [startCommand, runCommand, reproCommand];
+
+const context: CommandContext = {
+  cwd: process.cwd(),
+  environment: process.env,
+  stdout: process.stdout,
+  stderr: process.stderr,
+};
+
+async function main(argv: readonly string[]): Promise<number> {
+  let exitCode: number = ExitCode.ok;
+  const program = new Command("pglite-devdb")
+    .version(packageVersion(), "-V, --version", "print the version")
+    .helpOption("-h, --help", "print this help")
+    .enablePositionalOptions()
+    .configureHelp({ formatHelp: () => programHelp(commands) });
+  for (const command of commands) {
+    const isDefault = command === commands[0];
+    const parser = program.command(command.name, { isDefault });
+    parser.argument("[operands...]").configureHelp({ formatHelp: () => commandHelp(command) });
+    declareOptions(parser, command.options);
+    command.configure?.(parser);
+    parser.action(async (operands: string[]) => {
+      exitCode = await command.run(operands, readOptions(parser, command.options, context), context, parser.opts());
+    });
+  }
+  for (const parser of [program, ...program.commands]) {
+    parser.exitOverride().configureOutput({ writeErr: () => {} });
+  }
+  try {
+    await program.parseAsync(argv);
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) return ExitCode.ok;
+    const sentence = error.message.replace(/^error: /, "").replaceAll("\n", " ");
+    throw new UsageError(`${sentence}; pglite-devdb --help shows what there is`);
+  }
+  return exitCode;
+}
+
+/** The package refers to itself by name, so that this holds in src/ and in dist/. */
+function packageVersion(): string {
+  return createRequire(import.meta.url)("pglite-devdb/package.json").version;
+}
+
+/** The sentence for a person and the exit code of an error. An error that is not one of ours keeps its stack. */
+function report(error: unknown): number {
+  if (error instanceof SignalReceived) return error.exitCode;
+  const exitCode = (error as { exitCode?: unknown } | undefined)?.exitCode;
+  const known = typeof exitCode === "number";
+  const text = error instanceof Error ? (known ? error.message : (error.stack ?? error.message)) : String(error);
+  process.stderr.write(`pglite-devdb: ${text}\n`);
+  return known ? exitCode : ExitCode.failure;
+}
+
+/** A reader that went away (`| head`) ends the output, not the server. */
+function ignoreClosedPipe(stream: NodeJS.WriteStream): void {
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+  });
+}
+
+ignoreClosedPipe(process.stdout);
+ignoreClosedPipe(process.stderr);
+const exitCode = await main(process.argv).catch(report);
+// What a pipe has not taken yet would be lost on some systems if the process just exited.
+process.stdout.write("", () => process.stderr.write("", () => process.exit(exitCode)));

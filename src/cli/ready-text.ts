@@ -1,0 +1,72 @@
+/**
+ * What is printed on stdout when the server is ready, in its three forms.
+ *
+ * Owns: the wording for a person and the keys for a program. Does not own: the values.
+ * Invariant: `json` is one line, `env` is only KEY=VALUE lines that a shell and dotenv read alike: nothing needs quotes,
+ * because the only part that a user chooses, the host, has no character that either of them would change.
+ */
+import { resolve } from "node:path";
+import type { DevDb } from "../dev-db/handle.ts";
+import type { OutputForm } from "../options.ts";
+
+/** What the ready text tells beside the database itself. */
+interface ReadyContext {
+  /** The option `db` and the directory that it is relative to. */
+  db: string;
+  cwd: string;
+  pid: number;
+}
+
+/** The text for stdout, with its line break at the end. */
+export function readyText(form: OutputForm, db: DevDb, context: ReadyContext): string {
+  switch (form) {
+    case "json":
+      return `${JSON.stringify(readyRecord(db, context.pid))}\n`;
+    case "env":
+      return Object.entries(db.env)
+        .map(([name, value]) => `${name}=${value}\n`)
+        .join("");
+    case "text":
+      return textForPerson(db, context);
+  }
+}
+
+/** The keys are a contract (README, "Ready line"). */
+function readyRecord(db: DevDb, pid: number): object {
+  return {
+    url: db.url,
+    host: db.host,
+    port: db.port,
+    socketDir: db.socketDir ?? null,
+    database: db.database,
+    pid,
+    version: db.version,
+    sessions: "shared",
+    migrationsApplied: db.migrationsApplied,
+    ms: db.ms,
+  };
+}
+
+function textForPerson(db: DevDb, { db: path, cwd }: ReadyContext): string {
+  const count = db.migrationsApplied.length;
+  const migrations = count === 1 ? "1 migration applied" : `${count} migrations applied`;
+  const data =
+    path === "memory://"
+      ? "in memory, gone when this process ends. To keep it: pglite-devdb --db ./data"
+      : resolve(cwd, path);
+  const lines = [
+    `PostgreSQL ${db.version} is ready (${migrations}, ${(db.ms / 1000).toFixed(1)} s)`,
+    "",
+    `  URL   ${db.url}`,
+    `  psql  psql ${db.url}`,
+    ...(db.socketDir === undefined ? [] : [`        psql -h ${quoteForShell(db.socketDir)} -p ${db.port} -U postgres`]),
+    `  data  ${data}`,
+    "",
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+/** Single quotes where a shell would read something else than the value. */
+function quoteForShell(value: string): string {
+  return /^[\w@%+=:,./[\]-]*$/.test(value) ? value : `'${value.replaceAll("'", "'\\''")}'`;
+}

@@ -1,0 +1,75 @@
+/**
+ * `pglite-devdb run -- CMD ARG…`: a server for the time of one command.
+ *
+ * Owns: the command's environment, and the order of starting and ending. Does not own: the server, the child process.
+ * Invariant: stdout belongs to the command; when this process ends neither the command nor the server is left running.
+ */
+import { controlDevDb } from "../dev-db/control.ts";
+import { ExitCode, UsageError } from "../errors.ts";
+import type { Log, ResolvedOptions } from "../options.ts";
+import { type Child, startChild } from "./child.ts";
+import { type CliCommand, serverOptions } from "./command.ts";
+import { logTo } from "./log.ts";
+import { listenForSignals } from "./signals.ts";
+
+/** The command `run`. */
+export const runCommand: CliCommand = {
+  name: "run",
+  usage: "[options] -- CMD [ARG...]",
+  summary: "start a server, run CMD with its DATABASE_URL and PG* variables",
+  options: serverOptions("other"),
+  configure: (command) => void command.passThroughOptions(),
+  async run(argv, options, { cwd, environment, stderr }) {
+    if (!argv[0]) throw new UsageError("run: name the command to run: pglite-devdb run [options] -- npm test");
+    const log = logTo(stderr, options.logLevel);
+    let child: Child | undefined;
+    const signal = listenForSignals(() => {
+      child?.kill();
+      log("error", "ending before everything is closed");
+    });
+    const { db, stop } = await startUnlessAborted(options, cwd, log, signal);
+    let exitCode: number = ExitCode.failure;
+    try {
+      log("info", `${db.url} is ready (${(db.ms / 1000).toFixed(1)} s)`);
+      child = startChild({ argv, environment: childEnvironment(environment, db.env, log), cwd, signal });
+      exitCode = await child.ended;
+    } finally {
+      await stop().catch((error) => {
+        log("error", `closing the server: ${String(error)}`);
+        exitCode ||= ExitCode.failure;
+      });
+    }
+    return exitCode;
+  },
+};
+
+/**
+ * Starts the server; a signal ends the start. Later signals are the command's, which may still need the server to end
+ * well.
+ */
+async function startUnlessAborted(options: ResolvedOptions, cwd: string, log: Log, signal: AbortSignal) {
+  const starting = new AbortController();
+  const onAbort = () => starting.abort(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  const control = controlDevDb(options, { cwd, log, signal: starting.signal });
+  const db = await control.start();
+  signal.removeEventListener("abort", onAbort);
+  return { db, stop: () => control.stop() };
+}
+
+/** Variables of libpq that would lead a client past the host and port that are set here. */
+const misleading = ["PGHOSTADDR", "PGSERVICE"];
+
+function childEnvironment(
+  own: NodeJS.ProcessEnv,
+  server: Readonly<Record<string, string>>,
+  log: Log,
+): NodeJS.ProcessEnv {
+  const before = own.DATABASE_URL;
+  if (before !== undefined && before !== server.DATABASE_URL) {
+    log("info", "warning: DATABASE_URL was set to another database; the command gets this server instead");
+  }
+  const environment: NodeJS.ProcessEnv = { ...own, ...server };
+  for (const name of misleading) delete environment[name];
+  return environment;
+}

@@ -1,0 +1,68 @@
+/**
+ * The signals that end the process.
+ *
+ * Owns: what the first and the second one mean, and the time between the first one and the end. Does not own: what
+ * there is to be closed.
+ * Invariant: after the first signal the process ends within 5 s, whatever happens; a second one ends it at once.
+ */
+import { constants } from "node:os";
+
+/** The signals that ask for an end. */
+const endingSignals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+
+/** One of `endingSignals`. */
+type EndingSignal = (typeof endingSignals)[number];
+
+/** How long the graceful end may take. */
+const gracefulEndMs = 4_500;
+
+/**
+ * A terminal and npm both pass one Ctrl-C on to this process, a moment apart; such a pair is one signal.
+ */
+const samePressMs = 100;
+
+/** The exit code for a signal: 128 plus its number. */
+export function signalExitCode(signal: NodeJS.Signals): number {
+  return 128 + (constants.signals[signal] ?? 0);
+}
+
+/** The reason of an abort by a signal. */
+export class SignalReceived extends Error {
+  override readonly name = "SignalReceived";
+  readonly signal: EndingSignal;
+  constructor(signal: EndingSignal) {
+    super(`received ${signal}`);
+    this.signal = signal;
+  }
+  get exitCode(): number {
+    return signalExitCode(this.signal);
+  }
+}
+
+/**
+ * Listens from now on. The first signal aborts the returned `AbortSignal` with a `SignalReceived`; a second one, or the
+ * end of the time for a graceful end, calls `endNow` and exits.
+ */
+export function listenForSignals(endNow: () => void): AbortSignal {
+  const abort = new AbortController();
+  let first: number | undefined;
+  const exit = (signal: EndingSignal) => {
+    try {
+      endNow();
+    } finally {
+      process.exit(signalExitCode(signal));
+    }
+  };
+  const onSignal = (signal: EndingSignal) => {
+    const now = performance.now();
+    if (first === undefined) {
+      first = now;
+      setTimeout(() => exit(signal), gracefulEndMs).unref();
+      abort.abort(new SignalReceived(signal));
+    } else if (now - first > samePressMs) {
+      exit(signal);
+    }
+  };
+  for (const signal of endingSignals) process.on(signal, onSignal);
+  return abort.signal;
+}

@@ -1,0 +1,116 @@
+/**
+ * The life of a database: one start at a time, shared by all callers, and its stop.
+ *
+ * Owns: single flight, stopping, and the making of the handle that callers get. Does not own: the steps of a start
+ * (`open.ts`), or where options come from.
+ * Invariant: a start that failed has closed all it opened before its error is seen, and leaves nothing that could
+ * disturb the next one; stopping is idempotent and may begin at any moment of a start.
+ */
+import type { ResolvedOptions } from "../options.ts";
+import { connectionEnvironment, connectionUrl } from "./address.ts";
+import { CleanupStack } from "./cleanup.ts";
+import type { DevDb, DevDbController, DevDbOptions } from "./handle.ts";
+import { type OpenedDevDb, type OpenParts, openDevDb } from "./open.ts";
+
+/** What `controlDevDb` takes beside the options. */
+export interface DevDbContext extends Pick<DevDbOptions, "cwd" | "signal" | "log"> {
+  /** Stand-ins for tests. */
+  parts?: OpenParts;
+}
+
+/** Makes a handle that several callers can share; nothing is opened yet. */
+export function controlDevDb(options: ResolvedOptions, context: DevDbContext): DevDbController {
+  let current: Run | undefined;
+  return {
+    start() {
+      if (!current || current.ending) current = new Run(options, context, current?.ending);
+      return current.started;
+    },
+    async stop() {
+      await current?.end();
+    },
+  };
+}
+
+/** One start and what became of it; never used twice. */
+class Run {
+  /** Settles when the database is ready, or when a failed start has closed everything. */
+  readonly started: Promise<DevDb>;
+  readonly #abort = new AbortController();
+  readonly #cleanup = new CleanupStack();
+  /** The end of the run before this one. */
+  readonly #previous: Promise<void>;
+  #ending: Promise<void> | undefined;
+
+  constructor(options: ResolvedOptions, context: DevDbContext, previous: Promise<void> = Promise.resolve()) {
+    this.#previous = previous.catch(() => {});
+    this.started = this.#start(options, context);
+    // Whoever asked for the start sees its error; a stop that nobody else waits for must not report it again.
+    this.started.catch(() => {});
+  }
+
+  /** Set as soon as this run is ending or has failed. */
+  get ending(): Promise<void> | undefined {
+    return this.#ending;
+  }
+
+  end(reason: unknown = new Error("the database was stopped while it was starting")): Promise<void> {
+    if (!this.#ending) {
+      this.#abort.abort(reason);
+      // A start that never got further than waiting for the end of the run before must not look ended before that is.
+      this.#ending = Promise.all([this.#cleanup.close(), this.#previous]).then(() => {});
+      this.#ending.catch(() => {});
+    }
+    return this.#ending;
+  }
+
+  async #start(options: ResolvedOptions, context: DevDbContext): Promise<DevDb> {
+    const { cwd = process.cwd(), log = () => {}, signal, parts } = context;
+    const began = performance.now();
+    try {
+      await this.#previous;
+      this.#abort.signal.throwIfAborted();
+      this.#follow(signal);
+      const opened = await openDevDb(options, {
+        cwd,
+        log,
+        signal: this.#abort.signal,
+        cleanup: this.#cleanup,
+        ...(parts ? { parts } : {}),
+      });
+      this.#abort.signal.throwIfAborted();
+      return this.#handle(opened, Math.round(performance.now() - began));
+    } catch (error) {
+      await this.end(error).catch((failure) => log("error", `closing after a failed start: ${String(failure)}`));
+      // Once the start was told to end, errors of its steps are only consequences of that.
+      throw this.#abort.signal.reason;
+    }
+  }
+
+  /** Ties this run to the caller's signal; an aborted one counts at once. */
+  #follow(signal: AbortSignal | undefined): void {
+    if (!signal) return;
+    const onAbort = () => void this.end(signal.reason);
+    this.#cleanup.defer(() => signal.removeEventListener("abort", onAbort));
+    signal.addEventListener("abort", onAbort, { once: true });
+    signal.throwIfAborted();
+  }
+
+  #handle({ transport, address, serverVersion, migrationsApplied }: OpenedDevDb, ms: number): DevDb {
+    const close = () => this.end();
+    return {
+      url: connectionUrl(address),
+      host: address.host,
+      port: address.port,
+      socketDir: transport.socketDir,
+      database: address.database,
+      version: serverVersion,
+      migrationsApplied,
+      ms,
+      env: connectionEnvironment(address),
+      stats: () => transport.stats(),
+      close,
+      [Symbol.asyncDispose]: close,
+    };
+  }
+}

@@ -1,0 +1,60 @@
+/**
+ * What a caller of the library sees: the options, the running database, and the handle that starts and stops it.
+ *
+ * Owns: these types. Does not own: what stands behind them (`control.ts`).
+ * Invariant: nothing here refers to PGlite or to the socket library, so that the published types need neither.
+ */
+import type { Log, OptionValues } from "../options.ts";
+
+/** Options of the library; every one may be left out. Environment and package.json are not read. */
+export interface DevDbOptions extends Partial<OptionsOf<Omit<OptionValues, "output" | "logLevel">>> {
+  /** Relative paths are relative to this directory; the working directory if it is left out. */
+  cwd?: string | undefined;
+  /** Aborting it ends a running start, and closes a database that is running. */
+  signal?: AbortSignal | undefined;
+  /** Receives the log; without it there is none. */
+  log?: Log | undefined;
+}
+
+type OptionsOf<T> = { [K in keyof T]: T[K] | undefined };
+
+/** Counts of the listener at one moment. */
+export interface DevDbStats {
+  activeConnections: number;
+  queuedQueries: number;
+  maxConnections: number;
+}
+
+/** A running database. */
+export interface DevDb extends AsyncDisposable {
+  /** For any driver, for example `postgres://postgres:postgres@127.0.0.1:5432/postgres`. */
+  readonly url: string;
+  readonly host: string;
+  /** The bound port. */
+  readonly port: number;
+  /** The directory of the Unix socket, if there is one. */
+  readonly socketDir: string | undefined;
+  readonly database: string;
+  /** The version of PostgreSQL, for example `18.6`. */
+  readonly version: string;
+  /** The names of the migrations that this start applied, in their order. */
+  readonly migrationsApplied: readonly string[];
+  /** How long the start took, in milliseconds. */
+  readonly ms: number;
+  /** `DATABASE_URL`, `PGHOST` and the other variables of libpq, for a process that is to use this database. */
+  readonly env: Readonly<Record<string, string>>;
+  stats(): DevDbStats;
+  /** Ends every client with 57P01, checkpoints and closes. Idempotent; all callers share one close. */
+  close(): Promise<void>;
+}
+
+/** A database that is started and stopped by several callers. */
+export interface DevDbController {
+  /**
+   * Starts, or joins the start that is running, or resolves with the running database. A start after a stop begins
+   * when the stop has ended; a start after a failed one is a fresh try.
+   */
+  start(): Promise<DevDb>;
+  /** Stops what is running, or ends the running start. Resolves when nothing is left open. Idempotent. */
+  stop(): Promise<void>;
+}

@@ -1,0 +1,160 @@
+/**
+ * One start, step by step: engine → migrations → seed → listen → `select 1` → ready.
+ *
+ * Owns: the order of the steps, and what is checked before anything is opened. Does not own: when a start begins or
+ * ends, who shares it (`dev-db.ts`), or how a step works.
+ * Invariant: everything opened is on the cleanup stack before it is opened; the server never listens on a database
+ * that is not migrated and seeded; the signal is looked at after every step.
+ */
+import { statSync } from "node:fs";
+import { resolve } from "node:path";
+import { describeOpenFailure, prepareDataDirectory } from "../engine/data-directory.ts";
+import type { Engine } from "../engine/engine.ts";
+import { loadExtensions } from "../engine/extensions.ts";
+import { type InProcessEngineOptions, openInProcessEngine } from "../engine/in-process.ts";
+import { UsageError } from "../errors.ts";
+import { applyMigrations, findMigrations } from "../migrate/index.ts";
+import { type Log, nameOf, type ResolvedOptions } from "../options.ts";
+import { type ListenOptions, listen, type Transport } from "../transport/listen.ts";
+import { type ClientAddress, clientAddress } from "./address.ts";
+import type { CleanupStack } from "./cleanup.ts";
+import { listenOnPort, probePort } from "./port.ts";
+import { awaitReady } from "./readiness.ts";
+import { applySeedFile, findSeed } from "./seed.ts";
+
+/** What a start needs beside the options. */
+interface OpenContext {
+  /** Relative paths are relative to this directory. */
+  cwd: string;
+  log: Log;
+  /** Ends the start as soon as the running step lets it. */
+  signal: AbortSignal;
+  cleanup: CleanupStack;
+  parts?: OpenParts;
+}
+
+/** What stands behind the two ends of the path of the bytes. */
+export interface OpenParts {
+  openEngine(options: InProcessEngineOptions): Promise<Engine>;
+  listen(engine: Engine, options: ListenOptions): Promise<Transport>;
+}
+
+const realParts: OpenParts = { openEngine: openInProcessEngine, listen };
+
+/** A server that is ready. */
+export interface OpenedDevDb {
+  transport: Transport;
+  serverVersion: string;
+  address: ClientAddress;
+  /** The names of the migrations that this start applied. */
+  migrationsApplied: readonly string[];
+}
+
+/**
+ * Runs a start. Rejects with the first error, or with the signal's reason as soon as it is aborted, even if a step
+ * goes on; then closing the cleanup stack is up to the caller.
+ */
+export async function openDevDb(options: ResolvedOptions, context: OpenContext): Promise<OpenedDevDb> {
+  const { cleanup, cwd, log, signal, parts = realParts } = context;
+  const step = stepper(signal, log);
+  const seed = findSeed(options, cwd);
+  const socket = findSocketDirectory(options, cwd);
+  const migrations = await step("find the migrations", () => locateMigrations(options, cwd, log));
+  const extensionsOption = nameOf(options, "extensions");
+  const extensions = await step("load extensions", () => loadExtensions(options.extensions, cwd, extensionsOption));
+  const port = await step("probe the port", () => probePort(options, log));
+
+  const engine = await step("open the engine", () =>
+    cleanup.open(
+      () => openEngine(options, cwd, extensions, parts),
+      (opened) => opened.close(),
+    ),
+  );
+  const migrated = migrations && (await step("migrate", () => applyMigrations(engine, migrations, log)));
+  const listenAlone = () => parts.listen(engine, { ...listenOptions(options, 0, log), host: "127.0.0.1" });
+  if (seed) await step("seed", () => applySeedFile(engine, seed, listenAlone, cleanup, log));
+
+  const listenAt = (at: number) => parts.listen(engine, { ...listenOptions(options, at, log), ...socket });
+  const transport = await step("listen", () =>
+    cleanup.open(
+      () => listenOnPort(port, listenAt, options, log),
+      (listening) => listening.stop(),
+    ),
+  );
+  const address = clientAddress(transport);
+  await step("select 1", () => awaitReady(address, signal));
+  return { transport, serverVersion: engine.serverVersion, address, migrationsApplied: migrated?.applied ?? [] };
+}
+
+type Step = <T>(name: string, run: () => Promise<T>) => Promise<T>;
+
+/** Runs steps one after the other, each raced against the signal: a step that never ends cannot hold up a stop. */
+function stepper(signal: AbortSignal, log: Log): Step {
+  signal.throwIfAborted();
+  const aborted = new Promise<never>((_, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+  aborted.catch(() => {});
+  return async (name, run) => {
+    const began = performance.now();
+    const result = await Promise.race([run(), aborted]);
+    signal.throwIfAborted();
+    log("debug", `${name}: ${Math.round(performance.now() - began)} ms`);
+    return result;
+  };
+}
+
+async function locateMigrations(options: ResolvedOptions, cwd: string, log: Log) {
+  try {
+    return await findMigrations(options.migrations, cwd, log);
+  } catch (error) {
+    const name = options.givenAs.get("migrations");
+    if (!(error instanceof UsageError) || name === undefined) throw error;
+    throw new UsageError(`${name}: ${error.message}`, { cause: error });
+  }
+}
+
+async function openEngine(
+  options: ResolvedOptions,
+  cwd: string,
+  extensions: NonNullable<InProcessEngineOptions["extensions"]>,
+  parts: OpenParts,
+): Promise<Engine> {
+  if (options.db === "memory://") return parts.openEngine({ dataDir: options.db, extensions });
+  const path = resolve(cwd, options.db);
+  prepareDataDirectory(path);
+  try {
+    return await parts.openEngine({ dataDir: path, extensions });
+  } catch (error) {
+    throw describeOpenFailure(path, error);
+  }
+}
+
+function listenOptions(options: ResolvedOptions, port: number, log: Log): ListenOptions {
+  const { host, maxConnections, idleTimeoutMs, stallTimeoutMs, transactionIdleTimeoutMs } = options;
+  return {
+    host,
+    port,
+    maxConnections,
+    idleTimeoutMs,
+    stallTimeoutMs,
+    transactionIdleTimeoutMs,
+    log: (line) => log("debug", line),
+  };
+}
+
+/** A longer path than this does not fit into the address of a Unix socket (sun_path; Linux takes 4 bytes more). */
+const longestSocketPathBytes = 103;
+
+function findSocketDirectory(options: ResolvedOptions, cwd: string): Pick<ListenOptions, "socketDir"> {
+  if (options.socketDir === undefined) return {};
+  const directory = resolve(cwd, options.socketDir);
+  const name = nameOf(options, "socketDir");
+  if (!statSync(directory, { throwIfNoEntry: false })?.isDirectory()) {
+    throw new UsageError(`${name}: there is no directory ${directory}`);
+  }
+  if (Buffer.byteLength(`${directory}/.s.PGSQL.65535`) > longestSocketPathBytes) {
+    throw new UsageError(`${name}: ${directory} is too long for a Unix socket; name a shorter directory`);
+  }
+  return { socketDir: directory };
+}

@@ -1,0 +1,282 @@
+/**
+ * Every option: its default, limits, unit, environment name, validation and help text, in one table.
+ *
+ * Owns: the table, and the merging of flags, environment, package.json and library options. Does not own: the parsing
+ * of a command line (`cli/`), or whether a path exists and a port is free (`dev-db/`).
+ * Invariant: every given value is validated, also one that is overridden; an error names the option as it was given,
+ * the value and what the option takes.
+ */
+import { UsageError } from "./errors.ts";
+import { listOf, oneOf, text, type ValueKind, wholeNumber } from "./options/value-kinds.ts";
+
+/** The words of `--output`. */
+export type OutputForm = "text" | "json" | "env";
+
+/** The words of `--log-level`, from nothing to everything. */
+export type LogLevel = "silent" | "error" | "info" | "debug";
+
+/** Receives one line of log, without a line break. */
+export type Log = (level: Exclude<LogLevel, "silent">, message: string) => void;
+
+/** The value of every option; times are in milliseconds and 0 means never. */
+export interface OptionValues {
+  port: number;
+  host: string;
+  socketDir: string | undefined;
+  db: string;
+  maxConnections: number;
+  idleTimeoutMs: number;
+  stallTimeoutMs: number;
+  transactionIdleTimeoutMs: number;
+  migrations: string;
+  seed: string | undefined;
+  extensions: readonly string[];
+  output: OutputForm;
+  logLevel: LogLevel;
+}
+
+/** The name of an option in the library and in package.json. */
+export type OptionKey = keyof OptionValues;
+
+/** The headings of `--help`, in their order. */
+export const optionGroups = ["Address", "Data", "Limits", "Output"] as const;
+
+/** One row of the table. */
+export interface OptionSpec<T> {
+  /** As commander takes it: `-p, --port <n>`. */
+  readonly flags: string;
+  /** The environment variable, if there is one. */
+  readonly environment?: string;
+  readonly default: T;
+  readonly kind: ValueKind<NonNullable<T>>;
+  readonly group: (typeof optionGroups)[number];
+  /** For a person; starts in lower case, no full stop. */
+  readonly help: string;
+  /** Given several times, the values add up. */
+  readonly repeatable?: true;
+  /** `everywhere`; `command line`: not an option of the library; `start`: of the command `start` only. */
+  readonly scope?: "command line" | "start";
+}
+
+/** The longest time that a Node timer can wait; about 24 days. */
+const longestTimeoutMs = 2 ** 31 - 1;
+
+const milliseconds = wholeNumber(0, longestTimeoutMs, " (milliseconds; 0 for never)");
+
+/** The table. Its order is the order of `--help`. */
+export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K]> } = {
+  port: {
+    flags: "-p, --port <n>",
+    environment: "DEV_DB_PORT",
+    default: 5432,
+    kind: wholeNumber(0, 65535, " (0 takes any free port)"),
+    group: "Address",
+    help: "TCP port; 0 takes any free one. If the default port is taken, the server moves to a free one and says so",
+  },
+  host: {
+    flags: "--host <addr>",
+    environment: "DEV_DB_HOST",
+    default: "127.0.0.1",
+    kind: text("an IP address or a host name", (value) => /^[\w.:%-]+$/.test(value)),
+    group: "Address",
+    help: "address to listen on",
+  },
+  socketDir: {
+    flags: "--socket-dir <dir>",
+    environment: "DEV_DB_SOCKET_DIR",
+    default: undefined,
+    kind: text("a directory"),
+    group: "Address",
+    help: "also listen on the Unix socket DIR/.s.PGSQL.PORT (psql -h DIR)",
+  },
+  db: {
+    flags: "--db <path>",
+    environment: "DEV_DB_PATH",
+    default: "memory://",
+    kind: text("a directory or memory://", (value) => value === "memory://" || !/^[a-z][a-z0-9+.-]+:\/\//i.test(value)),
+    group: "Data",
+    help: "data directory, made if it is missing; memory:// ends with the process",
+  },
+  migrations: {
+    flags: "--migrations <dir>",
+    environment: "DEV_DB_MIGRATIONS",
+    default: "auto",
+    kind: text("a directory, auto or none"),
+    group: "Data",
+    help: "migrations to apply before listening: a directory, none, or auto: drizzle.config.*, ./drizzle, ./migrations, ./prisma/migrations, the first that exists",
+  },
+  seed: {
+    flags: "--seed <file>",
+    environment: "DEV_DB_SEED",
+    default: undefined,
+    kind: text("a .sql file or a JavaScript or TypeScript module", (value) => /\.(sql|[cm]?[jt]s)$/i.test(value)),
+    group: "Data",
+    help: "run after the migrations: a .sql file, or a module whose default export is an async function (url)",
+  },
+  extensions: {
+    flags: "-e, --extension <name>",
+    environment: "DEV_DB_EXTENSIONS",
+    default: [],
+    kind: listOf(
+      text("an extension name", (value) => /^[a-z][a-z0-9_-]*$/.test(value)),
+      "a list of extension names",
+    ),
+    group: "Data",
+    help: "make an extension available to CREATE EXTENSION (pg_trgm, uuid-ossp, vector …); repeatable, or separated by commas",
+    repeatable: true,
+  },
+  maxConnections: {
+    flags: "-m, --max-connections <n>",
+    environment: "DEV_DB_MAX_CONNECTIONS",
+    default: 100,
+    kind: wholeNumber(1, 10_000),
+    group: "Limits",
+    help: "clients at the same time; one more is refused with 53300",
+  },
+  idleTimeoutMs: {
+    flags: "--idle-timeout <ms>",
+    environment: "DEV_DB_IDLE_TIMEOUT_MS",
+    default: 0,
+    kind: milliseconds,
+    group: "Limits",
+    help: "end a healthy client that has been idle for this long; 0 for never",
+  },
+  stallTimeoutMs: {
+    flags: "--stall-timeout <ms>",
+    environment: "DEV_DB_STALL_TIMEOUT_MS",
+    default: 10_000,
+    kind: milliseconds,
+    group: "Limits",
+    help: "end a client that stops in the middle of a message, a pipeline or a COPY; 0 for never",
+  },
+  transactionIdleTimeoutMs: {
+    flags: "--transaction-idle-timeout <ms>",
+    environment: "DEV_DB_TRANSACTION_IDLE_TIMEOUT_MS",
+    default: 30_000,
+    kind: milliseconds,
+    group: "Limits",
+    help: "end a client that is idle in a transaction while others wait for it; 0 for never",
+  },
+  output: {
+    flags: "-o, --output <form>",
+    default: "text",
+    kind: oneOf<OutputForm>("text", "json", "env"),
+    group: "Output",
+    help: "what stdout gets when the server is ready: text, json (one line) or env (KEY=VALUE lines)",
+    scope: "start",
+  },
+  logLevel: {
+    flags: "--log-level <level>",
+    default: "info",
+    kind: oneOf<LogLevel>("silent", "error", "info", "debug"),
+    group: "Output",
+    help: "how much is logged on stderr: silent, error, info or debug",
+    scope: "command line",
+  },
+};
+
+/** The keys of the table in its order. */
+export const optionKeys = Object.keys(optionTable) as readonly OptionKey[];
+
+/** Validated options with their defaults filled in. */
+export interface ResolvedOptions extends OptionValues {
+  /** For each option that was given: its name where it was given, to be used in an error about its value. */
+  readonly givenAs: ReadonlyMap<OptionKey, string>;
+}
+
+/** Where options come from; an earlier one wins over a later one. */
+export interface OptionSources {
+  /** Text by option key, as a command line gives it. An array is a repeated flag. */
+  flags?: Partial<Record<OptionKey, string | readonly string[] | undefined>>;
+  /** Values by option key, as a caller of the library gives them. `undefined` is not given. */
+  library?: object;
+  /** Text by environment name. */
+  environment?: Readonly<Record<string, string | undefined>>;
+  /** The value of the `pglite-devdb` key in package.json. */
+  packageJson?: unknown;
+}
+
+/** Merges and validates. Throws a `UsageError` for the first value that is not accepted and for an unknown key. */
+export function resolveOptions(sources: OptionSources): ResolvedOptions {
+  const layers = [
+    readFlags(sources.flags ?? {}),
+    readObject(sources.library ?? {}, "the options", (spec) => spec.scope === undefined),
+    readEnvironment(sources.environment ?? {}),
+    readObject(sources.packageJson ?? {}, 'the "pglite-devdb" key of package.json', () => true),
+  ];
+  const values: Partial<Record<OptionKey, unknown>> = {};
+  const givenAs = new Map<OptionKey, string>();
+  for (const key of optionKeys) {
+    const winner = layers.find((layer) => layer.has(key))?.get(key);
+    values[key] = winner ? winner.value : optionTable[key].default;
+    if (winner) givenAs.set(key, winner.name);
+  }
+  return { ...(values as unknown as OptionValues), givenAs };
+}
+
+/** The long flag of an option: `--port`. */
+export function flagName(spec: Pick<OptionSpec<unknown>, "flags">): string {
+  return /--[\w-]+/.exec(spec.flags)?.[0] ?? spec.flags;
+}
+
+/** How an option is called in a sentence about its value: as it was given, or by its flag. */
+export function nameOf(options: ResolvedOptions, key: OptionKey): string {
+  return options.givenAs.get(key) ?? flagName(optionTable[key]);
+}
+
+type Layer = Map<OptionKey, { name: string; value: unknown }>;
+
+function readFlags(flags: NonNullable<OptionSources["flags"]>): Layer {
+  const layer: Layer = new Map();
+  for (const key of optionKeys) {
+    const given = flags[key];
+    if (given === undefined) continue;
+    const spec: OptionSpec<unknown> = optionTable[key];
+    const name = flagName(spec);
+    const values = [given].flat().map((value) => accepted(spec, name, value, spec.kind.fromText(value)));
+    layer.set(key, { name, value: spec.repeatable ? [...new Set(values.flat())] : values.at(-1) });
+  }
+  return layer;
+}
+
+function readEnvironment(environment: NonNullable<OptionSources["environment"]>): Layer {
+  const layer: Layer = new Map();
+  for (const key of optionKeys) {
+    const spec: OptionSpec<unknown> = optionTable[key];
+    const given = spec.environment === undefined ? undefined : environment[spec.environment];
+    if (spec.environment === undefined || given === undefined) continue;
+    const name = spec.environment;
+    layer.set(key, { name, value: accepted(spec, name, given, spec.kind.fromText(given)) });
+  }
+  return layer;
+}
+
+function readObject(data: unknown, where: string, allows: (spec: OptionSpec<unknown>) => boolean): Layer {
+  if (typeof data !== "object" || data === null || Array.isArray(data)) {
+    throw new UsageError(`${where}: ${show(data)} is not an object of options`);
+  }
+  const layer: Layer = new Map();
+  for (const [key, given] of Object.entries(data)) {
+    const spec: OptionSpec<unknown> | undefined = Object.hasOwn(optionTable, key)
+      ? optionTable[key as OptionKey]
+      : undefined;
+    if (!spec || !allows(spec)) {
+      const known = optionKeys.filter((known) => allows(optionTable[known])).join(", ");
+      throw new UsageError(`${where}: there is no option ${JSON.stringify(key)}; the options are ${known}`);
+    }
+    if (given === undefined) continue;
+    const name = `${key} in ${where}`;
+    layer.set(key as OptionKey, { name, value: accepted(spec, name, given, spec.kind.fromData(given)) });
+  }
+  return layer;
+}
+
+function accepted(spec: OptionSpec<unknown>, name: string, given: unknown, value: unknown): unknown {
+  if (value === undefined) throw new UsageError(`${name}: ${show(given)} is not ${spec.kind.takes}`);
+  return value;
+}
+
+function show(value: unknown): string {
+  if (typeof value === "number" || typeof value === "bigint") return String(value);
+  return JSON.stringify(value) ?? String(value);
+}

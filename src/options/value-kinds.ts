@@ -1,0 +1,54 @@
+/**
+ * The kinds of value that an option can have, each with its one validation.
+ *
+ * Owns: reading a value from text (a flag, the environment) and from data (package.json, the library). Does not own:
+ * which option has which kind (`options.ts`), or the sentence of the error.
+ * Invariant: both readings accept the same set of values, and neither guesses: `1e3`, `0x10`, ` 5` and `""` are refused.
+ */
+
+/** A kind of value; both readings return undefined for a value that is not of the kind. */
+export interface ValueKind<T> {
+  /** What is accepted, worded to follow "is not", for example `a whole number from 0 to 65535`. */
+  readonly takes: string;
+  fromText(text: string): T | undefined;
+  fromData(data: unknown): T | undefined;
+}
+
+/** Decimal digits only, between two limits that are both accepted. */
+export function wholeNumber(from: number, to: number, note = ""): ValueKind<number> {
+  const fromData = (data: unknown) =>
+    typeof data === "number" && Number.isInteger(data) && data >= from && data <= to ? data : undefined;
+  return {
+    takes: `a whole number from ${from} to ${to}${note}`,
+    fromText: (text) => (/^(0|[1-9]\d*)$/.test(text) ? fromData(Number(text)) : undefined),
+    fromData,
+  };
+}
+
+/** Text that is not empty, has no control character, and passes `accepts`. */
+export function text(takes: string, accepts: (text: string) => boolean = () => true): ValueKind<string> {
+  const fromText = (value: string) =>
+    value !== "" && value.trim() === value && !/\p{Cc}/u.test(value) && accepts(value) ? value : undefined;
+  return { takes, fromText, fromData: (data) => (typeof data === "string" ? fromText(data) : undefined) };
+}
+
+/** One of a fixed list of words. */
+export function oneOf<T extends string>(...words: readonly T[]): ValueKind<T> {
+  const fromText = (value: string) => words.find((word) => word === value);
+  return {
+    takes: `one of ${words.join(", ")}`,
+    fromText,
+    fromData: (data) => (typeof data === "string" ? fromText(data) : undefined),
+  };
+}
+
+/** A list: commas between the items in text, an array in data. An empty item is refused, an empty array is not. */
+export function listOf<T>(item: ValueKind<T>, takes: string): ValueKind<readonly T[]> {
+  const whole = (values: (T | undefined)[]) =>
+    values.every((value) => value !== undefined) ? [...new Set(values)] : undefined;
+  return {
+    takes,
+    fromText: (value) => whole(value.split(",").map((part) => item.fromText(part.trim()))),
+    fromData: (data) => (Array.isArray(data) ? whole(data.map((value) => item.fromData(value))) : undefined),
+  };
+}

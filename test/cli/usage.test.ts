@@ -1,0 +1,125 @@
+/**
+ * Bad values of every option, wherever they are given, and the texts of help and version, as a process.
+ */
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { flagName, type OptionKey, optionKeys, optionTable } from "../../src/options.ts";
+import { runCli, temporaryDirectory } from "../support/cli-process.ts";
+
+/** A bad value for every option, and what the sentence must say that it takes. */
+const badValues: Readonly<Record<OptionKey, readonly [string, string]>> = {
+  port: ["70000", "a whole number from 0 to 65535"],
+  host: ["no such host", "an IP address or a host name"],
+  socketDir: ["", "a directory"],
+  db: ["idb://x", "a directory or memory://"],
+  migrations: ["", "a directory, auto or none"],
+  seed: ["seed.txt", "a .sql file or a JavaScript or TypeScript module"],
+  extensions: ["a,,b", "a list of extension names"],
+  maxConnections: ["many", "a whole number from 1 to 10000"],
+  idleTimeoutMs: ["-1", "a whole number from 0 to"],
+  stallTimeoutMs: ["1e3", "a whole number from 0 to"],
+  transactionIdleTimeoutMs: ["0x10", "a whole number from 0 to"],
+  output: ["xml", "one of text, json, env"],
+  logLevel: ["loud", "one of silent, error, info, debug"],
+};
+
+/** Expects exit 2, one sentence with all the parts, and nothing left in an empty directory. */
+async function expectRefusal(
+  args: readonly string[],
+  parts: readonly string[],
+  environment: Record<string, string> = {},
+  packageJson?: unknown,
+): Promise<void> {
+  const cwd = temporaryDirectory();
+  if (packageJson !== undefined) {
+    writeFileSync(join(cwd, "package.json"), JSON.stringify({ "pglite-devdb": packageJson }));
+  }
+  const before = readdirSync(cwd);
+  const end = await runCli(["--db", "data", ...args], { cwd, environment });
+  expect({ code: end.code, stdout: end.stdout, lines: end.stderr.split("\n").length }).toEqual({
+    code: 2,
+    stdout: "",
+    lines: 2,
+  });
+  for (const part of parts) expect(end.stderr).toContain(part);
+  expect(readdirSync(cwd)).toEqual(before);
+}
+
+describe("a bad value is exit 2 and one sentence, and nothing is started", () => {
+  test.each(optionKeys)("%s as a flag", async (key) => {
+    const [value, takes] = badValues[key];
+    const flag = flagName(optionTable[key]);
+    await expectRefusal([flag, value], [`${flag}: ${JSON.stringify(value)} is not ${takes}`]);
+  });
+
+  test.each(optionKeys.filter((key) => optionTable[key].environment))("%s in the environment", async (key) => {
+    const [value, takes] = badValues[key];
+    const name = optionTable[key].environment!;
+    await expectRefusal([], [`${name}: ${JSON.stringify(value)} is not ${takes}`], { [name]: value });
+  });
+
+  test("in package.json: a value of the wrong type, a key that is no option, a key that is no object", async () => {
+    const where = 'the "pglite-devdb" key of package.json';
+    await expectRefusal([], [`maxConnections in ${where}: "5" is not a whole number`], {}, { maxConnections: "5" });
+    await expectRefusal([], [`${where}: there is no option "prot"; the options are port, `], {}, { prot: 1 });
+    await expectRefusal([], [`${where}: ["port"] is not an object`], {}, ["port"]);
+  });
+
+  test("a path, a port or an extension that is not there", async () => {
+    await expectRefusal(["--seed", "missing.sql"], ["--seed: there is no file ", "missing.sql"]);
+    await expectRefusal([], ["DEV_DB_SOCKET_DIR: there is no directory "], { DEV_DB_SOCKET_DIR: "missing" });
+    await expectRefusal([], ["DEV_DB_MIGRATIONS: ", "missing"], { DEV_DB_MIGRATIONS: "missing" });
+    await expectRefusal(["-e", "pg_trgm", "-e", "nope"], ['--extension: there is no extension "nope"', "pg_trgm"]);
+    await expectRefusal(
+      ["--host", "192.0.2.1", "--port", "0"],
+      ['--host: "192.0.2.1" is not an address of this machine'],
+    );
+  });
+
+  test("a flag, a command or an argument that there is not", async () => {
+    await expectRefusal(["--prot", "1"], ["unknown option '--prot'", "Did you mean --port?", "--help"]);
+    await expectRefusal(["--port"], ["--port", "argument missing"]);
+    await expectRefusal(["extra"], ['"extra"']);
+    for (const [args, part] of [
+      [["strat"], '"strat"'],
+      [["run"], "name the command to run"],
+      [["run", "--"], "name the command to run"],
+      [["run", "-o", "json", "--", "true"], "unknown option '-o'"],
+      [["run", "--port", "x", "--", "true"], '--port: "x" is not'],
+    ] as const) {
+      const end = await runCli(args);
+      expect(end).toMatchObject({ code: 2, stdout: "" });
+      expect(end.stderr).toContain(part);
+    }
+  });
+});
+
+describe("help and version", () => {
+  test("--help names every option with environment name and default, the exit codes and examples", async () => {
+    const end = await runCli(["--help"]);
+    expect(end).toMatchObject({ code: 0, stderr: "" });
+    for (const key of optionKeys) {
+      const { flags, environment, default: value } = optionTable[key];
+      expect(end.stdout).toContain(flags);
+      if (environment) expect(end.stdout).toContain(environment);
+      if (typeof value === "number") expect(end.stdout.replace(/\s+/g, " ")).toContain(`default ${value}]`);
+    }
+    expect(end.stdout).toMatch(/4 port taken/);
+    expect(end.stdout).toMatch(/pglite-devdb run --port 0 -- npm test/);
+    expect(Math.max(...end.stdout.split("\n").map((line) => line.length))).toBeLessThanOrEqual(100);
+  });
+
+  test("every command has its own help, with the options that it takes", async () => {
+    const run = await runCli(["run", "--help"]);
+    expect(run).toMatchObject({ code: 0, stderr: "" });
+    expect(run.stdout).toContain("pglite-devdb run [options] -- CMD");
+    expect(run.stdout).not.toContain("--output");
+    expect((await runCli(["--port", "0", "--help"])).stdout).toContain("--output");
+  });
+
+  test("--version is the version of the package", async () => {
+    const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+    expect(await runCli(["--version"])).toMatchObject({ code: 0, stdout: `${version}\n`, stderr: "" });
+  });
+});

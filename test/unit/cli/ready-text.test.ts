@@ -1,0 +1,66 @@
+/**
+ * The ready line in its three forms.
+ */
+import { describe, expect, test } from "vitest";
+import { readyText } from "../../../src/cli/ready-text.ts";
+import type { DevDb } from "../../../src/dev-db/handle.ts";
+
+const db = {
+  url: "postgres://postgres:postgres@127.0.0.1:6543/postgres",
+  host: "127.0.0.1",
+  port: 6543,
+  socketDir: undefined,
+  database: "postgres",
+  version: "18.6",
+  migrationsApplied: ["0000_first"],
+  ms: 1234,
+  env: { DATABASE_URL: "postgres://postgres:postgres@[::1]:6543/postgres", PGHOST: "::1" },
+} as unknown as DevDb;
+
+const context = { db: "memory://", cwd: "/app", pid: 42 };
+
+describe("text", () => {
+  test("in memory it says so, and how to keep the data", () => {
+    expect(readyText("text", db, context)).toBe(
+      [
+        "PostgreSQL 18.6 is ready (1 migration applied, 1.2 s)",
+        "",
+        "  URL   postgres://postgres:postgres@127.0.0.1:6543/postgres",
+        "  psql  psql postgres://postgres:postgres@127.0.0.1:6543/postgres",
+        "  data  in memory, gone when this process ends. To keep it: pglite-devdb --db ./data",
+        "",
+        "",
+      ].join("\n"),
+    );
+  });
+
+  test("with a directory it names it in full, and with a socket how to use that", () => {
+    const text = readyText("text", { ...db, socketDir: "/tmp/it's here" }, { ...context, db: "data" });
+    expect(text).toContain("  data  /app/data\n");
+    expect(text).toContain("psql -h '/tmp/it'\\''s here' -p 6543 -U postgres\n");
+    expect(text).not.toContain("To keep it");
+  });
+});
+
+test("json is one line", () => {
+  const text = readyText("json", db, context);
+  expect(text.indexOf("\n")).toBe(text.length - 1);
+  expect(JSON.parse(text)).toEqual({
+    url: db.url,
+    host: "127.0.0.1",
+    port: 6543,
+    socketDir: null,
+    database: "postgres",
+    pid: 42,
+    version: "18.6",
+    sessions: "shared",
+    migrationsApplied: ["0000_first"],
+    ms: 1234,
+  });
+});
+
+test("env is assignments and nothing else", () => {
+  expect(readyText("env", db, context)).toBe(
+    "DATABASE_URL=postgres://postgres:postgres@[::1]:6543/postgres\nPGHOST=::1\n",
+  );
+});
