@@ -13,8 +13,11 @@ import type { ServerAddress } from "../../src/trace/storm/raw-connection.ts";
 import { encodeMessage } from "../../src/wire/frontend.ts";
 import { MessageReader } from "../../src/wire/message-reader.ts";
 
-/** The answer to one query: bytes to send, or what to do instead. */
-export type CannedAnswer = Buffer | "silence" | { readonly cutAfter: Buffer };
+/**
+ * The answer to one query: bytes to send, or what to do instead. `onceWatched` is sent late: when the storm's watch has
+ * asked, or has come for the second time.
+ */
+export type CannedAnswer = Buffer | "silence" | { readonly cutAfter: Buffer } | { readonly onceWatched: Buffer };
 
 /** How the server is to behave; everything that is left out is right. */
 export interface CannedBehaviour {
@@ -22,8 +25,8 @@ export interface CannedBehaviour {
   answer?(query: number, right: readonly Reply[]): CannedAnswer | undefined;
   /** Whether the storm's watch, which asks on a connection of its own, is answered. */
   answersWatch?: boolean;
-  /** What a login gets; `undefined` closes the connection without a word. */
-  login?(): Buffer | undefined;
+  /** Who is not let in: the connection is closed without a word. */
+  refuses?: "everybody" | "watch";
 }
 
 /** A listening canned server. */
@@ -38,7 +41,9 @@ export interface CannedServer {
 export async function startCannedServer(choice: StormChoice, behaviour: CannedBehaviour): Promise<CannedServer> {
   const sockets = new Set<Socket>();
   let logins = 0;
+  let watches = 0;
   let queries = 0;
+  let sendLate = () => {};
   const server = createServer((socket) => {
     sockets.add(socket);
     socket.on("error", () => {});
@@ -48,7 +53,10 @@ export async function startCannedServer(choice: StormChoice, behaviour: CannedBe
     let step = 0;
     const answerMessage = (type: string): CannedAnswer | undefined => {
       if (!"HQS".includes(type)) return undefined;
-      if (isWatch) return behaviour.answersWatch === false ? "silence" : encodeReplies(watchReplies);
+      if (isWatch) {
+        sendLate();
+        return behaviour.answersWatch === false ? "silence" : encodeReplies(watchReplies);
+      }
       const { steps } = planQuery(choice, 1, queries, 0);
       if (type === "H") return encodeReplies(steps[step++]!.replies);
       const right = steps.slice(step).flatMap(({ replies }) => replies);
@@ -60,15 +68,17 @@ export async function startCannedServer(choice: StormChoice, behaviour: CannedBe
       if (isWatch === undefined) {
         isWatch = chunk.includes("storm watch");
         if (!isWatch) logins++;
-        const login = behaviour.login ? behaviour.login() : encodeReplies([{ type: "Z", status: "I" }]);
-        if (login) socket.write(login);
-        else socket.destroy();
+        else if (++watches === 2) sendLate();
+        const refused = behaviour.refuses === "everybody" || (isWatch && behaviour.refuses === "watch");
+        if (refused) socket.destroy();
+        else socket.write(encodeReplies([{ type: "Z", status: "I" }]));
         return;
       }
       for (const { type } of reader.push(chunk)) {
         const answer = answerMessage(type);
         if (Buffer.isBuffer(answer)) socket.write(answer);
-        else if (typeof answer === "object") socket.end(answer.cutAfter);
+        else if (typeof answer === "object" && "cutAfter" in answer) socket.end(answer.cutAfter);
+        else if (typeof answer === "object") sendLate = () => void socket.write(answer.onceWatched);
       }
     });
   });

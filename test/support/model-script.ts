@@ -22,11 +22,14 @@ function randomSql(random: Random): string {
   return kind < 16 ? modelSql.syntaxError : modelSql.runtimeError;
 }
 
-/** A statement that takes one away: clients send it at once, they do not keep it prepared. */
+/**
+ * A statement that takes one away. Clients run it at once; they do not keep it prepared, and the library does not know
+ * what an old one would mean by the name now.
+ */
 function randomDeallocate(random: Random): Buffer[] {
   const sql = modelSql.deallocate(random.of(["s1", "s2"]));
   if (random.oneIn(2)) return [message.query(sql)];
-  return [message.parse("", sql), message.bind("", ""), message.execute("")];
+  return [message.parse("", sql), message.bind("", ""), message.execute(""), message.sync(), message.close("S", "")];
 }
 
 /** One message. */

@@ -139,10 +139,19 @@ test("over a canned server, a server that stops answering ends the storm", async
 });
 
 test("over a canned server, a server that lets nobody in ends the storm", async () => {
-  const report = await storm({ login: () => undefined }, 300);
+  const report = await storm({ refuses: "everybody" }, 300);
   expect(report.stopped).toMatch(/stopped answering/);
   expect(report.total).toBe(0);
   expect(report.refusedLogins).toBeGreaterThan(0);
+});
+
+test.each([
+  ["does not answer the watch in time either", { answersWatch: false }],
+  ["does not let the watch in", { refuses: "watch" }],
+] as const)("over a canned server, a client waits on while a slow server %s", async (_, behaviour) => {
+  const report = await storm({ ...behaviour, ...once((right) => ({ onceWatched: encodeReplies(right) })) });
+  expect(report.examples).toEqual({});
+  expect(report).toMatchObject({ total: queries, right: queries, logins: 1 });
 });
 
 test("over a canned server, an answer without an end is cut off", async () => {

@@ -1,0 +1,113 @@
+/**
+ * `pglite-devdb repro` as it is built: what it shows, what it exits with, and that it leaves no process behind.
+ *
+ * Owns: the command from outside. Does not own: the counting (`test/unit/trace`).
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdirSync, readFileSync } from "node:fs";
+import { constants } from "node:os";
+import { fileURLToPath } from "node:url";
+import { afterEach, expect, test } from "vitest";
+import { waitUntil } from "../support/wait-until.ts";
+
+const cli = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
+const seed = "12";
+const started: ChildProcess[] = [];
+// Two engines boot at once in each of these, which takes long on a busy machine.
+const limitMs = 180_000;
+
+afterEach(() => {
+  for (const child of started.splice(0)) if (child.exitCode === null) child.kill("SIGKILL");
+});
+
+function start(...args: string[]) {
+  // A group of its own: Ctrl-C in a terminal goes to all of it.
+  const child = spawn(process.execPath, [cli, "repro", ...args], { detached: true, stdio: ["ignore", "pipe", "pipe"] });
+  started.push(child);
+  const output = { stdout: "", stderr: "" };
+  for (const name of ["stdout", "stderr"] as const) {
+    child[name]!.setEncoding("utf8").on("data", (text: string) => {
+      output[name] += text;
+    });
+  }
+  const closed = once(child, "close").then(([code]) => ({ code: code as number, ...output }));
+  return { child, output, closed };
+}
+
+/** The processes of a group that are running, by /proc. */
+function processesOf(group: number): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]!.split(" ");
+        return Number(fields[2]) === group && fields[0] !== "Z";
+      } catch {
+        return false;
+      }
+    });
+}
+
+test("it shows the corruption of the stock library and none of ours, and exits with 0", {
+  timeout: limitMs,
+}, async () => {
+  const { closed } = start("--seconds", "3", "--seed", seed, "-o", "json");
+  const { code, stdout, stderr } = await closed;
+  const report = JSON.parse(stdout);
+  expect(report.patched).toMatchObject({ corrupted: 0, refusedLogins: 0 });
+  expect(report.patched.total).toBeGreaterThan(0);
+  expect(report.stock.kinds.wrongRows).toBeGreaterThan(0);
+  expect(report.stock.corrupted / report.stock.total).toBeGreaterThan(0.1);
+  expect(report).toMatchObject({ ok: true, seed: Number(seed), clients: 6 });
+  expect(stderr).toContain("repro: stock: ");
+  expect(stderr).not.toContain("\u001b");
+  expect(code).toBe(0);
+});
+
+test("with one client nothing can be corrupted, so it exits with 1 and says which was not so", {
+  timeout: limitMs,
+}, async () => {
+  const { closed } = start("--seconds", "1", "--clients", "1", "--split", "whole", "--seed", seed);
+  const { code, stdout } = await closed;
+  expect(stdout).toMatch(/The stock library corrupted none of \d+ queries/);
+  expect(stdout).toMatch(/corrupted \/ total +0 \/ \d+ \(0\.0 %\) +0 \/ \d+ \(0\.0 %\)/);
+  expect(code).toBe(1);
+});
+
+test.runIf(process.platform === "linux").each([
+  ["while the servers start", "starting a server"],
+  ["in the middle of a storm", "repro: stock: "],
+])("Ctrl-C %s leaves nothing running and exits with 130", { timeout: limitMs }, async (_, sign) => {
+  const { child, output, closed } = start("--seconds", "60", "--seed", seed);
+  await waitUntil(`stderr has "${sign}"`, () => output.stderr.includes(sign), limitMs);
+  await waitUntil("it and two servers run", () => processesOf(child.pid!).length === 3);
+  process.kill(-child.pid!, "SIGINT");
+  expect((await closed).code).toBe(128 + constants.signals.SIGINT);
+  expect(processesOf(child.pid!)).toEqual([]);
+});
+
+test.runIf(process.platform === "linux")("its servers end when it is killed", { timeout: limitMs }, async () => {
+  const { child, output, closed } = start("--seconds", "60", "--seed", seed);
+  await waitUntil("the storm has begun", () => output.stderr.includes("repro: stock: "), limitMs);
+  child.kill("SIGKILL");
+  await closed;
+  await waitUntil("the servers are gone", () => processesOf(child.pid!).length === 0);
+});
+
+test.each([
+  [["--clients", "0"], '--clients: "0" is not a whole number from 1 to 64'],
+  [["--seconds", "1.5"], '--seconds: "1.5" is not a whole number from 1 to 3600'],
+  [["--seed", "-1"], '--seed: "-1" is not a whole number from 0 to 4294967295'],
+  [["--split", "halves"], '--split: "halves" is not one of whole, flush, random, bytes, all'],
+  [["-o", "env"], '--output: "env" is not one of text, json'],
+  [["now"], 'takes no argument, and "now" is one'],
+  [["--port", "5432"], "unknown option '--port'"],
+  [["--serve", "stock"], "--serve is for the processes that repro itself starts"],
+])("%j is a usage error", async (args, sentence) => {
+  const { code, stdout, stderr } = await start(...args).closed;
+  expect(stderr).toContain(sentence);
+  expect(stdout).toBe("");
+  expect(code).toBe(2);
+});
