@@ -7,7 +7,7 @@
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { encodeMessage, encodeQuery } from "../../src/wire/frontend.ts";
-import { readErrorFields } from "../../src/wire/query-results.ts";
+import { readDataRow, readErrorFields } from "../../src/wire/query-results.ts";
 
 /** A backend message: its type letter and its body. */
 export interface BackendMessage {
@@ -218,22 +218,11 @@ export function types(messages: readonly BackendMessage[]): string {
 
 /** All DataRow values, row by row. */
 export function rows(messages: readonly BackendMessage[]): (string | null)[][] {
-  return messages.filter(({ type }) => type === "D").map(({ body }) => readRow(body));
+  return messages.filter(({ type }) => type === "D").map(({ body }) => readDataRow(body));
 }
 
 /** The fields of the first ErrorResponse: `C` is the SQLSTATE, `M` the message. */
 export function errorFields(messages: readonly BackendMessage[]): ReadonlyMap<string, string> | undefined {
   const error = messages.find(({ type }) => type === "E");
   return error && readErrorFields(error.body);
-}
-
-function readRow(body: Buffer): (string | null)[] {
-  const values: (string | null)[] = [];
-  for (let i = body.readInt16BE(0), at = 2; i > 0; i--) {
-    const length = body.readInt32BE(at);
-    at += 4;
-    values.push(length < 0 ? null : body.toString("utf8", at, at + length));
-    at += Math.max(length, 0);
-  }
-  return values;
 }
