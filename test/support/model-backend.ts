@@ -105,20 +105,13 @@ export class ModelBackend {
   }
 
   #act(type: string, [first = "", second = ""]: string[]): void {
-    switch (type) {
-      case "Q":
-        return this.#query(first);
-      case "P":
-        return this.#parse(first, second);
-      case "B":
-        return this.#bind(first, second);
-      case "E":
-        return this.#execute(first);
-      case "D":
-        return first.startsWith("S") ? this.#describeStatement(first.slice(1)) : this.#describePortal(first.slice(1));
-      case "C":
-        return this.#close(first);
-    }
+    if (type === "Q") this.#query(first);
+    else if (type === "P") this.#parse(first, second);
+    else if (type === "B") this.#bind(first, second);
+    else if (type === "E") this.#execute(first);
+    else if (type === "C") this.#close(first);
+    else if (type === "D" && first.startsWith("S")) this.#describeStatement(first.slice(1));
+    else if (type === "D") this.#describePortal(first.slice(1));
   }
 
   #query(sql: string): void {
