@@ -1,0 +1,119 @@
+/**
+ * A transaction that idles while another connection waits for the engine.
+ *
+ * Owns: that the wait ends with an error which names both sides, and that nothing happens where nobody waits.
+ * Does not own: clients that stop inside of a pipeline (`stall.test.ts`).
+ */
+import { describe, expect, it } from "vitest";
+import { NO_ANSWER, summary } from "../support/answer.ts";
+import { caseServer } from "../support/case-server.ts";
+import { prepare, unprepared } from "../support/pipelines.ts";
+import { targets } from "../support/servers.ts";
+import { waitUntil } from "../support/wait-until.ts";
+import { errorFields, message } from "../support/wire-client.ts";
+
+const transactionIdleTimeoutMs = 300;
+
+describe.each(targets())("a client that idles in a transaction on %s", (target) => {
+  const server = caseServer(target, {
+    transactionIdleTimeout: transactionIdleTimeoutMs,
+    schema: "create table jobs (id int)",
+  });
+
+  const queued = () => server.running.server.getStats().queuedQueries;
+
+  it("gets an error that names both sides once another connection waits for it, and the other goes on", async () => {
+    const [worker, api] = await server.clients("worker", "api");
+    await server.ask(worker, message.query("begin; insert into jobs values (1)"));
+    await server.ask(worker, message.query("select  'the last\n statement' "));
+    const waiting = server.ask(api, ...unprepared("select count(*) from jobs where id = 1"));
+    const seen = [await server.hear(worker), await waiting];
+    // On the stock library an application that waits for a second connection waits for ever.
+    expect(seen).toEqual({ ours: ["FATAL 25P03", "0"], stock: [NO_ANSWER, NO_ANSWER] }[target]);
+  });
+
+  it("has been told who waited, for what, and what its own last statement was", async () => {
+    const [worker, api] = await server.clients("worker", "api");
+    await server.ask(worker, message.query("begin"));
+    await server.ask(worker, ...unprepared("select  'the last\n statement', $1::int ", ["1"]));
+    api.send(...unprepared("select 'what the api wants'"));
+    if (target === "stock") {
+      expect(await server.hear(worker)).toBe(NO_ANSWER);
+      return;
+    }
+    const error = await worker.untilEnd();
+    const fields = errorFields(error);
+    expect(summary(error)).toBe("FATAL 25P03");
+    expect(fields?.get("D")).toMatch(/connection \d+ \("worker"\) was idle in a transaction for [\d.]+ s/);
+    expect(fields?.get("D")).toContain("select 'the last statement', $1::int");
+    expect(fields?.get("D")).toMatch(/connection \d+ \("api"\) waited for it for [\d.]+ s/);
+    expect(fields?.get("D")).toContain("select 'what the api wants'");
+    expect(fields?.get("H")).toContain("transaction idle timeout");
+    expect(await server.hear(api)).toBe("what the api wants");
+  });
+
+  it("gets it also in a failed transaction, and all who waited go on in their order", async () => {
+    const [worker, first, second] = await server.clients("worker", "first", "second");
+    await server.ask(worker, message.query("begin; select 1/0"));
+    first.send(message.query("insert into jobs values (3)"));
+    second.send(message.query("select count(*) from jobs where id = 3"));
+    const seen = [await server.hear(worker), await server.hear(first), await server.hear(second)];
+    const stuck = [NO_ANSWER, NO_ANSWER, NO_ANSWER];
+    expect(seen).toEqual({ ours: ["FATAL 25P03", "INSERT 0 1", "1"], stock: stuck }[target]);
+  });
+
+  it("gets it also when what waits is more than one batch of a connection, the second one only a Parse", async () => {
+    const [worker, api] = await server.clients("worker", "api");
+    await server.ask(worker, message.query("begin"));
+    api.send(message.query("select 'first'"));
+    await waitUntil("the first batch is queued", () => queued() === 1);
+    api.send(...prepare("second", "select 'second'"));
+    await waitUntil(
+      "both batches are queued or one is blocked",
+      () => worker.ended || queued() === (target === "ours" ? 2 : 1),
+    );
+    const seen = [await server.hear(worker), await server.hear(api), await server.hear(api)];
+    expect(seen).toEqual({ ours: ["FATAL 25P03", "first", ""], stock: [NO_ANSWER, NO_ANSWER, NO_ANSWER] }[target]);
+  });
+
+  it("an application that needs a second connection inside of a transaction ends, and can begin again", async () => {
+    const outcomes = [];
+    for (const attempt of [1, 2]) {
+      const [outer, inner] = await server.clients(`outer ${attempt}`, `inner ${attempt}`);
+      await server.ask(outer, message.query(`begin; insert into jobs values (${attempt * 10})`));
+      outcomes.push(await server.ask(inner, message.query(`insert into jobs values (${attempt * 10 + 1})`)));
+      outcomes.push(await server.ask(outer, message.query("commit")));
+      if (target === "stock") break;
+    }
+    const [reader] = target === "ours" ? await server.clients("reader") : [];
+    if (reader)
+      outcomes.push(await server.ask(reader, message.query("select id from jobs where id >= 10 order by id")));
+    expect(outcomes).toEqual(
+      {
+        ours: ["INSERT 0 1", "FATAL 25P03", "INSERT 0 1", "FATAL 25P03", "11; 21"],
+        stock: [NO_ANSWER, "COMMIT"],
+      }[target],
+    );
+  });
+});
+
+describe.each(targets())("a client that pauses in a transaction on %s", (target) => {
+  const server = caseServer(target, { transactionIdleTimeout: 1_000, schema: "create table jobs (id int)" });
+  // What passes is what is tested here: there is no condition to wait for.
+  const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+  it("is left in peace while nobody waits, and while it goes on working although others wait", async () => {
+    const [worker, api] = await server.clients("worker", "api");
+    await server.ask(worker, message.query("begin; insert into jobs values (4)"));
+    await pause(1_300);
+    api.send(message.query("select count(*) from jobs where id = 4"));
+    const steps = [];
+    for (let step = 0; step < 9; step++) {
+      await pause(150);
+      steps.push(await server.ask(worker, message.query(`select ${step}`)));
+    }
+    const seen = [steps.join(" "), await server.ask(worker, message.query("commit")), await server.hear(api)];
+    // The stock library does this right, as it has no limit at all.
+    expect(seen).toEqual(["0 1 2 3 4 5 6 7 8", "COMMIT", "1"]);
+  });
+});

@@ -1,0 +1,215 @@
+/**
+ * Prepared statements of the same name in several connections.
+ *
+ * Owns: that a name belongs to its connection, whatever the others prepare, close or discard.
+ * Does not own: the unnamed statement. Invariant: every case uses names of its own, so that none meets another's.
+ */
+import { describe, expect, it } from "vitest";
+import { caseServer } from "../support/case-server.ts";
+import { closeStatement, execute, prepare, unprepared } from "../support/pipelines.ts";
+import { targets } from "../support/servers.ts";
+import { errorFields, message, type WireClient } from "../support/wire-client.ts";
+
+describe.each(targets())("named statements on %s", (target) => {
+  const server = caseServer(target);
+
+  it("two clients prepare different texts under one name and each runs its own", async () => {
+    const [a, b] = await server.clients("a", "b");
+    const seen = [
+      await server.ask(a, ...prepare("s1", "select 'of a'")),
+      await server.ask(b, ...prepare("s1", "select 'of b', $1::int")),
+      await server.ask(a, ...execute("s1")),
+      await server.ask(b, ...execute("s1", ["7"])),
+    ];
+    // The stock library refuses the second, and then finds the first one's statement with too few parameters.
+    expect(seen).toEqual({ ours: ["", "", "of a", "of b|7"], stock: ["", "42P05", "of a", "08P01"] }[target]);
+  });
+
+  it("a client that does not look at errors never gets the rows of another client's statement", async () => {
+    const [a, b] = await server.clients("a", "b");
+    await server.ask(a, ...prepare("mine", "select 'of a'"));
+    expect(await server.ask(b, ...execute("mine"))).toBe({ ours: "26000", stock: "of a" }[target]);
+  });
+
+  it("a name is taken only in the connection that prepared it", async () => {
+    const [a, b] = await server.clients("a", "b");
+    const seen = [
+      await server.ask(a, ...prepare("taken", "select 'of a'")),
+      await server.ask(a, ...prepare("taken", "select 'again'")),
+      await server.ask(b, ...prepare("taken", "select 'of b'")),
+      await server.ask(b, ...prepare("taken", "select 'again'")),
+      await server.ask(a, ...execute("taken")),
+      await server.ask(b, ...execute("taken")),
+    ];
+    expect(seen).toEqual(
+      {
+        ours: ["", "42P05", "", "42P05", "of a", "of b"],
+        stock: ["", "42P05", "42P05", "42P05", "of a", "of a"],
+      }[target],
+    );
+  });
+
+  it("Close takes away a client's own statement and frees the name, and leaves the other client's", async () => {
+    const [a, b] = await server.clients("a", "b");
+    const seen = [
+      await server.ask(a, ...prepare("closed", "select 'of a'")),
+      await server.ask(b, ...prepare("closed", "select 'of b'")),
+      await server.ask(b, ...closeStatement("closed")),
+      await server.ask(b, ...execute("closed")),
+      await server.ask(a, ...execute("closed")),
+      await server.ask(b, ...prepare("closed", "select 'new of b'")),
+      await server.ask(b, ...execute("closed")),
+    ];
+    expect(seen).toEqual(
+      {
+        ours: ["", "", "", "26000", "of a", "", "new of b"],
+        stock: ["", "42P05", "", "26000", "26000", "", "new of b"],
+      }[target],
+    );
+  });
+
+  it("errors name a statement as its own client does", async () => {
+    const [a, b] = await server.clients("a", "b");
+    await server.ask(a, ...prepare("named", "select 'of a'"));
+    const seen = [
+      await errorMessage(b, execute("named")),
+      await server.ask(b, ...prepare("named", "select $1::text, $2::text")),
+      await errorMessage(b, execute("named", ["1"])),
+      await errorMessage(b, prepare("named", "select 1")),
+      await errorMessage(b, [message.describe("S", "never"), message.sync()]),
+    ];
+    const taken = 'prepared statement "named" already exists';
+    const never = 'prepared statement "never" does not exist';
+    expect(seen).toEqual(
+      {
+        ours: [
+          'prepared statement "named" does not exist',
+          "",
+          'bind message supplies 1 parameters, but prepared statement "named" requires 2',
+          taken,
+          never,
+        ],
+        // The first one runs the statement of the other client.
+        stock: [
+          undefined,
+          "42P05",
+          'bind message supplies 1 parameters, but prepared statement "named" requires 0',
+          taken,
+          never,
+        ],
+      }[target],
+    );
+  });
+
+  it("statements of connections that are gone leave their names to later ones", async () => {
+    const [gone] = await server.clients("gone");
+    await server.ask(gone, ...prepare("inherited", "select 'of the dead'"));
+    gone.destroy();
+    const [later] = await server.clients("later");
+    const seen = [
+      await server.ask(later, ...execute("inherited")),
+      await server.ask(later, ...prepare("inherited", "select 'of the living'")),
+      await server.ask(later, ...execute("inherited")),
+    ];
+    expect(seen).toEqual(
+      {
+        ours: ["26000", "", "of the living"],
+        stock: ["of the dead", "42P05", "of the dead"],
+      }[target],
+    );
+  });
+
+  it("six clients that number their statements alike run each their own", async () => {
+    const clients = await server.clients("1", "2", "3", "4", "5", "6");
+    const wrong: string[] = [];
+    await Promise.all(
+      clients.map(async (client, index) => {
+        for (let turn = 0; turn < 40; turn++) {
+          const name = `S_${turn % 8}`;
+          const sql = `select ${index}, ${turn % 8}, $1::int`;
+          const [first, again] = [
+            turn < 8 ? [message.parse(name, sql), message.flush()] : [],
+            execute(name, [`${turn}`]),
+          ];
+          const answer = await server.ask(client, ...first, ...again);
+          if (answer !== `${index}|${turn % 8}|${turn}`) wrong.push(answer);
+        }
+      }),
+    );
+    if (target === "ours") expect(wrong).toEqual([]);
+    else
+      expect(
+        wrong.filter((answer) => answer.includes("|")),
+        "wrong rows without an error",
+      ).not.toEqual([]);
+  });
+});
+
+const discards = ["deallocate kept", "deallocate prepare kept", "deallocate all", "discard all"];
+
+describe.each(targets())("statements that another client discards on %s", (target) => {
+  const server = caseServer(target);
+
+  it.each(discards)("%s takes away a client's own statement only", async (discard) => {
+    const [a, b] = await server.clients("a", "b");
+    await server.ask(a, ...prepare("kept", "select 'of a', $1::int"));
+    await server.ask(b, ...prepare("kept", "select 'of b', $1::int"));
+    const seen = [
+      await server.ask(b, message.query(discard)),
+      await server.ask(b, ...execute("kept", ["1"])),
+      await server.ask(a, ...execute("kept", ["2"])),
+      await server.ask(a, message.describe("S", "kept"), message.sync()),
+    ];
+    const tag = discard.startsWith("deallocate all") ? "DEALLOCATE ALL" : discard.toUpperCase().split(" ")[0];
+    const done = discard === "discard all" ? "DISCARD ALL" : tag;
+    expect(seen).toEqual({ ours: [done, "26000", "of a|2", ""], stock: [done, "26000", "26000", "26000"] }[target]);
+  });
+
+  it("a statement that was taken away comes back in the middle of a pipeline, and once", async () => {
+    const [a, b] = await server.clients("a", "b");
+    await server.ask(a, ...prepare("back", "select $1::int"));
+    await server.ask(b, message.query("discard all"));
+    const pipeline = ["1", "2", "3"].flatMap((value) => execute("back", [value]).slice(0, 2));
+    const seen = await server.ask(a, ...pipeline, message.sync());
+    expect(seen).toBe({ ours: "1 / 2 / 3", stock: "26000" }[target]);
+  });
+
+  it("deallocate in the extended protocol takes away a client's own statement only", async () => {
+    const [a, b] = await server.clients("a", "b");
+    await server.ask(a, ...prepare("extended", "select 'of a'"));
+    await server.ask(b, ...prepare("extended", "select 'of b'"));
+    const seen = [
+      await server.ask(b, ...unprepared("deallocate extended")),
+      await server.ask(b, ...execute("extended")),
+      await server.ask(a, ...execute("extended")),
+    ];
+    expect(seen).toEqual({ ours: ["DEALLOCATE", "26000", "of a"], stock: ["DEALLOCATE", "26000", "26000"] }[target]);
+  });
+
+  it.each(["deallocate all", "discard all"])("a client can deallocate what the %s of another took", async (discard) => {
+    const [a, b] = await server.clients("a", "b");
+    await server.ask(a, ...prepare("lost", "select 1"));
+    await server.ask(b, message.query(discard));
+    const seen = [await server.ask(a, message.query("deallocate lost")), await server.ask(a, ...execute("lost"))];
+    expect(seen).toEqual({ ours: ["DEALLOCATE", "26000"], stock: ["26000", "26000"] }[target]);
+  });
+
+  it("a failed deallocate leaves the statement", async () => {
+    const [a, b] = await server.clients("a", "b");
+    await server.ask(b, ...prepare("survivor", "select 'of b'"));
+    await server.ask(a, ...prepare("survivor", "select 'of a'"));
+    await server.ask(a, ...unprepared("begin"));
+    await server.ask(a, message.query("select 1/0"));
+    const seen = [
+      await server.ask(a, message.query("deallocate survivor")),
+      await server.ask(a, message.query("rollback")),
+      await server.ask(a, ...execute("survivor")),
+    ];
+    expect(seen).toEqual({ ours: ["25P02", "ROLLBACK", "of a"], stock: ["25P02", "ROLLBACK", "of b"] }[target]);
+  });
+});
+
+async function errorMessage(client: WireClient, messages: Uint8Array[]): Promise<string | undefined> {
+  client.send(...messages);
+  return errorFields(await client.until("Z"))?.get("M");
+}

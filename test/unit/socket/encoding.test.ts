@@ -1,0 +1,56 @@
+/** The messages that the library itself makes, byte by byte as the manual has them ("Message Formats"). */
+import { expect, test } from "vitest";
+import {
+  copyInResponse,
+  encode,
+  errorResponse,
+  int16,
+  int32,
+  loginAnswer,
+  readCString,
+  readInt32,
+} from "../../support/socket-library.ts";
+
+const latin1 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1");
+
+test("a message is its type, its length without the type, and its parts", () => {
+  expect(latin1(encode(0x43, "a", Uint8Array.of(7)))).toBe("C\0\0\0\x07a\0\x07");
+  expect(latin1(encode(0x53))).toBe("S\0\0\0\x04");
+  expect(latin1(encode(0x50, "ü"))).toBe("P\0\0\0\x07\xc3\xbc\0");
+});
+
+test("integers are big-endian and signed", () => {
+  expect([...int16(-2)]).toEqual([255, 254]);
+  expect([...int32(-2)]).toEqual([255, 255, 255, 254]);
+  for (const value of [0, 1, -1, 2 ** 31 - 1, -(2 ** 31), 0x01020304]) expect(readInt32(int32(value), 0)).toBe(value);
+});
+
+test("an ErrorResponse has severity, code and message, and detail and hint where there are some", () => {
+  const plain = errorResponse({ severity: "FATAL", code: "08P01", message: "what" });
+  expect(latin1(plain)).toBe("E\0\0\0\x20SFATAL\0VFATAL\0C08P01\0Mwhat\0\0");
+  const whole = errorResponse({ severity: "ERROR", code: "0A000", message: "m", detail: "d", hint: "h" });
+  expect(latin1(whole)).toBe("E\0\0\0\x23SERROR\0VERROR\0C0A000\0Mm\0Dd\0Hh\0\0");
+});
+
+test("a CopyInResponse has a format for each column", () => {
+  expect([...copyInResponse(2, 1)]).toEqual([0x47, 0, 0, 0, 11, 1, 0, 2, 0, 1, 0, 1]);
+  expect([...copyInResponse(0, 0)]).toEqual([0x47, 0, 0, 0, 7, 0, 0, 0]);
+});
+
+test("a login is answered with AuthenticationOk, the settings, the key and ReadyForQuery", () => {
+  const answer = loginAnswer(new Map([["a", "b"]]), 258, Uint8Array.of(1, 2, 3, 4));
+  expect(latin1(answer)).toBe(
+    "R\0\0\0\x08\0\0\0\0S\0\0\0\x08a\0b\0K\0\0\0\x0c\0\0\x01\x02\x01\x02\x03\x04Z\0\0\0\x05I",
+  );
+});
+
+test("a string ends at its zero, and without one there is no string", () => {
+  const bytes = Buffer.from("ab\0\0ü\0rest");
+  expect(readCString(bytes, 0)).toEqual({ text: "ab", next: 3 });
+  expect(readCString(bytes, 3)).toEqual({ text: "", next: 4 });
+  expect(readCString(bytes, 4)).toEqual({ text: "ü", next: 7 });
+  expect(readCString(bytes, 7)).toBeUndefined();
+  expect(readCString(bytes, 99)).toBeUndefined();
+  // Also in a view that does not begin where its memory does.
+  expect(readCString(new Uint8Array(bytes.buffer, bytes.byteOffset + 4, 3), 0)).toEqual({ text: "ü", next: 3 });
+});
