@@ -25,18 +25,25 @@ describe.each(targets())("a client that disconnects on %s", (target) => {
     ["Parse", 1, "1"],
     ["Bind", 2, "2"],
     ["Execute", 3, "C"],
-  ])("after %s, without Sync, leaves no open pipeline to the next client", async (_, count, lastReply) => {
-    const [gone, next] = await server.clients("gone", "next");
-    gone.send(...insertPipeline(0).slice(0, count), message.flush());
-    await gone.until(lastReply);
-    gone.destroy();
-    const seen = [
-      await server.ask(next, message.query(ownTransaction)),
-      await server.ask(next, ...unprepared("select $1::int", ["7"])),
-    ];
-    // On the stock library the next client's query runs in the transaction of the client that is gone.
-    expect(seen).toEqual({ ours: ["t", "7"], stock: ["f", "7"] }[target]);
-  });
+    // Whether the stock library fails hangs on the order of its callbacks: it may take a few attempts to see it.
+  ])(
+    "after %s, without Sync, leaves no open pipeline to the next client",
+    {
+      retry: target === "stock" ? 5 : 0,
+    },
+    async (_, count, lastReply) => {
+      const [gone, next] = await server.clients("gone", "next");
+      gone.send(...insertPipeline(0).slice(0, count), message.flush());
+      await gone.until(lastReply);
+      gone.destroy();
+      const seen = [
+        await server.ask(next, message.query(ownTransaction)),
+        await server.ask(next, ...unprepared("select $1::int", ["7"])),
+      ];
+      // On the stock library the next client's query runs in the transaction of the client that is gone.
+      expect(seen).toEqual({ ours: ["t", "7"], stock: ["f", "7"] }[target]);
+    },
+  );
 
   it("after Execute, without Sync, has committed nothing", async () => {
     const [gone, next] = await server.clients("gone", "next");

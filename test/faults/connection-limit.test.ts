@@ -14,7 +14,7 @@ const startup = message.startup({ user: "postgres", database: "postgres" });
 
 let engine: PGlite;
 let server: TestServer;
-let clients: WireClient[] = [];
+const clients: WireClient[] = [];
 const sockets: Socket[] = [];
 
 beforeAll(async () => {
@@ -142,7 +142,7 @@ const states: Record<string, (client: WireClient) => Promise<unknown> | undefine
   "in its startup message": (client) => void client.send(startup.subarray(0, 9)),
   "behind an SSLRequest": (client) => void client.send(message.sslRequest()),
   "while it is logged in": (client) => void client.send(startup),
-  "idle": (client) => (client.send(startup), client.until("Z")),
+  idle: (client) => (client.send(startup), client.until("Z")),
   "in a query": (client) => (client.send(startup), client.until("Z").then(() => client.send(query("select 1")))),
   "in half a message": (client) => (client.send(startup, Buffer.from("Q\0")), client.until("Z")),
   "in a pipeline": (client) => (client.send(startup, parse("", "select 1"), bind("", ""), flush()), client.until("2")),

@@ -158,7 +158,12 @@ describe("stop", () => {
     client.send(query("insert into t values (1)"));
     await waitUntil("it is on its way to the engine", () => server.getStats().queuedQueries === 0);
     const before = engine.runs;
-    expect(await within(20_000, server.stop().then(() => "stopped"))).toBe("stopped");
+    expect(
+      await within(
+        20_000,
+        server.stop().then(() => "stopped"),
+      ),
+    ).toBe("stopped");
     release();
     expect(await isLeftAlone()).toBe(true);
     expect(engine.runs).toBe(before);

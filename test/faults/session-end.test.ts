@@ -61,7 +61,12 @@ const holdings: [name: string, make: string[], look: string, nothing: string][] 
   ["a failed transaction", ["begin", "insert into t values (1)", "selec"], "select count(*) from t", "0"],
   ["a setting", ["set work_mem to '1234kB'"], "show work_mem", "4MB"],
   ["a setting by function", ["select set_config('work_mem', '1234kB', false)"], "show work_mem", "4MB"],
-  ["a role", ["create role someone", "set role someone"], "select current_user; drop role someone", "postgres / DROP ROLE"],
+  [
+    "a role",
+    ["create role someone", "set role someone"],
+    "select current_user; drop role someone",
+    "postgres / DROP ROLE",
+  ],
   [
     "a session authorization",
     ["create role someone", "set session authorization someone"],
@@ -70,7 +75,12 @@ const holdings: [name: string, make: string[], look: string, nothing: string][] 
   ],
   ["a temporary table", ["create temp table tt(n int)"], "select to_regclass('tt')", "null"],
   ["a LISTEN", ["listen news"], "select count(*) from pg_listening_channels()", "0"],
-  ["an advisory lock", ["select pg_advisory_lock(1)"], "select count(*) from pg_locks where locktype = 'advisory'", "0"],
+  [
+    "an advisory lock",
+    ["select pg_advisory_lock(1)"],
+    "select count(*) from pg_locks where locktype = 'advisory'",
+    "0",
+  ],
   ["a statement of SQL", ["prepare p as select 1"], "select count(*) from pg_prepared_statements", "0"],
   ["a cursor WITH HOLD", ["declare c cursor with hold for select 1"], "select count(*) from pg_cursors", "0"],
   [
@@ -211,7 +221,11 @@ describe("while others are connected", () => {
     const client = await login();
     const other = await login();
     await other.query("select 1");
-    for (const sql of ["create temp table tt(n int)", "declare c cursor with hold for select 1", "select pg_advisory_lock(1)"]) {
+    for (const sql of [
+      "create temp table tt(n int)",
+      "declare c cursor with hold for select 1",
+      "select pg_advisory_lock(1)",
+    ]) {
       await client.query(sql);
     }
     await leave(client, "its Terminate");

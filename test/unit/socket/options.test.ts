@@ -8,7 +8,8 @@ const db: SocketEngine = {
   execProtocolRawStream: () => Promise.resolve(),
 };
 
-const make = (options: object): PGLiteSocketServer => new PGLiteSocketServer({ db, ...options } as PGLiteSocketServerOptions);
+const make = (options: object): PGLiteSocketServer =>
+  new PGLiteSocketServer({ db, ...options } as PGLiteSocketServerOptions);
 
 const longestTimer = 2 ** 31 - 1;
 const ranges: [name: string, least: number, most: number][] = [
