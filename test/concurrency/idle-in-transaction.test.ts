@@ -12,7 +12,7 @@ import { targets } from "../support/servers.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { errorFields, message } from "../support/wire-client.ts";
 
-const transactionIdleTimeoutMs = 300;
+const transactionIdleTimeoutMs = 250;
 
 describe.each(targets())("a client that idles in a transaction on %s", (target) => {
   const server = caseServer(target, {
@@ -98,18 +98,18 @@ describe.each(targets())("a client that idles in a transaction on %s", (target) 
 });
 
 describe.each(targets())("a client that pauses in a transaction on %s", (target) => {
-  const server = caseServer(target, { transactionIdleTimeout: 1_000, schema: "create table jobs (id int)" });
+  const server = caseServer(target, { transactionIdleTimeout: 600, schema: "create table jobs (id int)" });
   // What passes is what is tested here: there is no condition to wait for.
   const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
   it("is left in peace while nobody waits, and while it goes on working although others wait", async () => {
     const [worker, api] = await server.clients("worker", "api");
     await server.ask(worker, message.query("begin; insert into jobs values (4)"));
-    await pause(1_300);
+    await pause(800);
     api.send(message.query("select count(*) from jobs where id = 4"));
     const steps = [];
     for (let step = 0; step < 9; step++) {
-      await pause(150);
+      await pause(100);
       steps.push(await server.ask(worker, message.query(`select ${step}`)));
     }
     const seen = [steps.join(" "), await server.ask(worker, message.query("commit")), await server.hear(api)];

@@ -13,7 +13,7 @@ import { targets } from "../support/servers.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { message } from "../support/wire-client.ts";
 
-const stallTimeoutMs = 300;
+const stallTimeoutMs = 200;
 const ownTransaction = "select now() = statement_timestamp()";
 const schema = "create table kept (value int)";
 const insert = (value: number) => unprepared(`insert into kept values (${value})`).slice(0, -1);

@@ -11,7 +11,7 @@ import { targets } from "../support/servers.ts";
 import { errorFields, message, type WireClient } from "../support/wire-client.ts";
 
 describe.each(targets())("named statements on %s", (target) => {
-  const server = caseServer(target);
+  const server = caseServer(target, { sharesStockEngine: true });
 
   it("two clients prepare different texts under one name and each runs its own", async () => {
     const [a, b] = await server.clients("a", "b");
@@ -148,7 +148,7 @@ describe.each(targets())("named statements on %s", (target) => {
 const discards = ["deallocate kept", "deallocate prepare kept", "deallocate all", "discard all"];
 
 describe.each(targets())("statements that another client discards on %s", (target) => {
-  const server = caseServer(target);
+  const server = caseServer(target, { sharesStockEngine: true });
 
   it.each(discards)("%s takes away a client's own statement only", async (discard) => {
     const [a, b] = await server.clients("a", "b");

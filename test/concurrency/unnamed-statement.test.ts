@@ -13,7 +13,7 @@ import { message, types, type WireClient } from "../support/wire-client.ts";
 const describeUnnamed = [message.describe("S", ""), message.sync()];
 
 describe.each(targets())("the unnamed statement on %s", (target) => {
-  const server = caseServer(target);
+  const server = caseServer(target, { sharesStockEngine: true });
 
   it("is not replaced by another client's Parse", async () => {
     const [a, b] = await server.clients("a", "b");

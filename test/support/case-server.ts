@@ -2,8 +2,8 @@
  * A server for the cases of one test file, on one of the two libraries.
  *
  * Owns: its engine, its clients, and closing both. Does not own: what a case does.
- * Invariant: on the stock library every case has an engine of its own, because a failure may ruin it; on ours all cases
- * share one, so that whatever a case leaves behind meets the next one.
+ * Invariant: on ours all cases share one engine, so that whatever a case leaves behind meets the next one; on the stock
+ * library every case has its own, because a failure may ruin it, unless the file says that none does.
  */
 import type { PGlite } from "@electric-sql/pglite";
 import { afterAll, afterEach, beforeAll, beforeEach } from "vitest";
@@ -13,12 +13,14 @@ import { startServer, type Target, type TestServer, type TestServerOptions } fro
 import { WireClient } from "./wire-client.ts";
 
 // On the stock library an answer that does not come is what a case waits for; on ours it is the end of a broken test.
-const patienceMs: Record<Target, number> = { stock: 1_000, ours: 20_000 };
+const patienceMs: Record<Target, number> = { stock: 500, ours: 20_000 };
 
 /** What a case server takes beside the library's options. */
 export interface CaseServerOptions extends Omit<TestServerOptions, "db"> {
   /** SQL that makes the tables of the cases. */
   schema?: string;
+  /** No case ruins the engine of the stock library, or leaves anything there that another one meets. */
+  sharesStockEngine?: boolean;
   /** Stands between the engine and the server. */
   wrapEngine?: (engine: PGlite) => PGlite;
 }
@@ -26,7 +28,8 @@ export interface CaseServerOptions extends Omit<TestServerOptions, "db"> {
 /** Registers the hooks of a case server for the cases of the `describe` around it. */
 export function caseServer(target: Target, options: CaseServerOptions = {}): CaseServer {
   const server = new CaseServer(target, options);
-  const [before, after] = target === "stock" ? [beforeEach, afterEach] : [beforeAll, afterAll];
+  const shares = target === "ours" || options.sharesStockEngine;
+  const [before, after] = shares ? [beforeAll, afterAll] : [beforeEach, afterEach];
   before(() => server.start());
   afterEach(() => server.dropClients());
   after(() => server.stop());
@@ -74,7 +77,7 @@ export class CaseServer {
   }
 
   async start(): Promise<void> {
-    const { schema, wrapEngine, ...options } = this.#options;
+    const { schema, wrapEngine, sharesStockEngine, ...options } = this.#options;
     this.#engine = await createEngine();
     if (schema) await this.#engine.exec(schema);
     this.#server = await startServer(this.#target, { ...options, db: wrapEngine?.(this.#engine) ?? this.#engine });
