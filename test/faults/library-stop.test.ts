@@ -170,6 +170,18 @@ describe("stop", () => {
     expect((await pglite.query("select * from t")).rows).toEqual([]);
   });
 
+  test("that did not wait for the engine leaves nothing that the next start would run", async () => {
+    const client = await login();
+    const release = await engine.hold();
+    client.send(query("insert into t values (1)"));
+    await waitUntil("it is on its way to the engine", () => server.getStats().queuedQueries === 0);
+    await server.stop();
+    const started = server.start();
+    release();
+    await started;
+    expect(rows(await (await login()).query("select count(*) from t"))).toEqual([["0"]]);
+  });
+
   test("rolls back although the holder's query was on its way", async () => {
     const holder = await login();
     const other = await login();

@@ -221,6 +221,23 @@ describe("transactionIdleTimeout", () => {
   });
 });
 
+test("COPY data that comes in a transaction is no idling", async () => {
+  await serve({ transactionIdleTimeout: 3 * short });
+  const worker = await login();
+  const waiter = await login();
+  await worker.query("begin");
+  worker.send(query("copy t from stdin"));
+  await worker.until("G");
+  waiter.send(query("select count(*) from t"));
+  for (let i = 0; i < 8; i++) {
+    worker.send(copyData(`${i}\n`));
+    await pass(short);
+  }
+  worker.send(message.copyDone(), query("rollback"));
+  expect([await hear(worker), await hear(worker)]).toEqual(["COPY 8", "ROLLBACK"]);
+  expect(await hear(waiter)).toBe("0");
+});
+
 test("a socket that is gone when it is accepted takes no place and hurts nobody", async () => {
   // Only Node can make one: the stand-in is for the socket, given to the real listener.
   const listeners: { emit(event: string, socket: Duplex): boolean }[] = [];

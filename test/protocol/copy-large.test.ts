@@ -11,16 +11,19 @@ import { errorFields, message, types, WireClient } from "../support/wire-client.
 
 const { query, parse, bind, execute, sync, copyData, copyDone } = message;
 const mebibyte = 1024 * 1024;
-const maxCopyBytes = 32 * mebibyte;
+const maxCopyBytes = 10 * mebibyte;
 
 let engine: PGlite;
 let server: TestServer;
+/** One with a limit that is soon reached. */
+let limited: TestServer;
 let client: WireClient;
 
 beforeAll(async () => {
   engine = await PGlite.create();
   await engine.exec("create table big(n int, t text)");
-  server = await startServer("ours", { db: engine, maxCopyBytes });
+  server = await startServer("ours", { db: engine });
+  limited = await startServer("ours", { db: engine, maxCopyBytes });
 });
 beforeEach(async () => {
   client = await WireClient.login(server);
@@ -28,11 +31,12 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   client.destroy();
-  await waitUntil("it is gone", () => server.server.getStats().activeConnections === 0);
+  await waitUntil("it is gone", () => [server, limited].every((one) => one.server.getStats().activeConnections === 0));
   expect(unlinkedFiles()).toEqual([]);
 });
 afterAll(async () => {
   await server.stop();
+  await limited.stop();
   await engine.close();
 });
 
@@ -138,6 +142,11 @@ describe("more than 8 MiB", () => {
 });
 
 describe("more than maxCopyBytes", () => {
+  beforeEach(async () => {
+    await client.end();
+    client = await WireClient.login(limited);
+  });
+
   const piece = copyData(Buffer.from(line(7).repeat(10_000)));
 
   test("is an error that names the limit, none of it is there, and the connection goes on", async () => {
