@@ -154,7 +154,7 @@ const states: Record<string, (client: WireClient) => Promise<unknown> | undefine
   "with an answer unread": (client) => {
     client.socket.pause();
     client.send(startup, query("select repeat('x', 1000000) from generate_series(1, 10)"));
-    return waitUntil("the server is stuck", () => server.server.getStats().queuedQueries === 0);
+    return new Promise((resolve) => setTimeout(resolve, 20));
   },
   "with queries waiting": (client) => void client.send(startup, ...Array.from({ length: 50 }, () => query("select 1"))),
   "behind a violation": (client) => void client.send(startup, Buffer.from("garbage")),

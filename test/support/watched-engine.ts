@@ -13,6 +13,8 @@ export class WatchedEngine {
   runs = 0;
   /** Runs that have begun and not ended. */
   running = 0;
+  /** Callers that asked for the engine and have not got it. */
+  waiting = 0;
   #waitReady: Promise<void>;
 
   constructor(engine: PGlite, waitReady: Promise<void> = engine.waitReady) {
@@ -25,7 +27,11 @@ export class WatchedEngine {
   }
 
   runExclusive<T>(fn: () => Promise<T>): Promise<T> {
-    return this.#engine.runExclusive(fn);
+    this.waiting++;
+    return this.#engine.runExclusive(() => {
+      this.waiting--;
+      return fn();
+    });
   }
 
   async execProtocolRawStream(...parameters: Parameters<PGlite["execProtocolRawStream"]>): Promise<void> {

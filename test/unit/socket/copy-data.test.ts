@@ -124,15 +124,15 @@ describe("what is kept", () => {
     expect((memoryInUse() - before) / mebibyte).toBeLessThan(3 * 7.5);
   });
 
-  test("is refused whole above the limit, and what was there stays", () => {
+  test("is nothing any more above the limit, which is said", () => {
     const frame = message.copyData("12345");
     const mine = new CopyData(2 * frame.length + 3);
-    expect([mine.add(frame), mine.add(frame), mine.add(frame)]).toEqual([true, true, false]);
-    // A smaller one still has room: the limit is one of bytes.
-    expect(mine.add(Buffer.alloc(3))).toBe(true);
+    expect([mine.add(frame), mine.add(Buffer.alloc(frame.length + 3)), mine.refusal]).toEqual([true, true, undefined]);
     expect(mine.add(Buffer.alloc(1))).toBe(false);
-    const expected = Buffer.concat([head, frame, frame, Buffer.alloc(3), tail]);
-    expect(Buffer.from(mine.message(head, tail)).equals(expected)).toBe(true);
+    expect(mine.refusal).toContain(`more than ${2 * frame.length + 3} bytes`);
+    // The COPY fails: nothing that would fit is taken, and nothing that was there is run.
+    expect(mine.add(Buffer.alloc(1))).toBe(false);
+    expect(Buffer.from(mine.message(head, tail)).equals(Buffer.concat([head, tail]))).toBe(true);
   });
 
   test("counts against the limit in the file, too", () => {
@@ -173,12 +173,11 @@ describe("the file", () => {
     expect(readLikeTheEngine(data.message(head, tail), mebibyte).equals(expected)).toBe(true);
   });
 
-  test("that cannot be made is an error, and nothing stays open", () => {
+  test("that cannot be made refuses the data, and nothing stays open", () => {
     process.env.TMPDIR = join(directory, "missing");
     const frame = Buffer.alloc(mebibyte);
-    expect(() => {
-      for (let i = 0; i < 9; i++) data.add(frame);
-    }).toThrow(/ENOENT/);
+    expect(Array.from({ length: 9 }, () => data.add(frame)).at(-1)).toBe(false);
+    expect(data.refusal).toMatch(/could not keep the data: ENOENT/);
     mkdirSync(process.env.TMPDIR);
     data.discard();
     expect(unlinkedFiles()).toEqual([]);
