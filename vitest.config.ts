@@ -8,7 +8,10 @@ export default defineConfig({
     server: { deps: { inline: ["@electric-sql/pglite-socket"] } },
     globalSetup: ["test/support/global-setup.ts"],
     pool: "forks",
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    // Many tests run real processes and WebAssembly engines side by side on two cores, and what the stock library shows
+    // hangs on timing: CI gives a test a second chance and names it. Locally nothing is retried.
+    retry: process.env.CI ? 2 : 0,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
   },
 });
