@@ -222,4 +222,29 @@ golden("pipelines", {
       B ReadyForQuery I
     `,
   },
+  oursOnly: {
+    // PostgreSQL 18 answers the last Query with XX000: it is left in a transaction block by the one before. Here that
+    // would be the next client's.
+    "a Query behind an Execute, in an open pipeline": `
+      F Parse "" "select 1 as n"
+      F Bind "" ""
+      F Execute "" 0
+      F Query "select 2 as n"
+      F Sync
+      B ParseComplete
+      B BindComplete
+      B DataRow "1"
+      B CommandComplete "SELECT 1"
+      B RowDescription "n":int4
+      B DataRow "2"
+      B CommandComplete "SELECT 1"
+      B ReadyForQuery T
+      B ReadyForQuery I
+      F Query "select 3 as n"
+      B RowDescription "n":int4
+      B DataRow "3"
+      B CommandComplete "SELECT 1"
+      B ReadyForQuery I
+    `,
+  },
 });
