@@ -34,10 +34,21 @@ const inputs = [
 ];
 
 /** The bundles by their name in dist/. One that has no source yet is left out. */
-const entries = { cli: "src/cli/main.ts", index: "src/index.ts", testing: "src/testing/index.ts" };
+const entries = {
+  cli: "src/cli/main.ts",
+  index: "src/index.ts",
+  testing: "src/testing/index.ts",
+  "engine-thread": "src/engine/thread/main.ts",
+};
 
 /** Dependencies of the published package; everything else is bundled in. */
-const external = ["@electric-sql/pglite", "commander", ...Object.values(packageExtensions)];
+const external = [
+  "@electric-sql/pglite",
+  "@mongodb-js/saslprep",
+  "commander",
+  "node-forge",
+  ...Object.values(packageExtensions),
+];
 
 /** Builds dist/ unless it is up to date. Throws if a bundle or the types cannot be made. */
 export async function build(): Promise<void> {

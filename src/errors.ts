@@ -38,3 +38,17 @@ export class DataDirectoryError extends Error {
   override readonly name = "DataDirectoryError";
   readonly exitCode = ExitCode.dataDirectory;
 }
+
+/** An error that a client is told about: a SQLSTATE, with what the manual calls detail and hint. */
+export class SqlStateError extends Error {
+  override readonly name = "SqlStateError";
+  readonly code: string;
+  readonly detail: string | undefined;
+  readonly hint: string | undefined;
+  constructor(code: string, message: string, more: { detail?: string; hint?: string } = {}) {
+    super(message);
+    this.code = code;
+    this.detail = more.detail;
+    this.hint = more.hint;
+  }
+}

@@ -7,13 +7,19 @@
  * the value and what the option takes.
  */
 import { UsageError } from "./errors.ts";
-import { listOf, oneOf, text, type ValueKind, wholeNumber } from "./options/value-kinds.ts";
+import { listOf, oneOf, text, type ValueKind, wholeNumber, yesOrNo } from "./options/value-kinds.ts";
 
 /** The words of `--output`. */
 export type OutputForm = "text" | "json" | "env";
 
 /** The words of `--log-level`, from nothing to everything. */
 export type LogLevel = "silent" | "error" | "info" | "debug";
+
+/** The words of `--fsync`. */
+type Fsync = "on" | "off";
+
+/** The words of `--tls`. */
+type TlsMode = "off" | "auto";
 
 /** Receives one line of log, without a line break. */
 export type Log = (level: Exclude<LogLevel, "silent">, message: string) => void;
@@ -23,7 +29,13 @@ export interface OptionValues {
   port: number;
   host: string;
   socketDir: string | undefined;
+  password: string | undefined;
+  tls: TlsMode;
+  tlsCert: string | undefined;
+  tlsKey: string | undefined;
+  insecure: boolean;
   db: string;
+  fsync: Fsync;
   maxConnections: number;
   idleTimeoutMs: number;
   stallTimeoutMs: number;
@@ -39,7 +51,7 @@ export interface OptionValues {
 export type OptionKey = keyof OptionValues;
 
 /** The headings of `--help`, in their order. */
-export const optionGroups = ["Address", "Data", "Limits", "Output"] as const;
+export const optionGroups = ["Address", "Access", "Data", "Limits", "Output"] as const;
 
 /** One row of the table. */
 export interface OptionSpec<T> {
@@ -54,6 +66,8 @@ export interface OptionSpec<T> {
   readonly help: string;
   /** Given several times, the values add up. */
   readonly repeatable?: true;
+  /** An error about its value does not show it. */
+  readonly secret?: true;
   /** `everywhere`; `command line`: not an option of the library; `start`: of the command `start` only. */
   readonly scope?: "command line" | "start";
 }
@@ -89,6 +103,47 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
     group: "Address",
     help: "also listen on the Unix socket DIR/.s.PGSQL.PORT (psql -h DIR)",
   },
+  password: {
+    flags: "--password <text>",
+    environment: "DEV_DB_PASSWORD",
+    default: undefined,
+    kind: text("text without control characters and without spaces around it"),
+    group: "Access",
+    help: "every client has to know it (SCRAM-SHA-256), whatever its user name; the variable keeps it out of the list of processes",
+    secret: true,
+  },
+  tls: {
+    flags: "--tls <off|auto>",
+    environment: "DEV_DB_TLS",
+    default: "off",
+    kind: oneOf<TlsMode>("off", "auto"),
+    group: "Access",
+    help: "auto: clients that ask for TLS get it, with a self-signed certificate for localhost and --host that is made at start",
+  },
+  tlsCert: {
+    flags: "--tls-cert <file>",
+    environment: "DEV_DB_TLS_CERT",
+    default: undefined,
+    kind: text("a file"),
+    group: "Access",
+    help: "TLS with this certificate (PEM; those that sign it may follow) and the key of --tls-key",
+  },
+  tlsKey: {
+    flags: "--tls-key <file>",
+    environment: "DEV_DB_TLS_KEY",
+    default: undefined,
+    kind: text("a file"),
+    group: "Access",
+    help: "the private key of --tls-cert (PEM, no passphrase)",
+  },
+  insecure: {
+    flags: "--insecure",
+    environment: "DEV_DB_INSECURE",
+    default: false,
+    kind: yesOrNo,
+    group: "Access",
+    help: "let everybody in who can reach --host, also from other machines and without a password",
+  },
   db: {
     flags: "--db <path>",
     environment: "DEV_DB_PATH",
@@ -96,6 +151,14 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
     kind: text("a directory or memory://", (value) => value === "memory://" || !/^[a-z][a-z0-9+.-]+:\/\//i.test(value)),
     group: "Data",
     help: "data directory, made if it is missing; memory:// ends with the process",
+  },
+  fsync: {
+    flags: "--fsync <on|off>",
+    environment: "DEV_DB_FSYNC",
+    default: "off",
+    kind: oneOf<Fsync>("on", "off"),
+    group: "Data",
+    help: "on: a COMMIT waits until the disk has it, so that a power cut loses none; off: only an end of the process loses none",
   },
   migrations: {
     flags: "--migrations <dir>",
@@ -272,7 +335,9 @@ function readObject(data: unknown, where: string, allows: (spec: OptionSpec<unkn
 }
 
 function accepted(spec: OptionSpec<unknown>, name: string, given: unknown, value: unknown): unknown {
-  if (value === undefined) throw new UsageError(`${name}: ${show(given)} is not ${spec.kind.takes}`);
+  if (value === undefined) {
+    throw new UsageError(`${name}: ${spec.secret ? "the given value" : show(given)} is not ${spec.kind.takes}`);
+  }
   return value;
 }
 

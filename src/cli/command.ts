@@ -54,7 +54,11 @@ export function declareOptions(command: Command, keys: readonly OptionKey[]): vo
 /** Merges the flags with environment and package.json. Throws a `UsageError`. */
 export function readOptions(command: Command, keys: readonly OptionKey[], context: CommandContext): ResolvedOptions {
   const flags = Object.fromEntries(
-    keys.map((key) => [key, command.getOptionValue(attributeName(flagName(optionTable[key])))]),
+    keys.map((key) => {
+      const value = command.getOptionValue(attributeName(flagName(optionTable[key])));
+      // A flag without a value.
+      return [key, value === true ? "true" : value];
+    }),
   );
   return resolveOptions({
     flags,

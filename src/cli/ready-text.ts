@@ -2,8 +2,8 @@
  * What is printed on stdout when the server is ready, in its three forms.
  *
  * Owns: the wording for a person and the keys for a program. Does not own: the values.
- * Invariant: `json` is one line, `env` is only KEY=VALUE lines that a shell and dotenv read alike: nothing needs quotes,
- * because the only part that a user chooses, the host, has no character that either of them would change.
+ * Invariant: `json` is one line, `env` is only KEY=VALUE lines that a shell and dotenv read alike: a value that one of
+ * them would change is quoted.
  */
 import { resolve } from "node:path";
 import type { DevDb } from "../dev-db/handle.ts";
@@ -24,7 +24,7 @@ export function readyText(form: OutputForm, db: DevDb, context: ReadyContext): s
       return `${JSON.stringify(readyRecord(db, context.pid))}\n`;
     case "env":
       return Object.entries(db.env)
-        .map(([name, value]) => `${name}=${value}\n`)
+        .map(([name, value]) => `${name}=${quoteForAssignment(value)}\n`)
         .join("");
     case "text":
       return textForPerson(db, context);
@@ -44,6 +44,7 @@ function readyRecord(db: DevDb, pid: number): object {
     sessions: "shared",
     migrationsApplied: db.migrationsApplied,
     ms: db.ms,
+    ...(db.certificateFile === undefined ? {} : { certificateFile: db.certificateFile }),
   };
 }
 
@@ -60,10 +61,16 @@ function textForPerson(db: DevDb, { db: path, cwd }: ReadyContext): string {
     `  URL   ${db.url}`,
     `  psql  psql ${db.url}`,
     ...(db.socketDir === undefined ? [] : [`        psql -h ${quoteForShell(db.socketDir)} -p ${db.port} -U postgres`]),
+    ...(db.certificateFile === undefined ? [] : [`  TLS   certificate: ${db.certificateFile}`]),
     `  data  ${data}`,
     "",
   ];
   return `${lines.join("\n")}\n`;
+}
+
+/** dotenv knows no quote within single quotes: such a value gets double quotes where they change nothing. */
+function quoteForAssignment(value: string): string {
+  return value.includes("'") && !/["$`\\!]/.test(value) ? `"${value}"` : quoteForShell(value);
 }
 
 /** Single quotes where a shell would read something else than the value. */

@@ -4,6 +4,8 @@
  * Owns: the command's environment, and the order of starting and ending. Does not own: the server, the child process.
  * Invariant: stdout belongs to the command; when this process ends neither the command nor the server is left running.
  */
+import { readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { controlDevDb } from "../dev-db/control.ts";
 import { ExitCode, UsageError } from "../errors.ts";
 import type { Log, ResolvedOptions } from "../options.ts";
@@ -30,7 +32,7 @@ export const runCommand: CliCommand = {
     const { db, stop } = await startUnlessAborted(options, cwd, log, signal);
     let exitCode: number = ExitCode.failure;
     try {
-      log("info", `${db.url} is ready (${(db.ms / 1000).toFixed(1)} s)`);
+      log("info", `${withoutPassword(db.url)} is ready (${(db.ms / 1000).toFixed(1)} s)`);
       child = startChild({ argv, environment: childEnvironment(environment, db.env, log), cwd, signal });
       exitCode = await child.ended;
     } finally {
@@ -57,6 +59,27 @@ async function startUnlessAborted(options: ResolvedOptions, cwd: string, log: Lo
   return { db, stop: () => control.stop() };
 }
 
+/** Node reads one file only. Returns one with both, which goes with the server like `certificate`, beside which it is. */
+function trustBoth(own: string, certificate: string): string {
+  let trusted: string;
+  try {
+    trusted = readFileSync(own, "utf8");
+  } catch {
+    // Node only warns about a file that it cannot read.
+    return certificate;
+  }
+  const both = join(dirname(certificate), "trusted.pem");
+  writeFileSync(both, `${trusted.trimEnd()}\n${readFileSync(certificate, "utf8")}`);
+  return both;
+}
+
+/** The log is kept longer than a password should be. */
+function withoutPassword(url: string): string {
+  const shown = new URL(url);
+  shown.password = "";
+  return shown.href;
+}
+
 /** Variables of libpq that would lead a client past the host and port that are set here. */
 const misleading = ["PGHOSTADDR", "PGSERVICE"];
 
@@ -70,6 +93,10 @@ function childEnvironment(
     log("info", "warning: DATABASE_URL was set to another database; the command gets this server instead");
   }
   const environment: NodeJS.ProcessEnv = { ...own, ...server };
+  const { NODE_EXTRA_CA_CERTS: certificate } = server;
+  if (own.NODE_EXTRA_CA_CERTS && certificate) {
+    environment.NODE_EXTRA_CA_CERTS = trustBoth(own.NODE_EXTRA_CA_CERTS, certificate);
+  }
   for (const name of misleading) delete environment[name];
   return environment;
 }

@@ -8,38 +8,65 @@
 /** The user that clients are told to log in as. */
 const user = "postgres";
 
-/** The server asks for no password; many drivers and tools insist on having one. */
-const password = "postgres";
+/** A server that asks for no password is given one all the same: many drivers and tools insist on having one. */
+const anyPassword = "postgres";
 
 /** The parts of a connection. */
 export interface ClientAddress {
   host: string;
   port: number;
   user: string;
+  password: string;
   database: string;
+  /** Whether the server has TLS for who asks for it. */
+  offersTls: boolean;
+  /** What its certificate can be verified with, if that is known. */
+  certificateFile?: string | undefined;
 }
 
-/** The address for clients of a listener on `host` and `port`. */
-export function clientAddress(listening: { host: string; port: number }): ClientAddress {
+/** What is known of a listener. */
+interface Listening {
+  host: string;
+  port: number;
+  password?: string | undefined;
+  offersTls?: boolean | undefined;
+}
+
+/** The address for clients of a listener. */
+export function clientAddress({ host, port, password = anyPassword, offersTls = false }: Listening): ClientAddress {
   const reachable: Record<string, string> = { "0.0.0.0": "127.0.0.1", "::": "::1" };
-  return { host: reachable[listening.host] ?? listening.host, port: listening.port, user, database: "postgres" };
+  return { host: reachable[host] ?? host, port, user, password, database: "postgres", offersTls };
 }
 
 /** The address as a URL that every driver takes. */
 export function connectionUrl(address: ClientAddress): string {
   const host = address.host.includes(":") ? `[${address.host}]` : address.host;
+  const password = percentEncode(address.password);
   return `postgres://${address.user}:${password}@${host}:${address.port}/${address.database}`;
 }
 
-/** The address as environment variables: `DATABASE_URL` and those of libpq. */
+/**
+ * The address as environment variables: `DATABASE_URL` and those of libpq. With a certificate that was made on the fly
+ * also what lets libpq and Node's TLS trust it.
+ */
 export function connectionEnvironment(address: ClientAddress): Record<string, string> {
+  const { certificateFile } = address;
   return {
     DATABASE_URL: connectionUrl(address),
     PGHOST: address.host,
     PGPORT: String(address.port),
     PGUSER: address.user,
-    PGPASSWORD: password,
+    PGPASSWORD: address.password,
     PGDATABASE: address.database,
-    PGSSLMODE: "disable",
+    PGSSLMODE: address.offersTls ? (certificateFile === undefined ? "require" : "verify-ca") : "disable",
+    ...(certificateFile === undefined ? {} : { PGSSLROOTCERT: certificateFile, NODE_EXTRA_CA_CERTS: certificateFile }),
   };
+}
+
+/** Also what encodeURIComponent leaves and a shell would read as something else. */
+function percentEncode(text: string): string {
+  return encodeURIComponent(text).replace(
+    /[!'()*~]/g,
+    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
 }

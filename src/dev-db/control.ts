@@ -104,6 +104,7 @@ class Run {
       port: address.port,
       socketDir: transport.socketDir,
       database: address.database,
+      certificateFile: address.certificateFile,
       version: serverVersion,
       migrationsApplied,
       ms,

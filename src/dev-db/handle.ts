@@ -5,6 +5,7 @@
  * Invariant: nothing here refers to PGlite or to the socket library, so that the published types need neither.
  */
 import type { Log, OptionValues } from "../options.ts";
+import type { TransportStats } from "../transport/listen.ts";
 
 /** Options of the library; every one may be left out. Environment and package.json are not read. */
 export interface DevDbOptions extends Partial<OptionsOf<Omit<OptionValues, "output" | "logLevel">>> {
@@ -18,16 +19,12 @@ export interface DevDbOptions extends Partial<OptionsOf<Omit<OptionValues, "outp
 
 type OptionsOf<T> = { [K in keyof T]: T[K] | undefined };
 
-/** Counts of the listener at one moment. */
-export interface DevDbStats {
-  activeConnections: number;
-  queuedQueries: number;
-  maxConnections: number;
-}
+/** What goes on at one moment. */
+export type DevDbStats = TransportStats;
 
 /** A running database. */
 export interface DevDb extends AsyncDisposable {
-  /** For any driver, for example `postgres://postgres:postgres@127.0.0.1:5432/postgres`. */
+  /** For any driver, for example `postgres://postgres:postgres@127.0.0.1:5432/postgres`. It has the password. */
   readonly url: string;
   readonly host: string;
   /** The bound port. */
@@ -35,6 +32,8 @@ export interface DevDb extends AsyncDisposable {
   /** The directory of the Unix socket, if there is one. */
   readonly socketDir: string | undefined;
   readonly database: string;
+  /** With `tls: "auto"`: a file with the certificate, for clients that verify it. It goes with the database. */
+  readonly certificateFile: string | undefined;
   /** The version of PostgreSQL, for example `18.6`. */
   readonly version: string;
   /** The names of the migrations that this start applied, in their order. */

@@ -9,13 +9,15 @@
 import { statSync } from "node:fs";
 import { resolve } from "node:path";
 import { describeOpenFailure, prepareDataDirectory } from "../engine/data-directory.ts";
+import { lockDirectory } from "../engine/directory-lock.ts";
 import type { Engine } from "../engine/engine.ts";
-import { loadExtensions } from "../engine/extensions.ts";
-import { type InProcessEngineOptions, openInProcessEngine } from "../engine/in-process.ts";
+import { findExtensions } from "../engine/extensions.ts";
+import { type EngineOptions, openEngine } from "../engine/supervisor.ts";
 import { UsageError } from "../errors.ts";
 import { applyMigrations, findMigrations } from "../migrate/index.ts";
 import { type Log, nameOf, type ResolvedOptions } from "../options.ts";
 import { type ListenOptions, listen, type Transport } from "../transport/listen.ts";
+import { type Access, prepareAccess } from "./access.ts";
 import { type ClientAddress, clientAddress } from "./address.ts";
 import type { CleanupStack } from "./cleanup.ts";
 import { listenOnPort, probePort } from "./port.ts";
@@ -35,11 +37,11 @@ interface OpenContext {
 
 /** What stands behind the two ends of the path of the bytes. */
 export interface OpenParts {
-  openEngine(options: InProcessEngineOptions): Promise<Engine>;
+  openEngine(options: EngineOptions): Promise<Engine>;
   listen(engine: Engine, options: ListenOptions): Promise<Transport>;
 }
 
-const realParts: OpenParts = { openEngine: openInProcessEngine, listen };
+const realParts: OpenParts = { openEngine, listen };
 
 /** A server that is ready. */
 export interface OpenedDevDb {
@@ -61,29 +63,35 @@ export async function openDevDb(options: ResolvedOptions, context: OpenContext):
   const socket = findSocketDirectory(options, cwd);
   const migrations = await step("find the migrations", () => locateMigrations(options, cwd, log));
   const extensionsOption = nameOf(options, "extensions");
-  const extensions = await step("load extensions", () => loadExtensions(options.extensions, cwd, extensionsOption));
+  const extensions = findExtensions(options.extensions, cwd, extensionsOption);
+  const access = await step("prepare the access", () => prepareAccess(options, cwd, cleanup));
   const port = await step("probe the port", () => probePort(options, log));
 
+  await step("lock the data directory", () => lockDataDirectory(options, cwd, cleanup));
+  const prepare = async (fresh: Engine) => {
+    const migrated = migrations && (await applyMigrations(fresh, migrations, log));
+    const listenAlone = () => parts.listen(fresh, { ...listenOptions(options, access, 0, log), host: "127.0.0.1" });
+    if (seed) await applySeedFile(fresh, seed, listenAlone, cleanup, log);
+    return migrated?.applied ?? [];
+  };
   const engine = await step("open the engine", () =>
     cleanup.open(
-      () => openEngine(options, cwd, extensions, parts),
+      () => openEngineAt(options, cwd, { extensions, log, restore: prepare }, parts),
       (opened) => opened.close(),
     ),
   );
-  const migrated = migrations && (await step("migrate", () => applyMigrations(engine, migrations, log)));
-  const listenAlone = () => parts.listen(engine, { ...listenOptions(options, 0, log), host: "127.0.0.1" });
-  if (seed) await step("seed", () => applySeedFile(engine, seed, listenAlone, cleanup, log));
+  const migrationsApplied = await step("migrate and seed", () => prepare(engine));
 
-  const listenAt = (at: number) => parts.listen(engine, { ...listenOptions(options, at, log), ...socket });
+  const listenAt = (at: number) => parts.listen(engine, { ...listenOptions(options, access, at, log), ...socket });
   const transport = await step("listen", () =>
     cleanup.open(
       () => listenOnPort(port, listenAt, options, log),
       (listening) => listening.stop(),
     ),
   );
-  const address = clientAddress(transport);
+  const address = { ...clientAddress(transport), certificateFile: access.certificateFile };
   await step("select 1", () => awaitReady(address, signal));
-  return { transport, serverVersion: engine.serverVersion, address, migrationsApplied: migrated?.applied ?? [] };
+  return { transport, serverVersion: engine.serverVersion, address, migrationsApplied };
 }
 
 type Step = <T>(name: string, run: () => Promise<T>) => Promise<T>;
@@ -114,23 +122,35 @@ async function locateMigrations(options: ResolvedOptions, cwd: string, log: Log)
   }
 }
 
-async function openEngine(
-  options: ResolvedOptions,
-  cwd: string,
-  extensions: NonNullable<InProcessEngineOptions["extensions"]>,
-  parts: OpenParts,
-): Promise<Engine> {
-  if (options.db === "memory://") return parts.openEngine({ dataDir: options.db, extensions });
+/** The lock is on the cleanup stack below the engine: the next owner gets the directory when nobody uses it any more. */
+async function lockDataDirectory(options: ResolvedOptions, cwd: string, cleanup: CleanupStack): Promise<void> {
+  if (options.db === "memory://") return;
   const path = resolve(cwd, options.db);
   prepareDataDirectory(path);
+  await cleanup.open(
+    () => lockDirectory(path),
+    (lock) => lock.release(),
+  );
+}
+
+async function openEngineAt(
+  options: ResolvedOptions,
+  cwd: string,
+  engineOptions: Omit<EngineOptions, "dataDir">,
+  parts: OpenParts,
+): Promise<Engine> {
+  if (options.db === "memory://") return parts.openEngine({ dataDir: options.db, ...engineOptions });
+  const path = resolve(cwd, options.db);
+  // What is in a directory survives its engine.
+  const { restore: _, ...durable } = engineOptions;
   try {
-    return await parts.openEngine({ dataDir: path, extensions });
+    return await parts.openEngine({ dataDir: path, fsync: options.fsync === "on", ...durable });
   } catch (error) {
     throw describeOpenFailure(path, error);
   }
 }
 
-function listenOptions(options: ResolvedOptions, port: number, log: Log): ListenOptions {
+function listenOptions(options: ResolvedOptions, access: Access, port: number, log: Log): ListenOptions {
   const { host, maxConnections, idleTimeoutMs, stallTimeoutMs, transactionIdleTimeoutMs } = options;
   return {
     host,
@@ -139,6 +159,8 @@ function listenOptions(options: ResolvedOptions, port: number, log: Log): Listen
     idleTimeoutMs,
     stallTimeoutMs,
     transactionIdleTimeoutMs,
+    password: access.password,
+    certificate: access.certificate,
     log: (line) => log("debug", line),
   };
 }

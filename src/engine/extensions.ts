@@ -1,7 +1,7 @@
 /**
  * Extension names, as a user gives them, to PGlite extensions.
  *
- * Owns: which names there are and which package each comes from. Does not own: CREATE EXTENSION, which is SQL.
+ * Owns: which names there are, which package each comes from, and importing it. Does not own: CREATE EXTENSION, which is SQL.
  * Invariant: nothing is loaded that was not named; a name that is not known is an error before the engine starts.
  */
 import { createRequire } from "node:module";
@@ -62,54 +62,58 @@ export const packageExtensions: Readonly<Record<string, string>> = {
 /** Names that people also use. */
 const aliases: Readonly<Record<string, string>> = { pgvector: "vector" };
 
+/** An extension that was found, in a form that can be sent to another thread. */
+export interface FoundExtension {
+  /** Its name in PGlite. */
+  readonly name: string;
+  /** What to import: a module of PGlite's, or a URL. */
+  readonly module: string;
+}
+
 /**
- * Loads the named extensions. PostgreSQL's spelling (`uuid-ossp`) is accepted as well as PGlite's (`uuid_ossp`).
+ * Finds the named extensions. PostgreSQL's spelling (`uuid-ossp`) is accepted as well as PGlite's (`uuid_ossp`).
  * Throws a `UsageError`, which begins with `option`, for a name that is not known or whose package is not installed
  * here or in the project at `directory`.
  */
-export async function loadExtensions(
+export function findExtensions(
   names: readonly string[],
   directory: string,
   option: string,
   packages: Readonly<Record<string, string>> = packageExtensions,
-): Promise<Extensions> {
-  const extensions: Extensions = {};
+): FoundExtension[] {
+  const found = new Map<string, FoundExtension>();
   for (const given of names) {
     const name = aliases[given] ?? given.replaceAll("-", "_");
     if ((contribExtensions as readonly string[]).includes(name)) {
-      extensions[name] = pick(await import(`@electric-sql/pglite/contrib/${name}`), name);
+      found.set(name, { name, module: `@electric-sql/pglite/contrib/${name}` });
     } else if (Object.hasOwn(packages, name)) {
-      extensions[name] = await loadPackage(name, packages[name]!, directory, option);
+      found.set(name, { name, module: findPackage(name, packages[name]!, directory, option) });
     } else {
       const known = [...contribExtensions, ...Object.keys(packages)].sort().join(", ");
       throw new UsageError(`${option}: there is no extension ${JSON.stringify(given)}; the extensions are ${known}`);
     }
   }
+  return [...found.values()];
+}
+
+/** Imports extensions that were found, for PGlite. */
+export async function importExtensions(found: readonly FoundExtension[]): Promise<Extensions> {
+  const extensions: Extensions = {};
+  for (const { name, module } of found) extensions[name] = pick(await import(module), name);
   return extensions;
 }
 
-async function loadPackage(name: string, packageName: string, directory: string, option: string): Promise<Extension> {
-  try {
-    return pick(await import(packageName), name);
-  } catch (error) {
-    if (!isMissing(error)) throw error;
-  }
+function findPackage(name: string, packageName: string, directory: string, option: string): string {
   // With npx or a strict package manager only the user's project can see the package.
-  const resolve = createRequire(join(directory, "package.json")).resolve;
-  let file: string;
-  try {
-    file = resolve(packageName);
-  } catch (error) {
-    if (!isMissing(error)) throw error;
-    const sentence = `${option}: the extension ${name} needs the package ${packageName}, which is not installed`;
-    throw new UsageError(`${sentence}; npm install --save-dev ${packageName}`, { cause: error });
+  for (const from of [import.meta.url, join(directory, "package.json")]) {
+    try {
+      return pathToFileURL(createRequire(from).resolve(packageName)).href;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "MODULE_NOT_FOUND") throw error;
+    }
   }
-  return pick(await import(pathToFileURL(file).href), name);
-}
-
-function isMissing(error: unknown): boolean {
-  const code = (error as NodeJS.ErrnoException).code;
-  return code === "ERR_MODULE_NOT_FOUND" || code === "MODULE_NOT_FOUND";
+  const sentence = `${option}: the extension ${name} needs the package ${packageName}, which is not installed`;
+  throw new UsageError(`${sentence}; npm install --save-dev ${packageName}`);
 }
 
 /** The export, also of a CommonJS build whose names Node cannot see. */

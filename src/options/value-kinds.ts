@@ -32,6 +32,16 @@ export function text(takes: string, accepts: (text: string) => boolean = () => t
   return { takes, fromText, fromData: (data) => (typeof data === "string" ? fromText(data) : undefined) };
 }
 
+/** Yes or no: `true` and `false`, in text also 1 and 0. */
+export const yesOrNo: ValueKind<boolean> = {
+  takes: "true or false",
+  fromText: (value) => {
+    if (value === "true" || value === "1") return true;
+    return value === "false" || value === "0" ? false : undefined;
+  },
+  fromData: (data) => (typeof data === "boolean" ? data : undefined),
+};
+
 /** One of a fixed list of words. */
 export function oneOf<T extends string>(...words: readonly T[]): ValueKind<T> {
   const fromText = (value: string) => words.find((word) => word === value);

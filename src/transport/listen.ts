@@ -1,12 +1,16 @@
 /**
  * The door for clients: the patched `@electric-sql/pglite-socket` with this project's options and refusals.
  *
- * Owns: the mapping of our options to the library's, the choice of queue, the listeners. Does not own: framing,
- * batches and affinity (the library), or what a batch does (the engine).
+ * Owns: the mapping of our options to the library's, the choice of queue and login, the listeners. Does not own: framing,
+ * batches and affinity (the library), who may log in (`login.ts`), or what a batch does (the engine).
  * Invariant: nothing else in the project imports the library, and an unpatched library is never started.
  */
 import * as socket from "@electric-sql/pglite-socket";
 import type { Engine } from "../engine/engine.ts";
+import { keepSecret } from "./authenticate.ts";
+import type { Certificate } from "./certificate.ts";
+import { createLogin } from "./login.ts";
+import { createTlsServer } from "./tls.ts";
 
 // What patches/ makes of the library; a patch that changes what callers can rely on changes it.
 const EXPECTED_PATCH_ID = "pglite-devdb-1";
@@ -22,6 +26,10 @@ export interface ListenOptions {
   idleTimeoutMs: number;
   stallTimeoutMs: number;
   transactionIdleTimeoutMs: number;
+  /** What every client has to know; without it, nobody is asked. */
+  password?: string | undefined;
+  /** For the clients that ask for TLS; without it, they are told that there is none. */
+  certificate?: Certificate | undefined;
   /** Gets one line per refused, failed or ended connection. */
   log?: (line: string) => void;
 }
@@ -32,14 +40,46 @@ export interface Transport {
   /** The bound port. */
   readonly port: number;
   readonly socketDir: string | undefined;
+  /** What clients have to know, if they are asked. */
+  readonly password?: string | undefined;
+  /** Whether clients that ask for TLS get it. */
+  readonly offersTls?: boolean;
   /** Ends every client with 57P01 and stops listening, within a second. Idempotent. */
   stop(): Promise<void>;
-  stats(): { activeConnections: number; queuedQueries: number; maxConnections: number };
+  stats(): TransportStats;
+}
+
+/** What goes on at one moment. */
+export interface TransportStats {
+  activeConnections: number;
+  queuedQueries: number;
+  maxConnections: number;
+  /** One entry per logged-in connection. */
+  connections: ConnectionActivity[];
+}
+
+/** What a connection does. */
+interface ConnectionActivity {
+  /** The process id of its BackendKeyData. */
+  processId: number;
+  user: string;
+  applicationName: string;
+  state: "running" | "waiting" | "idle in transaction" | "idle";
+  /** The beginning of the statement that it runs, waits to run, or ran last. */
+  statement: string;
+  /** How long it has been in that state, in ms. */
+  forMs: number;
 }
 
 /** Starts listening. Rejects with the system's error (EADDRINUSE …) and leaves nothing open. */
 export async function listen(engine: Engine, options: ListenOptions): Promise<Transport> {
   requirePatched(socket);
+  const { password, certificate } = options;
+  const login = createLogin({
+    databases: engine.databases,
+    secret: password === undefined ? undefined : await keepSecret(password),
+    tls: certificate && createTlsServer(certificate),
+  });
   const server = new socket.PGLiteSocketServer({
     db: engine,
     host: options.host,
@@ -48,7 +88,7 @@ export async function listen(engine: Engine, options: ListenOptions): Promise<Tr
     idleTimeout: options.idleTimeoutMs,
     stallTimeout: options.stallTimeoutMs,
     transactionIdleTimeout: options.transactionIdleTimeoutMs,
-    databases: engine.databases,
+    login,
     ...(options.socketDir === undefined ? {} : { socketDir: options.socketDir }),
     ...(options.log ? { debug: true, log: logger(options.log) } : {}),
   });
@@ -57,6 +97,8 @@ export async function listen(engine: Engine, options: ListenOptions): Promise<Tr
     host: options.host,
     port: server.port,
     socketDir: options.socketDir,
+    password,
+    offersTls: certificate !== undefined,
     stop: () => server.stop(),
     stats: () => server.getStats(),
   };

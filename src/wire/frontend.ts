@@ -24,6 +24,11 @@ export function encodeStartup(parameters: Readonly<Record<string, string>>): Buf
   return Buffer.concat([int32(body.length + 8), int32(3 << 16), body]);
 }
 
+/** SSLRequest; it has no type byte. */
+export function encodeSslRequest(): Buffer {
+  return Buffer.concat([int32(8), int32(80877103)]);
+}
+
 /** Query: a string of one or more SQL statements. */
 export function encodeQuery(sql: string): Buffer {
   return encodeMessage("Q", sql);

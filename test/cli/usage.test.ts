@@ -12,7 +12,13 @@ const badValues: Readonly<Record<OptionKey, readonly [string, string]>> = {
   port: ["70000", "a whole number from 0 to 65535"],
   host: ["no such host", "an IP address or a host name"],
   socketDir: ["", "a directory"],
+  password: ["", "text without control characters and without spaces around it"],
+  tls: ["on", "one of off, auto"],
+  tlsCert: ["", "a file"],
+  tlsKey: ["", "a file"],
+  insecure: ["maybe", "true or false"],
   db: ["idb://x", "a directory or memory://"],
+  fsync: ["yes", "one of on, off"],
   migrations: ["", "a directory, auto or none"],
   seed: ["seed.txt", "a .sql file or a JavaScript or TypeScript module"],
   extensions: ["a,,b", "a list of extension names"],
@@ -47,16 +53,19 @@ async function expectRefusal(
 }
 
 describe("a bad value is exit 2 and one sentence, and nothing is started", () => {
-  test.each(optionKeys)("%s as a flag", async (key) => {
+  /** The value as it is shown: a secret is not. */
+  const shown = (key: OptionKey) => (optionTable[key].secret ? "the given value" : JSON.stringify(badValues[key][0]));
+
+  test.each(optionKeys.filter((key) => optionTable[key].flags.includes("<")))("%s as a flag", async (key) => {
     const [value, takes] = badValues[key];
     const flag = flagName(optionTable[key]);
-    await expectRefusal([flag, value], [`${flag}: ${JSON.stringify(value)} is not ${takes}`]);
+    await expectRefusal([flag, value], [`${flag}: ${shown(key)} is not ${takes}`]);
   });
 
   test.each(optionKeys.filter((key) => optionTable[key].environment))("%s in the environment", async (key) => {
     const [value, takes] = badValues[key];
     const name = optionTable[key].environment!;
-    await expectRefusal([], [`${name}: ${JSON.stringify(value)} is not ${takes}`], { [name]: value });
+    await expectRefusal([], [`${name}: ${shown(key)} is not ${takes}`], { [name]: value });
   });
 
   test("in package.json: a value of the wrong type, a key that is no option, a key that is no object", async () => {
@@ -72,7 +81,7 @@ describe("a bad value is exit 2 and one sentence, and nothing is started", () =>
     await expectRefusal([], ["DEV_DB_MIGRATIONS: ", "missing"], { DEV_DB_MIGRATIONS: "missing" });
     await expectRefusal(["-e", "pg_trgm", "-e", "nope"], ['--extension: there is no extension "nope"', "pg_trgm"]);
     await expectRefusal(
-      ["--host", "192.0.2.1", "--port", "0"],
+      ["--host", "192.0.2.1", "--insecure", "--port", "0"],
       ['--host: "192.0.2.1" is not an address of this machine'],
     );
   });

@@ -1,6 +1,8 @@
 /**
  * The storm of six clients, short enough for every test run: no wrong answer on ours, many on the stock library.
  *
+ * Ours is the whole product here, with its engine on a thread; `split-storm.test.ts` has the patched library alone.
+ *
  * Owns: nothing but the two targets; `src/trace/storm.ts` is the storm, and `hundred-thousand.storm.test.ts` the long
  * form of this file. `SEED` and `QUERIES` choose what is asked, `TARGETS` whom.
  */
@@ -9,6 +11,7 @@ import { expect, test } from "vitest";
 import { keptStatementAgain, pipelineShapes, sessionShapes } from "../../src/trace/storm/shapes.ts";
 import { splits } from "../../src/trace/storm/split.ts";
 import { runStorm } from "../../src/trace/storm.ts";
+import { ProductServer } from "../support/product-server.ts";
 import { startServer, targets } from "../support/servers.ts";
 
 const seed = Number(process.env.SEED ?? randomInt(2 ** 32));
@@ -18,9 +21,10 @@ test.runIf(targets().includes("ours"))(
   `ours answers every query of a storm of six clients right (seed ${seed})`,
   { timeout: 300_000 },
   async () => {
-    const server = await startServer("ours");
+    const server = new ProductServer({});
+    await server.start();
     try {
-      const report = await runStorm(server, { seed, queries: queries.ours });
+      const report = await runStorm(server.transport, { seed, queries: queries.ours });
       expect(report.examples).toEqual({});
       expect(report).toMatchObject({ total: queries.ours, right: queries.ours, corrupted: 0, refusedLogins: 0 });
       expect(report.stopped).toBeUndefined();

@@ -9,7 +9,7 @@ import postgres from "postgres";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { controlDevDb } from "../../src/dev-db/control.ts";
 import type { Engine } from "../../src/engine/engine.ts";
-import { type InProcessEngineOptions, openInProcessEngine } from "../../src/engine/in-process.ts";
+import { type EngineOptions, openEngine } from "../../src/engine/supervisor.ts";
 import {
   createDevDb,
   type DevDb,
@@ -152,18 +152,17 @@ describe("a stop during a start", () => {
     const cwd = project(files);
     const db = initializedDirectory();
     const abort = new AbortController();
-    const openEngine = async (engineOptions: InProcessEngineOptions): Promise<Engine> => {
-      const engine = await openInProcessEngine(engineOptions);
-      return {
-        ...engine,
-        execProtocolRawStream(bytes, handlers) {
-          if (Buffer.from(bytes).includes("create table t10")) abort.abort();
-          return engine.execProtocolRawStream(bytes, handlers);
-        },
+    const openWatched = async (engineOptions: EngineOptions): Promise<Engine> => {
+      const engine = await openEngine(engineOptions);
+      const { execProtocolRawStream } = engine;
+      engine.execProtocolRawStream = (message, handlers) => {
+        if (Buffer.from(message.subarray(0, message.length)).includes("create table t10")) abort.abort();
+        return execProtocolRawStream.call(engine, message, handlers);
       };
+      return engine;
     };
     const options = resolveOptions({ library: { port: 0, db } });
-    const control = controlDevDb(options, { cwd, signal: abort.signal, parts: { openEngine, listen } });
+    const control = controlDevDb(options, { cwd, signal: abort.signal, parts: { openEngine: openWatched, listen } });
     await expect(control.start()).rejects.toMatchObject({ name: "AbortError" });
     await using again = await startDevDb({ port: 0, cwd, db });
     // The abort came while the eleventh was running.

@@ -1,14 +1,14 @@
 /** What a failing file says: the place, the statement and all that PostgreSQL said. */
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";
-import { openInProcessEngine } from "../../src/engine/in-process.ts";
+import { openEngine } from "../../src/engine/supervisor.ts";
 import { applyMigrations } from "../../src/migrate/index.ts";
 import { DatabaseError } from "../../src/wire/query-results.ts";
 import { applyFailing, drizzle, emptyDatabase, plain, tablesOf } from "./fixtures.ts";
 
 let engine: Engine;
 beforeAll(async () => {
-  engine = await openInProcessEngine({ dataDir: "memory://" });
+  engine = await openEngine({ dataDir: "memory://", extensions: [] });
 });
 afterAll(() => engine?.close());
 beforeEach(() => emptyDatabase(engine));

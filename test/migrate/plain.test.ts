@@ -2,13 +2,13 @@
 import { basename, join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";
-import { openInProcessEngine } from "../../src/engine/in-process.ts";
+import { openEngine } from "../../src/engine/supervisor.ts";
 import { applySeed, recordModuleSeed, shouldRunModuleSeed } from "../../src/migrate/index.ts";
 import { addFiles, apply, applyFailing, emptyDatabase, folder, plain, rowsOf, tablesOf } from "./fixtures.ts";
 
 let engine: Engine;
 beforeAll(async () => {
-  engine = await openInProcessEngine({ dataDir: "memory://" });
+  engine = await openEngine({ dataDir: "memory://", extensions: [] });
 });
 afterAll(() => engine?.close());
 beforeEach(() => emptyDatabase(engine));

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";
 import { executeSql } from "../../src/engine/execute-sql.ts";
-import { openInProcessEngine } from "../../src/engine/in-process.ts";
+import { openEngine } from "../../src/engine/supervisor.ts";
 import type { MigrationSource } from "../../src/migrate/index.ts";
 import { addFiles, apply, applyFailing, emptyDatabase, folder, rowsOf, tablesOf } from "./fixtures.ts";
 
@@ -16,7 +16,7 @@ const NAMES = ["20240101000000_init", "20240102000000_more"];
 
 let engine: Engine;
 beforeAll(async () => {
-  engine = await openInProcessEngine({ dataDir: "memory://" });
+  engine = await openEngine({ dataDir: "memory://", extensions: [] });
 });
 afterAll(() => engine?.close());
 beforeEach(() => emptyDatabase(engine));

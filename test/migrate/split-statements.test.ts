@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";
 import { executeSql } from "../../src/engine/execute-sql.ts";
-import { openInProcessEngine } from "../../src/engine/in-process.ts";
+import { openEngine } from "../../src/engine/supervisor.ts";
 import { splitStatements } from "../../src/migrate/split-statements.ts";
 
 const STATEMENTS = [
@@ -36,7 +36,7 @@ const SEPARATORS = [";", "; ", ";\n", ";\r\n", ";;", " ; -- end; '\n", ";/* ; ' 
 
 let engine: Engine;
 beforeAll(async () => {
-  engine = await openInProcessEngine({ dataDir: "memory://" });
+  engine = await openEngine({ dataDir: "memory://", extensions: [] });
   await executeSql(engine, "create temp table t (a int)");
 });
 afterAll(() => engine?.close());

@@ -5,12 +5,12 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";
 import { executeSql } from "../../src/engine/execute-sql.ts";
-import { openInProcessEngine } from "../../src/engine/in-process.ts";
+import { openEngine } from "../../src/engine/supervisor.ts";
 import { addFiles, apply, applyFailing, emptyDatabase, plain, rowsOf, tablesOf } from "./fixtures.ts";
 
 let engine: Engine;
 beforeAll(async () => {
-  engine = await openInProcessEngine({ dataDir: "memory://" });
+  engine = await openEngine({ dataDir: "memory://", extensions: [] });
 });
 afterAll(() => engine?.close());
 beforeEach(() => emptyDatabase(engine));

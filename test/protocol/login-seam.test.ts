@@ -5,6 +5,7 @@ import { connect as connectTls, TLSSocket } from "node:tls";
 import { PGlite } from "@electric-sql/pglite";
 import type { Login, LoginRequest } from "@electric-sql/pglite-socket";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import { encodeMessage } from "../../src/wire/frontend.ts";
 import { ask } from "../support/answer.ts";
 import { selfSigned } from "../support/self-signed.ts";
 import { startServer, type TestServer, type TestServerOptions } from "../support/servers.ts";
@@ -154,6 +155,73 @@ describe("a login", () => {
     await server!.stop();
     decide();
     expect(errorFields(await client.untilEnd())?.get("C")).toBe("57P01");
+  });
+});
+
+describe("a dialog of a login", () => {
+  const question = encodeMessage("R", Buffer.from([0, 0, 0, 3]));
+  /** A cleartext password: asks twice, accepts what is `right` both times. */
+  const askTwice: Login = async (request) => {
+    if (request.kind !== "startup") return { kind: "accept" };
+    for (let n = 0; n < 2; n++) {
+      const answer = Buffer.from(await request.dialog.ask(question))
+        .toString()
+        .replace("\0", "");
+      if (answer !== "right") return { kind: "refuse", error: { severity: "FATAL", code: "28P01", message: answer } };
+    }
+    request.dialog.tell(encodeMessage("R", Buffer.from([0, 0, 0, 12]), "bye"));
+    return { kind: "accept" };
+  };
+
+  test("is held message by message; the rest of what came is what the session begins with", async () => {
+    const tapped: string[] = [];
+    await serve(askTwice, { tap: (_, source, bytes) => void tapped.push(`${source[0]}${bytes[0]}`) });
+    const client = await connected();
+    client.send(startup, encodeMessage("p", "right"), encodeMessage("p", "right"), query("select 1"));
+    expect(types(await client.until("Z", 2))).toMatch(/^RRRRS+KZTDCZ$/);
+    expect(tapped.slice(0, 6)).toEqual(["f0", "b82", "f112", "b82", "f112", "b82"]);
+  });
+
+  test("is held by many at the same time, and each gets its own answer", async () => {
+    await serve(askTwice);
+    const outcomes = await Promise.all(
+      Array.from({ length: 20 }, async (_, n) => {
+        const client = await connected();
+        client.send(startup);
+        await client.next();
+        client.send(encodeMessage("p", n % 2 ? "right" : `wrong ${n}`));
+        if (n % 2 === 0) return errorFields(await client.untilEnd())?.get("M");
+        await client.next();
+        client.send(encodeMessage("p", "right"));
+        return types(await client.until("Z")).slice(-1);
+      }),
+    );
+    expect(outcomes).toEqual(outcomes.map((_, n) => (n % 2 ? "Z" : `wrong ${n}`)));
+  });
+
+  test("ends with a rejection when the client goes, stops or breaks the rules, and asking again rejects at once", async () => {
+    const ends: string[] = [];
+    const login: Login = async (request) => {
+      if (request.kind !== "startup") return { kind: "accept" };
+      for (let n = 0; n < 2; n++) await request.dialog.ask(question).catch((error: Error) => ends.push(error.message));
+      request.dialog.tell(question);
+      return { kind: "accept" };
+    };
+    await serve(login, { stallTimeout: 150 });
+    for (const end of [
+      (client: WireClient) => void client.socket.resetAndDestroy(),
+      () => {},
+      (client: WireClient) => client.send(query("select 1")),
+    ]) {
+      const client = await connected();
+      client.send(startup);
+      await client.next();
+      end(client);
+      await client.untilEnd();
+      await waitUntil("its place is free", () => server!.server.getStats().activeConnections === 0);
+      await waitUntil("it was told", () => ends.length === 2);
+      expect(ends.splice(0)).toEqual(["the connection ended during its login", "the connection is closed"]);
+    }
   });
 });
 

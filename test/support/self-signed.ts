@@ -16,8 +16,8 @@ function der(tag: number, ...contents: (Uint8Array | readonly number[])[]): Buff
   return Buffer.concat([Buffer.from([tag, ...size]), body]);
 }
 
-/** A key and a certificate for it, as PEM, good for two days around now. */
-export function selfSigned(): { key: string; cert: string } {
+/** A key and a certificate for it, as PEM, good for two days around now, or for the days `from` to `to` from now. */
+export function selfSigned({ from = -1, to = 1 } = {}): { key: string; cert: string } {
   const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const name = der(0x30, der(0x31, der(0x30, der(6, oid.commonName), der(0x0c, Buffer.from("localhost")))));
   const time = (day: number): Buffer => {
@@ -30,7 +30,7 @@ export function selfSigned(): { key: string; cert: string } {
     der(2, [1]),
     algorithm,
     name,
-    der(0x30, time(-1), time(1)),
+    der(0x30, time(from), time(to)),
     name,
     publicKey.export({ type: "spki", format: "der" }),
   );

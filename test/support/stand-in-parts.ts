@@ -73,7 +73,7 @@ export function standIn(): StandIn {
             await new Promise((resolve) => server.close(resolve));
             await close();
           },
-          stats: () => ({ activeConnections: 0, queuedQueries: 0, maxConnections }),
+          stats: () => ({ activeConnections: 0, queuedQueries: 0, maxConnections, connections: [] }),
         } satisfies Transport;
       },
     },

@@ -38,6 +38,11 @@ describe("defaults", () => {
       port: 5432,
       host: "127.0.0.1",
       socketDir: undefined,
+      password: undefined,
+      tls: "off",
+      tlsCert: undefined,
+      tlsKey: undefined,
+      insecure: false,
       db: "memory://",
       maxConnections: 100,
       idleTimeoutMs: 0,
@@ -180,6 +185,40 @@ describe("text", () => {
     expect(refusal({ flags: { logLevel: "INFO" } })).toBe(
       '--log-level: "INFO" is not one of silent, error, info, debug',
     );
+  });
+});
+
+describe("access", () => {
+  test("insecure is a flag without a value, and true or false elsewhere", () => {
+    expect(resolveOptions({ flags: { insecure: "true" } }).insecure).toBe(true);
+    for (const [text, value] of [
+      ["1", true],
+      ["true", true],
+      ["0", false],
+      ["false", false],
+    ] as const) {
+      expect(resolveOptions({ environment: { DEV_DB_INSECURE: text } }).insecure).toBe(value);
+    }
+    for (const text of ["", "yes", "TRUE", "constructor", "2"]) refusal({ environment: { DEV_DB_INSECURE: text } });
+    expect(refusal({ library: { insecure: "true" } })).toContain("is not true or false");
+  });
+
+  test("a password that is not accepted is not shown", () => {
+    for (const password of ["", " hidden", "hidden\n", "hid\0den"]) {
+      for (const sources of [
+        { flags: { password } },
+        { environment: { DEV_DB_PASSWORD: password } },
+        { library: { password } },
+      ]) {
+        const message = refusal(sources);
+        expect(message).toContain("the given value is not text without control characters");
+        expect(message).not.toMatch(/hid/);
+      }
+    }
+  });
+
+  test("tls takes its words only", () => {
+    expect(refusal({ flags: { tls: "on" } })).toBe('--tls: "on" is not one of off, auto');
   });
 });
 

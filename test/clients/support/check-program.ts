@@ -65,6 +65,6 @@ export async function expectStockFails(program: Program, name: string, processes
 }
 
 function jdbcUrl(url: string): string {
-  const { host, pathname, username, password } = new URL(url);
-  return `jdbc:postgresql://${host}${pathname}?user=${username}&password=${password}`;
+  const { host, pathname, username, password, search } = new URL(url);
+  return `jdbc:postgresql://${host}${pathname}?user=${username}&password=${password}${search.replace("?", "&")}`;
 }

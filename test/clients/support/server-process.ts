@@ -21,6 +21,8 @@ export interface ServerProcess {
   readonly host: string;
   readonly port: number;
   readonly migrationsApplied: readonly string[];
+  /** What its certificate can be verified with, if it made one. */
+  readonly certificateFile: string | undefined;
   /** What it logged so far. */
   log(): string;
   /** Fails unless it still runs and answers a new client. */
@@ -55,13 +57,14 @@ async function start(args: readonly string[], exitCode: number | undefined): Pro
       throw new Error(`the server ended before it was ready: ${log}`);
     }),
   ]);
-  const { url, port, migrationsApplied } = JSON.parse(ready[0] as string);
+  const { url, port, migrationsApplied, certificateFile } = JSON.parse(ready[0] as string);
   let stopped: Promise<void> | undefined;
   return {
     url,
     host: "127.0.0.1",
     port,
     migrationsApplied: migrationsApplied ?? [],
+    certificateFile: certificateFile ?? undefined,
     log: () => log,
     expectHealthy: () => expectHealthy(child, url, () => log),
     stop: () => {

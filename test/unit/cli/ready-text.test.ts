@@ -1,6 +1,7 @@
 /**
  * The ready line in its three forms.
  */
+import { spawnSync } from "node:child_process";
 import { describe, expect, test } from "vitest";
 import { readyText } from "../../../src/cli/ready-text.ts";
 import type { DevDb } from "../../../src/dev-db/handle.ts";
@@ -42,6 +43,12 @@ describe("text", () => {
   });
 });
 
+test("the certificate for clients that verify is named", () => {
+  const withTls = { ...db, certificateFile: "/tmp/x/certificate.pem" };
+  expect(readyText("text", withTls, context)).toContain("  TLS   certificate: /tmp/x/certificate.pem\n");
+  expect(JSON.parse(readyText("json", withTls, context)).certificateFile).toBe("/tmp/x/certificate.pem");
+});
+
 test("json is one line", () => {
   const text = readyText("json", db, context);
   expect(text.indexOf("\n")).toBe(text.length - 1);
@@ -57,6 +64,16 @@ test("json is one line", () => {
     migrationsApplied: ["0000_first"],
     ms: 1234,
   });
+});
+
+test("env quotes what a shell would change, so that a shell reads every password back", () => {
+  const passwords = ["plain-1.2", "two words", "it's", 'a$HOME`id`\\"!', "it's $HOME", "ä;&|<>(){}*?#~"];
+  for (const password of passwords) {
+    const lines = readyText("env", { ...db, env: { PGPASSWORD: password } }, context);
+    expect(lines.trim().split("\n")).toHaveLength(1);
+    const shell = spawnSync("sh", ["-c", `${lines}printf %s "$PGPASSWORD"`], { encoding: "utf8" });
+    expect(shell.stdout).toBe(password);
+  }
 });
 
 test("env is assignments and nothing else", () => {

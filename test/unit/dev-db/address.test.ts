@@ -13,6 +13,25 @@ test("the URL names the bound port and an address that can be connected to", () 
   for (const host of ["127.0.0.1", "::"]) expect(new URL(url(host)).port).toBe("6543");
 });
 
+test("a password is percent-encoded in the URL, so that URL parsers and shells read it back", () => {
+  for (const password of ["secret", "p@ss:w/rd?#[]%", 'it\'s (not) a "test"!*~', "pä ss$`\\&|;<>"]) {
+    const url = connectionUrl(clientAddress({ host: "::1", port: 6543, password }));
+    expect(decodeURIComponent(new URL(url).password)).toBe(password);
+    expect(url).toMatch(/^postgres:\/\/postgres:[\w.%-]+@\[::1\]:6543\/postgres$/);
+  }
+});
+
+test("TLS is required of libpq, and verified where there is a file to do it with", () => {
+  const address = clientAddress({ host: "127.0.0.1", port: 6543, password: "it's", offersTls: true });
+  expect(connectionEnvironment(address)).toMatchObject({ PGPASSWORD: "it's", PGSSLMODE: "require" });
+  expect(connectionEnvironment(address)).not.toHaveProperty("PGSSLROOTCERT");
+  expect(connectionEnvironment({ ...address, certificateFile: "/tmp/c.pem" })).toMatchObject({
+    PGSSLMODE: "verify-ca",
+    PGSSLROOTCERT: "/tmp/c.pem",
+    NODE_EXTRA_CA_CERTS: "/tmp/c.pem",
+  });
+});
+
 test("the variables say the same as the URL", () => {
   const address = clientAddress({ host: "::1", port: 6543 });
   expect(connectionEnvironment(address)).toEqual({

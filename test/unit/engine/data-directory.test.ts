@@ -30,10 +30,11 @@ function refusal(path: string): string {
   throw new Error(`accepted: ${path}`);
 }
 
-test("a missing directory is made, with its parents", () => {
+test("a missing directory is made, with its parents, for its owner only", () => {
   const path = join(root, "a/b/c");
   prepareDataDirectory(path);
   expect(statSync(path).isDirectory()).toBe(true);
+  if (process.platform !== "win32") expect(statSync(path).mode & 0o777).toBe(0o700);
 });
 
 test("an empty directory and one of this major version are accepted", () => {

@@ -1,6 +1,6 @@
 /** Reading the packets of the startup phase. Mirrors ProcessStartupPacket() in src/backend/tcop/backend_startup.c. */
 import { describe, expect, test } from "vitest";
-import { negotiation, readStartupPacket, type StartupMessage } from "../../support/socket-library.ts";
+import { negotiation, readStartupPacket, type StartupFields } from "../../support/socket-library.ts";
 import { message } from "../../support/wire-client.ts";
 
 const version = (major: number, minor: number): number => (major << 16) | minor;
@@ -21,7 +21,7 @@ function violationOf(bytes: Buffer): string {
   return read.violation;
 }
 
-const startupOf = (bytes: Buffer): StartupMessage => {
+const startupOf = (bytes: Buffer): StartupFields => {
   const packet = packetOf(bytes);
   if (packet.kind !== "startup") throw new Error(packet.kind);
   return packet;
@@ -103,7 +103,7 @@ describe("a StartupMessage", () => {
     [65535, 65535],
   ])("of protocol %d.%d is a violation that names it", (major, minor) => {
     const bytes = message.startup({ user: "u" }, version(major, minor));
-    expect(violationOf(bytes)).toBe(`unsupported frontend protocol ${major}.${minor}: server supports 3.0`);
+    expect(violationOf(bytes)).toBe(`unsupported frontend protocol ${major}.${minor}: server supports 3.0 to 3.2`);
   });
 });
 
@@ -123,19 +123,19 @@ describe("a CancelRequest", () => {
 describe("the version is negotiated", () => {
   const answer = (bytes: Buffer) => negotiation(startupOf(bytes));
 
-  test("not at all for 3.0 without options", () => {
-    expect(answer(login(0))).toBeUndefined();
+  test.each([0, 1, 2])("not at all for 3.%d without options", (minor) => {
+    expect(answer(login(minor))).toBeUndefined();
   });
 
-  test.each([1, 2, 9999, 65535])("down to 3.0 from 3.%d", (minor) => {
+  test.each([3, 9999, 65535])("down to 3.2 from 3.%d", (minor) => {
     // Byte1('v'), Int32 length, Int32 version as SendNegotiateProtocolVersion() has it, Int32 number of options.
-    expect([...answer(login(minor))!]).toEqual([0x76, 0, 0, 0, 12, 0, 3, 0, 0, 0, 0, 0, 0]);
+    expect([...answer(login(minor))!]).toEqual([0x76, 0, 0, 0, 12, 0, 3, 0, 2, 0, 0, 0, 0]);
   });
 
   test("with the names of the options that are not known, in their order", () => {
     const bytes = answer(login(2, { user: "u", "_pq_.one": "1", "_pq_.two": "" }))!;
     const names = Buffer.from("_pq_.one\0_pq_.two\0");
-    expect([...bytes]).toEqual([0x76, 0, 0, 0, 12 + names.length, 0, 3, 0, 0, 0, 0, 0, 2, ...names]);
+    expect([...bytes]).toEqual([0x76, 0, 0, 0, 12 + names.length, 0, 3, 0, 2, 0, 0, 0, 2, ...names]);
     expect(answer(login(0, { user: "u", "_pq_.one": "1" }))).toBeDefined();
   });
 });

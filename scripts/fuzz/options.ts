@@ -1,0 +1,130 @@
+/**
+ * The command line of `npm run fuzz`.
+ *
+ * Owns: reading and validating it. Does not own: what the options do.
+ * Invariant: a bad value is a `UsageError` that names the option, the value and what it takes; nothing has been started.
+ */
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { UsageError } from "../../src/errors.ts";
+import { type Kind, kinds } from "./kinds.ts";
+import type { Target } from "./server-under-test.ts";
+
+/** What a run of the fuzzer does. */
+export interface FuzzOptions {
+  readonly seed: number;
+  /** No case begins after this time; undefined for no limit. */
+  readonly minutes: number | undefined;
+  /** How many case numbers are gone through; undefined for no limit. */
+  readonly cases: number | undefined;
+  /** The first case number. */
+  readonly from: number;
+  /** One play of the first case alone; undefined for all of them. */
+  readonly play: number | undefined;
+  readonly kinds: readonly Kind[];
+  readonly target: Target;
+  /** The command line to start as the server; undefined for dist/cli.js. */
+  readonly program: string | undefined;
+  /** The run ends after so many failures. */
+  readonly maxFailures: number;
+}
+
+/** The text of `--help`. */
+export const fuzzHelp = `npm run fuzz -- [options]
+
+  --seed N           the same seed gives the same cases (default: a new one, printed)
+  --minutes M        how long, 0.01 to 1440 (default 1, or no limit with --cases)
+  --cases N          how many cases instead of how long
+  --case K[.P]       only case K, or only its play P
+  --from K           begin with case K (default 0)
+  --only KIND,…      ${kinds.join(", ")}
+  --without KIND,…   all but these
+  --failures N       end after N failures (default 10)
+  --target T         ours or stock, the unpatched library (default ours)
+  --program FILE     the built command line to start instead of dist/cli.js
+  --help             this text
+`;
+
+/** Reads the arguments after the script name; `"help"` when help was asked for. Throws a `UsageError`. */
+export function readFuzzOptions(argv: readonly string[]): FuzzOptions | "help" {
+  const values = parse(argv);
+  if (values.help) return "help";
+  const [number, play] = values.case === undefined ? [] : caseAndPlay(values.case);
+  const cases = number !== undefined ? 1 : optional(values.cases, (text) => whole("--cases", text, 1, 1e9));
+  const minutes = optional(values.minutes, (text) => minutesOf(text)) ?? (cases === undefined ? 1 : undefined);
+  const left = values.without === undefined ? [] : kindList("--without", values.without);
+  return {
+    seed: optional(values.seed, (text) => whole("--seed", text, 0, 2 ** 32 - 1)) ?? Math.floor(Math.random() * 2 ** 31),
+    minutes,
+    cases,
+    from: number ?? whole("--from", values.from ?? "0", 0, 1e9),
+    play,
+    kinds: kindList("--only", values.only ?? kinds.join(",")).filter((kind) => !left.includes(kind)),
+    target: targetOf(values.target ?? "ours"),
+    program: optional(values.program, existingFile),
+    maxFailures: whole("--failures", values.failures ?? "10", 1, 1e6),
+  };
+}
+
+function parse(argv: readonly string[]) {
+  const text = { type: "string" } as const;
+  try {
+    return parseArgs({
+      args: [...argv],
+      options: {
+        ...{ seed: text, minutes: text, cases: text, case: text, from: text, only: text, without: text },
+        ...{ failures: text, target: text, program: text, help: { type: "boolean" } as const },
+      },
+    }).values;
+  } catch (error) {
+    throw new UsageError(`${(error as Error).message}\n\n${fuzzHelp}`);
+  }
+}
+
+function optional<T>(text: string | undefined, read: (text: string) => T): T | undefined {
+  return text === undefined ? undefined : read(text);
+}
+
+function whole(option: string, text: string, least: number, most: number): number {
+  if (!/^\d+$/.test(text) || Number(text) < least || Number(text) > most) {
+    throw new UsageError(`${option} ${JSON.stringify(text)}: takes a whole number from ${least} to ${most}`);
+  }
+  return Number(text);
+}
+
+function minutesOf(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !(value >= 0.01 && value <= 1440)) {
+    throw new UsageError(`--minutes ${JSON.stringify(text)}: takes a number from 0.01 to 1440`);
+  }
+  return value;
+}
+
+function caseAndPlay(text: string): [number, number | undefined] {
+  const [number = "", play, ...rest] = text.split(".");
+  if (rest.length > 0)
+    throw new UsageError(`--case ${JSON.stringify(text)}: takes a number, or two with a point between`);
+  return [whole("--case", number, 0, 1e9), optional(play, (digits) => whole("--case", digits, 0, 1e6))];
+}
+
+function kindList(option: string, text: string): Kind[] {
+  const wanted = text.split(",").map((name) => name.trim());
+  const strange = wanted.find((name) => !(kinds as readonly string[]).includes(name));
+  if (strange !== undefined) {
+    throw new UsageError(
+      `${option} ${JSON.stringify(text)}: ${JSON.stringify(strange)} is none of ${kinds.join(", ")}`,
+    );
+  }
+  return kinds.filter((kind) => wanted.includes(kind));
+}
+
+function targetOf(text: string): Target {
+  if (text === "ours" || text === "stock") return text;
+  throw new UsageError(`--target ${JSON.stringify(text)}: takes ours or stock`);
+}
+
+function existingFile(text: string): string {
+  if (!existsSync(text)) throw new UsageError(`--program ${JSON.stringify(text)}: there is no such file`);
+  return resolve(text);
+}

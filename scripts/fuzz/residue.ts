@@ -1,0 +1,82 @@
+/**
+ * What a server still has when all clients of the cases have gone.
+ *
+ * Owns: emptying the database, the figures, and the rule for growth. Does not own: how often it looks.
+ * Invariant: every look is at the same state: an empty table, no case running; so figures can be compared.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import { encodeStartup } from "../../src/wire/frontend.ts";
+import { types, WireClient } from "../../test/support/wire-client.ts";
+import { withinMs } from "./client.ts";
+import { maxConnections, type ServerUnderTest, type Vitals } from "./server-under-test.ts";
+
+/** The catalogs that temporary tables and large objects fill; without autovacuum only this empties them. */
+const emptying = [
+  "create table if not exists t(n int)",
+  "truncate t",
+  ...["class", "attribute", "type", "depend", "statistic", "largeobject", "index", "constraint"].map(
+    (one) => `vacuum pg_${one}`,
+  ),
+];
+
+/** Memory may differ by this much between two looks: garbage that is not collected yet, pages that were touched once. */
+const memorySlackMb = 150;
+const memorySlackRatio = 1.4;
+const settleMs = 5_000;
+
+/** Empties the database. Rejects if the server does not let us. */
+export async function emptyDatabase(server: ServerUnderTest): Promise<void> {
+  const client = await WireClient.login(server.endpoint);
+  for (const sql of emptying) {
+    const answer = await client.query(sql);
+    if (types(answer).includes("E")) throw new Error(`${sql}: ${types(answer)}`);
+  }
+  await client.end();
+}
+
+/** What the server holds once its handles are as few as at `before`, or some seconds have passed. */
+export async function settledVitals(server: ServerUnderTest, before?: Vitals): Promise<Vitals> {
+  const end = performance.now() + settleMs;
+  let now = server.vitals();
+  while (before?.handles !== undefined && (now.handles ?? 0) > before.handles && performance.now() < end) {
+    await sleep(20);
+    now = server.vitals();
+  }
+  return now;
+}
+
+/** What has grown between two looks. */
+export function growth(before: Vitals, after: Vitals): string[] {
+  const grown: string[] = [];
+  if (before.handles !== undefined && after.handles !== undefined && after.handles > before.handles) {
+    grown.push(`open handles: ${before.handles} before, ${after.handles} after`);
+  }
+  const [from, to] = [before.memoryMb, after.memoryMb];
+  if (from !== undefined && to !== undefined && to > Math.max(from + memorySlackMb, from * memorySlackRatio)) {
+    grown.push(`memory: ${Math.round(from)} MB before, ${Math.round(to)} MB after`);
+  }
+  return grown;
+}
+
+/** Lets as many clients in at once as the server takes beside the one that stays; returns what is wrong. */
+export async function fillUp(server: ServerUnderTest): Promise<string[]> {
+  const wanted = maxConnections - 1;
+  const clients: WireClient[] = [];
+  const all = Promise.allSettled(
+    Array.from({ length: wanted }, async () => {
+      const client = await WireClient.connect(server.endpoint);
+      clients.push(client);
+      return loggedIn(client);
+    }),
+  );
+  await withinMs(10_000, all);
+  const admitted = clients.filter((client) => types(client.unread).endsWith("Z")).length;
+  for (const client of clients) client.destroy();
+  if (admitted === wanted) return [];
+  return [`only ${admitted} of ${wanted} clients are let in at the end: connections are not given back`];
+}
+
+async function loggedIn(client: WireClient): Promise<void> {
+  client.send(encodeStartup({ user: "postgres", database: "postgres" }));
+  while (!client.ended && !/[ZE]/.test(types(client.unread))) await client.received();
+}

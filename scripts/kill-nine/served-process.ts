@@ -1,0 +1,57 @@
+/**
+ * The built server as a process that will be killed.
+ *
+ * Owns: starting it on a data directory, its ready line, killing it. Does not own: when, or what is checked then.
+ * Invariant: it is gone, with all its threads, when `kill` resolves; it does not outlive this process by more than a kill.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+const cli = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
+const running = new Set<ChildProcess>();
+process.once("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+
+/** A server process. */
+export interface ServedProcess {
+  /** The URL when it is ready. Rejects if it ends before, with what it said. */
+  readonly ready: Promise<string>;
+  /** Resolves when it has ended, of whatever. */
+  readonly ended: Promise<unknown>;
+  /** Sends SIGKILL. */
+  kill(): Promise<void>;
+}
+
+/** Starts dist/cli.js on a data directory, with nothing to migrate; `args` are further arguments. */
+export function startServed(directory: string, args: readonly string[] = []): ServedProcess {
+  const child = spawn(
+    process.execPath,
+    [cli, "--port", "0", "--migrations", "none", "-o", "json", "--db", directory, ...args],
+    { env: { PATH: process.env.PATH }, stdio: ["ignore", "pipe", "pipe"] },
+  );
+  running.add(child);
+  let lastWords = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    lastWords = (lastWords + text).slice(-2_000);
+  });
+  const ended = once(child, "close").finally(() => running.delete(child));
+  const line = once(createInterface({ input: child.stdout }), "line");
+  const ready = Promise.race([
+    line.then(([text]) => JSON.parse(text as string).url as string),
+    ended.then(([code, signal]) => {
+      throw new Error(`the server ended (${signal ?? code}) before it was ready: ${lastWords.trim()}`);
+    }),
+  ]);
+  ready.catch(() => {});
+  return {
+    ready,
+    ended,
+    kill: async () => {
+      child.kill("SIGKILL");
+      await ended;
+    },
+  };
+}

@@ -1,0 +1,255 @@
+/**
+ * The engine on its own thread, as the rest of the project gets it: turns, cancelling, timeouts, death and rebirth.
+ *
+ * Owns: which engine thread is the current one, and watching over what runs in it. Does not own: the thread and its
+ * bytes (`engine-thread.ts`), or who runs next (the queue).
+ * Invariant: the main thread never waits for the engine but in promises; when the engine has died its listeners know
+ * before anybody's run is rejected, and the next turn is given by a new engine.
+ */
+import { describeMessages } from "../wire/describe-messages.ts";
+import type { Engine, EngineDeath, EngineInput, ExecOptions, IdleTimeouts } from "./engine.ts";
+import { EngineThread, type EngineThreadOptions } from "./engine-thread.ts";
+import { executeSql } from "./execute-sql.ts";
+import { Timeout } from "./thread/interrupts.ts";
+
+/** What `openEngine` takes. */
+export interface EngineOptions extends EngineThreadOptions {
+  /** Receives what a person should know when the engine died. */
+  readonly log?: (level: "error" | "info" | "debug", line: string) => void;
+  /** Brings a database in memory back to what it was at the start, through an engine that nobody else uses yet. */
+  readonly restore?: (engine: Engine) => Promise<unknown>;
+  /** How long a statement may ignore that it is cancelled before its thread is replaced, in ms. */
+  readonly stuckAfterMs?: number;
+}
+
+// How often a statement that runs on is looked at, in ms: its timeouts, and a cancel that it has not seen yet.
+const watchIntervalMs = 5;
+const defaultStuckAfterMs = 10_000;
+// How long `close` waits for a statement to end and for PostgreSQL to shut down, in ms each.
+const closeTimeoutMs = 2000;
+// How many of the last runs the log shows after a death.
+const rememberedRuns = 8;
+const rememberedBytes = 200;
+
+/**
+ * Boots PGlite on a thread and resolves when it answers. Rejects with what kept it from that, and leaves nothing open.
+ * The only database it serves is `postgres`, the one that PGlite connects to.
+ */
+export async function openEngine(options: EngineOptions): Promise<Engine> {
+  const supervisor = new Supervisor(options);
+  await supervisor.waitReady;
+  return supervisor;
+}
+
+class Supervisor implements Engine {
+  readonly waitReady: Promise<void>;
+  readonly databases = ["postgres"];
+  serverVersion = "";
+  readonly #options: EngineOptions;
+  readonly #listeners = new Set<(death: EngineDeath) => void>();
+  /** The one that gives turns. */
+  #thread: EngineThread | undefined;
+  /** The newest one, also while it is being restored. */
+  #booted: EngineThread | undefined;
+  /** The boot that is under way. */
+  #booting: Promise<void> | undefined;
+  #turn: Promise<unknown> = Promise.resolve();
+  #closing: Promise<void> | undefined;
+  #current: ExecOptions | undefined;
+  #watch: NodeJS.Timeout | undefined;
+  readonly #recent: Uint8Array[] = [];
+
+  constructor(options: EngineOptions) {
+    this.#options = options;
+    this.waitReady = this.#boot();
+  }
+
+  async #boot(): Promise<void> {
+    const thread = await EngineThread.boot(this.#options, (dead, cause) => this.#onDeathOf(dead, cause));
+    try {
+      this.#booted = thread;
+      if (this.#closing) throw new Error("the engine was closed while it booted");
+      const isFirst = this.serverVersion === "";
+      const [version] = await executeSql(this.#alone(thread), "show server_version");
+      this.serverVersion = version?.rows[0]?.[0] ?? "";
+      if (!isFirst) await this.#options.restore?.(this.#alone(thread));
+      this.#thread = thread;
+    } catch (error) {
+      await thread.kill();
+      throw error;
+    }
+  }
+
+  // The engine for whoever uses it before everybody else.
+  #alone(thread: EngineThread): Engine {
+    return {
+      waitReady: Promise.resolve(),
+      databases: this.databases,
+      serverVersion: this.serverVersion,
+      runExclusive: (fn) => fn(),
+      execProtocolRawStream: (message, options) => thread.exec(message, options),
+      interrupt: () => {},
+      idleTimeouts: () => ({}),
+      onDeath: () => () => {},
+      close: () => Promise.resolve(),
+    };
+  }
+
+  runExclusive<T>(fn: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(() => (this.#thread ? fn() : this.#afterBoot(fn)));
+    this.#turn = turn.catch(() => {});
+    return turn;
+  }
+
+  async #afterBoot<T>(fn: () => Promise<T>): Promise<T> {
+    if (this.#closing) throw new Error("the engine is closed");
+    this.#booting ??= this.#revive();
+    await this.#booting;
+    return fn();
+  }
+
+  async execProtocolRawStream(message: EngineInput, options: ExecOptions): Promise<void> {
+    const thread = this.#thread;
+    if (!thread) throw new Error("the engine is closed");
+    this.#remember(message);
+    this.#current = options;
+    const running = thread.exec(message, options);
+    if (thread.running !== 0) this.#watch ??= setTimeout(() => this.#look(), watchIntervalMs);
+    await running;
+  }
+
+  interrupt(stillWanted: () => boolean): void {
+    const thread = this.#thread;
+    const run = thread?.running ?? 0;
+    if (!thread || run === 0) return;
+    const began = performance.now();
+    const { stuckAfterMs = defaultStuckAfterMs } = this.#options;
+    const attempt = (): void => {
+      if (thread.running !== run || !stillWanted()) return;
+      thread.interrupt(run, stillWanted, (interrupts) => interrupts.cancelQuery());
+      if (thread.running !== run || !stillWanted()) return;
+      // A reader that takes nothing holds it up, and then it cannot listen.
+      if (performance.now() - began > stuckAfterMs && !thread.isHeldUp) {
+        void thread.fail(new Error(`a statement went on for ${stuckAfterMs} ms after it was cancelled`));
+        return;
+      }
+      // PostgreSQL ignores a cancel that comes while it still reads the statement.
+      setTimeout(attempt, watchIntervalMs);
+    };
+    attempt();
+  }
+
+  idleTimeouts(): IdleTimeouts {
+    const interrupts = this.#thread?.interrupts;
+    if (!interrupts) return {};
+    const whole = (timeout: Timeout) =>
+      interrupts.remainingMs(timeout) === undefined ? undefined : interrupts.lengthMs(timeout);
+    const sessionMs = whole(Timeout.idleSession);
+    const inTransactionMs = whole(Timeout.idleInTransactionSession);
+    const transactionMs = interrupts.remainingMs(Timeout.transaction);
+    return {
+      ...(sessionMs === undefined ? {} : { sessionMs }),
+      ...(inTransactionMs === undefined ? {} : { inTransactionMs }),
+      ...(transactionMs === undefined ? {} : { transactionMs }),
+    };
+  }
+
+  onDeath(listener: (death: EngineDeath) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await this.#booting?.catch(() => {});
+    const thread = this.#booted;
+    if (!thread) return;
+    this.interrupt(() => true);
+    if (!(await within(closeTimeoutMs, thread.idle()))) this.#log("error", "closing: a statement did not end");
+    this.#thread = undefined;
+    if (!(await within(closeTimeoutMs, thread.close()))) {
+      this.#log("error", "closing: PostgreSQL did not shut down in time; it will recover from its log");
+      await thread.kill();
+    }
+  }
+
+  // The engine has no clock of its own: what PostgreSQL would be told by SIGALRM it is told from here.
+  #look(): void {
+    this.#watch = undefined;
+    const thread = this.#thread;
+    const run = thread?.running ?? 0;
+    if (!thread || run === 0) return;
+    const { interrupts } = thread;
+    const isOver = (timeout: Timeout): boolean => (interrupts.remainingMs(timeout) ?? 1) <= 0;
+    for (const timeout of [Timeout.lock, Timeout.statement]) {
+      if (isOver(timeout))
+        thread.interrupt(
+          run,
+          () => isOver(timeout),
+          () => interrupts.expire(timeout),
+        );
+    }
+    if (isOver(Timeout.transaction)) {
+      const options = this.#current;
+      this.#current = undefined;
+      options?.onTransactionTimeout?.();
+      if (options) this.interrupt(() => thread.running === run);
+    }
+    this.#watch = setTimeout(() => this.#look(), watchIntervalMs);
+  }
+
+  // Before the run is rejected: who listens must know first.
+  #onDeathOf(thread: EngineThread, cause: unknown): void {
+    if (this.#thread !== thread || this.#closing) return;
+    this.#thread = undefined;
+    const runs = this.#recent.splice(0).map((bytes) => `  ${describeMessages(bytes)}`);
+    this.#log("error", `the engine died: ${describe(cause)}\nits last runs, the newest last:\n${runs.join("\n")}`);
+    const consequence = this.#options.restore
+      ? "The database was in memory: it starts again from its migrations and seed."
+      : "It recovers from its log; what was committed is still there.";
+    for (const listener of this.#listeners) listener({ cause, consequence });
+    this.#booting ??= this.#revive();
+    // Whoever needs the engine next sees why there is none.
+    this.#booting.catch(() => {});
+  }
+
+  async #revive(): Promise<void> {
+    const began = performance.now();
+    try {
+      await this.#boot();
+      this.#log("info", `a new engine runs after ${Math.round(performance.now() - began)} ms`);
+    } catch (error) {
+      this.#log("error", `no new engine could be started: ${describe(error)}`);
+      throw error;
+    } finally {
+      this.#booting = undefined;
+    }
+  }
+
+  #remember(message: EngineInput): void {
+    this.#recent.push(Buffer.from(message.subarray(0, Math.min(message.length, rememberedBytes))));
+    if (this.#recent.length > rememberedRuns) this.#recent.shift();
+  }
+
+  #log(level: "error" | "info" | "debug", line: string): void {
+    this.#options.log?.(level, line);
+  }
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+async function within(limitMs: number, promise: Promise<unknown>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), limitMs);
+  });
+  const inTime = await Promise.race([promise.then(() => true), late]);
+  clearTimeout(timer);
+  return inTime;
+}

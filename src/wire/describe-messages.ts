@@ -1,0 +1,45 @@
+/**
+ * Frontend messages in words, for a log.
+ *
+ * Owns: the names of the frontend messages and one line about a run of them. Does not own: traces of connections.
+ * Invariant: reads no further than the bytes that it is given, which may end in the middle of a message.
+ */
+
+const names: Readonly<Record<string, string>> = {
+  B: "Bind",
+  C: "Close",
+  D: "Describe",
+  E: "Execute",
+  F: "FunctionCall",
+  H: "Flush",
+  P: "Parse",
+  Q: "Query",
+  S: "Sync",
+  X: "Terminate",
+  c: "CopyDone",
+  d: "CopyData",
+  f: "CopyFail",
+};
+
+/** For example `Parse "s1" "select $1", Bind, Execute, Sync`; what was cut off ends in `…`. */
+export function describeMessages(bytes: Uint8Array): string {
+  const data = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const words: string[] = [];
+  let at = 0;
+  while (at + 5 <= data.length) {
+    const type = String.fromCharCode(data[at]!);
+    const end = at + 1 + data.readInt32BE(at + 1);
+    words.push(
+      [names[type] ?? `message ${JSON.stringify(type)}`, ...readTexts(type, data.subarray(at + 5, end))].join(" "),
+    );
+    if (end <= at) break;
+    at = end;
+  }
+  return `${words.join(", ")}${at === data.length ? "" : " …"}`;
+}
+
+function readTexts(type: string, body: Buffer): string[] {
+  if (type !== "Q" && type !== "P") return [];
+  const texts = body.toString("utf8").split("\0");
+  return texts.slice(0, type === "P" ? 2 : 1).map((text) => JSON.stringify(text.replace(/\s+/g, " ")));
+}
