@@ -74,7 +74,10 @@ test("what guards the interrupt flags is given back, also when somebody else has
   const { main, engine } = ends();
   engine.setRunning(5, () => {});
   let seen = 0;
-  expect(main.guarded(() => void (seen = main.running))).toBe(true);
+  const look = () => {
+    seen = main.running;
+  };
+  expect(main.guarded(look)).toBe(true);
   expect(seen).toBe(5);
   engine.setRunning(0, () => expect(main.guarded(() => {})).toBe(false));
   expect(main.guarded(() => {})).toBe(true);
