@@ -44,6 +44,7 @@ describe("defaults", () => {
       tlsKey: undefined,
       insecure: false,
       db: "memory://",
+      fsync: "off",
       maxConnections: 100,
       idleTimeoutMs: 0,
       stallTimeoutMs: 10_000,
