@@ -15,6 +15,9 @@ export type OutputForm = "text" | "json" | "env";
 /** The words of `--log-level`, from nothing to everything. */
 export type LogLevel = "silent" | "error" | "info" | "debug";
 
+/** The words of `--sessions`. */
+type Sessions = "isolated" | "shared";
+
 /** The words of `--fsync`. */
 type Fsync = "on" | "off";
 
@@ -36,6 +39,7 @@ export interface OptionValues {
   insecure: boolean;
   db: string;
   fsync: Fsync;
+  sessions: Sessions;
   maxConnections: number;
   idleTimeoutMs: number;
   stallTimeoutMs: number;
@@ -159,6 +163,14 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
     kind: oneOf<Fsync>("on", "off"),
     group: "Data",
     help: "on: a COMMIT waits until the disk has it, so that a power cut loses none; off: only an end of the process loses none",
+  },
+  sessions: {
+    flags: "--sessions <isolated|shared>",
+    environment: "DEV_DB_SESSIONS",
+    default: "shared",
+    kind: oneOf<Sessions>("isolated", "shared"),
+    group: "Data",
+    help: "shared: all connections have one PostgreSQL session; isolated: each has its own (experimental; Node 24 or later)",
   },
   migrations: {
     flags: "--migrations <dir>",

@@ -59,7 +59,10 @@ export class ServerUnderTest {
   static async start(target: Target, program = file("../../dist/cli.js")): Promise<ServerUnderTest> {
     const timeouts = ["--stall-timeout", "--transaction-idle-timeout"].flatMap((flag) => [flag, String(stopTimeoutMs)]);
     const limit = ["--max-connections", String(maxConnections)];
-    const ours = [program, "start", "--port", "0", "--migrations", "none", "-o", "json", ...limit, ...timeouts];
+    // A client that does not read holds up its own session only; with one session for all it would hold up everybody.
+    const sessions = ["--sessions", "isolated"];
+    const start = [program, "start", "--port", "0", "--migrations", "none", "-o", "json"];
+    const ours = [...start, ...sessions, ...limit, ...timeouts];
     const args = target === "ours" ? ours : [file("../bench/stock-server.ts")];
     const environment = Object.entries(process.env).filter(([name]) => !/^(DEV_DB_|PG)/.test(name));
     const child = spawn(process.execPath, args, {

@@ -139,15 +139,32 @@ async function openEngineAt(
   engineOptions: Omit<EngineOptions, "dataDir">,
   parts: OpenParts,
 ): Promise<Engine> {
-  if (options.db === "memory://") return parts.openEngine({ dataDir: options.db, ...engineOptions });
+  const kind = sessionOptions(options);
+  if (options.db === "memory://") return parts.openEngine({ dataDir: options.db, ...engineOptions, ...kind });
   const path = resolve(cwd, options.db);
   // What is in a directory survives its engine.
   const { restore: _, ...durable } = engineOptions;
   try {
-    return await parts.openEngine({ dataDir: path, fsync: options.fsync === "on", ...durable });
+    return await parts.openEngine({ dataDir: path, fsync: options.fsync === "on", ...durable, ...kind });
   } catch (error) {
     throw describeOpenFailure(path, error);
   }
+}
+
+/** A few more sessions than connections: one that is ending still has its place, and the start has one of its own. */
+const spareSessions = 10;
+
+function sessionOptions({ sessions, maxConnections, givenAs }: ResolvedOptions): Pick<EngineOptions, "maxSessions"> {
+  if (sessions === "shared") return {};
+  if (canIsolate()) return { maxSessions: maxConnections + spareSessions };
+  const name = givenAs.get("sessions") ?? "--sessions";
+  throw new UsageError(`${name}: isolated sessions need Node 24 or later, this is ${process.version}`);
+}
+
+/** Whether this Node can park a WebAssembly stack (JSPI). */
+function canIsolate(): boolean {
+  const { WebAssembly: webAssembly } = globalThis as unknown as { WebAssembly: object };
+  return "Suspending" in webAssembly;
 }
 
 function listenOptions(options: ResolvedOptions, access: Access, port: number, log: Log): ListenOptions {

@@ -28,6 +28,23 @@ export const RecordKind = {
   done: 6,
   /** As `run`, for a startup packet. */
   startup: 7,
+  // With a session for every connection, `run` is its number; each record belongs to one.
+  /** Start a session; the payload is its startup parameters as JSON. Answered with `opened` or `ended`. */
+  open: 8,
+  /** End a session, whatever it does. Answered with `ended`. */
+  closeSession: 9,
+  /** End its statement, if it waits. */
+  cancel: 10,
+  /** So many bytes of its output were taken by its client: Int32. */
+  credit: 11,
+  /** A session has been started; the payload is what PostgreSQL says at a login. */
+  opened: 12,
+  /** It has run all its input up to a position: Int32, and the transaction status as a letter. */
+  idle: 13,
+  /** It waits for more input in the middle of a message or of a COPY: Int32, as `idle`. */
+  hungry: 14,
+  /** It is no more; the payload is what PostgreSQL said at its end, if it was not `output`. */
+  ended: 15,
 } as const;
 
 /** One of `RecordKind`. */
@@ -255,18 +272,19 @@ export class MainChannel extends ChannelEnd {
   }
 
   take(record: ChannelRecord): void {
-    if (record.kind === RecordKind.done) this.#spinner.learn(Atomics.load(this.words, Word.tookMicros) / 1000);
+    const isEnd = record.kind === RecordKind.done || record.kind === RecordKind.idle;
+    if (isEnd) this.#spinner.learn(Atomics.load(this.words, Word.tookMicros) / 1000);
     this.#toMain.advance(record);
     this.#wakeEngine();
   }
 
   /**
-   * Waits a bounded moment for a record, or for space if `wantsSpace`. When it returns false the engine thread will
-   * post a message as soon as there is something.
+   * Waits a bounded moment for a record, or for space if `wantsSpace`, unless nothing is `expected`. When it returns
+   * false the engine thread will post a message as soon as there is something.
    */
-  settle(wantsSpace: boolean): boolean {
+  settle(wantsSpace: boolean, expected = true): boolean {
     const ready = () => !this.#toMain.isEmpty || (wantsSpace && this.#toEngine.hasSpace);
-    if (this.#spinner.spin(ready)) return true;
+    if (expected && this.#spinner.spin(ready)) return true;
     Atomics.store(this.words, Word.mainParked, wantsSpace ? 2 : 1);
     if (!ready()) return false;
     Atomics.store(this.words, Word.mainParked, 0);
@@ -290,7 +308,7 @@ export class EngineChannel extends ChannelEnd {
   readonly #toMain: Ring;
   readonly #post: () => void;
   // From an answer to the next request of the same client; another core's time, so it may be longer.
-  readonly #spinner = new Spinner(0.4);
+  readonly #spinner = new Spinner(1);
   #began = 0;
 
   constructor(memory: ChannelMemory, post: () => void) {
@@ -309,6 +327,16 @@ export class EngineChannel extends ChannelEnd {
       Atomics.store(this.words, Word.running, run);
       setFlags();
     });
+  }
+
+  /** The next record, to be taken with `take`, if there is one. */
+  peek(): ChannelRecord | undefined {
+    return this.#toEngine.peek();
+  }
+
+  /** Waits for the next record, for `limitMs` at most. */
+  park(limitMs: number): void {
+    if (limitMs > 0) this.#wait(() => !this.#toEngine.isEmpty, limitMs);
   }
 
   /** Waits for the next record, to be taken with `take`. */
@@ -343,7 +371,7 @@ export class EngineChannel extends ChannelEnd {
     } while (data && sent < data.length);
   }
 
-  #wait(ready: () => boolean): void {
+  #wait(ready: () => boolean, limitMs = Number.POSITIVE_INFINITY): void {
     const began = performance.now();
     if (this.#spinner.spin(ready)) {
       this.#spinner.learn(performance.now() - began);
@@ -352,8 +380,9 @@ export class EngineChannel extends ChannelEnd {
     Atomics.store(this.words, Word.engineParked, 1);
     for (;;) {
       const signal = Atomics.load(this.words, Word.signal);
-      if (ready()) break;
-      Atomics.wait(this.words, Word.signal, signal);
+      const left = began + limitMs - performance.now();
+      if (ready() || left <= 0) break;
+      Atomics.wait(this.words, Word.signal, signal, left);
     }
     Atomics.store(this.words, Word.engineParked, 0);
     this.#spinner.learn(performance.now() - began - wakeUpMs);

@@ -36,6 +36,37 @@ export interface IdleTimeouts {
   readonly transactionMs?: number;
 }
 
+/** What a session of its own tells its client. The bytes of an answer are only valid during the call. */
+export interface SessionEvents {
+  /** It has been started; with what PostgreSQL says at a login, from AuthenticationOk to ReadyForQuery. */
+  onOpened(answer: Buffer): void;
+  onOutput(data: Uint8Array): void;
+  /** All output there is has been handed out. */
+  onPause(): void;
+  /** It has read its input up to a position; `isMidway`: it waits for more, in the middle of a COPY or a message. */
+  onProgress(position: number, isMidway: boolean): void;
+  /** PostgreSQL has ended it, with these last words if they were no output: it refused the client. */
+  onEnded(lastWords: Buffer): void;
+  /** The engine has died. */
+  onGone(cause: unknown): void;
+}
+
+/** One client's PostgreSQL session. */
+export interface EngineSession {
+  /** Hands over frontend messages, whole or in parts; returns the position of their end in the session's input. */
+  send(bytes: Uint8Array): number;
+  /** So many bytes of its output were taken; it goes on when enough were. */
+  acknowledge(bytes: number): void;
+  /** Whether it is its turn in the engine. */
+  readonly isRunning: boolean;
+  /** Ends the statement that is running with 57014, once; see `Engine.interrupt`. */
+  interrupt(stillWanted: () => boolean): void;
+  /** Ends the statement that waits, for a lock or for time, with 57014. */
+  cancelWait(): void;
+  /** Ends it as a client that goes: what is open is undone. Resolves when it is gone. */
+  close(): Promise<void>;
+}
+
 /** Why the engine is gone, and what that means for the data. */
 export interface EngineDeath {
   readonly cause: unknown;
@@ -54,6 +85,11 @@ export interface Engine {
   readonly serverVersion: string;
   /** The databases a client may name in its startup packet. */
   readonly databases: readonly string[];
+  /**
+   * Starts a session that nobody else is in; absent where all clients share one. `processId` is unique, and what
+   * `pg_backend_pid()` says there.
+   */
+  openSession?(processId: number, parameters: ReadonlyMap<string, string>, events: SessionEvents): EngineSession;
   /** Runs `fn` while nobody else uses the engine. After a death of the engine it waits for the new one. */
   runExclusive<T>(fn: () => Promise<T>): Promise<T>;
   /**

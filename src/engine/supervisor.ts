@@ -7,10 +7,20 @@
  * before anybody's run is rejected, and the next turn is given by a new engine.
  */
 import { describeMessages } from "../wire/describe-messages.ts";
-import type { Engine, EngineDeath, EngineInput, ExecOptions, IdleTimeouts } from "./engine.ts";
-import { EngineThread, type EngineThreadOptions } from "./engine-thread.ts";
+import type {
+  Engine,
+  EngineDeath,
+  EngineInput,
+  EngineSession,
+  ExecOptions,
+  IdleTimeouts,
+  SessionEvents,
+} from "./engine.ts";
+import { EngineThread } from "./engine-thread.ts";
 import { executeSql } from "./execute-sql.ts";
+import { SessionThread } from "./session-thread.ts";
 import { Timeout } from "./thread/interrupts.ts";
+import type { EngineThreadOptions } from "./thread-life.ts";
 
 /** What `openEngine` takes. */
 export interface EngineOptions extends EngineThreadOptions {
@@ -36,7 +46,7 @@ const rememberedBytes = 200;
  * The only database it serves is `postgres`, the one that PGlite connects to.
  */
 export async function openEngine(options: EngineOptions): Promise<Engine> {
-  const supervisor = new Supervisor(options);
+  const supervisor = options.maxSessions === undefined ? new Supervisor(options) : new SessionSupervisor(options);
   await supervisor.waitReady;
   return supervisor;
 }
@@ -48,9 +58,9 @@ class Supervisor implements Engine {
   readonly #options: EngineOptions;
   readonly #listeners = new Set<(death: EngineDeath) => void>();
   /** The one that gives turns. */
-  #thread: EngineThread | undefined;
+  #thread: EngineThread | SessionThread | undefined;
   /** The newest one, also while it is being restored. */
-  #booted: EngineThread | undefined;
+  #booted: EngineThread | SessionThread | undefined;
   /** The boot that is under way. */
   #booting: Promise<void> | undefined;
   #turn: Promise<unknown> = Promise.resolve();
@@ -65,7 +75,8 @@ class Supervisor implements Engine {
   }
 
   async #boot(): Promise<void> {
-    const thread = await EngineThread.boot(this.#options, (dead, cause) => this.#onDeathOf(dead, cause));
+    const kind = this.#options.maxSessions === undefined ? EngineThread : SessionThread;
+    const thread = await kind.boot(this.#options, (dead, cause) => this.#onDeathOf(dead, cause));
     try {
       this.#booted = thread;
       if (this.#closing) throw new Error("the engine was closed while it booted");
@@ -81,7 +92,7 @@ class Supervisor implements Engine {
   }
 
   // The engine for whoever uses it before everybody else.
-  #alone(thread: EngineThread): Engine {
+  #alone(thread: EngineThread | SessionThread): Engine {
     return {
       waitReady: Promise.resolve(),
       databases: this.databases,
@@ -114,7 +125,7 @@ class Supervisor implements Engine {
     this.#remember(message);
     this.#current = options;
     const running = thread.exec(message, options);
-    if (thread.running !== 0) this.#watch ??= setTimeout(() => this.#look(), watchIntervalMs);
+    if (thread.running !== 0) this.watch();
     await running;
   }
 
@@ -137,6 +148,16 @@ class Supervisor implements Engine {
       setTimeout(attempt, watchIntervalMs);
     };
     attempt();
+  }
+
+  /** The engine thread that can start sessions now; undefined while there is none. */
+  protected get sessions(): SessionThread | undefined {
+    return this.#thread instanceof SessionThread ? this.#thread : undefined;
+  }
+
+  /** From now on what runs is looked at. */
+  protected watch(): void {
+    this.#watch ??= setTimeout(() => this.#look(), watchIntervalMs);
   }
 
   idleTimeouts(): IdleTimeouts {
@@ -181,8 +202,10 @@ class Supervisor implements Engine {
   #look(): void {
     this.#watch = undefined;
     const thread = this.#thread;
-    const run = thread?.running ?? 0;
-    if (!thread || run === 0) return;
+    if (!thread?.isBusy) return;
+    this.#watch = setTimeout(() => this.#look(), watchIntervalMs);
+    const run = thread.running;
+    if (run === 0) return;
     const { interrupts } = thread;
     const isOver = (timeout: Timeout): boolean => (interrupts.remainingMs(timeout) ?? 1) <= 0;
     for (const timeout of [Timeout.lock, Timeout.statement]) {
@@ -193,17 +216,16 @@ class Supervisor implements Engine {
           () => interrupts.expire(timeout),
         );
     }
-    if (isOver(Timeout.transaction)) {
+    if (isOver(Timeout.transaction) && thread instanceof EngineThread) {
       const options = this.#current;
       this.#current = undefined;
       options?.onTransactionTimeout?.();
       if (options) this.interrupt(() => thread.running === run);
     }
-    this.#watch = setTimeout(() => this.#look(), watchIntervalMs);
   }
 
   // Before the run is rejected: who listens must know first.
-  #onDeathOf(thread: EngineThread, cause: unknown): void {
+  #onDeathOf(thread: EngineThread | SessionThread, cause: unknown): void {
     if (this.#thread !== thread || this.#closing) return;
     this.#thread = undefined;
     const runs = this.#recent.splice(0).map((bytes) => `  ${describeMessages(bytes)}`);
@@ -237,6 +259,23 @@ class Supervisor implements Engine {
 
   #log(level: "error" | "info" | "debug", line: string): void {
     this.#options.log?.(level, line);
+  }
+}
+
+/** The same for an engine that has a session for each client. */
+class SessionSupervisor extends Supervisor {
+  openSession(processId: number, parameters: ReadonlyMap<string, string>, events: SessionEvents): EngineSession {
+    const thread = this.sessions;
+    if (!thread) throw new Error("the engine is starting again");
+    // What the start itself used would be seen by the clients.
+    void thread.closeOwn();
+    const session = thread.open(processId, parameters, events);
+    const { send } = session;
+    session.send = (bytes) => {
+      this.watch();
+      return send.call(session, bytes);
+    };
+    return session;
   }
 }
 

@@ -9,6 +9,7 @@ import * as socket from "@electric-sql/pglite-socket";
 import type { Engine } from "../engine/engine.ts";
 import { keepSecret } from "./authenticate.ts";
 import type { Certificate } from "./certificate.ts";
+import { IsolatedQueue } from "./isolated-queue.ts";
 import { createLogin } from "./login.ts";
 import { createTlsServer } from "./tls.ts";
 
@@ -89,6 +90,7 @@ export async function listen(engine: Engine, options: ListenOptions): Promise<Tr
     stallTimeout: options.stallTimeoutMs,
     transactionIdleTimeout: options.transactionIdleTimeoutMs,
     login,
+    ...(engine.openSession ? { queue: new IsolatedQueue(engine) } : {}),
     ...(options.socketDir === undefined ? {} : { socketDir: options.socketDir }),
     ...(options.log ? { debug: true, log: logger(options.log) } : {}),
   });

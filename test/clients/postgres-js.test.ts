@@ -92,6 +92,8 @@ test("60 transactions on 20 connections keep the sum, and the ones that fail lea
     sql
       .begin(async (sql) => {
         const [from, to] = [(n % 10) + 1, ((n + 3) % 10) + 1];
+        // In one order, or some of them would be ended as a deadlock.
+        await sql`select from account where id in (${from}, ${to}) order by id for update`;
         await sql`update account set balance = balance + ${n} where id = ${to}`;
         await sql`update account set balance = balance - ${n % 3 === 0 ? 100_000 : n} where id = ${from}`;
         return (await sql`select sum(balance)::int as sum from account`)[0]!.sum;

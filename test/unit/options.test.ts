@@ -45,6 +45,7 @@ describe("defaults", () => {
       insecure: false,
       db: "memory://",
       fsync: "off",
+      sessions: "shared",
       maxConnections: 100,
       idleTimeoutMs: 0,
       stallTimeoutMs: 10_000,

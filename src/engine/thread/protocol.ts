@@ -15,6 +15,8 @@ export interface ThreadOptions {
   readonly dataDir: string;
   readonly fsync: boolean;
   readonly extensions: readonly FoundExtension[];
+  /** One PostgreSQL session for each client, that many at once; absent: one for all. */
+  readonly maxSessions?: number;
 }
 
 /** What it says. An error that ends it arrives as the worker's `error` event. */

@@ -1,0 +1,216 @@
+/**
+ * The load-time rewrite of PGlite's `pglite.wasm` for real sessions.
+ *
+ * Owns: which functions of PostgreSQL are made callable, and which ones call back into JavaScript. Does not own: what the
+ * callbacks do (`../sessions/`), or the rewrite of side modules (`side-module.ts`).
+ * Invariant: no index moves and no behaviour changes until a hook does something: with hooks that return their second
+ * argument the rewritten module is the stock one, on shared memory.
+ *
+ * Engine: the functions have no names in the binary; each is found as its comment says, exactly once, or the rewrite
+ * fails with the pattern's name (test/unit/engine/rewrite.test.ts runs it on the installed binary).
+ */
+import { concat, signed, unsigned } from "../wasm/bytes.ts";
+import { Op, skipLocals } from "../wasm/instructions.ts";
+import { WasmModule } from "../wasm/module.ts";
+import { Locator, only } from "./locate.ts";
+
+/** Which place of PostgreSQL called the hook: its last argument. */
+export const Hook = {
+  /** `WaitLatch(latch, wakeEvents, timeout, wait_event_info)`: (wakeEvents, timeout) → the timeout to wait with. */
+  waitLatch: 0x5afe01,
+  /** The same, just before: (wakeEvents, wait_event_info) → nothing. */
+  waitEvent: 0x5afe06,
+  /** `pg_usleep(microseconds)`: (microseconds, microseconds) → the microseconds still to sleep. */
+  sleep: 0x5afe02,
+  /** `kill(pid, signal)`: (pid, signal) → the result. */
+  kill: 0x5afe03,
+  /** `PostgresMain(dbname, username)`, on entry: (dbname, username) → username. */
+  postgresMain: 0x5afe04,
+  /** `InitPostgres(dbname, …)`, on entry: (dbname, dboid) → dboid. */
+  initPostgres: 0x5afe05,
+} as const;
+
+/** The import that carries the hooks: PGlite replaces poll() in C, so that only libc's unused poll() calls it else. */
+export const hookImport = "__syscall_poll";
+
+/** What getpid() of PGlite's libc answers, always. */
+const constantPid = 42;
+
+/** Where the rewritten module imports its function table from. */
+export const tableImport = { module: "env", field: "sessions_table" } as const;
+
+/** What the rewrite found out about the binary. All of it is plain data, so that it can be kept in a file. */
+export interface Located {
+  /** Addresses of static variables that the binary does not export. */
+  readonly addresses: {
+    /** `pqsignal_handlers[]` (port/pqsignal.c): one function pointer per signal. */
+    readonly signalHandlers: number;
+    /** How many callbacks `before_shmem_exit`, `on_shmem_exit` and `on_proc_exit` have registered (ipc.c). */
+    readonly exitCallbackCounts: readonly number[];
+    /** `LocalLatchData` (utils/init/miscinit.c): the latch of a process without a PGPROC. */
+    readonly localLatch: number;
+  };
+  /** How many slots the table must have. */
+  readonly tableSize: number;
+}
+
+/** The rewritten module. */
+interface RewrittenModule extends Located {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** Rewrites `pglite.wasm`. Throws, naming the pattern, when the binary is not of the known shape. */
+export function rewritePostgres(stock: Uint8Array): RewrittenModule {
+  const module = new WasmModule(stock);
+  const locator = new Locator(module);
+  const hook = module.importedFunction(hookImport);
+  module.shareMemory();
+
+  // storage/lmgr/proc.c: gives the process a PGPROC. Verified by its own name in its error messages.
+  module.addFunctionExport("sessions_InitProcess", locator.functionByStrings("InitProcess"));
+
+  // tcop/postgres.c: a backend's whole life. Verified by its own name; it is the caller of InitPostgres.
+  const postgresMain = locator.functionByStrings("PostgresMain");
+  module.addFunctionExport("sessions_PostgresMain", postgresMain);
+  callOnEntry(module, postgresMain, [get(0), get(1), constant(Hook.postgresMain), call(hook), set(1)]);
+
+  // utils/init/postinit.c: connects the process to a database as a role. Verified by its own name.
+  const initPostgres = locator.functionByStrings("InitPostgres");
+  callOnEntry(module, initPostgres, [get(0), get(1), constant(Hook.initPostgres), call(hook), set(1)]);
+
+  rewriteProcessExit(module, locator);
+
+  // storage/ipc/latch.c and port/pgsleep.c, both exported: the two places where a backend waits.
+  const waitLatch = module.exportedFunction("WaitLatch");
+  callOnEntry(module, waitLatch, [
+    ...[get(1), get(3), constant(Hook.waitEvent), call(hook), [Op.drop]],
+    ...[get(1), get(2), constant(Hook.waitLatch), call(hook), set(2)],
+  ]);
+  const sleep = module.exportedFunction("pg_usleep");
+  callOnEntry(module, sleep, [get(0), get(0), constant(Hook.sleep), call(hook), set(0)]);
+
+  const kill = locateKill(locator);
+  module.replaceBody(kill, functionBody([get(0), get(1), constant(Hook.kill), call(hook)]));
+
+  const addresses = locateVariables(locator);
+  const tableSize = module.importTable(tableImport.module, tableImport.field);
+  return { bytes: module.toBytes(), addresses, tableSize };
+}
+
+/**
+ * storage/ipc/ipc.c `proc_exit`, storage/lmgr/proc.c `ProcKill`: how a backend ends. Each is verified by a message that no
+ * other function has. Both refuse to run in a child that was forked behind PostgreSQL's back, where getpid() is not the
+ * pid they know; PGlite's getpid() is a constant that the compiler has put there, so they get `MyProcPid` to compare with.
+ */
+function rewriteProcessExit(module: WasmModule, locator: Locator): void {
+  const processExit = locator.functionByStrings("proc_exit() called in child process");
+  readOwnPid(locator, processExit);
+  readOwnPid(locator, processKill(locator));
+
+  // The exit callbacks: the first thing that proc_exit calls, with its own argument.
+  const prepare = locator.calls(processExit)[0] ?? 0;
+  locator.operandOf(
+    processExit,
+    [
+      { op: Op.localGet, operand: 0 },
+      { op: Op.call, operand: prepare },
+    ],
+    "proc_exit_prepare",
+  );
+  module.addFunctionExport("sessions_proc_exit_prepare", prepare);
+}
+
+/** Replaces the constant pid in a function by the variable `MyProcPid`. */
+function readOwnPid(locator: Locator, index: number): void {
+  const { module } = locator;
+  const [at, ...more] = locator.code(index).filter(({ op, operand }) => op === Op.i32Const && operand === constantPid);
+  if (!at || more.length > 0) throw new Error(`function ${index} of PGlite's WebAssembly does not check its pid once`);
+  const body = module.body(index);
+  const load = [...constant(module.exportedAddress("MyProcPid")), Op.i32Load, 2, 0];
+  const end = at.offset + constant(constantPid).length;
+  module.replaceBody(index, concat([body.subarray(0, at.offset), load, body.subarray(end)]));
+}
+
+/**
+ * libc's `kill`: the function that `procsignal_sigusr1_handler` calls with SIGTERM (15). Verified by its body, which knows
+ * PGlite's only pid, 42.
+ */
+function locateKill(locator: Locator): number {
+  const handler = locator.module.exportedFunction("procsignal_sigusr1_handler");
+  const code = locator.code(handler);
+  const callees = code.flatMap(({ op, operand }, at) => {
+    const next = code[at + 1];
+    return op === Op.i32Const && operand === 15 && next?.op === Op.call ? [next.operand] : [];
+  });
+  const kill = only([...new Set(callees)], "kill(), called with SIGTERM by procsignal_sigusr1_handler");
+  locator.operandOf(kill, [{ op: Op.i32Const, operand: constantPid }], "the only pid, in kill()");
+  return kill;
+}
+
+function locateVariables(locator: Locator): Located["addresses"] {
+  const { module } = locator;
+  // `pqsignal_handlers[signo] = func`: the address that is added to the scaled signal number.
+  const pqsignal = module.exportedFunction("pqsignal_be");
+  const signalHandlers = locator.operandOf(pqsignal, [Op.i32Shl, Op.i32Const, Op.i32Add], "pqsignal_handlers", 1);
+  // Each starts with `if (…_index >= MAX_ON_EXITS)`; on_proc_exit has no export but a message of its own.
+  const registrars = [
+    module.exportedFunction("before_shmem_exit"),
+    module.exportedFunction("on_shmem_exit"),
+    locator.functionByStrings("out of on_proc_exit slots"),
+  ];
+  const exitCallbackCounts = registrars.map((index) => {
+    const code = locator.code(index);
+    if (code[0]?.op !== Op.i32Const || code[1]?.op !== Op.i32Load) {
+      throw new Error("PGlite's WebAssembly has no counter at the start of on_proc_exit and its like");
+    }
+    return code[0].operand;
+  });
+  return { signalHandlers, exitCallbackCounts, localLatch: locateLocalLatch(locator) };
+}
+
+/** `MyLatch = &LocalLatchData` in SwitchBackToLocalLatch, which ProcKill calls. */
+function locateLocalLatch(locator: Locator): number {
+  const { module } = locator;
+  const assignment = [
+    { op: Op.i32Const, operand: module.exportedAddress("MyLatch") },
+    Op.i32Const,
+    Op.localTee,
+    Op.i32Store,
+  ];
+  const hits = locator.calls(processKill(locator)).flatMap((index) => {
+    if (index < module.importedFunctions) return [];
+    const code = locator.code(index);
+    return code.flatMap((_, at) => (locator.matches(code, at, assignment) ? [code[at + 1]!.operand] : []));
+  });
+  return only([...new Set(hits)], "LocalLatchData, assigned to MyLatch by a function that ProcKill calls");
+}
+
+function processKill(locator: Locator): number {
+  return locator.functionByStrings("ProcKill() called in child process");
+}
+
+function callOnEntry(module: WasmModule, index: number, code: readonly (readonly number[])[]): void {
+  const body = module.body(index);
+  const start = skipLocals(body, 0);
+  module.replaceBody(index, concat([body.subarray(0, start), ...code, body.subarray(start)]));
+}
+
+function functionBody(code: readonly (readonly number[])[]): Uint8Array {
+  return concat([unsigned(0), ...code, [Op.end]]);
+}
+
+function get(local: number): number[] {
+  return [Op.localGet, ...unsigned(local)];
+}
+
+function set(local: number): number[] {
+  return [Op.localSet, ...unsigned(local)];
+}
+
+function constant(value: number): number[] {
+  return [Op.i32Const, ...signed(value)];
+}
+
+function call(index: number): number[] {
+  return [Op.call, ...unsigned(index)];
+}

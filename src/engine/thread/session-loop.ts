@@ -1,0 +1,201 @@
+/**
+ * Sessions driven from records of the channel: one client each.
+ *
+ * Owns: what a session has to read and may write, and when the thread sleeps. Does not own: sessions (`sessions/`), who
+ * runs next of them (`sessions/scheduler.ts`). Invariant: a session is only entered while there is input for it; the
+ * thread sleeps only when nothing can go on without a record or the passing of time.
+ */
+import { setImmediate as turnOfTheLoop } from "node:timers/promises";
+import { type EngineChannel, RecordKind } from "../channel.ts";
+import type { SessionHost } from "./sessions/host.ts";
+import type { Session, SessionInput } from "./sessions/session.ts";
+
+// How much of a session's output may be under way to its client before it is parked.
+const windowBytes = 1 << 20;
+// How long at most a session's next batch is waited for while others wait for their turns, in ms.
+const longestLingerMs = 0.5;
+
+/** Runs until the main thread says `close`; rejects with what PostgreSQL crashed of. The channel's other records are as `RecordKind` says. */
+export async function runSessions(host: SessionHost, channel: EngineChannel): Promise<void> {
+  const clients = new Map<number, SessionClient>();
+  const { scheduler } = host;
+  scheduler.onTurn = (session) => channel.setRunning(session?.pid ?? 0, () => {});
+  scheduler.mayLinger = true;
+  let crash: { readonly error: unknown } | undefined;
+  void host.crash.then((error) => {
+    crash = { error };
+  });
+  for (;;) {
+    for (let record = channel.peek(); record; record = channel.peek()) {
+      const { kind, run: number, payload } = record;
+      if (kind === RecordKind.close) return;
+      if (kind === RecordKind.open) clients.set(number, new SessionClient(host, channel, number, readJson(payload)));
+      else clients.get(number)?.take(kind, payload);
+      channel.take(record);
+      if (kind === RecordKind.closeSession) clients.delete(number);
+    }
+    await turnOfTheLoop();
+    if (crash) throw crash.error;
+    if (!channel.peek()) channel.park(timeLeft(host, clients));
+    scheduler.resume();
+  }
+}
+
+function timeLeft(host: SessionHost, clients: Map<number, SessionClient>): number {
+  let deadline = Math.min(host.scheduler.nextDeadline, host.scheduler.resumeAt);
+  for (const { idleDeadline } of clients.values()) deadline = Math.min(deadline, idleDeadline);
+  return deadline - performance.now();
+}
+
+function readJson(payload: Uint8Array): Record<string, string> {
+  return JSON.parse(Buffer.from(payload).toString("utf8")) as Record<string, string>;
+}
+
+/** One client's session: its input as it comes, its output as it is taken. */
+class SessionClient implements SessionInput {
+  readonly #host: SessionHost;
+  readonly #channel: EngineChannel;
+  readonly #number: number;
+  #session: Session | undefined;
+  #chunks: Uint8Array[] = [];
+  /** How much of the input it has read, modulo 2^32. */
+  #position = 0;
+  #wakeReader: (() => void) | undefined;
+  #underWay = 0;
+  #wakeWriter: (() => void) | undefined;
+  #state: "opening" | "idle" | "running" | "ended" = "opening";
+  #idleSince = 0;
+  /** How long its client lately took from an answer to its next batch, in ms. */
+  #gapMs = 0.1;
+
+  constructor(host: SessionHost, channel: EngineChannel, number: number, parameters: Record<string, string>) {
+    this.#host = host;
+    this.#channel = channel;
+    this.#number = number;
+    void this.#open(parameters);
+  }
+
+  take(kind: RecordKind, payload: Uint8Array): void {
+    if (kind === RecordKind.input) this.#push(payload);
+    if (kind === RecordKind.cancel && this.#session) this.#host.cancel(this.#session);
+    if (kind === RecordKind.credit) this.#acknowledge(new DataView(payload.buffer, payload.byteOffset).getInt32(0));
+    if (kind === RecordKind.closeSession) void this.#close();
+  }
+
+  /** When PostgreSQL would end the session for idling, as a time of `performance.now()`. */
+  get idleDeadline(): number {
+    return this.#session?.idleDeadline ?? Number.POSITIVE_INFINITY;
+  }
+
+  get pending(): boolean {
+    return this.#chunks.length > 0;
+  }
+
+  read(length: number): Uint8Array | Promise<Uint8Array> {
+    if (this.#chunks.length > 0) return this.#cut(length);
+    this.#report(RecordKind.hungry);
+    return new Promise<void>((resolve) => {
+      this.#wakeReader = resolve;
+    }).then(() => this.#cut(length));
+  }
+
+  #cut(length: number): Uint8Array {
+    const [chunk] = this.#chunks;
+    if (!chunk) return new Uint8Array(0);
+    const bytes = chunk.subarray(0, length);
+    if (bytes.length === chunk.length) this.#chunks.shift();
+    else this.#chunks[0] = chunk.subarray(length);
+    this.#position = (this.#position + bytes.length) | 0;
+    return bytes;
+  }
+
+  #push(payload: Uint8Array): void {
+    if (this.#state === "ended") return;
+    this.#chunks.push(payload.slice());
+    this.#wakeReader?.();
+    this.#wakeReader = undefined;
+    if (this.#state === "idle") void this.#run();
+  }
+
+  async #open(parameters: Record<string, string>): Promise<void> {
+    const answer: Uint8Array[] = [];
+    const output = (bytes: Uint8Array): void => void answer.push(bytes.slice());
+    const start = { user: "postgres", ...parameters };
+    const session = await this.#host.createSession(start, output, this.#number);
+    const bytes = Buffer.concat(answer);
+    if (!session) {
+      this.#state = "ended";
+      this.#channel.send(RecordKind.ended, this.#number, bytes);
+      return;
+    }
+    this.#session = session;
+    session.client = (message) => this.#write(message);
+    session.onEnded = () => this.#end();
+    if (this.#state === "ended") return this.#host.closeSession(session);
+    this.#channel.send(RecordKind.opened, this.#number, bytes);
+    this.#state = "idle";
+    if (this.pending) await this.#run();
+  }
+
+  async #run(): Promise<void> {
+    const session = this.#session!;
+    this.#state = "running";
+    if (this.#idleSince > 0) this.#learn(session, performance.now() - this.#idleSince);
+    let status: string = "I";
+    while (this.pending && status !== "ended") status = await session.run(this, (bytes) => this.#write(bytes));
+    if (status === "ended" || (this.#state as string) === "ended") return;
+    this.#state = "idle";
+    this.#idleSince = performance.now();
+    this.#report(RecordKind.idle, status);
+  }
+
+  // Waiting a bit for the same client is cheaper than a switch, if it comes.
+  #learn(session: Session, gapMs: number): void {
+    this.#gapMs += (Math.min(gapMs, 4 * longestLingerMs) - this.#gapMs) / 4;
+    const lingerMs = 2 * this.#gapMs + 0.05;
+    session.lingerMs = lingerMs > longestLingerMs ? 0 : lingerMs;
+  }
+
+  #report(kind: RecordKind, status = "I"): void {
+    const payload = Buffer.alloc(5);
+    payload.writeInt32BE(this.#position);
+    payload.write(status, 4);
+    this.#channel.send(kind, this.#number, payload);
+  }
+
+  #write(bytes: Uint8Array): void | Promise<void> {
+    if (this.#state === "ended") return;
+    this.#channel.send(RecordKind.output, this.#number, bytes);
+    this.#underWay += bytes.length;
+    if (this.#underWay <= windowBytes) return;
+    return new Promise<void>((resolve) => {
+      this.#wakeWriter = resolve;
+    });
+  }
+
+  #acknowledge(bytes: number): void {
+    this.#underWay -= bytes;
+    if (this.#underWay > windowBytes / 2) return;
+    this.#wakeWriter?.();
+    this.#wakeWriter = undefined;
+  }
+
+  // PostgreSQL's last words are output that comes with its end.
+  #end(): void {
+    if (this.#state === "ended") return;
+    setImmediate(() => {
+      if (this.#state === "ended") return;
+      this.#state = "ended";
+      this.#channel.send(RecordKind.ended, this.#number);
+    });
+  }
+
+  async #close(): Promise<void> {
+    const isOver = this.#state === "ended";
+    this.#state = "ended";
+    this.#wakeReader?.();
+    this.#wakeWriter?.();
+    if (this.#session) await this.#host.closeSession(this.#session);
+    if (!isOver) this.#channel.send(RecordKind.ended, this.#number);
+  }
+}

@@ -1,0 +1,153 @@
+/**
+ * Booting PGlite on the rewritten module, up to the moment at which sessions can be made.
+ *
+ * Owns: PGlite's options, and taking the image of the process as it is when `PostgresMain` begins: what PostgreSQL calls
+ * the postmaster's memory, of which every backend is a fork. Does not own: the sessions.
+ * Invariant: the image is taken after shared memory and the preloaded libraries are there and before the process has
+ * become a backend, so every session goes through the whole start of a PostgreSQL backend, in its own database and role.
+ */
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { type Extensions, PGlite } from "@electric-sql/pglite";
+import { loadRewritten } from "../module-cache.ts";
+import { Hook, type Located } from "../rewrite/postgres.ts";
+import { FileDescriptors, type FileSystem } from "./file-descriptors.ts";
+import { Image, Reference } from "./image.ts";
+import { instantiateAsMachine, isMemoryOf, machineOf } from "./instantiate.ts";
+import type { Machine } from "./machine.ts";
+import { locateMemory, type MemoryMap, withoutConstants } from "./private-memory.ts";
+
+/** What `bootPostgres` takes. */
+export interface BootOptions {
+  /** A directory, or `memory://`. */
+  readonly dataDir: string;
+  /** PGlite's file system over `dataDir`; its own one if it is left out. */
+  readonly files?: NonNullable<
+    ConstructorParameters<typeof PGlite>[0] extends infer T ? (T extends { fs?: infer F } ? F : never) : never
+  >;
+  /** How many sessions may be open at once. */
+  readonly maxSessions: number;
+  readonly extensions?: Extensions;
+  /** PostgreSQL's `shared_buffers`. */
+  readonly sharedBuffers?: string;
+  /** Try the sessions out before they are used, also with a binary with which they are tested. */
+  readonly selfCheck?: boolean;
+  /** Further settings, name by name. */
+  readonly settings?: Readonly<Record<string, string>>;
+}
+
+/** PostgreSQL, booted. */
+export interface BootedPostgres {
+  readonly pglite: PGlite;
+  readonly machine: Machine;
+  readonly map: MemoryMap;
+  readonly located: Located;
+  /** The process as it was when `PostgresMain` began. */
+  readonly postmaster: { readonly image: Image; readonly files: FileDescriptors };
+  readonly files: FileSystem;
+  readonly maxSessions: number;
+  /** Whether the binary is one with which the sessions are tested; see `knownBinaries`. */
+  readonly known: boolean;
+}
+
+/** Engine: PGlite's start parameters; `-F` (no fsync) is left to `settings`. */
+const startParameters = ["--single", "-O", "-j"];
+const libraryDirectory = "/pglite/lib/postgresql";
+/** Libraries that are not preloaded: they change the server for all, need a network, or are rare and large. */
+const notPreloaded =
+  /^(libpqwalreceiver|pgoutput|auto_explain|passwordcheck|pg_overexplain|utf8_and_(big5|euc\w+|gb\w+|johab|sjis\w*|uhc))$/;
+
+/** Boots PGlite. Rejects with PGlite's own error, or when the binary is not of the known shape. */
+export async function bootPostgres(options: BootOptions): Promise<BootedPostgres> {
+  const { module, located, known } = await loadRewritten(readFileSync(stockModulePath()));
+  let pglite: PGlite | undefined;
+  let postmaster: BootedPostgres["postmaster"] | undefined;
+  let map: MemoryMap | undefined;
+  const files = () => pglite?.Module.FS as unknown as FileSystem & { readdir(path: string): string[] };
+  instantiateAsMachine(module, located, (machine) => ({
+    read: () => 0,
+    write: (_, length) => length,
+    hook: (_, second, kind) => {
+      if (kind === Hook.kill) return noSuchProcess(machine);
+      // initdb runs on a machine of its own.
+      if (kind !== Hook.postgresMain || !pglite?.Module || !isMemoryOf(machine, pglite.Module.HEAPU8)) return second;
+      map = locateMemory(machine);
+      const image = new Image();
+      image.save(machine, map, new Reference());
+      postmaster = { image, files: new FileDescriptors(files()).fork() };
+      return second;
+    },
+  }));
+  const pgliteOptions = {
+    ...(options.files ? { fs: options.files } : { dataDir: options.dataDir }),
+    pgliteWasmModule: module as unknown as object,
+    ...(options.extensions ? { extensions: options.extensions } : {}),
+    // Read by PGlite when the libraries of its extensions are in its file system.
+    get startParams(): string[] {
+      const libraries = pglite?.Module ? installedLibraries(files().readdir(libraryDirectory)) : [];
+      return [...startParameters, ...settingsOf(options, libraries)];
+    },
+  };
+  pglite = new PGlite(pgliteOptions as ConstructorParameters<typeof PGlite>[0]);
+  await pglite.waitReady;
+  const machine = machineOf(pglite.Module.HEAPU8);
+  if (!postmaster || !map) throw new Error("PostgreSQL started without passing the hook in PostgresMain");
+  return {
+    pglite,
+    machine,
+    map: withoutConstants(map, machine),
+    located,
+    postmaster,
+    files: files(),
+    maxSessions: options.maxSessions,
+    known,
+  };
+}
+
+function settingsOf(options: BootOptions, libraries: readonly string[]): string[] {
+  const settings: Record<string, string> = {
+    // Engine: PGlite's own defaults.
+    search_path: "public",
+    exit_on_error: "false",
+    log_checkpoints: "false",
+    max_worker_processes: "0",
+    max_parallel_workers: "0",
+    max_parallel_workers_per_gather: "0",
+    max_parallel_maintenance_workers: "0",
+    io_method: "sync",
+    // One more for the process that PGlite itself starts.
+    max_connections: String(options.maxSessions + 1),
+    superuser_reserved_connections: "0",
+    reserved_connections: "0",
+    max_wal_senders: "0",
+    autovacuum_worker_slots: "1",
+    autovacuum_max_workers: "1",
+    max_prepared_transactions: "16",
+    shared_buffers: options.sharedBuffers ?? "16MB",
+    // Dynamic shared memory must lie in shared memory: emscripten's mmap would give every session a copy.
+    min_dynamic_shared_memory: "16MB",
+    fsync: "off",
+    // A library that a session loads later would be there for that session only.
+    shared_preload_libraries: libraries.join(","),
+    ...options.settings,
+  };
+  return Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
+}
+
+function installedLibraries(names: readonly string[]): string[] {
+  const libraries = names.flatMap((name) => (name.endsWith(".so") ? [name.slice(0, -".so".length)] : []));
+  return libraries.filter((name) => !notPreloaded.test(name)).sort();
+}
+
+/** What the only process of a machine is told when it sends a signal. */
+function noSuchProcess(machine: Machine): number {
+  const noSuchProcessNumber = 71;
+  machine.words[machine.function("__errno_location")() >> 2] = noSuchProcessNumber;
+  return -1;
+}
+
+function stockModulePath(): string {
+  const require = createRequire(import.meta.url);
+  return join(dirname(require.resolve("@electric-sql/pglite")), "pglite.wasm");
+}

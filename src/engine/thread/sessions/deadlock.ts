@@ -1,0 +1,68 @@
+/**
+ * Seeing that sessions wait for each other in a circle.
+ *
+ * Owns: reading the lock tables in shared memory. Does not own: deciding it: this only says when PostgreSQL's own check is
+ * worth running, and in whom. It may see a circle where PostgreSQL sees none (it takes every holder for a conflicting
+ * one); then the check finds nothing and the sessions wait on.
+ * Mirrors storage/lmgr/deadlock.c, FindLockCycle.
+ */
+import type { SessionContext, SessionState } from "./session-context.ts";
+
+/** Offsets in `LOCK`, `PROCLOCK` (storage/lock.h) and `PGPROC` (storage/proc.h). */
+const lockProcLocks = 24;
+const lockWaiters = 32;
+const procLockProc = 4;
+const procLockHeld = 12;
+const procLockLink = 20;
+const procWaitLock = 92;
+/** A corrupt list must not hang the engine. */
+const longestList = 100_000;
+
+/** The sessions that `session` waits for, if it also waits for itself through them; else none. */
+export function inDeadlock(host: SessionContext, session: SessionState): SessionState[] {
+  const { words } = host.machine;
+  const path: SessionState[] = [];
+  const seen = new Set<number>();
+  const reaches = (proc: number): boolean => {
+    const lock = words[(proc + procWaitLock) >> 2]!;
+    if (lock === 0) return false;
+    for (const next of [...holders(words, lock), ...waitersBefore(words, lock, proc)]) {
+      if (next === proc) continue;
+      if (next !== session.proc) {
+        if (seen.has(next)) continue;
+        seen.add(next);
+        if (!reaches(next)) continue;
+      }
+      const member = host.byProc(proc);
+      if (member) path.push(member);
+      return true;
+    }
+    return false;
+  };
+  return reaches(session.proc) ? path : [];
+}
+
+/** The PGPROCs that hold the lock in any mode. */
+function holders(words: Uint32Array, lock: number): number[] {
+  const head = lock + lockProcLocks;
+  const procs: number[] = [];
+  let link = words[(head + 4) >> 2]!;
+  for (let count = 0; link !== head && link !== 0 && count < longestList; count++) {
+    const procLock = link - procLockLink;
+    if (words[(procLock + procLockHeld) >> 2] !== 0) procs.push(words[(procLock + procLockProc) >> 2]!);
+    link = words[(link + 4) >> 2]!;
+  }
+  return procs;
+}
+
+/** The PGPROCs that wait for the lock before `proc` does; a PGPROC's first member is its link in that queue. */
+function waitersBefore(words: Uint32Array, lock: number, proc: number): number[] {
+  const head = lock + lockWaiters;
+  const procs: number[] = [];
+  let link = words[(head + 4) >> 2]!;
+  for (let count = 0; link !== head && link !== 0 && link !== proc && count < longestList; count++) {
+    procs.push(link);
+    link = words[(link + 4) >> 2]!;
+  }
+  return procs;
+}

@@ -1,0 +1,243 @@
+/**
+ * All sessions of one PostgreSQL: making them, finding them, signals between them, closing.
+ *
+ * Owns: the list of sessions, PGlite's own process, the delivery of signals. Does not own: turns (`scheduler.ts`), waiting
+ * (`waiting.ts`). Invariant: PGlite's own process is never given to a client; it stays idle from the boot to the close.
+ */
+
+import { versions } from "node:process";
+import { encodeMessage, encodeQuery, encodeStartup } from "../../../wire/frontend.ts";
+import { readQueryResults } from "../../../wire/query-results.ts";
+import { canPark } from "../wasm/web-assembly.ts";
+import { type BootedPostgres, type BootOptions, bootPostgres } from "./boot.ts";
+import { type EntryPoints, entryPoints } from "./entry-points.ts";
+import { FileDescriptors } from "./file-descriptors.ts";
+import { Image } from "./image.ts";
+import type { Machine } from "./machine.ts";
+import { PostgresProcess, Signal } from "./postgres-process.ts";
+import { constantsAreUntouched } from "./private-memory.ts";
+import { Scheduler } from "./scheduler.ts";
+import { checkSessions } from "./self-check.ts";
+import { bytesInput, Session, type SessionOutput } from "./session.ts";
+import type { SessionContext, SessionState } from "./session-context.ts";
+import { sessionCalls } from "./waiting.ts";
+
+/** `WAIT_EVENT_CLIENT_READ` (utils/wait_event.h): waiting for the client's next message. */
+const clientRead = 0x0600_0000;
+
+/** The pids of the sessions start above it. PGlite's own process has the pid 42, which its libc calls its own. */
+const firstPid = 1001;
+const ownPid = 42;
+/** `errno` of a signal to a process that does not exist. */
+const noSuchProcess = 71;
+
+/** What `setTimeout` takes at most. */
+const longestTimer = 0x7fff_ffff;
+
+/** See `#takeReference`. */
+const ordinaryStatement = "select relname from pg_class where oid = 1259 and current_user <> ''";
+
+/** PostgreSQL says so before a backend can speak, so it is said here (storage/lmgr/proc.c, InitProcess). */
+const tooManyClients = encodeMessage(
+  "E",
+  ...["SFATAL", "VFATAL", "C53300", "Msorry, too many clients already"],
+  new Uint8Array(1),
+);
+
+/** What a client asks for in its startup packet: `user`, `database`, `application_name`, `options`, any setting. */
+type StartupParameters = Readonly<Record<string, string>> & { readonly user: string };
+
+/** See the head of the file. */
+export class SessionHost implements SessionContext {
+  readonly machine: Machine;
+  readonly process: PostgresProcess;
+  readonly entry: EntryPoints;
+  readonly scheduler: Scheduler<SessionState>;
+  /**
+   * Resolves, with what was thrown, when a session has crashed. PostgreSQL then ends all sessions and starts anew; whoever
+   * owns the host has to do the same with it.
+   */
+  readonly crash: Promise<unknown>;
+  #crash: (error: unknown) => void = () => undefined;
+  readonly #booted: BootedPostgres;
+  readonly #own: Session;
+  readonly #sessions = new Map<number, Session>();
+  #nextPid = firstPid;
+
+  constructor(booted: BootedPostgres) {
+    const { machine, map, located, files } = booted;
+    this.#booted = booted;
+    this.crash = new Promise((resolve) => {
+      this.#crash = resolve;
+    });
+    this.machine = machine;
+    this.process = new PostgresProcess(machine, located);
+    this.process.checkLayout();
+    this.entry = entryPoints(machine, () => this.scheduler.running?.input.pending === true);
+    this.#own = new Session(this, ownPid, new Image(), new FileDescriptors(files));
+    this.#own.proc = this.process.proc;
+    this.#own.latch = this.process.latch;
+    this.#own.state = "idle";
+    this.scheduler = new Scheduler<SessionState>(machine, map, this.#own);
+    machine.calls = sessionCalls(this);
+  }
+
+  /** Boots PostgreSQL. Rejects when this Node or this PGlite cannot have real sessions, saying why. */
+  static async open(options: BootOptions): Promise<SessionHost> {
+    if (!canPark()) throw new Error(`real sessions need Node 24 or newer (WebAssembly JSPI); this is ${versions.node}`);
+    const booted = await bootPostgres(options);
+    const host = new SessionHost(booted);
+    await host.#takeReference();
+    if (!booted.known || options.selfCheck) await checkSessions(host);
+    return host;
+  }
+
+  get openSessions(): number {
+    return this.#sessions.size;
+  }
+
+  /**
+   * Starts a backend. All that PostgreSQL answers goes to `output`: authentication, ParameterStatus, BackendKeyData, or the
+   * FATAL error with which it refuses; then the result is undefined.
+   */
+  async createSession(
+    parameters: StartupParameters,
+    output: SessionOutput,
+    pid = this.#nextPid++,
+  ): Promise<Session | undefined> {
+    const { image, files } = this.#booted.postmaster;
+    if (this.#sessions.size >= this.#booted.maxSessions) {
+      await output(tooManyClients);
+      return undefined;
+    }
+    const session = new Session(this, pid, image.copy(), files.fork());
+    this.#sessions.set(session.pid, session);
+    const database = parameters.database ?? parameters.user;
+    const accepted = await session.start(encodeStartup(parameters), database, parameters.user, output);
+    return accepted ? session : undefined;
+  }
+
+  /** What a CancelRequest does: PostgreSQL's SIGINT. */
+  cancel(session: Session): void {
+    this.#signal(session, Signal.interrupt);
+  }
+
+  /** One of PostgreSQL's timeouts of an idle session is over: its SIGALRM. */
+  alarm(session: Session): void {
+    this.#signal(session, Signal.alarm);
+  }
+
+  /** Ends a session: at once if it is idle, else as PostgreSQL does on SIGTERM; its output is not wanted any more. */
+  async closeSession(session: Session): Promise<void> {
+    session.output = () => undefined;
+    session.abandoned = true;
+    if (session.state === "running") this.#signal(session, Signal.terminate);
+    await session.close();
+  }
+
+  /** Whether no session has written to what is taken for constant and therefore never saved. For tests. */
+  get constantsAreUntouched(): boolean {
+    return constantsAreUntouched(this.#booted.map, this.machine);
+  }
+
+  /** Ends all sessions, then PostgreSQL. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#sessions.values()].map((session) => this.closeSession(session)));
+    await this.scheduler.take(this.#own, () => undefined);
+    this.machine.calls = { hook: (_, second) => second, read: () => 0, write: (_, length) => length };
+    await this.#booted.pglite.close();
+  }
+
+  byProc(proc: number): Session | undefined {
+    for (const session of this.#sessions.values()) if (session.proc === proc) return session;
+    return undefined;
+  }
+
+  /** C's `kill`; a negative number names a process group, which is its one process. Signal 0 only asks whether it exists. */
+  kill(target: number, signal: number): number {
+    const pid = Math.abs(target);
+    const session = pid === ownPid ? this.#own : this.#sessions.get(pid);
+    if (!session || session.state === "ended") {
+      // pg_reload_conf tells the postmaster, whose pid is not one of ours; it would tell everybody.
+      if (signal === Signal.hangup) for (const every of this.#sessions.values()) this.#signal(every, signal);
+      if (signal === Signal.hangup) return 0;
+      this.machine.words[this.machine.function("__errno_location")() >> 2] = noSuchProcess;
+      return -1;
+    }
+    // A latch was set: the scheduler sees it by itself.
+    if (signal !== 0 && signal !== Signal.urgent) this.#signal(session, signal);
+    return 0;
+  }
+
+  /** Runs the handlers of the signals that have arrived, in the session's own turn. */
+  deliverSignals(session: SessionState): void {
+    for (const signal of session.signals.splice(0)) this.process.raise(signal);
+  }
+
+  /** Called by a session with what is no error of PostgreSQL's: a trap, an abort. Shared memory may be broken then. */
+  crashed(error: unknown): void {
+    this.#crash(error);
+  }
+
+  /** Called by a session at the end of a batch: from now on a clock outside runs its timeouts. */
+  becameIdle(session: Session): void {
+    this.process.waitEvent = clientRead;
+    const due = this.process.nextTimeout();
+    session.idleDeadline = due;
+    if (due === undefined) return;
+    const milliseconds = Math.min(Math.max(1, Math.ceil(due - performance.now())), longestTimer);
+    session.idleTimer = setTimeout(() => this.#signal(session, Signal.alarm), milliseconds);
+    session.idleTimer.unref();
+  }
+
+  /** Called by a session in its last turn. */
+  ended(session: Session): void {
+    session.files.closeAll();
+    this.#sessions.delete(session.pid);
+    session.onEnded();
+  }
+
+  /** A C string that lives as long as the session. */
+  string(text: string): number {
+    const bytes = new TextEncoder().encode(`${text}\0`);
+    const address = this.machine.function("malloc")(bytes.length);
+    this.machine.bytes.set(bytes, address);
+    return address;
+  }
+
+  /** A session that has been started and has run a statement is what the images of all others are kept against. */
+  async #takeReference(): Promise<void> {
+    const answer: Buffer[] = [];
+    const session = await this.createSession({ user: "postgres" }, (bytes) => void answer.push(Buffer.from(bytes)));
+    // Throws PostgreSQL's reason.
+    readQueryResults(Buffer.concat(answer));
+    if (!session) throw new Error("PostgreSQL refused its first session");
+    // What every session does sooner or later fills the same caches with the same pages.
+    await session.run(bytesInput(encodeQuery(ordinaryStatement)), () => undefined);
+    await this.scheduler.take(session, () => {
+      this.scheduler.keepAgainstLoaded([this.#booted.postmaster.image, this.#own.image]);
+    });
+    await this.closeSession(session);
+  }
+
+  #signal(session: Session, signal: number): void {
+    // A backend that waits for its client's next message ignores a cancel.
+    if (signal === Signal.interrupt && session.state === "idle") return;
+    session.signals.push(signal);
+    if (this.scheduler.running === session) this.deliverSignals(session);
+    else if (this.scheduler.isParked(session)) this.scheduler.wake(session);
+    else if (session.state === "idle" && session.signals.length === 1) void this.#deliverToIdle(session);
+  }
+
+  /** An idle backend waits for its client's next message, and handles signals while it does. */
+  async #deliverToIdle(session: Session): Promise<void> {
+    if (session === this.#own) {
+      return this.scheduler.take(session, () => {
+        this.deliverSignals(session);
+        this.machine.function("ProcessInterrupts")();
+      });
+    }
+    const { said } = await session.serveSignals();
+    if (said.length > 0) await session.client(said);
+  }
+}

@@ -1,0 +1,195 @@
+/**
+ * Putting the rewritten module, shared memory and the trampolines under PGlite without changing PGlite.
+ *
+ * Owns: wrapping the constructors of `WebAssembly` in this thread, once and for its life (a library may be loaded at any
+ * time). Does not own: the rewrite, PGlite's options (`boot.ts`).
+ * Invariant: only modules of PGlite are touched: the rewritten main module, PGlite's memories (their maximum is
+ * PGlite's own number), and side modules made for dynamic linking.
+ */
+import { refuseMissingFunctions } from "../missing-functions.ts";
+import { hookImport, type Located, tableImport } from "../rewrite/postgres.ts";
+import { bridges, isTrampoline, type TrampolineSlots, trampolines } from "../trampolines.ts";
+import { WasmModule } from "../wasm/module.ts";
+import { isDynamicLibrary } from "../wasm/sections.ts";
+import { type CompiledModule, type Imports, type WasmInstance, webAssembly } from "../wasm/web-assembly.ts";
+import { Machine, type MachineCalls } from "./machine.ts";
+import { dataEnd } from "./private-memory.ts";
+
+/** Engine: every memory that PGlite makes has this maximum, in pages; nothing else's has. */
+const pgliteMemoryPages = 32768;
+
+const original = { ...wrapped() };
+/** Held weakly, like all here: the machine that ran initdb goes when PGlite lets go of it. */
+const machines = new Set<WeakRef<Machine>>();
+const rewritten = new WeakMap<CompiledModule, { located: Located; calls: (machine: Machine) => MachineCalls }>();
+/** The machines by their memory, with what makes their trampolines, for the side modules that are linked to them. */
+const mainModules = new WeakMap<object, { machine: Machine; trampoline: (field: string) => unknown }>();
+
+/** From now on instances of `module` are machines; `calls` says what a machine does until somebody takes over. */
+export function instantiateAsMachine(
+  module: CompiledModule,
+  located: Located,
+  calls: (machine: Machine) => MachineCalls,
+): void {
+  rewritten.set(module, { located, calls });
+  webAssembly.Memory = new Proxy(original.Memory, {
+    construct: (target, [descriptor]) =>
+      new target(descriptor.maximum === pgliteMemoryPages ? { ...descriptor, shared: true } : descriptor),
+  });
+  webAssembly.Module = new Proxy(original.Module, {
+    construct: (target, [bytes]) => new target(shareLibraryMemory(bytes)),
+  });
+  webAssembly.Instance = new Proxy(original.Instance, {
+    construct: (target, [instantiated, imports]) => new target(instantiated, linkLibrary(imports)),
+  });
+  webAssembly.compile = (bytes) => original.compile.call(webAssembly, shareLibraryMemory(bytes));
+  webAssembly.instantiate = (source, imports) => instantiate(source, imports);
+}
+
+/** The machine whose memory these bytes (PGlite's view) are. */
+export function machineOf(bytes: Uint8Array): Machine {
+  for (const reference of machines) {
+    const machine = reference.deref();
+    if (!machine) machines.delete(reference);
+    else if (isMemoryOf(machine, bytes)) return machine;
+  }
+  throw new Error("PGlite did not instantiate the rewritten module");
+}
+
+/** Engine: V8 makes several objects for one shared memory, so that only its contents tell whether it is the same. */
+export function isMemoryOf(machine: Machine, bytes: Uint8Array): boolean {
+  // An address below the module's data, which starts at 1024.
+  const unused = 16;
+  const before = bytes[unused]!;
+  bytes[unused] = before ^ 0xff;
+  const same = machine.bytes[unused] === (before ^ 0xff);
+  bytes[unused] = before;
+  return same;
+}
+
+function wrapped() {
+  const { Memory, Module, Instance, compile, instantiate } = webAssembly;
+  return { Memory, Module, Instance, compile, instantiate };
+}
+
+async function instantiate(source: unknown, imports?: Imports): Promise<unknown> {
+  const known = rewritten.get(source as CompiledModule);
+  if (known && imports) return instantiateMain(source as CompiledModule, imports, known.located, known.calls);
+  const isModule = source instanceof original.Module;
+  const bytes = isModule ? source : shareLibraryMemory(source as Uint8Array);
+  return original.instantiate.call(webAssembly, bytes, imports && linkLibrary(imports));
+}
+
+async function instantiateMain(
+  module: CompiledModule,
+  imports: Imports,
+  { tableSize }: Located,
+  calls: (machine: Machine) => MachineCalls,
+): Promise<WasmInstance> {
+  const env = { ...imports.env };
+  const memory = env.memory as Machine["memory"];
+  const slots = { getStack: tableSize, setStack: tableSize + 1, setThrew: tableSize + 2 };
+  const bridgeSlot = tableSize + 3;
+  const table = new webAssembly.Table({ element: "anyfunc", initial: tableSize + 5 });
+  const machine = new Machine(memory, table, { hook: (_, second) => second, read: () => 0, write: () => 0 });
+  machine.calls = calls(machine);
+  machines.add(new WeakRef(machine));
+
+  const tag = new webAssembly.Tag({ parameters: [] });
+  const supplied = Object.keys(env).filter(isTrampoline);
+  Object.assign(env, instantiateNow(trampolines(supplied, slots), { host: { table, tag } }));
+  const bridged = instantiateNow(bridges({ hook: 3, read: 2, write: 2 }), { host: machine.bridgeImports() });
+  mainModules.set(memory, { machine, trampoline: trampolineMaker(env, table, tag, slots) });
+
+  Object.assign(env, { [hookImport]: bridged.hook, [tableImport.field]: table });
+  const exit = env.exit as (status: number) => never;
+  env.exit = (status: number) => (machine.calls.exit ?? exit)(status);
+  keepShared(env, machine);
+  // Engine: PGlite's timers run PostgreSQL's signal handler in whichever session is loaded; the scheduler has a clock.
+  env._setitimer_js = () => 0;
+
+  const instance = (await original.instantiate.call(webAssembly, module, { ...imports, env })) as WasmInstance;
+  machine.exports = instance.exports;
+  machine.initialData = machine.bytes.slice(0, dataEnd(machine));
+  table.set(slots.getStack, instance.exports.emscripten_stack_get_current);
+  table.set(slots.setStack, instance.exports._emscripten_stack_restore);
+  table.set(slots.setThrew, instance.exports.setThrew);
+  table.set(bridgeSlot, bridged.read);
+  table.set(bridgeSlot + 1, bridged.write);
+  machine.bridgeSlots = { read: bridgeSlot, write: bridgeSlot + 1 };
+  return instance;
+}
+
+/** emscripten's error numbers are WASI's. */
+const noSpace = -51;
+const lateLibrary =
+  "it was not loaded when the server started, and a library that one session loads is not there for the others; " +
+  "name the extension when the server is started";
+
+/**
+ * Refuses, once sessions run, what would be shared by processes in an operating system and is private here: a library that
+ * is loaded late (its code is there for all, its data in one session's memory), and dynamic shared memory outside
+ * `min_dynamic_shared_memory` (emscripten maps a copy).
+ */
+function keepShared(env: Record<string, unknown>, machine: Machine): void {
+  const load = env._dlopen_js as (library: number) => number;
+  env._dlopen_js = (library: number) => {
+    if (!machine.calls.exit) return load(library);
+    const text = new TextEncoder().encode(`${lateLibrary}\0`);
+    const address = machine.function("malloc")(text.length);
+    machine.bytes.set(text, address);
+    machine.function("__dl_seterr")(address, 0);
+    return 0;
+  };
+  const open = env.__syscall_openat as (...values: number[]) => number;
+  env.__syscall_openat = (directory: number, path: number, ...rest: number[]) => {
+    const isSharedMemory = machine.calls.exit && machine.startsWith(path, "/dev/shm/PostgreSQL.");
+    return isSharedMemory ? noSpace : open(directory, path, ...rest);
+  };
+}
+
+/** Makes the trampolines that the main module does not have itself, when a side module asks for one. */
+function trampolineMaker(env: Record<string, unknown>, table: unknown, tag: object, slots: TrampolineSlots) {
+  const made: Record<string, unknown> = {};
+  return (field: string) => {
+    if (env[field]) return env[field];
+    made[field] ??= instantiateNow(trampolines([field], slots), { host: { table, tag } })[field];
+    return made[field];
+  };
+}
+
+function instantiateNow(bytes: Uint8Array, imports: Record<string, unknown>): Record<string, unknown> {
+  return new original.Instance(new original.Module(bytes), imports as Imports).exports;
+}
+
+/** A side module takes its memory from the main module: it must declare it shared as well. */
+function shareLibraryMemory(source: unknown): Uint8Array {
+  const bytes = source instanceof Uint8Array ? source : bytesOf(source);
+  if (!isDynamicLibrary(bytes)) return bytes;
+  const module = new WasmModule(bytes);
+  module.shareMemory();
+  return module.toBytes();
+}
+
+function bytesOf(source: unknown): Uint8Array {
+  if (ArrayBuffer.isView(source)) return new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
+  return new Uint8Array(source as ArrayBuffer);
+}
+
+/** Engine: emscripten's linker hands a side module a proxy as `env`, which would make JavaScript trampolines. */
+function linkLibrary(imports: Imports): Imports {
+  const env = imports?.env;
+  if (!env) return imports;
+  const main = mainModules.get(env.memory as object);
+  if (!main) return imports;
+  const linked = new Proxy(env, {
+    get: (target, field) =>
+      typeof field === "string" && isTrampoline(field) ? main.trampoline(field) : target[field as string],
+  });
+  const { machine } = main;
+  type Functions = Readonly<Record<string, (...parameters: number[]) => number>>;
+  return {
+    ...imports,
+    env: refuseMissingFunctions(linked, () => ({ exports: machine.exports as Functions, bytes: machine.bytes })),
+  };
+}

@@ -1,0 +1,211 @@
+/**
+ * What PostgreSQL keeps of one process, read and written in the loaded session's memory.
+ *
+ * Owns: the variables and structures that the sessions look into, each with its name in PostgreSQL's source and how it is
+ * verified. Does not own: when they are read. Invariant: every address here is that of the loaded session, so nothing may
+ * be kept across turns, except addresses in shared memory (a PGPROC, a latch).
+ */
+import type { Located } from "../rewrite/postgres.ts";
+import type { Machine } from "./machine.ts";
+
+/** Signal numbers, as emscripten's libc has them. */
+export const Signal = { hangup: 1, interrupt: 2, user1: 10, alarm: 14, terminate: 15, urgent: 23 } as const;
+
+/** `TimeoutId` (utils/timeout.h), as far as it is needed. */
+const deadlockTimeout = 1;
+
+/** `WL_*` (storage/waiteventset.h). */
+export const WaitEvent = { latchSet: 1, timeout: 8 } as const;
+
+/** `B_BACKEND` (miscadmin.h, BackendType). */
+const clientBackend = 1;
+
+/** Offsets in `PGPROC` (storage/proc.h); `checkLayout` compares two of them with variables that hold the same. */
+const procPid = 44;
+const procDatabase = 60;
+const procWaitLock = 92;
+const procWaitEvent = 548;
+
+/** `owner_pid` in `Latch` (storage/latch.h). */
+const latchOwner = 12;
+
+/** `struct timeout_params` (utils/misc/timeout.c). */
+const timeoutBytes = 40;
+const timeoutCount = 23;
+const timeoutActive = 4;
+const timeoutHandler = 8;
+const timeoutFinish = 24;
+
+/** Microseconds between the Unix and the PostgreSQL epoch (2000-01-01). */
+const postgresEpoch = 946_684_800_000_000n;
+
+const variables = [
+  "MyProc",
+  "MyProcPid",
+  "MyLatch",
+  "MyDatabaseId",
+  "MyBackendType",
+  "MyStartTime",
+  "IsUnderPostmaster",
+  "MyProcPort",
+] as const;
+type Variable = (typeof variables)[number];
+
+/** See the head of the file. */
+export class PostgresProcess {
+  readonly #machine: Machine;
+  readonly #located: Located;
+  readonly #timeouts: number;
+  readonly #variables: Record<Variable, number>;
+  readonly #holdoffCount: number;
+
+  constructor(machine: Machine, located: Located) {
+    this.#machine = machine;
+    this.#located = located;
+    this.#variables = Object.fromEntries(variables.map((name) => [name, machine.address(name)])) as Record<
+      Variable,
+      number
+    >;
+    // utils/init/globals.c declares the three counts in this order; the outer two are exported.
+    this.#holdoffCount = machine.address("InterruptHoldoffCount");
+    if (machine.address("CritSectionCount") !== this.#holdoffCount + 8) {
+      throw new Error("QueryCancelHoldoffCount does not lie between InterruptHoldoffCount and CritSectionCount");
+    }
+    this.#timeouts = locateTimeouts(machine);
+  }
+
+  get pid(): number {
+    return this.#read("MyProcPid");
+  }
+
+  get latch(): number {
+    return this.#read("MyLatch");
+  }
+
+  /** The address of the PGPROC, in shared memory; 0 when the process has none. */
+  get proc(): number {
+    return this.#read("MyProc");
+  }
+
+  get databaseId(): number {
+    return this.#read("MyDatabaseId");
+  }
+
+  /** The `LOCK` that the process waits for, in shared memory; 0 for none. */
+  get awaitedLock(): number {
+    return this.#machine.words[(this.proc + procWaitLock) >> 2]!;
+  }
+
+  /** What `pg_stat_activity` shows as the reason of a wait (`wait_event_info`); 0 for none. */
+  set waitEvent(info: number) {
+    if (this.proc !== 0) this.#machine.words[(this.proc + procWaitEvent) >> 2] = info;
+  }
+
+  latchIsSet(): boolean {
+    return this.#machine.words[this.latch >> 2] !== 0;
+  }
+
+  /** Makes the loaded image of the postmaster the process of a new backend that has no PGPROC yet. */
+  becomeBackend(pid: number): void {
+    const { words, bytes } = this.#machine;
+    words[this.#variables.MyProcPid >> 2] = pid;
+    words[this.#variables.MyProc >> 2] = 0;
+    words[this.#variables.MyBackendType >> 2] = clientBackend;
+    // As a new process does (InitProcessLocalLatch): its own latch for the time before and after it has a PGPROC.
+    words[(this.#located.addresses.localLatch + latchOwner) >> 2] = pid;
+    // As a fork does (on_exit_reset): what the postmaster cleans up is none of the child's business.
+    for (const count of this.#located.addresses.exitCallbackCounts) words[count >> 2] = 0;
+    const microseconds = BigInt(Date.now()) * 1000n;
+    const longs = new BigInt64Array(words.buffer, this.#variables.MyStartTime, 2);
+    longs[0] = microseconds / 1_000_000n;
+    // MyStartTimestamp follows (utils/init/globals.c).
+    longs[1] = microseconds - postgresEpoch;
+    const seed = this.#machine.address("pg_global_prng_state");
+    bytes.set(crypto.getRandomValues(new Uint8Array(16)), seed);
+  }
+
+  /** `IsUnderPostmaster`: false while the process gets its PGPROC and files, true from InitPostgres on. */
+  set underPostmaster(value: boolean) {
+    this.#machine.bytes[this.#variables.IsUnderPostmaster] = value ? 1 : 0;
+  }
+
+  /** The `Port` of the connection. */
+  get port(): number {
+    return this.#read("MyProcPort");
+  }
+
+  set port(address: number) {
+    this.#machine.words[this.#variables.MyProcPort >> 2] = address;
+  }
+
+  /** Undoes `HOLD_CANCEL_INTERRUPTS` of a read that was left by an exception. */
+  allowCancel(): void {
+    this.#machine.words[(this.#holdoffCount + 4) >> 2] = 0;
+  }
+
+  /** Runs PostgreSQL's own handler of a signal, as if it had arrived now. */
+  raise(signal: number): void {
+    const handler = this.#machine.words[(this.#located.addresses.signalHandlers >> 2) + signal];
+    if (handler) this.#machine.table.get(handler)?.(signal);
+  }
+
+  /** When the next of PostgreSQL's timeouts is due, as a time of `performance.now()`; undefined for none. */
+  nextTimeout(): number | undefined {
+    let next: bigint | undefined;
+    for (let id = 0; id < timeoutCount; id++) {
+      const finish = this.#timeoutFinish(id);
+      if (finish !== undefined && (next === undefined || finish < next)) next = finish;
+    }
+    return next === undefined ? undefined : monotonic(next);
+  }
+
+  /** When the deadlock check is due; undefined when it is not. */
+  deadlockCheckTime(): number | undefined {
+    const finish = this.#timeoutFinish(deadlockTimeout);
+    return finish === undefined ? undefined : monotonic(finish);
+  }
+
+  /** Has PostgreSQL check for a deadlock now instead of after `deadlock_timeout` (`CheckDeadLockAlert`). */
+  checkDeadlock(): void {
+    const handler = this.#machine.words[(this.#timeouts + deadlockTimeout * timeoutBytes + timeoutHandler) >> 2];
+    if (handler) this.#machine.table.get(handler)?.();
+  }
+
+  /** Throws if a structure is not laid out as this file says. For a process that is connected to a database. */
+  checkLayout(): void {
+    const { words } = this.#machine;
+    if (words[(this.proc + procPid) >> 2] !== this.pid || words[(this.proc + procDatabase) >> 2] !== this.databaseId) {
+      throw new Error("PGPROC is not laid out as in PostgreSQL 18");
+    }
+  }
+
+  #timeoutFinish(id: number): bigint | undefined {
+    const at = this.#timeouts + id * timeoutBytes;
+    if (this.#machine.bytes[at + timeoutActive] === 0) return undefined;
+    return new BigInt64Array(this.#machine.memory.buffer, at + timeoutFinish, 1)[0];
+  }
+
+  #read(variable: Variable): number {
+    return this.#machine.words[this.#variables[variable] >> 2]!;
+  }
+}
+
+/** A time of `performance.now()` for a TimestampTz. */
+function monotonic(timestamp: bigint): number {
+  return Number(timestamp + postgresEpoch) / 1000 - performance.timeOrigin;
+}
+
+/** `all_timeouts[]`: each entry starts with its own index (InitializeTimeouts). Exactly one such place, or an error. */
+function locateTimeouts(machine: Machine): number {
+  const { words } = machine;
+  const end = machine.address("__heap_base") >> 2;
+  const step = timeoutBytes >> 2;
+  const hits: number[] = [];
+  for (let at = 0; at < end; at += 2) {
+    let id = 0;
+    while (id < timeoutCount && words[at + id * step] === id) id++;
+    if (id === timeoutCount) hits.push(at << 2);
+  }
+  if (hits.length !== 1) throw new Error(`${hits.length} places look like PostgreSQL's all_timeouts`);
+  return hits[0]!;
+}

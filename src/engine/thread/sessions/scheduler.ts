@@ -1,0 +1,233 @@
+/**
+ * Whose session is loaded, and who runs next.
+ *
+ * Owns: the one turn that is being taken, the queue of turns, the parked sessions and when they are woken. Does not own:
+ * what a session does in its turn (`session.ts`), the images' contents (`private-memory.ts`).
+ * Invariant: at most one session is in its turn, and its memory is the loaded one; a turn ends when the session parks or
+ * has finished. After every turn each parked session is looked at, so that no wake-up is lost: a latch that was set by the
+ * session in its turn is seen before the next turn begins.
+ */
+import type { FileDescriptors } from "./file-descriptors.ts";
+import { type Image, Reference, rebase } from "./image.ts";
+import type { Machine } from "./machine.ts";
+import type { MemoryMap } from "./private-memory.ts";
+
+/** What the scheduler has to know of a session. */
+export interface Schedulable {
+  readonly image: Image;
+  readonly files: FileDescriptors;
+  /** How long to wait for its next batch before another session is loaded, in ms; 0 for not at all. */
+  readonly lingerMs: number;
+}
+
+/**
+ * How long a session may go on while another one waits for its turn, in ms. A switch costs about as much as ten small
+ * statements: without this, clients that take turns would spend their time in switches.
+ */
+const longestStayMs = 4;
+
+/** What ends a wait; whichever comes first. */
+interface Wait {
+  /** The address of a latch; the wait ends when it is set. */
+  readonly latch?: number;
+  /** A time of `performance.now()`. */
+  readonly deadline?: number;
+  /** The wait ends when it is settled. */
+  readonly until?: Promise<unknown>;
+}
+
+interface Turn<S> {
+  readonly session: S;
+  readonly begin: () => void;
+  /** When it began to wait for its turn. */
+  readonly since: number;
+}
+
+interface Parked<S> extends Turn<S> {
+  readonly wait: Wait;
+}
+
+/** See the head of the file. */
+export class Scheduler<S extends Schedulable> {
+  /** How often another session was loaded. */
+  switches = 0;
+  /** Told whose turn it is, and with undefined that nobody has one: whoever interrupts a running session has to know. */
+  onTurn: ((session: S | undefined) => void) | undefined;
+  /** Whether whoever drives the sessions calls `resume`, so that a turn may be kept for the loaded session. */
+  mayLinger = false;
+  /** Until when the next turn is kept for the loaded session, as a time of `performance.now()`; 0: it is not. */
+  #lingerUntil = 0;
+  readonly #machine: Machine;
+  readonly #map: MemoryMap;
+  readonly #queue: Turn<S>[] = [];
+  readonly #parked = new Map<S, Parked<S>>();
+  #reference = new Reference();
+  #loaded: S;
+  #running: S | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #timerDeadline = Number.POSITIVE_INFINITY;
+
+  constructor(machine: Machine, map: MemoryMap, loaded: S) {
+    this.#machine = machine;
+    this.#map = map;
+    this.#loaded = loaded;
+  }
+
+  /** The session whose turn it is. */
+  get running(): S | undefined {
+    return this.#running;
+  }
+
+  /** When the first wait with a deadline is over, as a time of `performance.now()`; infinite for none. */
+  get nextDeadline(): number {
+    return this.#timerDeadline;
+  }
+
+  isParked(session: S): boolean {
+    return this.#parked.has(session);
+  }
+
+  /** The sessions that wait, in the order in which they began to. */
+  get parked(): Iterable<S> {
+    return this.#parked.keys();
+  }
+
+  /** Runs `fn` in turns of `session`, from a first one until it is settled. */
+  async take<T>(session: S, fn: () => Promise<T> | T): Promise<T> {
+    if (this.#running || this.#queue.length > 0)
+      await new Promise<void>((begin) => this.#enqueue({ session, begin, since: performance.now() }));
+    else this.#begin(session);
+    try {
+      return await fn();
+    } finally {
+      if (this.mayLinger) this.#lingerUntil = performance.now() + session.lingerMs;
+      this.#endTurn(session);
+    }
+  }
+
+  /** Ends the turn of the running session until `wait` is over; resolves in its next turn. */
+  park(wait: Wait): Promise<void> {
+    const session = this.#running;
+    if (!session) throw new Error("only the running session can wait");
+    return new Promise<void>((begin) => {
+      const parked = { session, begin, wait, since: performance.now() };
+      this.#parked.set(session, parked);
+      const wake = () => this.#parked.get(session) === parked && this.wake(session);
+      wait.until?.then(wake, wake);
+      // The stack is parked only when the hook has returned; until then its memory must stay loaded.
+      queueMicrotask(() => {
+        this.#lingerUntil = 0;
+        this.#endTurn(session);
+      });
+    });
+  }
+
+  /** Gives a parked session its next turn although its wait is not over. */
+  wake(session: S): void {
+    const parked = this.#parked.get(session);
+    if (!parked) return;
+    this.#parked.delete(session);
+    this.#enqueue({ ...parked, since: performance.now() });
+  }
+
+  /** When `resume` is to be called, as a time of `performance.now()`; infinite for never. */
+  get resumeAt(): number {
+    return this.#running || this.#queue.length === 0 ? Number.POSITIVE_INFINITY : this.#lingerUntil;
+  }
+
+  /** Gives the next turn if it is not kept any longer. */
+  resume(): void {
+    if (this.#queue.length > 0) this.#next();
+  }
+
+  /**
+   * Makes the memory of the loaded session, in its turn, the one that all images are kept against, and turns the others,
+   * which must be all there are, into images of that kind.
+   */
+  keepAgainstLoaded(others: readonly Image[]): void {
+    const reference = new Reference(this.#machine, this.#map);
+    this.#loaded.image.save(this.#machine, this.#map, this.#reference);
+    for (const image of others) rebase(image, this.#reference, reference, this.#machine, this.#map);
+    this.#loaded.image.load(this.#machine, this.#reference, this.#loaded.image);
+    this.#reference = reference;
+  }
+
+  #enqueue(turn: Turn<S>): void {
+    this.#queue.push(turn);
+    this.#next();
+  }
+
+  #endTurn(session: S): void {
+    if (this.#running !== session) throw new Error("a session ended a turn that it did not have");
+    this.#running = undefined;
+    this.onTurn?.(undefined);
+    this.#wakeParked();
+    this.#next();
+  }
+
+  #next(): void {
+    if (this.#running) return;
+    const turn = this.#takeNext();
+    if (!turn) {
+      this.#setTimer();
+      return;
+    }
+    this.#begin(turn.session);
+    turn.begin();
+  }
+
+  /** The oldest turn, unless the loaded session has one or may soon have one, and the oldest has not waited for long. */
+  #takeNext(): Turn<S> | undefined {
+    const [oldest] = this.#queue;
+    if (!this.mayLinger || !oldest) return this.#queue.shift();
+    const now = performance.now();
+    if (now - oldest.since > longestStayMs) return this.#queue.shift();
+    const own = this.#queue.findIndex(({ session }) => session === this.#loaded);
+    if (own >= 0) return this.#queue.splice(own, 1)[0];
+    return now < this.#lingerUntil ? undefined : this.#queue.shift();
+  }
+
+  #begin(session: S): void {
+    this.#running = session;
+    if (this.#loaded !== session) {
+      const outgoing = this.#loaded;
+      outgoing.image.save(this.#machine, this.#map, this.#reference);
+      outgoing.files.save();
+      this.#loaded = session;
+      session.image.load(this.#machine, this.#reference, outgoing.image);
+      session.files.load();
+      this.switches++;
+    }
+    this.onTurn?.(session);
+  }
+
+  /** Queues every parked session whose latch is set or whose time has come. */
+  #wakeParked(): void {
+    if (this.#parked.size === 0) return;
+    const { words } = this.#machine;
+    const now = performance.now();
+    for (const [session, { wait }] of this.#parked) {
+      const latchIsSet = wait.latch !== undefined && words[wait.latch >> 2] !== 0;
+      if (!latchIsSet && (wait.deadline === undefined || wait.deadline > now)) continue;
+      const parked = this.#parked.get(session)!;
+      this.#parked.delete(session);
+      this.#queue.push({ ...parked, since: now });
+    }
+  }
+
+  #setTimer(): void {
+    let deadline = Number.POSITIVE_INFINITY;
+    for (const { wait } of this.#parked.values()) deadline = Math.min(deadline, wait.deadline ?? deadline);
+    if (deadline === this.#timerDeadline) return;
+    clearTimeout(this.#timer);
+    this.#timerDeadline = deadline;
+    if (deadline === Number.POSITIVE_INFINITY) return;
+    const milliseconds = Math.min(Math.max(0, Math.ceil(deadline - performance.now())), 0x7fff_ffff);
+    this.#timer = setTimeout(() => {
+      this.#timerDeadline = Number.POSITIVE_INFINITY;
+      if (this.#running) return;
+      this.#wakeParked();
+      this.#next();
+    }, milliseconds);
+  }
+}

@@ -1,0 +1,72 @@
+/**
+ * What a session and the code that waits for it know of each other and of the machine.
+ *
+ * Owns: the interfaces between `session.ts`, `waiting.ts`, `deadlock.ts` and their host. Does not own: what they do.
+ */
+import type { EntryPoints } from "./entry-points.ts";
+import type { Machine } from "./machine.ts";
+import type { PostgresProcess } from "./postgres-process.ts";
+import type { Schedulable, Scheduler } from "./scheduler.ts";
+
+/** Where a session's input comes from. */
+export interface SessionInput {
+  /** Up to `length` bytes; empty when there will be no more. A promise parks the session, and the others run. */
+  read(length: number): Uint8Array | Promise<Uint8Array>;
+  /** Whether there are bytes that have not been read. */
+  readonly pending: boolean;
+}
+
+/** Takes a session's output, a view that is valid only during the call. A promise parks the session until it is settled. */
+export type SessionOutput = (bytes: Uint8Array) => void | Promise<void>;
+
+/** What others than the session itself know and set of it. */
+export interface SessionState extends Schedulable {
+  readonly pid: number;
+  /** Addresses in shared memory; 0 before the start and after the end. */
+  readonly proc: number;
+  readonly latch: number;
+  readonly input: SessionInput;
+  readonly output: SessionOutput;
+  /** Signals that have arrived and whose handlers have not run. */
+  readonly signals: number[];
+  /** Whether the last output ended with ReadyForQuery; if not, the client is in the middle of a pipeline. */
+  saidReady: boolean;
+  /** The start of the wait for a lock, and when PostgreSQL would check for a deadlock; see `waiting.ts`. */
+  deadlockCheckTime: number | undefined;
+  /** Grows with every wait for a lock that begins in any session. */
+  waitNumber: number;
+  /** Set to have PostgreSQL check for a deadlock in the session's next turn. */
+  checkDeadlock: boolean;
+  /** Set when nobody is interested in the session any more, to end its waiting for a client. */
+  abandoned: boolean;
+  /** Runs while the session is idle and one of PostgreSQL's timeouts is due (idle_in_transaction_session_timeout …). */
+  idleTimer: NodeJS.Timeout | undefined;
+  /** Set after each batch: when PostgreSQL's next timeout of the idle session is due, as `performance.now()`. */
+  idleDeadline: number | undefined;
+}
+
+/** What a session needs of its host; see `SessionHost`. */
+export interface SessionContext {
+  readonly machine: Machine;
+  readonly process: PostgresProcess;
+  readonly entry: EntryPoints;
+  readonly scheduler: Scheduler<SessionState>;
+  byProc(proc: number): SessionState | undefined;
+  kill(pid: number, signal: number): number;
+  deliverSignals(session: SessionState): void;
+  becameIdle(session: SessionState): void;
+  ended(session: SessionState): void;
+  crashed(error: unknown): void;
+  string(text: string): number;
+}
+
+/** What PostgreSQL passes to `exit`, thrown through its stack. */
+export class ProcessExit {
+  readonly status: number;
+  constructor(status: number) {
+    this.status = status;
+  }
+}
+
+/** ReadyForQuery without its last byte, the transaction status (PostgreSQL manual, "Message Formats"). */
+export const readyForQueryStart = [0x5a, 0, 0, 0, 5];

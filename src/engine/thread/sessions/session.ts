@@ -1,0 +1,275 @@
+/**
+ * One session: a real PostgreSQL backend, from its start to its end.
+ *
+ * Owns: calling PostgreSQL's entry points for one backend, its input and output. Does not own: when it runs
+ * (`scheduler.ts`), what happens when it waits (`waiting.ts`).
+ * Mirrors tcop/backend_startup.c (the start) and PGlite's `execProtocolRawSync` (the loop: PGlite has taken the loop of
+ * `PostgresMain` apart, so that it is driven from outside).
+ * Invariant: nothing is called into PostgreSQL outside a turn of the session.
+ */
+import type { FileDescriptors } from "./file-descriptors.ts";
+import type { Image } from "./image.ts";
+import {
+  ProcessExit,
+  readyForQueryStart,
+  type SessionContext,
+  type SessionInput,
+  type SessionOutput,
+  type SessionState,
+} from "./session-context.ts";
+import { isStackOverflow, raiseStackOverflow } from "./stack-overflow.ts";
+
+export type { SessionInput, SessionOutput } from "./session-context.ts";
+
+/** The transaction status of ReadyForQuery. */
+type TransactionStatus = "I" | "T" | "E";
+
+/** PGlite's exit statuses (pglitec.c): an error reached the top of the stack; the input has ended. */
+const errorStatus = 100;
+const inputEndedStatus = 99;
+
+/** A Sync and a Flush message. */
+const syncMessage = new Uint8Array([0x53, 0, 0, 0, 4]);
+const flushMessage = new Uint8Array([0x48, 0, 0, 0, 4]);
+const readyForQueryBytes = readyForQueryStart.length + 1;
+
+const noInput: SessionInput = { read: () => new Uint8Array(0), pending: false };
+
+/** See the head of the file. */
+export class Session implements SessionState {
+  readonly pid: number;
+  readonly image: Image;
+  readonly files: FileDescriptors;
+  /** Addresses in shared memory; 0 before the start and after the end. */
+  proc = 0;
+  latch = 0;
+  state: "new" | "idle" | "running" | "closing" | "ended" = "new";
+  /** Signals that have arrived and whose handlers have not run. */
+  readonly signals: number[] = [];
+  input: SessionInput = noInput;
+  output: SessionOutput = () => undefined;
+  /** Takes what the backend says outside a batch: notifications, and why it ended. */
+  client: SessionOutput = () => undefined;
+  /** How long to wait for its next batch before another session is loaded, in ms; its client's habit. */
+  lingerMs = 0;
+  /** Called in its last turn. */
+  onEnded: () => void = () => undefined;
+  /** Set after each batch: when PostgreSQL's next timeout of the idle session is due, as `performance.now()`. */
+  idleDeadline: number | undefined;
+  /** Whether the last output ended with ReadyForQuery; if not, the client is in the middle of a pipeline. */
+  saidReady = false;
+  /** The start of the wait for a lock, and when PostgreSQL would check for a deadlock; see `waiting.ts`. */
+  deadlockCheckTime: number | undefined;
+  /** Grows with every wait for a lock that begins in any session. */
+  waitNumber = 0;
+  /** Set to have PostgreSQL check for a deadlock in the session's next turn. */
+  checkDeadlock = false;
+  /** Set when nobody is interested in the session any more, to end its waiting for a client. */
+  abandoned = false;
+  /** Runs while the session is idle and one of PostgreSQL's timeouts is due (idle_in_transaction_session_timeout …). */
+  idleTimer: NodeJS.Timeout | undefined;
+  readonly #host: SessionContext;
+  /** Settled when the calls so far are; the next one begins then. */
+  #last: Promise<unknown> | undefined;
+  #hasBatch = false;
+
+  constructor(host: SessionContext, pid: number, image: Image, files: FileDescriptors) {
+    this.#host = host;
+    this.pid = pid;
+    this.image = image;
+    this.files = files;
+  }
+
+  /** Starts the backend with a startup packet. Its whole answer goes to `output`. False when it refused the client. */
+  start(packet: Uint8Array, database: string, user: string, output: SessionOutput): Promise<boolean> {
+    return this.#turn(async () => {
+      const { process, entry } = this.#host;
+      process.becomeBackend(this.pid);
+      this.input = bytesInput(packet);
+      this.output = output;
+      this.client = output;
+      let port = 0;
+      const left = await this.#exits(async () => {
+        // The PGPROC and, in BaseInit, the table of pending fsyncs are those of a process without a postmaster.
+        await entry.initProcess();
+        // Makes the Port, reads pg_hba.conf, and says that this is a client backend under a postmaster.
+        entry.startPGlite();
+        port = process.port;
+        entry.setCallbacks();
+        await entry.processStartupPacket(port, 1, 1);
+        process.underPostmaster = false;
+        this.input = endOfStartup();
+        await entry.postgresMain(this.#host.string(database), this.#host.string(user));
+      });
+      if (left !== inputEndedStatus) return this.#end();
+      await entry.flush();
+      // It makes the connection anew: reading a message has begun and will not end. The Port of the start stays.
+      entry.startPGlite();
+      process.port = port;
+      process.allowCancel();
+      process.checkLayout();
+      this.proc = process.proc;
+      this.latch = process.latch;
+      this.input = noInput;
+      this.state = "idle";
+      this.saidReady = true;
+      return true;
+    });
+  }
+
+  /**
+   * Runs all that `input` has. Resolves with the transaction status, or "ended" when the backend is no more. One batch at a
+   * time: a second one while the first runs is an error.
+   */
+  async run(input: SessionInput, output: SessionOutput): Promise<TransactionStatus | "ended"> {
+    if (this.#hasBatch) throw new Error("the session runs another batch");
+    this.#hasBatch = true;
+    try {
+      return await this.#turn(() => this.#run(input, output));
+    } finally {
+      this.#hasBatch = false;
+    }
+  }
+
+  /**
+   * Has the backend handle its signals between two of the client's batches. It gets a Sync for that, or, in the middle of a
+   * pipeline, which a Sync would end, a Flush. `said` is all that it says to that and the client did not ask for.
+   */
+  serveSignals(): Promise<{ status: TransactionStatus | "ended"; said: Uint8Array }> {
+    return this.#turn(async () => {
+      const betweenPipelines = this.saidReady;
+      const parts: Uint8Array[] = [];
+      const input = bytesInput(betweenPipelines ? syncMessage : flushMessage);
+      const status = await this.#run(input, (bytes) => void parts.push(bytes.slice()));
+      const answer = Buffer.concat(parts);
+      const hasReady = betweenPipelines && status !== "ended";
+      this.saidReady = betweenPipelines;
+      return { status, said: hasReady ? answer.subarray(0, answer.length - readyForQueryBytes) : answer };
+    });
+  }
+
+  /** Ends the backend as PostgreSQL does: rolls back, drops its temporary tables, gives back all that it holds. */
+  close(): Promise<void> {
+    return this.#turn(async () => {
+      if (this.state === "ended") return;
+      this.state = "closing";
+      this.output = () => undefined;
+      await this.#exits(() => this.#host.entry.exitPrepare(0));
+      this.#end();
+    });
+  }
+
+  async #run(input: SessionInput, output: SessionOutput): Promise<TransactionStatus | "ended"> {
+    if (this.state !== "idle") return "ended";
+    clearTimeout(this.idleTimer);
+    this.idleDeadline = undefined;
+    this.saidReady = false;
+    this.state = "running";
+    this.input = input;
+    this.output = output;
+    this.#host.process.waitEvent = 0;
+    this.#host.deliverSignals(this);
+    if (!(await this.#drive())) return "ended";
+    this.input = noInput;
+    this.state = "idle";
+    this.#host.becameIdle(this);
+    return this.#transactionStatus();
+  }
+
+  #transactionStatus(): TransactionStatus {
+    const { entry } = this.#host;
+    if (entry.isAborted() !== 0) return "E";
+    return entry.isTransactionBlock() !== 0 ? "T" : "I";
+  }
+
+  /** Runs the main loop while there is input, and after each error its handler. False when the backend has ended. */
+  async #drive(): Promise<boolean> {
+    const { entry } = this.#host;
+    let status = await this.#exits(entry.runBatch);
+    while (status === errorStatus) {
+      status = await this.#exits(entry.mainLongJump);
+      const more = this.input.pending || entry.unreadBytes() > 0;
+      if (status === undefined) status = await this.#exits(more ? entry.runBatch : entry.endBatch);
+    }
+    if (status === undefined) return true;
+    if (status === inputEndedStatus) await this.#exits(() => entry.exitPrepare(0));
+    return this.#end();
+  }
+
+  /** Runs a call of PostgreSQL; resolves with its exit status if it exits. */
+  async #exits(call: () => Promise<unknown>): Promise<number | undefined> {
+    const { entry, machine } = this.#host;
+    const stack = entry.stack();
+    const handler = machine.words[machine.address("PG_exception_stack") >> 2]!;
+    try {
+      await call().catch((error: unknown) => {
+        if (!isStackOverflow(error)) throw error;
+        entry.restoreStack(stack);
+        raiseStackOverflow(machine, handler);
+      });
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof ProcessExit)) {
+        this.#host.crashed(error);
+        throw error;
+      }
+      entry.restoreStack(stack);
+      return error.status;
+    }
+  }
+
+  #end(): false {
+    clearTimeout(this.idleTimer);
+    this.state = "ended";
+    this.proc = 0;
+    this.latch = 0;
+    this.#host.ended(this);
+    return false;
+  }
+
+  /** Runs `fn` in the session's turns, after all that the session was asked for before. */
+  async #turn<T>(fn: () => Promise<T>): Promise<T> {
+    const before = this.#last;
+    const { scheduler } = this.#host;
+    const call = before ? before.then(() => scheduler.take(this, fn)) : scheduler.take(this, fn);
+    const settled = call.then(nothing, nothing);
+    this.#last = settled;
+    try {
+      return await call;
+    } finally {
+      if (this.#last === settled) this.#last = undefined;
+    }
+  }
+}
+
+function nothing(): void {}
+
+/** An input of these bytes and no more. */
+export function bytesInput(whole: Uint8Array): SessionInput {
+  let at = 0;
+  return {
+    get pending() {
+      return at < whole.length;
+    },
+    read: (length) => {
+      const bytes = whole.subarray(at, at + length);
+      at += bytes.length;
+      return bytes;
+    },
+  };
+}
+
+/**
+ * Leaves PostgresMain where it would read the first message: from there on the loop is driven by `run`. PGlite's loop says
+ * that it is ready only after a message, so it gets a Sync.
+ */
+function endOfStartup(): SessionInput {
+  const sync = bytesInput(syncMessage);
+  return {
+    pending: false,
+    read: (length) => {
+      if (!sync.pending) throw new ProcessExit(inputEndedStatus);
+      return sync.read(length);
+    },
+  };
+}

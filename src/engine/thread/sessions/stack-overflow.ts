@@ -1,0 +1,42 @@
+/**
+ * A WebAssembly stack that has overflowed, as PostgreSQL's own error 54001.
+ *
+ * Owns: raising that error. Does not own: noticing the overflow (`session.ts`).
+ * Why: PostgreSQL measures its C stack; V8's stack, which every call uses as well, is smaller. V8 throws a RangeError that
+ * leaves all frames, as a long jump to the top of PostgreSQL's loop does; so that is where the error is raised.
+ */
+import type { Machine } from "./machine.ts";
+
+/** `ERROR` (utils/elog.h). */
+const errorLevel = 21;
+/** MAKE_SQLSTATE('5','4','0','0','1'): six bits for each character. */
+const statementTooComplex = 5 + (4 << 6) + (1 << 24);
+const message = "stack depth limit exceeded";
+const hint = "The statement is nested too deeply for the stack of this process.";
+
+/** Whether an exception is V8's for a stack that is full. */
+export function isStackOverflow(error: unknown): boolean {
+  return error instanceof RangeError && error.message.startsWith("Maximum call stack");
+}
+
+/**
+ * Raises the error in the running session, whose stack is empty again. `handler` is what `PG_exception_stack` was at the
+ * top. Throws what PostgreSQL throws for an error.
+ */
+export function raiseStackOverflow(machine: Machine, handler: number): never {
+  const text = (value: string): number => {
+    const bytes = new TextEncoder().encode(`${value}\0`);
+    const address = machine.function("palloc")(bytes.length);
+    machine.bytes.set(bytes, address);
+    return address;
+  };
+  // Both point into frames that are gone.
+  machine.words[machine.address("error_context_stack") >> 2] = 0;
+  machine.words[machine.address("PG_exception_stack") >> 2] = handler;
+  machine.function("errstart")(errorLevel, 0);
+  machine.function("errcode")(statementTooComplex);
+  machine.function("errmsg_internal")(text(message), 0);
+  machine.function("errhint")(text(hint), 0);
+  machine.function("errfinish")(0, 0, 0);
+  throw new Error("PostgreSQL went on after an error");
+}

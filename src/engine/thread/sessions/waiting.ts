@@ -1,0 +1,156 @@
+/**
+ * What a session does while it waits: for a latch, for a while, for input, for its output to be taken.
+ *
+ * Owns: the calls of the machine. Does not own: who runs meanwhile (`scheduler.ts`), detecting cycles (`deadlock.ts`).
+ * Mirrors WaitLatch and the signal handlers: whatever happens to a waiting backend (a signal, one of PostgreSQL's
+ * timeouts) is handled by PostgreSQL's own handlers in its own memory; they set its latch, which ends the wait.
+ */
+import { Hook } from "../rewrite/postgres.ts";
+import { inDeadlock } from "./deadlock.ts";
+import type { MachineCalls } from "./machine.ts";
+import { Signal, WaitEvent } from "./postgres-process.ts";
+import { ProcessExit, readyForQueryStart, type SessionContext, type SessionState } from "./session-context.ts";
+
+/** The calls of the machine while sessions run on it. */
+export function sessionCalls(host: SessionContext): MachineCalls {
+  let waitEvent = 0;
+  return {
+    hook: (first, second, kind) => {
+      if (kind === Hook.waitEvent) waitEvent = second;
+      if (kind === Hook.waitLatch) return waitLatch(host, first, second, waitEvent);
+      if (kind === Hook.sleep) return sleep(host, first);
+      if (kind === Hook.kill) return host.kill(first, second);
+      if (kind === Hook.initPostgres) host.process.underPostmaster = true;
+      return second;
+    },
+    read: (address, length) => read(host, address, length),
+    write: (address, length) => write(host, address, length),
+    exit: (status) => {
+      throw new ProcessExit(status);
+    },
+  };
+}
+
+/** Answers with the timeout that WaitLatch shall wait with: any if the latch is set, 0 if the time is over. */
+function waitLatch(host: SessionContext, events: number, timeout: number, event: number): number | Promise<number> {
+  const session = host.scheduler.running;
+  const watchesLatch = (events & WaitEvent.latchSet) !== 0;
+  const finite = (events & WaitEvent.timeout) !== 0;
+  // PGlite's own process answers its own few calls without the scheduler.
+  if (!session || (watchesLatch && host.process.latchIsSet()) || (finite && timeout <= 0)) return timeout;
+  const deadline = finite ? performance.now() + timeout : Number.POSITIVE_INFINITY;
+  host.process.waitEvent = event;
+  const waited = waitUntil(host, session, watchesLatch ? host.process.latch : undefined, deadline, timeout);
+  return waited.finally(() => {
+    host.process.waitEvent = 0;
+  });
+}
+
+async function waitUntil(
+  host: SessionContext,
+  session: SessionState,
+  latch: number | undefined,
+  deadline: number,
+  timeout: number,
+): Promise<number> {
+  const { process, scheduler } = host;
+  for (;;) {
+    if (session.proc !== 0 && process.awaitedLock !== 0) breakDeadlock(host, session);
+    const due = Math.min(deadline, process.nextTimeout() ?? deadline);
+    const latchIsSet = latch !== undefined && process.latchIsSet();
+    if (!latchIsSet && due > performance.now()) {
+      await scheduler.park({
+        ...(latch === undefined ? {} : { latch }),
+        ...(Number.isFinite(due) ? { deadline: due } : {}),
+      });
+    }
+    session.deadlockCheckTime = undefined;
+    if (session.checkDeadlock) process.checkDeadlock();
+    session.checkDeadlock = false;
+    host.deliverSignals(session);
+    const timeoutTime = process.nextTimeout();
+    if (timeoutTime !== undefined && timeoutTime <= performance.now()) process.raise(Signal.alarm);
+    if (latch !== undefined && process.latchIsSet()) return timeout;
+    if (deadline <= performance.now()) return 0;
+  }
+}
+
+let waits = 0;
+
+/**
+ * PostgreSQL looks for a deadlock when a wait has lasted `deadlock_timeout`. A cycle can only come into being when a wait
+ * begins, so the members' checks are brought forward to that moment, in the order in which they would have come: the
+ * victim is PostgreSQL's.
+ */
+function breakDeadlock(host: SessionContext, session: SessionState): void {
+  session.deadlockCheckTime = host.process.deadlockCheckTime();
+  session.waitNumber = ++waits;
+  const members = inDeadlock(host, session);
+  const [victim] = members
+    .filter(({ deadlockCheckTime }) => deadlockCheckTime !== undefined)
+    // PGlite's clock counts milliseconds, in which several waits may begin.
+    .sort((one, other) => one.deadlockCheckTime! - other.deadlockCheckTime! || one.waitNumber - other.waitNumber);
+  if (!victim) return;
+  victim.deadlockCheckTime = undefined;
+  victim.checkDeadlock = victim !== session;
+  if (victim === session) host.process.checkDeadlock();
+  else host.scheduler.wake(victim);
+}
+
+function sleep(host: SessionContext, microseconds: number): number | Promise<number> {
+  const session = host.scheduler.running;
+  if (!session || microseconds <= 0) return microseconds;
+  const deadline = performance.now() + microseconds / 1000;
+  return host.scheduler.park({ deadline }).then(() => {
+    host.deliverSignals(session);
+    return 0;
+  });
+}
+
+function read(host: SessionContext, address: number, length: number): number | Promise<number> {
+  const session = host.scheduler.running;
+  if (!session) return 0;
+  const take = (bytes: Uint8Array) => {
+    host.machine.bytes.set(bytes, address);
+    return bytes.length;
+  };
+  const bytes = session.input.read(length);
+  if (bytes instanceof Uint8Array) return take(bytes);
+  return waitForClient(host, session, bytes).then((received) => take(received ?? new Uint8Array(0)));
+}
+
+function write(host: SessionContext, address: number, length: number): number | Promise<number> {
+  const session = host.scheduler.running;
+  if (!session) return length;
+  const bytes = host.machine.bytes.subarray(address, address + length);
+  const last = length - readyForQueryStart.length - 1;
+  session.saidReady = last >= 0 && readyForQueryStart.every((byte, at) => bytes[last + at] === byte);
+  const taken = session.output(bytes);
+  if (!taken) return length;
+  return waitForClient(host, session, taken).then(() => length);
+}
+
+/** Parks until the client has done its part; undefined when the session is told to end meanwhile. */
+async function waitForClient<T>(
+  host: SessionContext,
+  session: SessionState,
+  until: Promise<T>,
+): Promise<T | undefined> {
+  let result: T | undefined;
+  let settled = false;
+  const done = until.then(
+    (value) => {
+      result = value;
+      settled = true;
+    },
+    () => {
+      settled = true;
+    },
+  );
+  while (!settled) {
+    await host.scheduler.park({ until: done });
+    host.deliverSignals(session);
+    if (session.abandoned) return undefined;
+  }
+  return result;
+}

@@ -1,0 +1,211 @@
+/**
+ * A WebAssembly module taken apart as far as the rewrite needs it: imports, exports, functions, tables, constant data.
+ *
+ * Owns: reading those, and the edits that leave every index as it is (bodies replaced, exports added, memory shared,
+ * the table imported). Does not own: which functions these are (`../rewrite.ts`).
+ * Invariant: no edit moves a function, type, global or table index, so no instruction has to be rewritten.
+ */
+import { ByteReader, concat, name, unsigned } from "./bytes.ts";
+import { instructions, Op } from "./instructions.ts";
+import { joinSections, type Section, SectionId, splitSections } from "./sections.ts";
+
+/** The kinds of an import or export. */
+export const ExternalKind = { function: 0, table: 1, memory: 2, global: 3, tag: 4 } as const;
+
+/** An import: names, kind, and the bytes that describe it. */
+interface Import {
+  readonly module: string;
+  readonly field: string;
+  readonly kind: number;
+  readonly description: Uint8Array;
+}
+
+/** What an export names. */
+interface Export {
+  readonly kind: number;
+  readonly index: number;
+}
+
+/** The largest memory WebAssembly knows, in pages of 64 KiB. A shared memory must have a maximum. */
+const largestMemoryPages = 65536;
+
+/** An editable module. */
+export class WasmModule {
+  readonly imports: Import[];
+  readonly exports: Map<string, Export>;
+  /** The functions' bodies (locals and instructions); the first one has the index `importedFunctions`. */
+  readonly bodies: Uint8Array[];
+  readonly importedFunctions: number;
+  readonly #sections: Section[];
+  #tableImport: Import | undefined;
+
+  constructor(bytes: Uint8Array) {
+    this.#sections = splitSections(bytes);
+    this.imports = readImports(this.#body(SectionId.import));
+    this.exports = readExports(this.#body(SectionId.export));
+    this.bodies = readBodies(this.#body(SectionId.code));
+    this.importedFunctions = this.imports.filter(({ kind }) => kind === ExternalKind.function).length;
+  }
+
+  /** The index of an imported function. */
+  importedFunction(field: string): number {
+    const functions = this.imports.filter(({ kind }) => kind === ExternalKind.function);
+    const index = functions.findIndex((item) => item.field === field);
+    if (index < 0) throw new Error(`the WebAssembly module does not import the function ${field}`);
+    return index;
+  }
+
+  /** The index of an exported function. */
+  exportedFunction(field: string): number {
+    const found = this.exports.get(field);
+    if (found?.kind !== ExternalKind.function) throw new Error(`the WebAssembly module does not export ${field}`);
+    return found.index;
+  }
+
+  /** The value of an exported global that is a constant: the address of a variable. */
+  exportedAddress(field: string): number {
+    const found = this.exports.get(field);
+    const imported = this.imports.filter(({ kind }) => kind === ExternalKind.global).length;
+    const address =
+      found?.kind === ExternalKind.global && readConstants(this.#body(SectionId.global))[found.index - imported];
+    if (typeof address !== "number") throw new Error(`the WebAssembly module does not export the address of ${field}`);
+    return address;
+  }
+
+  /** The body of the function with this index; throws for an imported one. */
+  body(index: number): Uint8Array {
+    const body = this.bodies[index - this.importedFunctions];
+    if (!body) throw new Error(`function ${index} has no body in the WebAssembly module`);
+    return body;
+  }
+
+  replaceBody(index: number, body: Uint8Array): void {
+    this.body(index);
+    this.bodies[index - this.importedFunctions] = body;
+  }
+
+  addFunctionExport(field: string, index: number): void {
+    if (this.exports.has(field)) throw new Error(`the WebAssembly module already exports ${field}`);
+    this.exports.set(field, { kind: ExternalKind.function, index });
+  }
+
+  /** Declares the imported memory shared. Keeps its maximum, or takes the largest there is. */
+  shareMemory(): void {
+    const at = this.imports.findIndex(({ kind }) => kind === ExternalKind.memory);
+    const memory = this.imports[at];
+    if (!memory) return;
+    const reader = new ByteReader(memory.description);
+    const flags = reader.unsigned();
+    const minimum = reader.unsigned();
+    const maximum = flags & 1 ? reader.unsigned() : largestMemoryPages;
+    this.imports[at] = { ...memory, description: concat([[3], unsigned(minimum), unsigned(maximum)]) };
+  }
+
+  /** Turns the module's one table into an import of the same type; the index stays 0. Returns its initial size. */
+  importTable(module: string, field: string): number {
+    const at = this.#sections.findIndex(({ id }) => id === SectionId.table);
+    const reader = new ByteReader(this.#sections[at]?.body ?? new Uint8Array([0]));
+    if (reader.unsigned() !== 1) throw new Error("the WebAssembly module does not have exactly one table");
+    const description = reader.bytes.subarray(reader.offset);
+    this.#sections.splice(at, 1);
+    this.#tableImport = { module, field, kind: ExternalKind.table, description };
+    reader.skip(2);
+    return reader.unsigned();
+  }
+
+  /** The start of linear memory as the data segments write it, `limit` bytes of it. */
+  constantMemory(limit: number): Uint8Array {
+    const memory = new Uint8Array(limit);
+    const reader = new ByteReader(this.#body(SectionId.data));
+    for (let count = reader.unsigned(); count > 0; count--) {
+      const active = reader.unsigned() === 0;
+      if (active) reader.skip(1);
+      const offset = active ? reader.unsigned() : limit;
+      if (active) reader.skip(1);
+      const length = reader.unsigned();
+      if (offset + length <= limit) memory.set(reader.bytes.subarray(reader.offset, reader.offset + length), offset);
+      reader.skip(length);
+    }
+    return memory;
+  }
+
+  /** The module as edited. */
+  toBytes(): Uint8Array<ArrayBuffer> {
+    const imports = this.#tableImport ? [...this.imports, this.#tableImport] : this.imports;
+    const edited = new Map([
+      [SectionId.import as number, concat([unsigned(imports.length), ...imports.map(writeImport)])],
+      [SectionId.export as number, concat([unsigned(this.exports.size), ...[...this.exports].map(writeExport)])],
+      [SectionId.code as number, concat([unsigned(this.bodies.length), ...this.bodies.flatMap(writeBody)])],
+    ]);
+    return joinSections(this.#sections.map(({ id, body }) => ({ id, body: edited.get(id) ?? body })));
+  }
+
+  #body(id: number): Uint8Array {
+    return this.#sections.find((section) => section.id === id)?.body ?? new Uint8Array([0]);
+  }
+}
+
+function readImports(body: Uint8Array): Import[] {
+  const reader = new ByteReader(body);
+  return Array.from({ length: reader.unsigned() }, () => {
+    const module = reader.name();
+    const field = reader.name();
+    const kind = reader.byte();
+    const start = reader.offset;
+    if (kind === ExternalKind.table) reader.skip(1);
+    if (kind === ExternalKind.table || kind === ExternalKind.memory) {
+      const limits = reader.unsigned() & 1 ? 2 : 1;
+      for (let count = limits; count > 0; count--) reader.skipNumber();
+    } else if (kind === ExternalKind.global) reader.skip(2);
+    else {
+      if (kind === ExternalKind.tag) reader.skip(1);
+      reader.skipNumber();
+    }
+    return { module, field, kind, description: body.subarray(start, reader.offset) };
+  });
+}
+
+function readExports(body: Uint8Array): Map<string, Export> {
+  const reader = new ByteReader(body);
+  const exports = new Map<string, Export>();
+  for (let count = reader.unsigned(); count > 0; count--) {
+    const field = reader.name();
+    exports.set(field, { kind: reader.byte(), index: reader.unsigned() });
+  }
+  return exports;
+}
+
+function readBodies(body: Uint8Array): Uint8Array[] {
+  const reader = new ByteReader(body);
+  return Array.from({ length: reader.unsigned() }, () => {
+    const length = reader.unsigned();
+    reader.skip(length);
+    return body.subarray(reader.offset - length, reader.offset);
+  });
+}
+
+/** The initial values of the globals that are i32 constants; undefined for others. */
+function readConstants(body: Uint8Array): (number | undefined)[] {
+  const reader = new ByteReader(body);
+  return Array.from({ length: reader.unsigned() }, () => {
+    reader.skip(2);
+    const [value] = instructions(body, reader.offset, body.length, reader.offset);
+    for (const { op, offset } of instructions(body, reader.offset, body.length, reader.offset)) {
+      reader.offset = offset + 1;
+      if (op === Op.end) break;
+    }
+    return value?.op === Op.i32Const ? value.operand : undefined;
+  });
+}
+
+function writeImport({ module, field, kind, description }: Import): Uint8Array {
+  return concat([name(module), name(field), [kind], description]);
+}
+
+function writeExport([field, { kind, index }]: [string, Export]): number[] {
+  return [...name(field), kind, ...unsigned(index)];
+}
+
+function writeBody(body: Uint8Array): (Uint8Array | number[])[] {
+  return [unsigned(body.length), body];
+}

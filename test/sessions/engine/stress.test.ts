@@ -1,0 +1,38 @@
+/** A seeded random load on ten sessions: the sums are exact, no committed row is lost, the tables are sound. */
+import { amcheck } from "@electric-sql/pglite/contrib/amcheck";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { SessionHost } from "../../../src/engine/thread/sessions/host.ts";
+import { Random, runSeed } from "../../support/random.ts";
+import { SqlSession } from "./support/sql-session.ts";
+import { damage, prepareStress, runStress } from "./support/stress.ts";
+
+const milliseconds = Number(process.env.STRESS_SECONDS ?? 30) * 1000;
+let host: SessionHost;
+
+beforeAll(async () => {
+  host = await SessionHost.open({
+    dataDir: "memory://",
+    maxSessions: 16,
+    extensions: { amcheck },
+    sharedBuffers: "1MB",
+  });
+});
+afterAll(() => host?.close());
+
+test(
+  `ten sessions under a random load, seed ${runSeed}`,
+  async () => {
+    const observer = await SqlSession.open(host);
+    await prepareStress(observer);
+    const counts = await runStress(host, new Random(runSeed), 10, milliseconds);
+    expect(counts.wrongSums).toEqual([]);
+    expect(await damage(observer, counts.committed)).toEqual([]);
+    // The load has reached what it is for.
+    expect(counts.committed).toBeGreaterThan(0);
+    expect(counts.errors["40001"] ?? 0).toBeGreaterThan(0);
+    expect(host.openSessions).toBe(1);
+    expect(host.constantsAreUntouched).toBe(true);
+    process.stdout.write(`${JSON.stringify({ seed: runSeed, ...counts, switches: host.scheduler.switches })}\n`);
+  },
+  milliseconds + 60_000,
+);

@@ -1,0 +1,214 @@
+/** Waits that are no locks: sleeping, clients that send or read slowly, notifications; and what ends any wait. */
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { SessionHost } from "../../../src/engine/thread/sessions/host.ts";
+import type { SessionInput } from "../../../src/engine/thread/sessions/session.ts";
+import { encodeBind, encodeExecute, encodeMessage, encodeParse, encodeQuery } from "../../../src/wire/frontend.ts";
+import { waitUntil } from "../../support/wait-until.ts";
+import { SqlSession } from "./support/sql-session.ts";
+
+let host: SessionHost;
+let a: SqlSession;
+let b: SqlSession;
+
+beforeAll(async () => {
+  host = await SessionHost.open({ dataDir: "memory://", maxSessions: 12 });
+  [a, b] = [await SqlSession.open(host), await SqlSession.open(host)];
+  await a.rows("create table t (id int primary key, v text); insert into t values (1, 'v')");
+});
+afterAll(() => host?.close());
+beforeEach(async () => {
+  for (const session of [a, b]) await session.rows("rollback");
+});
+
+test("pg_sleep does not stop others, and lasts as long as it says", async () => {
+  const start = performance.now();
+  const sleeping = await a.startsWaiting("select pg_sleep(0.3)");
+  expect(await b.rows("select 1")).toEqual(["1"]);
+  expect(host.scheduler.isParked(a.session)).toBe(true);
+  await sleeping.answer;
+  expect(performance.now() - start).toBeGreaterThanOrEqual(299);
+});
+
+test("lock_timeout ends a wait for a lock with 55P03", async () => {
+  await a.rows("begin; update t set v = 'A'");
+  await b.rows("begin; set local lock_timeout = '50ms'");
+  expect(await b.query("update t set v = 'B'")).toMatchObject({
+    error: "55P03",
+    message: "canceling statement due to lock timeout",
+  });
+});
+
+test("statement_timeout ends a wait with 57014, also that of pg_sleep", async () => {
+  await a.rows("begin; update t set v = 'A'");
+  await b.rows("set statement_timeout = '50ms'");
+  for (const statement of ["update t set v = 'B'", "select pg_sleep(30)"]) {
+    expect(await b.query(statement)).toMatchObject({
+      error: "57014",
+      message: "canceling statement due to statement timeout",
+    });
+  }
+  await b.rows("reset statement_timeout");
+  expect(await b.rows("select pg_sleep(0.1)")).toEqual([""]);
+});
+
+test("the timeouts of an idle session end it with PostgreSQL's text", async () => {
+  const cases = [
+    ["idle_in_transaction_session_timeout", "begin", "25P03"],
+    ["idle_session_timeout", "select 1", "57P05"],
+    ["transaction_timeout", "begin", "25P04"],
+  ];
+  for (const [setting, statement, code] of cases) {
+    const session = await SqlSession.open(host);
+    await session.rows(`set ${setting} = '50ms'`);
+    await session.rows(statement!);
+    await waitUntil(`${setting} has ended the session`, () => session.outsideTypes() !== "");
+    expect([setting, session.outsideError()]).toEqual([setting, code]);
+  }
+  expect(await b.rows("select 1")).toEqual(["1"]);
+});
+
+test("a session that goes on in time is not ended by an idle timeout", async () => {
+  const session = await SqlSession.open(host);
+  await session.rows("set idle_session_timeout = '150ms'");
+  for (let round = 0; round < 6; round++) expect(await session.rows("select pg_sleep(0.05)")).toEqual([""]);
+  expect(session.session.state).toBe("idle");
+  await session.rows("reset idle_session_timeout");
+  await session.close();
+});
+
+test("a cancel ends a wait with 57014; one that comes too late does nothing", async () => {
+  await a.rows("begin; update t set v = 'A'");
+  const waiting = await b.startsWaiting("update t set v = 'B'");
+  host.cancel(b.session);
+  expect(await waiting.answer).toMatchObject({ error: "57014", message: "canceling statement due to user request" });
+  host.cancel(b.session);
+  expect(await b.rows("select v from t")).toEqual(["v"]);
+});
+
+test("pg_cancel_backend and pg_terminate_backend reach other sessions", async () => {
+  const sleeping = await b.startsWaiting("select pg_sleep(30)");
+  expect(await a.rows(`select pg_cancel_backend(${b.session.pid})`)).toEqual(["t"]);
+  expect((await sleeping.answer).error).toBe("57014");
+  const busy = await SqlSession.open(host);
+  const idle = await SqlSession.open(host);
+  const ended = await busy.startsWaiting("select pg_sleep(30)");
+  expect(
+    await a.rows(`select pg_terminate_backend(${busy.session.pid}), pg_terminate_backend(${idle.session.pid})`),
+  ).toEqual(["t|t"]);
+  expect(await ended.answer).toMatchObject({ error: "57P01", status: "ended" });
+  await waitUntil("the idle session has said why it ended", () => idle.outsideTypes() === "E");
+  expect(await a.query(`select pg_terminate_backend(${idle.session.pid})`)).toMatchObject({ rows: ["f"] });
+});
+
+test("a notification reaches idle listeners at once, without a ReadyForQuery, and not the others", async () => {
+  const [one, two] = [await SqlSession.open(host), await SqlSession.open(host)];
+  await one.rows("listen news");
+  await two.rows("listen other");
+  await b.rows("listen news");
+  await b.rows("begin");
+  await a.rows("notify news, 'first'");
+  await waitUntil("the notification has come", () => one.notifications().length > 0);
+  expect(one.notifications()).toEqual(["news:first"]);
+  expect(one.outsideTypes()).toBe("A");
+  expect(two.outsideTypes()).toBe("");
+  // In a transaction a backend keeps it until the end.
+  expect(b.notifications()).toEqual([]);
+  expect((await b.query("commit")).messageTypes).toContain("A");
+  await Promise.all([one.close(), two.close()]);
+});
+
+test("what an idle session is told in the middle of a pipeline does not end the pipeline", async () => {
+  const session = await SqlSession.open(host);
+  await session.rows("listen news");
+  const insert = [encodeParse("", "insert into t values (70, 'pipeline')"), encodeBind("", "", []), encodeExecute("")];
+  await session.send(Buffer.concat([...insert, encodeMessage("H")]));
+  await a.rows("notify news, 'meanwhile'; select pg_reload_conf()");
+  expect(await b.rows("select count(*) from t where id = 70")).toEqual(["0"]);
+  const { messageTypes } = await session.send(encodeMessage("S"));
+  expect(messageTypes).toContain("A");
+  expect(await b.rows("delete from t where id = 70 returning v")).toEqual(["pipeline"]);
+  await session.close();
+});
+
+test("a slow sender of COPY data holds nobody up", async () => {
+  const { input, push } = slowInput(encodeQuery("copy t from stdin"));
+  const copy = a.send(input);
+  await a.parked();
+  push(encodeMessage("d", Buffer.from("10\tten\n")));
+  expect(await b.rows("select count(*) from t")).toEqual(["1"]);
+  await a.parked();
+  push(Buffer.concat([encodeMessage("d", Buffer.from("11\televen\n")), encodeMessage("c")]), true);
+  expect((await copy).messageTypes).toBe("GCZ");
+  expect(await b.rows("select v from t where id > 9 order by id")).toEqual(["ten", "eleven"]);
+});
+
+test("a slow reader of a large result holds nobody up", async () => {
+  let release: () => void = () => undefined;
+  const gate = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  let bytes = 0;
+  const sent = encodeQuery("select repeat('x', 10000) from generate_series(1, 2000)");
+  const run = a.session.run(once(sent), (part) => {
+    bytes += part.length;
+    return gate;
+  });
+  await a.parked();
+  const before = bytes;
+  expect(await b.rows("select 1")).toEqual(["1"]);
+  expect(bytes).toBe(before);
+  expect(before).toBeLessThan(100_000);
+  release();
+  expect(await run).toBe("I");
+  expect(bytes).toBeGreaterThan(20_000_000);
+});
+
+test("two sessions that catch errors while they wait keep their stacks apart", async () => {
+  const loop = (name: string) =>
+    `do $$ begin for i in 1..40 loop begin perform pg_sleep(0.002); raise exception 'e%', i; exception when others then
+      perform set_config('my.${name}', i::text, false); end; end loop; end $$`;
+  await Promise.all([a.rows(loop("a")), b.rows(loop("b"))]);
+  expect(await a.rows("show my.a")).toEqual(["40"]);
+  expect(await b.rows("show my.b")).toEqual(["40"]);
+});
+
+function once(bytes: Uint8Array): SessionInput {
+  let left: Uint8Array = bytes;
+  return {
+    get pending() {
+      return left.length > 0;
+    },
+    read: (length) => {
+      const part = left.subarray(0, length);
+      left = left.subarray(length);
+      return part;
+    },
+  };
+}
+
+/** An input that has `first` at once and the rest when it is pushed. */
+function slowInput(first: Uint8Array) {
+  let left: Uint8Array = first;
+  let ended = false;
+  let arrived: (() => void) | undefined;
+  const take = (length: number) => {
+    const part = left.subarray(0, length);
+    left = left.subarray(length);
+    return part;
+  };
+  const input: SessionInput = {
+    get pending() {
+      return left.length > 0;
+    },
+    read: async (length) => {
+      while (left.length === 0 && !ended) await new Promise<void>((resolve) => (arrived = resolve));
+      return take(length);
+    },
+  };
+  const push = (bytes: Uint8Array, last = false) => {
+    left = Buffer.concat([left, bytes]);
+    ended = last;
+    arrived?.();
+  };
+  return { input, push };
+}
