@@ -72,6 +72,7 @@ export async function bootPostgres(options: BootOptions): Promise<BootedPostgres
       if (kind === Hook.kill) return noSuchProcess(machine);
       // initdb runs on a machine of its own.
       if (kind !== Hook.postgresMain || !pglite?.Module || !isMemoryOf(machine, pglite.Module.HEAPU8)) return second;
+      refuseCommands(pglite);
       map = locateMemory(machine);
       const image = new Image();
       image.save(machine, map, new Reference());
@@ -103,6 +104,14 @@ export async function bootPostgres(options: BootOptions): Promise<BootedPostgres
     maxSessions: options.maxSessions,
     known,
   };
+}
+
+/**
+ * Engine: PGlite throws for a command of the system (COPY … TO PROGRAM), and a throw ends PostgreSQL for everyone. No pipe
+ * at all is an error of the statement. What is set here is in the memory that every session begins with.
+ */
+function refuseCommands({ Module: postgres }: PGlite): void {
+  postgres._pgl_set_popen_fn(postgres.addFunction(() => 0, "ppp"));
 }
 
 function settingsOf(options: BootOptions, libraries: readonly string[]): string[] {
