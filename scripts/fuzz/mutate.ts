@@ -75,7 +75,7 @@ function resized(random: Random, { line, bytes }: Frame): Frame {
     70_000,
   ]);
   const changed = Buffer.from(bytes);
-  changed.writeInt32BE(other, at);
+  changed.writeInt32BE(other | 0, at);
   return { line: `${line} [length ${other} instead of ${length}]`, bytes: changed };
 }
 

@@ -45,10 +45,15 @@ export const RecordKind = {
   hungry: 14,
   /** It is no more; the payload is what PostgreSQL said at its end, if it was not `output`. */
   ended: 15,
+  /** The beginning of the payload of the next record of the same run, which did not fit in one piece. */
+  part: 16,
 } as const;
 
 /** One of `RecordKind`. */
 export type RecordKind = (typeof RecordKind)[keyof typeof RecordKind];
+
+// In pieces they mean the same.
+const streams: ReadonlySet<RecordKind> = new Set([RecordKind.input, RecordKind.output]);
 
 /** The memory that both threads see; it is sent to the engine thread when that is started. */
 export interface ChannelMemory {
@@ -94,7 +99,7 @@ export function allocateChannel(): ChannelMemory {
 }
 
 /** A record as it lies in the ring; `payload` is valid until `advance`. */
-interface ChannelRecord {
+export interface ChannelRecord {
   readonly kind: RecordKind;
   /** Which run it belongs to. */
   readonly run: number;
@@ -139,7 +144,8 @@ class Ring {
     const start = this.#index(at + headerBytes);
     const length = Math.min(wanted, free, this.#bytes.length - start);
     const header = this.#index(at) >> 2;
-    this.#header[header] = kind;
+    const isCut = data !== undefined && from + length < data.length && !streams.has(kind);
+    this.#header[header] = isCut ? RecordKind.part : kind;
     this.#header[header + 1] = run;
     this.#header[header + 2] = length;
     if (data && length > 0) this.#bytes.set(data.subarray(from, from + length), start);

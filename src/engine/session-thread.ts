@@ -8,6 +8,7 @@
  */
 import { RecordKind } from "./channel.ts";
 import type { EngineInput, EngineSession, ExecOptions, SessionEvents } from "./engine.ts";
+import { PartCollector } from "./part-collector.ts";
 import type { Interrupts } from "./thread/interrupts.ts";
 import { type EngineThreadOptions, type OnDeath, ThreadLife } from "./thread-life.ts";
 
@@ -20,6 +21,7 @@ export class SessionThread extends ThreadLife {
   readonly #onDeath: OnDeath<SessionThread>;
   readonly #ports = new Map<number, SessionPort>();
   readonly #touched = new Set<SessionPort>();
+  readonly #parts = new PartCollector();
   #own: OwnSession | undefined;
   #pumping = false;
   /** Whether there may be something to write since it was looked for. */
@@ -133,7 +135,8 @@ export class SessionThread extends ThreadLife {
         const wantsSpace = !this.#feed();
         const record = this.channel.peek();
         if (record) {
-          this.#deliver(record.kind, record.run, record.payload);
+          const payload = this.#parts.collect(record);
+          if (payload) this.#deliver(record.kind, record.run, payload);
           this.channel.take(record);
           continue;
         }

@@ -7,6 +7,7 @@
  */
 import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import { type EngineChannel, RecordKind } from "../channel.ts";
+import { PartCollector } from "../part-collector.ts";
 import type { SessionHost } from "./sessions/host.ts";
 import type { Session, SessionInput } from "./sessions/session.ts";
 
@@ -18,6 +19,7 @@ const longestLingerMs = 0.5;
 /** Runs until the main thread says `close`; rejects with what PostgreSQL crashed of. The channel's other records are as `RecordKind` says. */
 export async function runSessions(host: SessionHost, channel: EngineChannel): Promise<void> {
   const clients = new Map<number, SessionClient>();
+  const parts = new PartCollector();
   const { scheduler } = host;
   scheduler.onTurn = (session) => channel.setRunning(session?.pid ?? 0, () => {});
   scheduler.mayLinger = true;
@@ -27,8 +29,13 @@ export async function runSessions(host: SessionHost, channel: EngineChannel): Pr
   });
   for (;;) {
     for (let record = channel.peek(); record; record = channel.peek()) {
-      const { kind, run: number, payload } = record;
+      const { kind, run: number } = record;
+      const payload = parts.collect(record);
       if (kind === RecordKind.close) return;
+      if (!payload) {
+        channel.take(record);
+        continue;
+      }
       if (kind === RecordKind.open) clients.set(number, new SessionClient(host, channel, number, readJson(payload)));
       else clients.get(number)?.take(kind, payload);
       channel.take(record);

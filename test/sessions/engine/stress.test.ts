@@ -6,7 +6,7 @@ import { Random, runSeed } from "../../support/random.ts";
 import { SqlSession } from "./support/sql-session.ts";
 import { damage, prepareStress, runStress } from "./support/stress.ts";
 
-const milliseconds = Number(process.env.STRESS_SECONDS ?? 30) * 1000;
+const milliseconds = Number(process.env.STRESS_SECONDS ?? 12) * 1000;
 let host: SessionHost;
 
 beforeAll(async () => {
