@@ -95,7 +95,8 @@ async function letIn(endpoint: Endpoint, givenUp: () => boolean): Promise<void> 
   }
 }
 
-async function freePort(): Promise<number> {
+/** A port that was free a moment ago, for a server that takes no 0. */
+export async function freePort(): Promise<number> {
   const probe = createServer().listen(0, "127.0.0.1");
   await new Promise((resolve, reject) => probe.once("listening", resolve).once("error", reject));
   const address = probe.address();
@@ -104,7 +105,8 @@ async function freePort(): Promise<number> {
   return address.port;
 }
 
-function systemUser(): { uid: number; gid: number } {
+/** Whom PostgreSQL can run as, since it refuses to run as root. Throws if there is nobody. */
+export function systemUser(): { uid: number; gid: number } {
   const accounts = readFileSync("/etc/passwd", "utf8").split("\n");
   for (const name of ["postgres", "nobody"]) {
     const fields = accounts.find((line) => line.startsWith(`${name}:`))?.split(":");

@@ -9,6 +9,7 @@ import { timingSafeEqual } from "node:crypto";
 import {
   type Activity,
   type Batch,
+  crashOf,
   type EngineDeath,
   type ErrorFields,
   Output,
@@ -121,17 +122,8 @@ export class IsolatedQueue implements SocketQueue {
     await Promise.all([...this.#members.keys()].map((connection) => this.detach(connection)));
   }
 
-  #died({ cause, consequence }: EngineDeath): void {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    for (const connection of [...this.#members.keys()]) {
-      connection.terminate({
-        severity: "FATAL",
-        code: "57P02",
-        message: "terminating connection because of crash of another server process",
-        detail: `The engine ended: ${reason}. ${consequence}`,
-        hint: "In a moment you should be able to reconnect to the database and repeat your command.",
-      });
-    }
+  #died(death: EngineDeath): void {
+    for (const connection of [...this.#members.keys()]) connection.terminate(crashOf(death));
   }
 }
 
@@ -178,7 +170,7 @@ class Member {
   }
 
   activity(): Activity {
-    const { connection } = { connection: this.#connection };
+    const connection = this.#connection;
     const idle = this.#status === "I" ? "idle" : "idle in transaction";
     const busy = this.#session?.isRunning ? "running" : "waiting";
     return {

@@ -8,13 +8,13 @@
  * Invariant: a server started here listens on 127.0.0.1 only, and neither it nor its data outlives this process.
  */
 import { execFile } from "node:child_process";
-import { chownSync, existsSync, readFileSync } from "node:fs";
+import { chownSync, existsSync } from "node:fs";
 import { createRequire } from "node:module";
-import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import { dropDirectory, holdChild, leaveNothingBehind, makeDirectory } from "../../scripts/bench/leftovers.ts";
+import { freePort, systemUser } from "../../scripts/bench/real-postgres.ts";
 import { ServerProcess } from "../../scripts/bench/server-process.ts";
 import { WireClient } from "./wire-client.ts";
 
@@ -116,24 +116,6 @@ async function letIn(port: number, server: ServerProcess): Promise<void> {
       await delay(5); // not listening yet, or "the database system is starting up"
     }
   }
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve, reject) => probe.once("listening", resolve).once("error", reject));
-  const address = probe.address();
-  await new Promise((resolve) => probe.close(resolve));
-  if (address === null || typeof address !== "object") throw new Error("no free port");
-  return address.port;
-}
-
-function systemUser(): { uid: number; gid: number } {
-  const accounts = readFileSync("/etc/passwd", "utf8").split("\n");
-  for (const name of ["postgres", "nobody"]) {
-    const fields = accounts.find((line) => line.startsWith(`${name}:`))?.split(":");
-    if (fields) return { uid: Number(fields[2]), gid: Number(fields[3]) };
-  }
-  throw new Error("PostgreSQL refuses to run as root, and there is neither a user postgres nor a user nobody");
 }
 
 function packagePlatform(): string {

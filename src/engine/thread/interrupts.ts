@@ -36,8 +36,8 @@ const activeAt = 4;
 const indicatorAt = 5;
 const startAt = 16;
 const finishAt = 24;
-// The predefined ones; their `index` is their place.
-const timeoutCount = 13;
+// MAX_TIMEOUTS, of predefined ones and those of users; their `index` is their place.
+const timeoutCount = 23;
 // all_timeouts is static data, which lies below this.
 const searchBytes = 16 << 20;
 // PostgreSQL counts microseconds from 2000-01-01.

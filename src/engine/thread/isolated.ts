@@ -6,7 +6,6 @@
  */
 import type { Extensions } from "@electric-sql/pglite";
 import type { EngineChannel } from "../channel.ts";
-import { findTimeouts } from "./interrupts.ts";
 import type { ThreadOptions } from "./protocol.ts";
 import { runSessions } from "./session-loop.ts";
 import { SessionHost } from "./sessions/host.ts";
@@ -37,7 +36,7 @@ export async function bootIsolated(
         interruptPending: machine.address("InterruptPending"),
         queryCancelPending: machine.address("QueryCancelPending"),
         myLatch: machine.address("MyLatch"),
-        allTimeouts: findTimeouts(buffer),
+        allTimeouts: host.process.timeouts,
       },
     },
     run: () => runSessions(host, channel),

@@ -5,6 +5,8 @@
  * verified. Does not own: when they are read. Invariant: every address here is that of the loaded session, so nothing may
  * be kept across turns, except addresses in shared memory (a PGPROC, a latch).
  */
+
+import { findTimeouts } from "../interrupts.ts";
 import type { Located } from "../rewrite/postgres.ts";
 import type { Machine } from "./machine.ts";
 
@@ -55,7 +57,8 @@ type Variable = (typeof variables)[number];
 export class PostgresProcess {
   readonly #machine: Machine;
   readonly #located: Located;
-  readonly #timeouts: number;
+  /** The address of `all_timeouts`. */
+  readonly timeouts: number;
   readonly #variables: Record<Variable, number>;
   readonly #holdoffCount: number;
 
@@ -71,7 +74,7 @@ export class PostgresProcess {
     if (machine.address("CritSectionCount") !== this.#holdoffCount + 8) {
       throw new Error("QueryCancelHoldoffCount does not lie between InterruptHoldoffCount and CritSectionCount");
     }
-    this.#timeouts = locateTimeouts(machine);
+    this.timeouts = findTimeouts(machine.memory.buffer);
   }
 
   get pid(): number {
@@ -167,7 +170,7 @@ export class PostgresProcess {
 
   /** Has PostgreSQL check for a deadlock now instead of after `deadlock_timeout` (`CheckDeadLockAlert`). */
   checkDeadlock(): void {
-    const handler = this.#machine.words[(this.#timeouts + deadlockTimeout * timeoutBytes + timeoutHandler) >> 2];
+    const handler = this.#machine.words[(this.timeouts + deadlockTimeout * timeoutBytes + timeoutHandler) >> 2];
     if (handler) this.#machine.table.get(handler)?.();
   }
 
@@ -180,7 +183,7 @@ export class PostgresProcess {
   }
 
   #timeoutFinish(id: number): bigint | undefined {
-    const at = this.#timeouts + id * timeoutBytes;
+    const at = this.timeouts + id * timeoutBytes;
     if (this.#machine.bytes[at + timeoutActive] === 0) return undefined;
     return new BigInt64Array(this.#machine.memory.buffer, at + timeoutFinish, 1)[0];
   }
@@ -193,19 +196,4 @@ export class PostgresProcess {
 /** A time of `performance.now()` for a TimestampTz. */
 function monotonic(timestamp: bigint): number {
   return Number(timestamp + postgresEpoch) / 1000 - performance.timeOrigin;
-}
-
-/** `all_timeouts[]`: each entry starts with its own index (InitializeTimeouts). Exactly one such place, or an error. */
-function locateTimeouts(machine: Machine): number {
-  const { words } = machine;
-  const end = machine.address("__heap_base") >> 2;
-  const step = timeoutBytes >> 2;
-  const hits: number[] = [];
-  for (let at = 0; at < end; at += 2) {
-    let id = 0;
-    while (id < timeoutCount && words[at + id * step] === id) id++;
-    if (id === timeoutCount) hits.push(at << 2);
-  }
-  if (hits.length !== 1) throw new Error(`${hits.length} places look like PostgreSQL's all_timeouts`);
-  return hits[0]!;
 }
