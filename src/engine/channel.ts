@@ -104,10 +104,17 @@ export interface ChannelRecord {
   /** Which run it belongs to. */
   readonly run: number;
   readonly payload: Uint8Array;
+  /** When it was written: `channelClock`. */
+  readonly time: number;
+}
+
+/** The time that both threads have in common, in µs modulo 2^32. */
+export function channelClock(): number {
+  return ((performance.timeOrigin + performance.now()) * 1000) | 0;
 }
 
 /**
- * Records of one writer for one reader. A record is a header (kind, run, length of the payload) and its payload,
+ * Records of one writer for one reader. A record is a header (kind, run, length of the payload, time) and its payload,
  * padded to the header's size; no record wraps around the end, so that a payload is always one view.
  */
 class Ring {
@@ -148,6 +155,7 @@ class Ring {
     this.#header[header] = isCut ? RecordKind.part : kind;
     this.#header[header + 1] = run;
     this.#header[header + 2] = length;
+    this.#header[header + 3] = channelClock();
     if (data && length > 0) this.#bytes.set(data.subarray(from, from + length), start);
     Atomics.store(this.#words, this.#written, (at + headerBytes + padded(length)) | 0);
     return length;
@@ -163,6 +171,7 @@ class Ring {
       kind: this.#header[header] as RecordKind,
       run: this.#header[header + 1]!,
       payload: this.#bytes.subarray(start, start + this.#header[header + 2]!),
+      time: this.#header[header + 3]!,
     };
   }
 

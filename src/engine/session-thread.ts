@@ -20,6 +20,11 @@ const ownNumber = 999;
 export class SessionThread extends ThreadLife {
   readonly #onDeath: OnDeath<SessionThread>;
   readonly #ports = new Map<number, SessionPort>();
+  /** Those whose client waits for an answer. */
+  readonly #busy = new Set<SessionPort>();
+  /** Those with records that may have to be written. */
+  readonly #unfed = new Set<SessionPort>();
+  /** Those whose output has not been flushed. */
   readonly #touched = new Set<SessionPort>();
   readonly #parts = new PartCollector();
   #own: OwnSession | undefined;
@@ -49,8 +54,7 @@ export class SessionThread extends ThreadLife {
 
   /** Whether any session has not answered. */
   get isBusy(): boolean {
-    for (const port of this.#ports.values()) if (port.isBusy) return true;
-    return false;
+    return this.#busy.size > 0;
   }
 
   /** No session holds up the thread: each waits for its own reader. */
@@ -110,16 +114,26 @@ export class SessionThread extends ThreadLife {
 
   protected gone(cause: unknown): void {
     for (const port of this.#ports.values()) port.gone(cause);
-    this.#ports.clear();
+    for (const ports of [this.#ports, this.#busy, this.#unfed, this.#touched]) ports.clear();
     for (const resolve of this.#whenIdle.splice(0)) resolve();
   }
 
   /** Called by a port whose client has asked for something. */
-  onAsked(): void {
+  onAsked(port: SessionPort): void {
+    this.#busy.add(port);
     this.stayAwake(true);
   }
 
-  /** Called by a port that has something to write. */
+  /** Called by a port whose client does not want an answer any more. */
+  onClosing(port: SessionPort): void {
+    this.#busy.delete(port);
+  }
+
+  /** Called by a port that has something to write; it is written with the next `kick`. */
+  onQueued(port: SessionPort): void {
+    this.#unfed.add(port);
+  }
+
   kick(): void {
     this.pump();
   }
@@ -143,7 +157,10 @@ export class SessionThread extends ThreadLife {
         // A client can read while there is nothing else to do.
         for (const port of this.#touched) port.flush();
         this.#touched.clear();
-        if (!this.#kicked && !this.channel.settle(wantsSpace, this.isBusy)) break;
+        if (this.#kicked) continue;
+        // With several clients the sockets have to be looked at as well: the event loop turns instead of waiting here.
+        if (this.#busy.size > 1 && this.isAwake) break;
+        if (!this.channel.settle(wantsSpace, this.isBusy)) break;
       }
     } finally {
       this.#pumping = false;
@@ -152,8 +169,9 @@ export class SessionThread extends ThreadLife {
 
   // Returns whether everything was written that may be.
   #feed(): boolean {
-    for (const port of this.#ports.values()) {
+    for (const port of this.#unfed) {
       if (!port.feed((kind, bytes, from) => this.channel.send(kind, port.number, bytes, from))) return false;
+      this.#unfed.delete(port);
     }
     return true;
   }
@@ -164,8 +182,10 @@ export class SessionThread extends ThreadLife {
     if (kind === RecordKind.output) this.#touched.add(port);
     else if (this.#touched.delete(port)) port.flush();
     port.take(kind, payload);
+    if (kind === RecordKind.idle || kind === RecordKind.hungry) this.#unfed.add(port);
     if (kind === RecordKind.idle) this.stayAwake(false);
     if (kind === RecordKind.ended) this.#ports.delete(number);
+    if (!port.isBusy) this.#busy.delete(port);
     if (this.#whenIdle.length > 0 && !this.isBusy) for (const resolve of this.#whenIdle.splice(0)) resolve();
   }
 }
@@ -203,9 +223,9 @@ class SessionPort implements EngineSession {
 
   send(bytes: Uint8Array): number {
     if (this.#state !== "open") return this.#sent;
-    this.#thread.onAsked();
-    this.queue(RecordKind.input, bytes);
     this.#sent = (this.#sent + bytes.length) | 0;
+    this.#thread.onAsked(this);
+    this.queue(RecordKind.input, bytes);
     this.#thread.kick();
     return this.#sent;
   }
@@ -229,6 +249,7 @@ class SessionPort implements EngineSession {
   close(): Promise<void> {
     if (this.#state === "open") {
       this.#state = "closing";
+      this.#thread.onClosing(this);
       this.#queue = this.#queue.filter(({ kind }) => kind === RecordKind.open);
       this.queue(RecordKind.closeSession, new Uint8Array(0));
       this.#thread.kick();
@@ -237,7 +258,9 @@ class SessionPort implements EngineSession {
   }
 
   queue(kind: RecordKind, bytes: Uint8Array): void {
-    if (this.#state !== "ended") this.#queue.push({ kind, bytes, written: 0 });
+    if (this.#state === "ended") return;
+    this.#queue.push({ kind, bytes, written: 0 });
+    this.#thread.onQueued(this);
   }
 
   /** Writes what may be written; false when there was no space for it. */

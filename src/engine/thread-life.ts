@@ -102,7 +102,8 @@ export abstract class ThreadLife {
 
   /**
    * To be called when something was asked of the engine (`asked`) and when it was answered: between an answer and the
-   * next question the event loop does not sleep, if they have lately come soon. A core that sleeps takes long to wake.
+   * next question the event loop does not sleep, if they have lately come soon, but looks again and again for both. A core
+   * that sleeps takes long to wake.
    */
   protected stayAwake(asked: boolean): void {
     const now = performance.now();
@@ -124,7 +125,13 @@ export abstract class ThreadLife {
   #watch: NodeJS.Immediate | undefined;
   readonly #look = (): void => {
     this.#watch = performance.now() < this.#awakeUntil ? setImmediate(this.#look) : undefined;
+    this.pump();
   };
+
+  /** Whether `pump` will be called again by the event loop's next turn. */
+  protected get isAwake(): boolean {
+    return this.#watch !== undefined;
+  }
 
   /** Tells PostgreSQL to checkpoint and end. Resolves when the thread is gone. Nothing may be running. */
   async close(): Promise<void> {

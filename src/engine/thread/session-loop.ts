@@ -6,15 +6,15 @@
  * thread sleeps only when nothing can go on without a record or the passing of time.
  */
 import { setImmediate as turnOfTheLoop } from "node:timers/promises";
-import { type EngineChannel, RecordKind } from "../channel.ts";
+import { channelClock, type EngineChannel, RecordKind } from "../channel.ts";
 import { PartCollector } from "../part-collector.ts";
 import type { SessionHost } from "./sessions/host.ts";
 import type { Session, SessionInput } from "./sessions/session.ts";
 
 // How much of a session's output may be under way to its client before it is parked.
 const windowBytes = 1 << 20;
-// How long at most a session's next batch is waited for while others wait for their turns, in ms.
-const longestLingerMs = 0.5;
+// How long a session's next batch is waited for while others wait for their turns, in ms: as long as a switch takes.
+const lingerMs = 0.5;
 
 /** Runs until the main thread says `close`; rejects with what PostgreSQL crashed of. The channel's other records are as `RecordKind` says. */
 export async function runSessions(host: SessionHost, channel: EngineChannel): Promise<void> {
@@ -31,13 +31,18 @@ export async function runSessions(host: SessionHost, channel: EngineChannel): Pr
     for (let record = channel.peek(); record; record = channel.peek()) {
       const { kind, run: number } = record;
       const payload = parts.collect(record);
-      if (kind === RecordKind.close) return;
+      if (kind === RecordKind.close) {
+        // Nobody calls `resume` after this.
+        scheduler.mayLinger = false;
+        scheduler.resume();
+        return;
+      }
       if (!payload) {
         channel.take(record);
         continue;
       }
       if (kind === RecordKind.open) clients.set(number, new SessionClient(host, channel, number, readJson(payload)));
-      else clients.get(number)?.take(kind, payload);
+      else clients.get(number)?.take(kind, payload, record.time);
       channel.take(record);
       if (kind === RecordKind.closeSession) clients.delete(number);
     }
@@ -71,7 +76,8 @@ class SessionClient implements SessionInput {
   #underWay = 0;
   #wakeWriter: (() => void) | undefined;
   #state: "opening" | "idle" | "running" | "ended" = "opening";
-  #idleSince = 0;
+  /** When it became idle: `channelClock`. */
+  #idleSince: number | undefined;
   /** How long its client lately took from an answer to its next batch, in ms. */
   #gapMs = 0.1;
 
@@ -82,8 +88,9 @@ class SessionClient implements SessionInput {
     void this.#open(parameters);
   }
 
-  take(kind: RecordKind, payload: Uint8Array): void {
-    if (kind === RecordKind.input) this.#push(payload);
+  /** `time` is when the record was written. */
+  take(kind: RecordKind, payload: Uint8Array, time: number): void {
+    if (kind === RecordKind.input) this.#push(payload, time);
     if (kind === RecordKind.cancel && this.#session) this.#host.cancel(this.#session);
     if (kind === RecordKind.credit) this.#acknowledge(new DataView(payload.buffer, payload.byteOffset).getInt32(0));
     if (kind === RecordKind.closeSession) void this.#close();
@@ -116,8 +123,10 @@ class SessionClient implements SessionInput {
     return bytes;
   }
 
-  #push(payload: Uint8Array): void {
+  #push(payload: Uint8Array, time: number): void {
     if (this.#state === "ended") return;
+    if (this.#idleSince !== undefined) this.#learn(((time - this.#idleSince) | 0) / 1000);
+    this.#idleSince = undefined;
     this.#chunks.push(payload.slice());
     this.#wakeReader?.();
     this.#wakeReader = undefined;
@@ -138,6 +147,12 @@ class SessionClient implements SessionInput {
     this.#session = session;
     session.client = (message) => this.#write(message);
     session.onEnded = () => this.#end();
+    // Before the next session is loaded: the client's next batch may come meanwhile.
+    session.onIdle = (status) => {
+      if (this.pending || this.#state !== "running") return;
+      this.#idleSince = channelClock();
+      this.#report(RecordKind.idle, status);
+    };
     if (this.#state === "ended") return this.#host.closeSession(session);
     this.#channel.send(RecordKind.opened, this.#number, bytes);
     this.#state = "idle";
@@ -147,20 +162,16 @@ class SessionClient implements SessionInput {
   async #run(): Promise<void> {
     const session = this.#session!;
     this.#state = "running";
-    if (this.#idleSince > 0) this.#learn(session, performance.now() - this.#idleSince);
-    let status: string = "I";
+    let status = "I";
     while (this.pending && status !== "ended") status = await session.run(this, (bytes) => this.#write(bytes));
     if (status === "ended" || (this.#state as string) === "ended") return;
     this.#state = "idle";
-    this.#idleSince = performance.now();
-    this.#report(RecordKind.idle, status);
   }
 
-  // Waiting a bit for the same client is cheaper than a switch, if it comes.
-  #learn(session: Session, gapMs: number): void {
-    this.#gapMs += (Math.min(gapMs, 4 * longestLingerMs) - this.#gapMs) / 4;
-    const lingerMs = 2 * this.#gapMs + 0.05;
-    session.lingerMs = lingerMs > longestLingerMs ? 0 : lingerMs;
+  // Waiting a bit for the same client is cheaper than a switch, if it usually comes soon.
+  #learn(gapMs: number): void {
+    this.#gapMs += (Math.min(gapMs, 4 * lingerMs) - this.#gapMs) / 4;
+    this.#session!.lingerMs = this.#gapMs > lingerMs ? 0 : lingerMs;
   }
 
   #report(kind: RecordKind, status = "I"): void {

@@ -13,6 +13,9 @@ import { type MemoryMap, pageBytes, privateRanges, programBreak } from "./privat
 /** So many bytes are compared at once before it is looked which page differs. */
 const blockBytes = 16 * pageBytes;
 
+/** After so many saves it is looked whether kept pages have become like the reference again. */
+const savesUntilReview = 64;
+
 /**
  * The memory that images are compared with. It has no stack: what a session leaves below its stack pointer is not saved, so
  * a page of the stack may hold anything when another session is loaded, and every live one must be written.
@@ -46,6 +49,7 @@ export class Image {
   /** Addresses of the kept pages, ascending, and their contents in that order. */
   #addresses: number[] = [];
   #pages = new Uint8Array(0);
+  #saves = 0;
 
   /** How many bytes the image holds. */
   get size(): number {
@@ -62,18 +66,27 @@ export class Image {
     return copy;
   }
 
-  /** Takes the memory of the loaded session. */
+  /** Takes the memory of the loaded session. What it had to keep before it keeps again: most of it has changed again. */
   save(machine: Machine, map: MemoryMap, reference: Reference): void {
     const { bytes } = machine;
     this.#stack = stackOf(machine);
     this.#break = programBreak(machine);
+    const kept = ++this.#saves % savesUntilReview === 0 ? [] : this.#addresses;
     this.#addresses = [];
+    let next = 0;
     for (const { start, end } of privateRanges(map, this.#stack, this.#break)) {
-      for (let at = start; at < end; at += blockBytes) {
-        const length = Math.min(blockBytes, end - at);
+      for (let at = start; at < end; ) {
+        while (kept[next]! < at) next++;
+        const known = kept[next] ?? end;
+        if (known === at) {
+          this.#addresses.push(at);
+          at += pageBytes;
+          continue;
+        }
+        const length = Math.min(blockBytes, end - at, known - at);
         const base = reference.at(at, length);
-        if (base.length === length && equal(bytes, at, base, length)) continue;
-        this.#findPages(bytes, at, length, base);
+        if (base.length !== length || !equal(bytes, at, base, length)) this.#findPages(bytes, at, length, base);
+        at += length;
       }
     }
     this.#takePages(bytes);

@@ -21,8 +21,9 @@ export interface Schedulable {
 }
 
 /**
- * How long a session may go on while another one waits for its turn, in ms. A switch costs about as much as ten small
- * statements: without this, clients that take turns would spend their time in switches.
+ * How long a session may go on with one turn after the other while others wait for theirs, in ms. A switch costs about as
+ * much as ten small statements: without this, clients that take turns would spend their time in switches. So the unfairness
+ * is bounded: who waits for a turn waits for this time, and for one statement, at most for each session before it.
  */
 const longestStayMs = 4;
 
@@ -39,8 +40,6 @@ interface Wait {
 interface Turn<S> {
   readonly session: S;
   readonly begin: () => void;
-  /** When it began to wait for its turn. */
-  readonly since: number;
 }
 
 interface Parked<S> extends Turn<S> {
@@ -63,6 +62,8 @@ export class Scheduler<S extends Schedulable> {
   readonly #parked = new Map<S, Parked<S>>();
   #reference = new Reference();
   #loaded: S;
+  /** When it was loaded, as a time of `performance.now()`. */
+  #loadedAt = 0;
   #running: S | undefined;
   #timer: NodeJS.Timeout | undefined;
   #timerDeadline = Number.POSITIVE_INFINITY;
@@ -95,7 +96,7 @@ export class Scheduler<S extends Schedulable> {
   /** Runs `fn` in turns of `session`, from a first one until it is settled. */
   async take<T>(session: S, fn: () => Promise<T> | T): Promise<T> {
     if (this.#running || this.#queue.length > 0)
-      await new Promise<void>((begin) => this.#enqueue({ session, begin, since: performance.now() }));
+      await new Promise<void>((begin) => this.#enqueue({ session, begin }));
     else this.#begin(session);
     try {
       return await fn();
@@ -110,7 +111,7 @@ export class Scheduler<S extends Schedulable> {
     const session = this.#running;
     if (!session) throw new Error("only the running session can wait");
     return new Promise<void>((begin) => {
-      const parked = { session, begin, wait, since: performance.now() };
+      const parked = { session, begin, wait };
       this.#parked.set(session, parked);
       const wake = () => this.#parked.get(session) === parked && this.wake(session);
       wait.until?.then(wake, wake);
@@ -127,7 +128,7 @@ export class Scheduler<S extends Schedulable> {
     const parked = this.#parked.get(session);
     if (!parked) return;
     this.#parked.delete(session);
-    this.#enqueue({ ...parked, since: performance.now() });
+    this.#enqueue(parked);
   }
 
   /** When `resume` is to be called, as a time of `performance.now()`; infinite for never. */
@@ -176,12 +177,11 @@ export class Scheduler<S extends Schedulable> {
     turn.begin();
   }
 
-  /** The oldest turn, unless the loaded session has one or may soon have one, and the oldest has not waited for long. */
+  /** The oldest turn, unless the loaded session has one or may soon have one, and has not been loaded for long. */
   #takeNext(): Turn<S> | undefined {
-    const [oldest] = this.#queue;
-    if (!this.mayLinger || !oldest) return this.#queue.shift();
+    if (!this.mayLinger || this.#queue.length === 0) return this.#queue.shift();
     const now = performance.now();
-    if (now - oldest.since > longestStayMs) return this.#queue.shift();
+    if (now - this.#loadedAt > longestStayMs) return this.#queue.shift();
     const own = this.#queue.findIndex(({ session }) => session === this.#loaded);
     if (own >= 0) return this.#queue.splice(own, 1)[0];
     return now < this.#lingerUntil ? undefined : this.#queue.shift();
@@ -194,6 +194,7 @@ export class Scheduler<S extends Schedulable> {
       outgoing.image.save(this.#machine, this.#map, this.#reference);
       outgoing.files.save();
       this.#loaded = session;
+      this.#loadedAt = performance.now();
       session.image.load(this.#machine, this.#reference, outgoing.image);
       session.files.load();
       this.switches++;
@@ -211,7 +212,7 @@ export class Scheduler<S extends Schedulable> {
       if (!latchIsSet && (wait.deadline === undefined || wait.deadline > now)) continue;
       const parked = this.#parked.get(session)!;
       this.#parked.delete(session);
-      this.#queue.push({ ...parked, since: now });
+      this.#queue.push(parked);
     }
   }
 

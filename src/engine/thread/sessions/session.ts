@@ -54,6 +54,8 @@ export class Session implements SessionState {
   lingerMs = 0;
   /** Called in its last turn. */
   onEnded: () => void = () => undefined;
+  /** Called at the end of a batch, in its turn: nobody else has run since. */
+  onIdle: (status: TransactionStatus) => void = () => undefined;
   /** Set after each batch: when PostgreSQL's next timeout of the idle session is due, as `performance.now()`. */
   idleDeadline: number | undefined;
   /** Whether the last output ended with ReadyForQuery; if not, the client is in the middle of a pipeline. */
@@ -125,7 +127,11 @@ export class Session implements SessionState {
     if (this.#hasBatch) throw new Error("the session runs another batch");
     this.#hasBatch = true;
     try {
-      return await this.#turn(() => this.#run(input, output));
+      return await this.#turn(async () => {
+        const status = await this.#run(input, output);
+        if (status !== "ended") this.onIdle(status);
+        return status;
+      });
     } finally {
       this.#hasBatch = false;
     }
