@@ -9,11 +9,12 @@ import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { markWrites } from "./rewrite/mark-writes.ts";
 import { type Located, rewritePostgres } from "./rewrite/postgres.ts";
 import { type CompiledModule, webAssembly } from "./wasm/web-assembly.ts";
 
 /** Part of the file's name: to be raised with every change of the rewrite. */
-const rewriteVersion = 1;
+const rewriteVersion = 21;
 
 /**
  * The SHA-256 hashes of binaries with which the sessions are tested. Another binary needs the self-check.
@@ -37,7 +38,8 @@ export async function loadRewritten(
     const module = await webAssembly.compile(cached.bytes).catch(() => undefined);
     if (module) return { module, located: cached.located, known };
   }
-  const { bytes, ...located } = rewritePostgres(stock);
+  const { bytes: rewritten, ...located } = rewritePostgres(stock);
+  const bytes = markWrites(rewritten);
   if (path && directory) writeCached(directory, path, bytes, located);
   return { module: await webAssembly.compile(bytes), located, known };
 }

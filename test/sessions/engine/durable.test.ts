@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { amcheck } from "@electric-sql/pglite/contrib/amcheck";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { SessionHost } from "../../../src/engine/thread/sessions/host.ts";
 import { Random, runSeed } from "../../support/random.ts";
+import { openHost } from "./support/open-host.ts";
 import { SqlSession } from "./support/sql-session.ts";
 import { damage, prepareStress, runStress } from "./support/stress.ts";
 
@@ -17,7 +17,7 @@ beforeAll(() => {
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 test(`a copy of a directory with sessions open recovers to what was committed, seed ${runSeed}`, async () => {
-  const running = await SessionHost.open({ ...options, dataDir: join(directory, "running") });
+  const running = await openHost({ ...options, dataDir: join(directory, "running") });
   const a = await SqlSession.open(running);
   const b = await SqlSession.open(running);
   await prepareStress(a);
@@ -27,7 +27,7 @@ test(`a copy of a directory with sessions open recovers to what was committed, s
   // As after a power cut: nothing was shut down. The lock file is that of a process that is gone.
   cpSync(join(directory, "running"), join(directory, "copy"), { recursive: true });
 
-  const recovered = await SessionHost.open({ ...options, dataDir: join(directory, "copy") });
+  const recovered = await openHost({ ...options, dataDir: join(directory, "copy") });
   const c = await SqlSession.open(recovered);
   expect(await damage(c, committed)).toEqual([]);
   await recovered.close();
@@ -35,7 +35,7 @@ test(`a copy of a directory with sessions open recovers to what was committed, s
   await b.rows("commit");
   await waiting.answer;
   await running.close();
-  const again = await SessionHost.open({ ...options, dataDir: join(directory, "running") });
+  const again = await openHost({ ...options, dataDir: join(directory, "running") });
   const d = await SqlSession.open(again);
   expect(await d.rows("select count(*) from log")).toEqual([String(committed + 1)]);
   await again.close();

@@ -1,6 +1,7 @@
 /** What one session does is none of another's business: each is a PostgreSQL backend of its own. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { SessionHost } from "../../../src/engine/thread/sessions/host.ts";
+import type { SessionHost } from "../../../src/engine/thread/sessions/host.ts";
+import { openHost } from "./support/open-host.ts";
 import { SqlSession } from "./support/sql-session.ts";
 
 let host: SessionHost;
@@ -8,7 +9,7 @@ let a: SqlSession;
 let b: SqlSession;
 
 beforeAll(async () => {
-  host = await SessionHost.open({ dataDir: "memory://", maxSessions: 12 });
+  host = await openHost({ dataDir: "memory://", maxSessions: 12 });
   a = await SqlSession.open(host);
   b = await SqlSession.open(host);
 });

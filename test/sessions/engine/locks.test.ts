@@ -1,6 +1,7 @@
 /** Waiting for locks: a blocked backend is parked with its stack, others run, and it goes on as in PostgreSQL. */
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { SessionHost } from "../../../src/engine/thread/sessions/host.ts";
+import type { SessionHost } from "../../../src/engine/thread/sessions/host.ts";
+import { openHost } from "./support/open-host.ts";
 import { SqlSession } from "./support/sql-session.ts";
 
 let host: SessionHost;
@@ -9,7 +10,7 @@ let b: SqlSession;
 let c: SqlSession;
 
 beforeAll(async () => {
-  host = await SessionHost.open({ dataDir: "memory://", maxSessions: 12 });
+  host = await openHost({ dataDir: "memory://", maxSessions: 12 });
   [a, b, c] = [await SqlSession.open(host), await SqlSession.open(host), await SqlSession.open(host)];
   await a.rows("create table t (id int primary key, v text)");
 });

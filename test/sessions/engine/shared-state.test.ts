@@ -1,7 +1,8 @@
 /** What processes share in an operating system and the sessions must share here, or refuse. */
 import { pg_trgm } from "@electric-sql/pglite/contrib/pg_trgm";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { SessionHost } from "../../../src/engine/thread/sessions/host.ts";
+import type { SessionHost } from "../../../src/engine/thread/sessions/host.ts";
+import { openHost } from "./support/open-host.ts";
 import { SqlSession } from "./support/sql-session.ts";
 
 let host: SessionHost;
@@ -9,7 +10,7 @@ let a: SqlSession;
 let b: SqlSession;
 
 beforeAll(async () => {
-  host = await SessionHost.open({
+  host = await openHost({
     dataDir: "memory://",
     maxSessions: 12,
     extensions: { pg_trgm },
@@ -49,7 +50,7 @@ test("statistics of hundreds of tables lie in shared memory, where all sessions 
 test("dynamic shared memory that would not be shared is refused, and does not end the process", async () => {
   // PGlite's own process has used it up before the first session starts.
   const settings = { min_dynamic_shared_memory: "1MB" };
-  const opening = SessionHost.open({ dataDir: "memory://", maxSessions: 2, settings });
+  const opening = openHost({ dataDir: "memory://", maxSessions: 2, settings });
   await expect(opening).rejects.toThrow(/could not open shared memory segment|out of memory|no space/i);
 });
 

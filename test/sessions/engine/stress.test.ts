@@ -1,8 +1,9 @@
 /** A seeded random load on ten sessions: the sums are exact, no committed row is lost, the tables are sound. */
 import { amcheck } from "@electric-sql/pglite/contrib/amcheck";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { SessionHost } from "../../../src/engine/thread/sessions/host.ts";
+import type { SessionHost } from "../../../src/engine/thread/sessions/host.ts";
 import { Random, runSeed } from "../../support/random.ts";
+import { openHost } from "./support/open-host.ts";
 import { SqlSession } from "./support/sql-session.ts";
 import { damage, prepareStress, runStress } from "./support/stress.ts";
 
@@ -10,7 +11,7 @@ const milliseconds = Number(process.env.STRESS_SECONDS ?? 12) * 1000;
 let host: SessionHost;
 
 beforeAll(async () => {
-  host = await SessionHost.open({
+  host = await openHost({
     dataDir: "memory://",
     maxSessions: 16,
     extensions: { amcheck },

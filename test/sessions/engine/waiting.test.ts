@@ -1,9 +1,10 @@
 /** Waits that are no locks: sleeping, clients that send or read slowly, notifications; and what ends any wait. */
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { SessionHost } from "../../../src/engine/thread/sessions/host.ts";
+import type { SessionHost } from "../../../src/engine/thread/sessions/host.ts";
 import type { SessionInput } from "../../../src/engine/thread/sessions/session.ts";
 import { encodeBind, encodeExecute, encodeMessage, encodeParse, encodeQuery } from "../../../src/wire/frontend.ts";
 import { waitUntil } from "../../support/wait-until.ts";
+import { openHost } from "./support/open-host.ts";
 import { SqlSession } from "./support/sql-session.ts";
 
 let host: SessionHost;
@@ -11,7 +12,7 @@ let a: SqlSession;
 let b: SqlSession;
 
 beforeAll(async () => {
-  host = await SessionHost.open({ dataDir: "memory://", maxSessions: 12 });
+  host = await openHost({ dataDir: "memory://", maxSessions: 12 });
   [a, b] = [await SqlSession.open(host), await SqlSession.open(host)];
   await a.rows("create table t (id int primary key, v text); insert into t values (1, 'v')");
 });

@@ -152,7 +152,7 @@ function installedLibraries(names: readonly string[]): string[] {
 /** What the only process of a machine is told when it sends a signal. */
 function noSuchProcess(machine: Machine): number {
   const noSuchProcessNumber = 71;
-  machine.words[machine.function("__errno_location")() >> 2] = noSuchProcessNumber;
+  machine.setWord(machine.function("__errno_location")(), noSuchProcessNumber);
   return -1;
 }
 

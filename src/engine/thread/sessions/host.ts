@@ -73,6 +73,8 @@ export class SessionHost implements SessionContext {
     this.machine = machine;
     this.process = new PostgresProcess(machine, located);
     this.process.checkLayout();
+    // The main thread sets the flags of a cancel.
+    machine.written.always = ["InterruptPending", "QueryCancelPending"].map((name) => machine.address(name));
     this.entry = entryPoints(machine, () => this.scheduler.running?.input.pending === true);
     this.#own = new Session(this, ownPid, new Image(), new FileDescriptors(files));
     this.#own.proc = this.process.proc;
@@ -161,7 +163,7 @@ export class SessionHost implements SessionContext {
       // pg_reload_conf tells the postmaster, whose pid is not one of ours; it would tell everybody.
       if (signal === Signal.hangup) for (const every of this.#sessions.values()) this.#signal(every, signal);
       if (signal === Signal.hangup) return 0;
-      this.machine.words[this.machine.function("__errno_location")() >> 2] = noSuchProcess;
+      this.machine.setWord(this.machine.function("__errno_location")(), noSuchProcess);
       return -1;
     }
     // A latch was set: the scheduler sees it by itself.
@@ -201,7 +203,7 @@ export class SessionHost implements SessionContext {
   string(text: string): number {
     const bytes = new TextEncoder().encode(`${text}\0`);
     const address = this.machine.function("malloc")(bytes.length);
-    this.machine.bytes.set(bytes, address);
+    this.machine.write(address, bytes);
     return address;
   }
 

@@ -4,8 +4,9 @@
  * Owns: saving and loading it, page by page. Does not own: when (`scheduler.ts`), where it lies (`private-memory.ts`).
  * How: most pages of a session are the same as those of a session that has just been started, the reference. An image keeps
  * only the others. So an idle session is small, and loading it writes only pages that differ from the reference in the
- * session that goes or in the one that comes.
- * Invariant: all images of an engine are kept against the same reference.
+ * session that goes or in the one that comes. Of the kept pages only those are taken again that have been written to.
+ * Invariant: all images of an engine are kept against the same reference. While a session is loaded, a page without a mark
+ * (`written-pages.ts`) is as its image or the reference has it.
  */
 import type { Machine } from "./machine.ts";
 import { type MemoryMap, pageBytes, privateRanges, programBreak } from "./private-memory.ts";
@@ -14,7 +15,7 @@ import { type MemoryMap, pageBytes, privateRanges, programBreak } from "./privat
 const blockBytes = 16 * pageBytes;
 
 /** After so many saves it is looked whether kept pages have become like the reference again. */
-const savesUntilReview = 64;
+const savesUntilReview = 256;
 
 /**
  * The memory that images are compared with. It has no stack: what a session leaves below its stack pointer is not saved, so
@@ -42,13 +43,23 @@ export class Reference {
 
 const noBytes = new Uint8Array(0);
 
+/** A range of addresses whose bounds are those of pages. */
+interface Range {
+  readonly start: number;
+  readonly end: number;
+}
+
 /** An image. */
 export class Image {
   #stack = 0;
   #break = 0;
-  /** Addresses of the kept pages, ascending, and their contents in that order. */
+  /** Addresses of the kept pages, ascending, and the place of each in `#pages`, counted in pages. */
   #addresses: number[] = [];
+  #places: number[] = [];
   #pages = new Uint8Array(0);
+  #freePlaces: number[] = [];
+  /** Whether it has ever been taken: only then memory is as here when the session is loaded. */
+  #isTaken = false;
   #saves = 0;
 
   /** How many bytes the image holds. */
@@ -62,34 +73,22 @@ export class Image {
     copy.#stack = this.#stack;
     copy.#break = this.#break;
     copy.#addresses = this.#addresses.slice();
-    copy.#pages = this.#pages.slice(0, this.size);
+    copy.#places = this.#places.slice();
+    copy.#pages = this.#pages.slice();
+    copy.#freePlaces = this.#freePlaces.slice();
+    copy.#isTaken = this.#isTaken;
     return copy;
   }
 
-  /** Takes the memory of the loaded session. What it had to keep before it keeps again: most of it has changed again. */
+  /** Takes the memory of the loaded session, whose image this is. */
   save(machine: Machine, map: MemoryMap, reference: Reference): void {
-    const { bytes } = machine;
     this.#stack = stackOf(machine);
     this.#break = programBreak(machine);
-    const kept = ++this.#saves % savesUntilReview === 0 ? [] : this.#addresses;
-    this.#addresses = [];
-    let next = 0;
-    for (const { start, end } of privateRanges(map, this.#stack, this.#break)) {
-      for (let at = start; at < end; ) {
-        while (kept[next]! < at) next++;
-        const known = kept[next] ?? end;
-        if (known === at) {
-          this.#addresses.push(at);
-          at += pageBytes;
-          continue;
-        }
-        const length = Math.min(blockBytes, end - at, known - at);
-        const base = reference.at(at, length);
-        if (base.length !== length || !equal(bytes, at, base, length)) this.#findPages(bytes, at, length, base);
-        at += length;
-      }
-    }
-    this.#takePages(bytes);
+    const ranges = privateRanges(map, this.#stack, this.#break);
+    const isDue = ++this.#saves % savesUntilReview === 0;
+    if (this.#isTaken && !machine.written.isUnknown && !isDue) this.#takeWritten(machine, ranges);
+    else this.#takeAll(machine, ranges, reference);
+    machine.written.clear(ranges);
   }
 
   /** Puts the memory into the machine, in which that of `outgoing` is as it was saved. */
@@ -103,13 +102,93 @@ export class Image {
     }
     const { length } = this.#addresses;
     for (let first = 0; first < length; ) {
-      const start = this.#addresses[first]!;
-      let after = first + 1;
-      while (after < length && this.#addresses[after] === start + (after - first) * pageBytes) after++;
-      bytes.set(this.#pages.subarray(first * pageBytes, after * pageBytes), start);
-      first = after;
+      const [start, place] = [this.#addresses[first]!, this.#places[first]!];
+      let next = first + 1;
+      for (let run = 1; next < length; run++, next++) {
+        if (this.#addresses[next] !== start + run * pageBytes || this.#places[next] !== place + run) break;
+      }
+      bytes.set(this.#pages.subarray(place * pageBytes, (place + next - first) * pageBytes), start);
+      first = next;
     }
     machine.function("_emscripten_stack_restore")(this.#stack);
+  }
+
+  /** The same contents against another reference. The machine's memory is overwritten. */
+  rebase(from: Reference, to: Reference, machine: Machine, map: MemoryMap): void {
+    this.load(machine, from, this);
+    this.#isTaken = false;
+    this.save(machine, map, to);
+  }
+
+  /** For tests: the pages of the loaded session that `save` would not take although they have changed. */
+  overlooked(machine: Machine, map: MemoryMap, reference: Reference): number[] {
+    if (!this.#isTaken || machine.written.isUnknown) return [];
+    const kept = new Map(this.#addresses.map((address, at) => [address, this.#places[at]! * pageBytes]));
+    const stackEnd = endOfStack(machine);
+    const overlooked: number[] = [];
+    for (const { start, end } of privateRanges(map, stackEnd, programBreak(machine))) {
+      for (let at = start; at < end; at += pageBytes) {
+        if (machine.written.has(at) || (at >= map.dataEnd && at < stackEnd)) continue;
+        const place = kept.get(at);
+        const last = place === undefined ? reference.at(at, pageBytes) : this.#pages.subarray(place, place + pageBytes);
+        if (last.length > 0 && !equal(machine.bytes, at, last, pageBytes)) overlooked.push(at);
+      }
+    }
+    return overlooked;
+  }
+
+  /** Keeps what was kept and what has been written to. The whole stack is kept: the reference has none. */
+  #takeWritten(machine: Machine, ranges: readonly Range[]): void {
+    const { bytes, written } = machine;
+    const stackEnd = endOfStack(machine);
+    const [addresses, places] = [this.#addresses, this.#places];
+    this.#addresses = [];
+    this.#places = [];
+    let next = 0;
+    for (const { start, end } of ranges) {
+      for (let at = start; at < end; at += pageBytes) {
+        while (addresses[next]! < at) this.#freePlaces.push(places[next++]!);
+        const isKept = addresses[next] === at;
+        const isWritten = written.has(at) || (at >= ranges[1]!.start && at < stackEnd);
+        if (!isKept && !isWritten) continue;
+        const place = isKept ? places[next++]! : this.#newPlace();
+        if (isWritten) this.#pages.set(bytes.subarray(at, at + pageBytes), place * pageBytes);
+        this.#addresses.push(at);
+        this.#places.push(place);
+      }
+    }
+    this.#freePlaces.push(...places.slice(next));
+  }
+
+  #newPlace(): number {
+    const free = this.#freePlaces.pop();
+    if (free !== undefined) return free;
+    const places = this.#pages.length / pageBytes;
+    const larger = new Uint8Array(Math.ceil(places * 1.25 + 16) * pageBytes);
+    larger.set(this.#pages);
+    this.#pages = larger;
+    for (let place = larger.length / pageBytes - 1; place > places; place--) this.#freePlaces.push(place);
+    return places;
+  }
+
+  /** Keeps what differs from the reference. */
+  #takeAll({ bytes }: Machine, ranges: readonly Range[], reference: Reference): void {
+    this.#addresses = [];
+    for (const { start, end } of ranges) {
+      for (let at = start; at < end; at += blockBytes) {
+        const length = Math.min(blockBytes, end - at);
+        const base = reference.at(at, length);
+        if (base.length === length && equal(bytes, at, base, length)) continue;
+        this.#findPages(bytes, at, length, base);
+      }
+    }
+    this.#pages = new Uint8Array(this.size);
+    this.#places = this.#addresses.map((_, place) => place);
+    this.#freePlaces = [];
+    this.#addresses.forEach((address, place) => {
+      this.#pages.set(bytes.subarray(address, address + pageBytes), place * pageBytes);
+    });
+    this.#isTaken = true;
   }
 
   #findPages(bytes: Uint8Array, at: number, length: number, base: Uint8Array): void {
@@ -119,28 +198,11 @@ export class Image {
       this.#addresses.push(at + offset);
     }
   }
-
-  #takePages(bytes: Uint8Array): void {
-    const { size } = this;
-    // Room to grow, but not the room of a large transaction long past.
-    if (this.#pages.length < size || this.#pages.length > 4 * size + blockBytes) {
-      this.#pages = new Uint8Array(Math.ceil(size * 1.25));
-    }
-    const { length } = this.#addresses;
-    for (let first = 0; first < length; ) {
-      const start = this.#addresses[first]!;
-      let after = first + 1;
-      while (after < length && this.#addresses[after] === start + (after - first) * pageBytes) after++;
-      this.#pages.set(bytes.subarray(start, start + (after - first) * pageBytes), first * pageBytes);
-      first = after;
-    }
-  }
 }
 
-/** The same image against another reference. The machine's memory is overwritten. */
-export function rebase(image: Image, from: Reference, to: Reference, machine: Machine, map: MemoryMap): void {
-  image.load(machine, from, image);
-  image.save(machine, map, to);
+/** The first page's start above the stack. */
+function endOfStack(machine: Machine): number {
+  return Math.ceil(machine.address("__heap_base") / pageBytes) * pageBytes;
 }
 
 function stackOf(machine: Machine): number {

@@ -7,11 +7,13 @@
  * PGlite's own number), and side modules made for dynamic linking.
  */
 import { refuseMissingFunctions } from "../missing-functions.ts";
+import { marksImport, markWrites } from "../rewrite/mark-writes.ts";
 import { hookImport, type Located, tableImport } from "../rewrite/postgres.ts";
 import { bridges, isTrampoline, type TrampolineSlots, trampolines } from "../trampolines.ts";
 import { WasmModule } from "../wasm/module.ts";
 import { isDynamicLibrary } from "../wasm/sections.ts";
 import { type CompiledModule, type Imports, type WasmInstance, webAssembly } from "../wasm/web-assembly.ts";
+import { tracked, trackWrites } from "./import-writes.ts";
 import { Machine, type MachineCalls } from "./machine.ts";
 import { dataEnd } from "./private-memory.ts";
 
@@ -101,14 +103,24 @@ async function instantiateMain(
   const bridged = instantiateNow(bridges({ hook: 3, read: 2, write: 2 }), { host: machine.bridgeImports() });
   mainModules.set(memory, { machine, trampoline: trampolineMaker(env, table, tag, slots) });
 
-  Object.assign(env, { [hookImport]: bridged.hook, [tableImport.field]: table });
+  Object.assign(env, {
+    [hookImport]: bridged.hook,
+    [tableImport.field]: table,
+    [marksImport.field]: machine.written.memory,
+  });
   const exit = env.exit as (status: number) => never;
   env.exit = (status: number) => (machine.calls.exit ?? exit)(status);
   keepShared(env, machine);
   // Engine: PGlite's timers run PostgreSQL's signal handler in whichever session is loaded; the scheduler has a clock.
   env._setitimer_js = () => 0;
 
-  const instance = (await original.instantiate.call(webAssembly, module, { ...imports, env })) as WasmInstance;
+  const isOurs = (field: string) => supplied.includes(field) || field === hookImport;
+  const linked = {
+    ...imports,
+    env: trackWrites(env, machine, isOurs),
+    wasi_snapshot_preview1: trackWrites(imports.wasi_snapshot_preview1!, machine, isOurs),
+  };
+  const instance = (await original.instantiate.call(webAssembly, module, linked)) as WasmInstance;
   machine.exports = instance.exports;
   machine.initialData = machine.bytes.slice(0, dataEnd(machine));
   table.set(slots.getStack, instance.exports.emscripten_stack_get_current);
@@ -137,7 +149,7 @@ function keepShared(env: Record<string, unknown>, machine: Machine): void {
     if (!machine.calls.exit) return load(library);
     const text = new TextEncoder().encode(`${lateLibrary}\0`);
     const address = machine.function("malloc")(text.length);
-    machine.bytes.set(text, address);
+    machine.write(address, text);
     machine.function("__dl_seterr")(address, 0);
     return 0;
   };
@@ -168,7 +180,7 @@ function shareLibraryMemory(source: unknown): Uint8Array {
   if (!isDynamicLibrary(bytes)) return bytes;
   const module = new WasmModule(bytes);
   module.shareMemory();
-  return module.toBytes();
+  return markWrites(module.toBytes());
 }
 
 function bytesOf(source: unknown): Uint8Array {
@@ -182,14 +194,23 @@ function linkLibrary(imports: Imports): Imports {
   if (!env) return imports;
   const main = mainModules.get(env.memory as object);
   if (!main) return imports;
-  const linked = new Proxy(env, {
-    get: (target, field) =>
-      typeof field === "string" && isTrampoline(field) ? main.trampoline(field) : target[field as string],
-  });
   const { machine } = main;
+  const linked = new Proxy(env, {
+    get: (target, name) => {
+      const field = name as string;
+      if (field === marksImport.field) return machine.written.memory;
+      if (isTrampoline(field)) return main.trampoline(field);
+      const value = target[field];
+      const isForeign = typeof value === "function" && machine.exports[field] === undefined;
+      return isForeign ? tracked(field, value as (...values: number[]) => unknown, machine) : value;
+    },
+  });
   type Functions = Readonly<Record<string, (...parameters: number[]) => number>>;
   return {
     ...imports,
-    env: refuseMissingFunctions(linked, () => ({ exports: machine.exports as Functions, bytes: machine.bytes })),
+    env: refuseMissingFunctions(linked, () => {
+      machine.written.addUnknown();
+      return { exports: machine.exports as Functions, bytes: machine.bytes };
+    }),
   };
 }

@@ -14,6 +14,7 @@ import {
   type WasmTable,
   webAssembly,
 } from "../wasm/web-assembly.ts";
+import { WrittenPages } from "./written-pages.ts";
 
 /** What the machine calls. Each answers at once, or with a promise: then the stack is parked until it is settled. */
 export interface MachineCalls {
@@ -31,6 +32,8 @@ export interface MachineCalls {
 export class Machine {
   readonly memory: WasmMemory;
   readonly table: WasmTable;
+  /** What has been written to; JavaScript writes with `write` and `setWord`, which mark it. */
+  readonly written = new WrittenPages();
   /** Set once, when the instance exists. */
   exports: Exports = {};
   /** Slots of the table that hold `read` and `write`, for `pgl_set_rw_cbs`. */
@@ -68,6 +71,17 @@ export class Machine {
     if (typeof found?.value !== "number")
       throw new Error(`this PGlite does not export PostgreSQL's variable ${variable}`);
     return found.value;
+  }
+
+  write(address: number, bytes: Uint8Array): void {
+    this.bytes.set(bytes, address);
+    this.written.add(address, bytes.length);
+  }
+
+  /** Writes a 32-bit word at an address, which is a multiple of 4. */
+  setWord(address: number, value: number): void {
+    this.words[address >> 2] = value;
+    this.written.add(address, 4);
   }
 
   function(name: string): WasmFunction {

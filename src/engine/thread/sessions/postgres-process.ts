@@ -110,26 +110,24 @@ export class PostgresProcess {
 
   /** Makes the loaded image of the postmaster the process of a new backend that has no PGPROC yet. */
   becomeBackend(pid: number): void {
-    const { words, bytes } = this.#machine;
-    words[this.#variables.MyProcPid >> 2] = pid;
-    words[this.#variables.MyProc >> 2] = 0;
-    words[this.#variables.MyBackendType >> 2] = clientBackend;
+    const machine = this.#machine;
+    machine.setWord(this.#variables.MyProcPid, pid);
+    machine.setWord(this.#variables.MyProc, 0);
+    machine.setWord(this.#variables.MyBackendType, clientBackend);
     // As a new process does (InitProcessLocalLatch): its own latch for the time before and after it has a PGPROC.
-    words[(this.#located.addresses.localLatch + latchOwner) >> 2] = pid;
+    machine.setWord(this.#located.addresses.localLatch + latchOwner, pid);
     // As a fork does (on_exit_reset): what the postmaster cleans up is none of the child's business.
-    for (const count of this.#located.addresses.exitCallbackCounts) words[count >> 2] = 0;
+    for (const count of this.#located.addresses.exitCallbackCounts) machine.setWord(count, 0);
     const microseconds = BigInt(Date.now()) * 1000n;
-    const longs = new BigInt64Array(words.buffer, this.#variables.MyStartTime, 2);
-    longs[0] = microseconds / 1_000_000n;
     // MyStartTimestamp follows (utils/init/globals.c).
-    longs[1] = microseconds - postgresEpoch;
-    const seed = this.#machine.address("pg_global_prng_state");
-    bytes.set(crypto.getRandomValues(new Uint8Array(16)), seed);
+    const times = new BigInt64Array([microseconds / 1_000_000n, microseconds - postgresEpoch]);
+    machine.write(this.#variables.MyStartTime, new Uint8Array(times.buffer));
+    machine.write(machine.address("pg_global_prng_state"), crypto.getRandomValues(new Uint8Array(16)));
   }
 
   /** `IsUnderPostmaster`: false while the process gets its PGPROC and files, true from InitPostgres on. */
   set underPostmaster(value: boolean) {
-    this.#machine.bytes[this.#variables.IsUnderPostmaster] = value ? 1 : 0;
+    this.#machine.write(this.#variables.IsUnderPostmaster, new Uint8Array([value ? 1 : 0]));
   }
 
   /** The `Port` of the connection. */
@@ -138,12 +136,12 @@ export class PostgresProcess {
   }
 
   set port(address: number) {
-    this.#machine.words[this.#variables.MyProcPort >> 2] = address;
+    this.#machine.setWord(this.#variables.MyProcPort, address);
   }
 
   /** Undoes `HOLD_CANCEL_INTERRUPTS` of a read that was left by an exception. */
   allowCancel(): void {
-    this.#machine.words[(this.#holdoffCount + 4) >> 2] = 0;
+    this.#machine.setWord(this.#holdoffCount + 4, 0);
   }
 
   /** Runs PostgreSQL's own handler of a signal, as if it had arrived now. */

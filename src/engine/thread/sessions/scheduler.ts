@@ -8,7 +8,7 @@
  * session in its turn is seen before the next turn begins.
  */
 import type { FileDescriptors } from "./file-descriptors.ts";
-import { type Image, Reference, rebase } from "./image.ts";
+import { type Image, Reference } from "./image.ts";
 import type { Machine } from "./machine.ts";
 import type { MemoryMap } from "./private-memory.ts";
 
@@ -54,6 +54,8 @@ export class Scheduler<S extends Schedulable> {
   onTurn: ((session: S | undefined) => void) | undefined;
   /** Whether whoever drives the sessions calls `resume`, so that a turn may be kept for the loaded session. */
   mayLinger = false;
+  /** For tests: compare all memory at every switch, and throw if an image would not get all that has changed. */
+  checksImages = false;
   /** Until when the next turn is kept for the loaded session, as a time of `performance.now()`; 0: it is not. */
   #lingerUntil = 0;
   readonly #machine: Machine;
@@ -95,8 +97,7 @@ export class Scheduler<S extends Schedulable> {
 
   /** Runs `fn` in turns of `session`, from a first one until it is settled. */
   async take<T>(session: S, fn: () => Promise<T> | T): Promise<T> {
-    if (this.#running || this.#queue.length > 0)
-      await new Promise<void>((begin) => this.#enqueue({ session, begin }));
+    if (this.#running || this.#queue.length > 0) await new Promise<void>((begin) => this.#enqueue({ session, begin }));
     else this.#begin(session);
     try {
       return await fn();
@@ -148,7 +149,7 @@ export class Scheduler<S extends Schedulable> {
   keepAgainstLoaded(others: readonly Image[]): void {
     const reference = new Reference(this.#machine, this.#map);
     this.#loaded.image.save(this.#machine, this.#map, this.#reference);
-    for (const image of others) rebase(image, this.#reference, reference, this.#machine, this.#map);
+    for (const image of others) image.rebase(this.#reference, reference, this.#machine, this.#map);
     this.#loaded.image.load(this.#machine, this.#reference, this.#loaded.image);
     this.#reference = reference;
   }
@@ -191,6 +192,7 @@ export class Scheduler<S extends Schedulable> {
     this.#running = session;
     if (this.#loaded !== session) {
       const outgoing = this.#loaded;
+      if (this.checksImages) this.#checkImage(outgoing);
       outgoing.image.save(this.#machine, this.#map, this.#reference);
       outgoing.files.save();
       this.#loaded = session;
@@ -200,6 +202,13 @@ export class Scheduler<S extends Schedulable> {
       this.switches++;
     }
     this.onTurn?.(session);
+  }
+
+  #checkImage({ image }: S): void {
+    const overlooked = image.overlooked(this.#machine, this.#map, this.#reference);
+    if (overlooked.length === 0) return;
+    const pages = overlooked.map((address) => `0x${address.toString(16)}`);
+    throw new Error(`pages of the loaded session have changed without a mark: ${pages.join(", ")}`);
   }
 
   /** Queues every parked session whose latch is set or whose time has come. */

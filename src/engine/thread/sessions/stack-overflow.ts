@@ -27,12 +27,12 @@ export function raiseStackOverflow(machine: Machine, handler: number): never {
   const text = (value: string): number => {
     const bytes = new TextEncoder().encode(`${value}\0`);
     const address = machine.function("palloc")(bytes.length);
-    machine.bytes.set(bytes, address);
+    machine.write(address, bytes);
     return address;
   };
   // Both point into frames that are gone.
-  machine.words[machine.address("error_context_stack") >> 2] = 0;
-  machine.words[machine.address("PG_exception_stack") >> 2] = handler;
+  machine.setWord(machine.address("error_context_stack"), 0);
+  machine.setWord(machine.address("PG_exception_stack"), handler);
   machine.function("errstart")(errorLevel, 0);
   machine.function("errcode")(statementTooComplex);
   machine.function("errmsg_internal")(text(message), 0);

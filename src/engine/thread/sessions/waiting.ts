@@ -111,7 +111,7 @@ function read(host: SessionContext, address: number, length: number): number | P
   const session = host.scheduler.running;
   if (!session) return 0;
   const take = (bytes: Uint8Array) => {
-    host.machine.bytes.set(bytes, address);
+    host.machine.write(address, bytes);
     return bytes.length;
   };
   const bytes = session.input.read(length);

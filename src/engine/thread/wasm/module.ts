@@ -29,6 +29,9 @@ interface Export {
 /** The largest memory WebAssembly knows, in pages of 64 KiB. A shared memory must have a maximum. */
 const largestMemoryPages = 65536;
 
+/** The form of a function type. */
+const functionType = 0x60;
+
 /** An editable module. */
 export class WasmModule {
   readonly imports: Import[];
@@ -38,6 +41,7 @@ export class WasmModule {
   readonly importedFunctions: number;
   readonly #sections: Section[];
   #tableImport: Import | undefined;
+  #parameters: number[] | undefined;
 
   constructor(bytes: Uint8Array) {
     this.#sections = splitSections(bytes);
@@ -113,6 +117,20 @@ export class WasmModule {
     return reader.unsigned();
   }
 
+  /** Imports one more memory, which is not shared and has `pages` pages of 64 KiB. Returns its index. */
+  importMemory(module: string, field: string, pages: number): number {
+    const index = this.imports.filter(({ kind }) => kind === ExternalKind.memory).length;
+    const description = concat([[1], unsigned(pages), unsigned(pages)]);
+    this.imports.push({ module, field, kind: ExternalKind.memory, description });
+    return index;
+  }
+
+  /** How many parameters a function that is not imported has. */
+  parameterCount(index: number): number {
+    this.#parameters ??= readParameterCounts(this.#body(SectionId.type), this.#body(SectionId.function));
+    return this.#parameters[index - this.importedFunctions]!;
+  }
+
   /** The start of linear memory as the data segments write it, `limit` bytes of it. */
   constantMemory(limit: number): Uint8Array {
     const memory = new Uint8Array(limit);
@@ -182,6 +200,19 @@ function readBodies(body: Uint8Array): Uint8Array[] {
     reader.skip(length);
     return body.subarray(reader.offset - length, reader.offset);
   });
+}
+
+function readParameterCounts(types: Uint8Array, functions: Uint8Array): number[] {
+  const reader = new ByteReader(types);
+  const counts = Array.from({ length: reader.unsigned() }, () => {
+    if (reader.byte() !== functionType) throw new Error("the WebAssembly module has a type that is no function's");
+    const parameters = reader.unsigned();
+    reader.skip(parameters);
+    reader.skip(reader.unsigned());
+    return parameters;
+  });
+  const indexes = new ByteReader(functions);
+  return Array.from({ length: indexes.unsigned() }, () => counts[indexes.unsigned()]!);
 }
 
 /** The initial values of the globals that are i32 constants; undefined for others. */

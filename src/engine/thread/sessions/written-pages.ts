@@ -1,0 +1,46 @@
+/**
+ * Which pages of memory have been written to since they were last looked at.
+ *
+ * Owns: the marks that WebAssembly code makes (`rewrite/mark-writes.ts`) and those that JavaScript has to make itself. Does
+ * not own: what is done with the pages (`image.ts`).
+ * Invariant: a page of the loaded session that differs from its image has a mark, or `isUnknown` is true.
+ */
+import { marksImport, pageBits } from "../rewrite/mark-writes.ts";
+import { type WasmMemory, webAssembly } from "../wasm/web-assembly.ts";
+
+/** See the head of the file. */
+export class WrittenPages {
+  /** What the modules import. */
+  readonly memory: WasmMemory = new webAssembly.Memory({ initial: marksImport.pages, maximum: marksImport.pages });
+  /** Addresses whose pages count as written at all times: another thread writes to them. */
+  always: readonly number[] = [];
+  readonly #marks = new Uint8Array(this.memory.buffer);
+  #isUnknown = false;
+
+  /** Whether something may have been written anywhere. */
+  get isUnknown(): boolean {
+    return this.#isUnknown;
+  }
+
+  /** JavaScript has written `length` bytes at `address`, or is going to. */
+  add(address: number, length: number): void {
+    if (length > 0) this.#marks.fill(1, address >>> pageBits, ((address + length - 1) >>> pageBits) + 1);
+  }
+
+  /** JavaScript may have written anywhere. */
+  addUnknown(): void {
+    this.#isUnknown = true;
+  }
+
+  /** Whether the page with this address has a mark. */
+  has(address: number): boolean {
+    return this.#marks[address >>> pageBits] !== 0;
+  }
+
+  /** Removes the marks of the pages in these ranges, whose bounds are those of pages. */
+  clear(ranges: readonly { readonly start: number; readonly end: number }[]): void {
+    for (const { start, end } of ranges) this.#marks.fill(0, start >>> pageBits, end >>> pageBits);
+    for (const address of this.always) this.add(address, 1);
+    this.#isUnknown = false;
+  }
+}
