@@ -194,7 +194,8 @@ export abstract class ThreadLife {
 }
 
 function sessionsUnavailable(cause: unknown): SessionsUnavailableError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  // Emscripten throws things that are no errors.
+  const reason = String((cause as { readonly message?: unknown } | undefined)?.message ?? cause);
   return new SessionsUnavailableError(`isolated sessions failed their self-check with this PGlite: ${reason}`, {
     cause,
   });
