@@ -39,6 +39,11 @@ export class DataDirectoryError extends Error {
   readonly exitCode = ExitCode.dataDirectory;
 }
 
+/** Isolated sessions cannot be had with this Node or this PGlite. Shared ones can. */
+export class SessionsUnavailableError extends Error {
+  override readonly name = "SessionsUnavailableError";
+}
+
 /** An error that a client is told about: a SQLSTATE, with what the manual calls detail and hint. */
 export class SqlStateError extends Error {
   override readonly name = "SqlStateError";

@@ -15,8 +15,8 @@ export type OutputForm = "text" | "json" | "env";
 /** The words of `--log-level`, from nothing to everything. */
 export type LogLevel = "silent" | "error" | "info" | "debug";
 
-/** The words of `--sessions`. */
-type Sessions = "isolated" | "shared";
+/** The words of `--sessions`. As the default, `isolated` means: where it can be had, and `shared` with a warning where not. */
+export type Sessions = "isolated" | "shared";
 
 /** The words of `--fsync`. */
 type Fsync = "on" | "off";

@@ -41,7 +41,7 @@ function readyRecord(db: DevDb, pid: number): object {
     database: db.database,
     pid,
     version: db.version,
-    sessions: "shared",
+    sessions: db.sessions,
     migrationsApplied: db.migrationsApplied,
     ms: db.ms,
     ...(db.certificateFile === undefined ? {} : { certificateFile: db.certificateFile }),

@@ -96,7 +96,7 @@ class Run {
     signal.throwIfAborted();
   }
 
-  #handle({ transport, address, serverVersion, migrationsApplied }: OpenedDevDb, ms: number): DevDb {
+  #handle({ transport, address, serverVersion, sessions, migrationsApplied }: OpenedDevDb, ms: number): DevDb {
     const close = () => this.end();
     return {
       url: connectionUrl(address),
@@ -105,6 +105,7 @@ class Run {
       socketDir: transport.socketDir,
       database: address.database,
       certificateFile: address.certificateFile,
+      sessions,
       version: serverVersion,
       migrationsApplied,
       ms,

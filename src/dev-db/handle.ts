@@ -4,7 +4,7 @@
  * Owns: these types. Does not own: what stands behind them (`control.ts`).
  * Invariant: nothing here refers to PGlite or to the socket library, so that the published types need neither.
  */
-import type { Log, OptionValues } from "../options.ts";
+import type { Log, OptionValues, Sessions } from "../options.ts";
 import type { TransportStats } from "../transport/listen.ts";
 
 /** Options of the library; every one may be left out. Environment and package.json are not read. */
@@ -34,6 +34,8 @@ export interface DevDb extends AsyncDisposable {
   readonly database: string;
   /** With `tls: "auto"`: a file with the certificate, for clients that verify it. It goes with the database. */
   readonly certificateFile: string | undefined;
+  /** Whether each connection has a PostgreSQL session of its own. */
+  readonly sessions: Sessions;
   /** The version of PostgreSQL, for example `18.6`. */
   readonly version: string;
   /** The names of the migrations that this start applied, in their order. */

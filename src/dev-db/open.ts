@@ -8,18 +8,19 @@
  */
 import { statSync } from "node:fs";
 import { resolve } from "node:path";
-import { describeOpenFailure, prepareDataDirectory } from "../engine/data-directory.ts";
+import { prepareDataDirectory } from "../engine/data-directory.ts";
 import { lockDirectory } from "../engine/directory-lock.ts";
 import type { Engine } from "../engine/engine.ts";
 import { findExtensions } from "../engine/extensions.ts";
 import { type EngineOptions, openEngine } from "../engine/supervisor.ts";
 import { UsageError } from "../errors.ts";
 import { applyMigrations, findMigrations } from "../migrate/index.ts";
-import { type Log, nameOf, type ResolvedOptions } from "../options.ts";
+import { type Log, nameOf, type ResolvedOptions, type Sessions } from "../options.ts";
 import { type ListenOptions, listen, type Transport } from "../transport/listen.ts";
 import { type Access, prepareAccess } from "./access.ts";
 import { type ClientAddress, clientAddress } from "./address.ts";
 import type { CleanupStack } from "./cleanup.ts";
+import { openEngineAt } from "./open-engine.ts";
 import { listenOnPort, probePort } from "./port.ts";
 import { awaitReady } from "./readiness.ts";
 import { applySeedFile, findSeed } from "./seed.ts";
@@ -47,6 +48,7 @@ const realParts: OpenParts = { openEngine, listen };
 export interface OpenedDevDb {
   transport: Transport;
   serverVersion: string;
+  sessions: Sessions;
   address: ClientAddress;
   /** The names of the migrations that this start applied. */
   migrationsApplied: readonly string[];
@@ -76,7 +78,7 @@ export async function openDevDb(options: ResolvedOptions, context: OpenContext):
   };
   const engine = await step("open the engine", () =>
     cleanup.open(
-      () => openEngineAt(options, cwd, { extensions, log, restore: prepare }, parts),
+      () => openEngineAt(options, cwd, { extensions, log, restore: prepare }, parts.openEngine, signal),
       (opened) => opened.close(),
     ),
   );
@@ -91,7 +93,8 @@ export async function openDevDb(options: ResolvedOptions, context: OpenContext):
   );
   const address = { ...clientAddress(transport), certificateFile: access.certificateFile };
   await step("select 1", () => awaitReady(address, signal));
-  return { transport, serverVersion: engine.serverVersion, address, migrationsApplied };
+  const sessions = engine.openSession ? "isolated" : "shared";
+  return { transport, serverVersion: engine.serverVersion, sessions, address, migrationsApplied };
 }
 
 type Step = <T>(name: string, run: () => Promise<T>) => Promise<T>;
@@ -131,40 +134,6 @@ async function lockDataDirectory(options: ResolvedOptions, cwd: string, cleanup:
     () => lockDirectory(path),
     (lock) => lock.release(),
   );
-}
-
-async function openEngineAt(
-  options: ResolvedOptions,
-  cwd: string,
-  engineOptions: Omit<EngineOptions, "dataDir">,
-  parts: OpenParts,
-): Promise<Engine> {
-  const kind = sessionOptions(options);
-  if (options.db === "memory://") return parts.openEngine({ dataDir: options.db, ...engineOptions, ...kind });
-  const path = resolve(cwd, options.db);
-  // What is in a directory survives its engine.
-  const { restore: _, ...durable } = engineOptions;
-  try {
-    return await parts.openEngine({ dataDir: path, fsync: options.fsync === "on", ...durable, ...kind });
-  } catch (error) {
-    throw describeOpenFailure(path, error);
-  }
-}
-
-/** A few more sessions than connections: one that is ending still has its place, and the start has one of its own. */
-const spareSessions = 10;
-
-function sessionOptions({ sessions, maxConnections, givenAs }: ResolvedOptions): Pick<EngineOptions, "maxSessions"> {
-  if (sessions === "shared") return {};
-  if (canIsolate()) return { maxSessions: maxConnections + spareSessions };
-  const name = givenAs.get("sessions") ?? "--sessions";
-  throw new UsageError(`${name}: isolated sessions need Node 24 or later, this is ${process.version}`);
-}
-
-/** Whether this Node can park a WebAssembly stack (JSPI). */
-function canIsolate(): boolean {
-  const { WebAssembly: webAssembly } = globalThis as unknown as { WebAssembly: object };
-  return "Suspending" in webAssembly;
 }
 
 function listenOptions(options: ResolvedOptions, access: Access, port: number, log: Log): ListenOptions {

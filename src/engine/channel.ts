@@ -11,6 +11,7 @@
  */
 
 import type { EngineInput } from "./engine.ts";
+import { Spinner, wakeUpMs } from "./spinner.ts";
 
 /** What a record carries. Main to engine: `run`, `startup`, `input`, `endOfInput`, `close`. Engine to main: `output`, `done`. */
 export const RecordKind = {
@@ -82,8 +83,6 @@ const Word = {
 } as const;
 
 const controlWords = 16;
-// What it takes until a thread that was parked runs, in ms.
-const wakeUpMs = 0.06;
 // Powers of two, and multiples of the header. Output is many times the input.
 const toEngineBytes = 1 << 20;
 const toMainBytes = 1 << 21;
@@ -194,36 +193,6 @@ class Ring {
 
 function padded(length: number): number {
   return (length + headerBytes - 1) & -headerBytes;
-}
-
-/**
- * How long to spin for something that has lately taken a typical time: a bit longer than that, or not at all if it
- * takes so long that a wake-up does not matter.
- */
-class Spinner {
-  readonly #longestMs: number;
-  #typicalMs = 0;
-
-  constructor(longestMs: number) {
-    this.#longestMs = longestMs;
-  }
-
-  /** Spins until `ready` or until it is not worth it any more. Returns whether it is ready. */
-  spin(ready: () => boolean): boolean {
-    if (ready()) return true;
-    const budgetMs = 2 * this.#typicalMs + wakeUpMs;
-    if (budgetMs > this.#longestMs) return false;
-    const end = performance.now() + budgetMs;
-    do {
-      for (let i = 0; i < 50; i++) if (ready()) return true;
-    } while (performance.now() < end);
-    return false;
-  }
-
-  /** Learns how long it took, without a wake-up. One long time among short ones says little. */
-  learn(tookMs: number): void {
-    this.#typicalMs += (Math.min(Math.max(0, tookMs), 2 * this.#longestMs) - this.#typicalMs) / 8;
-  }
 }
 
 /** What both ends have in common: the lock around the engine's interrupt flags. */

@@ -6,6 +6,7 @@
  * Invariant: the main thread never waits for the engine but in promises; when the engine has died its listeners know
  * before anybody's run is rejected, and the next turn is given by a new engine.
  */
+import { SessionsUnavailableError } from "../errors.ts";
 import { describeMessages } from "../wire/describe-messages.ts";
 import type {
   Engine,
@@ -20,12 +21,11 @@ import { EngineThread } from "./engine-thread.ts";
 import { executeSql } from "./execute-sql.ts";
 import { SessionThread } from "./session-thread.ts";
 import { Timeout } from "./thread/interrupts.ts";
+import { canPark } from "./thread/wasm/web-assembly.ts";
 import type { EngineThreadOptions } from "./thread-life.ts";
 
 /** What `openEngine` takes. */
 export interface EngineOptions extends EngineThreadOptions {
-  /** Receives what a person should know when the engine died. */
-  readonly log?: (level: "error" | "info" | "debug", line: string) => void;
   /** Brings a database in memory back to what it was at the start, through an engine that nobody else uses yet. */
   readonly restore?: (engine: Engine) => Promise<unknown>;
   /** How long a statement may ignore that it is cancelled before its thread is replaced, in ms. */
@@ -42,10 +42,15 @@ const rememberedRuns = 8;
 const rememberedBytes = 200;
 
 /**
- * Boots PGlite on a thread and resolves when it answers. Rejects with what kept it from that, and leaves nothing open.
+ * Boots PGlite on a thread and resolves when it answers. Rejects with what kept it from that, and leaves nothing open:
+ * with a `SessionsUnavailableError` when it would have booted without `maxSessions`.
  * The only database it serves is `postgres`, the one that PGlite connects to.
  */
 export async function openEngine(options: EngineOptions): Promise<Engine> {
+  if (options.maxSessions !== undefined && !canPark()) {
+    const needs = "isolated sessions need Node 24 or later (WebAssembly JSPI)";
+    throw new SessionsUnavailableError(`${needs}, this is Node ${process.version}`);
+  }
   const supervisor = options.maxSessions === undefined ? new Supervisor(options) : new SessionSupervisor(options);
   await supervisor.waitReady;
   return supervisor;

@@ -5,6 +5,7 @@
  * or what follows a death (`supervisor.ts`). Invariant: the state has one owner, here; `gone` is called once.
  */
 import { Worker } from "node:worker_threads";
+import { SessionsUnavailableError } from "../errors.ts";
 import { allocateChannel, MainChannel, RecordKind } from "./channel.ts";
 import type { FoundExtension } from "./extensions.ts";
 import { Interrupts } from "./thread/interrupts.ts";
@@ -19,6 +20,8 @@ export interface EngineThreadOptions {
   readonly extensions: readonly FoundExtension[];
   /** One PostgreSQL session for each client, that many at once; absent: one for all. */
   readonly maxSessions?: number;
+  /** Receives what a person should know. */
+  readonly log?: (level: "error" | "info" | "debug", line: string) => void;
 }
 
 /** Is told when a thread has ended without having been told to, before its runs are rejected. */
@@ -43,7 +46,11 @@ export abstract class ThreadLife {
   interrupts!: Interrupts;
   protected readonly channel: MainChannel;
   readonly #worker: Worker;
+  readonly #log: EngineThreadOptions["log"];
   #state: "booting" | "alive" | "closing" | "ended" = "booting";
+  /** See `ThreadOptions`. */
+  readonly #checking = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+  #checkWatch: NodeJS.Timeout | undefined;
   #booted: () => void = () => {};
   #failed: (cause: unknown) => void = () => {};
 
@@ -55,8 +62,10 @@ export abstract class ThreadLife {
       dataDir,
       fsync,
       extensions,
+      checking: this.#checking,
       ...(maxSessions === undefined ? {} : { maxSessions }),
     };
+    this.#log = options.log;
     this.channel = new MainChannel(memory);
     this.#worker = new Worker(threadUrl, { workerData, name: "pglite-devdb engine", resourceLimits: { stackSizeMb } });
     this.#worker.on("message", (message: ThreadMessage) => this.#onMessage(message));
@@ -93,11 +102,29 @@ export abstract class ThreadLife {
       this.channel.onWake();
       this.pump();
     }
+    if (message.kind === "checking") this.#watchCheck(message.step, message.limitMs);
+    if (message.kind === "checked") {
+      clearTimeout(this.#checkWatch);
+      if (message.wasTried)
+        this.#log?.("debug", "PGlite's WebAssembly is an unknown one: isolated sessions passed the self-check");
+    }
     if (message.kind === "ready") {
       this.interrupts = new Interrupts(message.memory, message.addresses);
       this.#state = "alive";
       this.#booted();
     }
+  }
+
+  #watchCheck(step: string, limitMs: number): void {
+    clearTimeout(this.#checkWatch);
+    if (!this.#isChecking) return;
+    this.#checkWatch = setTimeout(() => {
+      if (this.#isChecking) void this.fail(new Error(`it did not get past ${step} within ${limitMs / 1000} s`));
+    }, limitMs);
+  }
+
+  get #isChecking(): boolean {
+    return this.#state === "booting" && Atomics.load(this.#checking, 0) === 1;
   }
 
   /**
@@ -157,9 +184,19 @@ export abstract class ThreadLife {
   #end(cause: unknown): void {
     if (this.#state === "ended") return;
     const before = this.#state;
+    const reported = this.#isChecking ? sessionsUnavailable(cause) : cause;
     this.#state = "ended";
+    clearTimeout(this.#checkWatch);
     if (before === "alive") this.died(cause);
-    this.#failed(cause);
+    this.#failed(reported);
     this.gone(cause);
   }
+}
+
+function sessionsUnavailable(cause: unknown): SessionsUnavailableError {
+  // Emscripten throws things that are no errors.
+  const reason = String((cause as { readonly message?: unknown } | undefined)?.message ?? cause);
+  return new SessionsUnavailableError(`isolated sessions failed their self-check with this PGlite: ${reason}`, {
+    cause,
+  });
 }

@@ -13,12 +13,16 @@ import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
 import { waitUntil } from "./wait-until.ts";
 
-const cli = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
+const builtCli = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
 
 /** What `startCli` takes beside the arguments. */
 export interface CliSettings {
   cwd?: string;
   environment?: Record<string, string>;
+  /** The program; dist/cli.js if it is left out. */
+  cli?: string;
+  /** The Node to run it on; this one if it is left out. */
+  node?: string;
 }
 
 /** How a process ended. */
@@ -50,7 +54,7 @@ export function temporaryDirectory(): string {
 /** Starts dist/cli.js. Variables that would be options are taken out of the environment. */
 export function startCli(args: readonly string[], settings: CliSettings = {}): CliProcess {
   const inherited = Object.entries(process.env).filter(([name]) => !/^(DEV_DB_|PG|DATABASE_URL$)/.test(name));
-  const child = spawn(process.execPath, [cli, ...args], {
+  const child = spawn(settings.node ?? process.execPath, [settings.cli ?? builtCli, ...args], {
     cwd: settings.cwd ?? temporaryDirectory(),
     env: { ...Object.fromEntries(inherited), ...settings.environment },
     stdio: ["ignore", "pipe", "pipe"],

@@ -1,22 +1,28 @@
 /**
  * A PostgreSQL session for each client: PGlite on the rewritten module.
  *
- * Owns: booting it. Does not own: sessions (`sessions/`) and the check that they work here, their clients
- * (`session-loop.ts`). Invariant: the module's memory is the one whose addresses the main thread is told.
+ * Owns: booting it, and when the sessions are tried out before. Does not own: sessions and their trial (`sessions/`), their
+ * clients (`session-loop.ts`), what follows when they cannot be had (`../thread-life.ts`).
+ * Invariant: a binary that is not known is let near the data only after it has passed the trial.
  */
 import type { Extensions } from "@electric-sql/pglite";
 import type { EngineChannel } from "../channel.ts";
-import type { ThreadOptions } from "./protocol.ts";
+import type { RewrittenPostgres } from "./module-cache.ts";
+import type { ThreadMessage, ThreadOptions } from "./protocol.ts";
 import { runSessions } from "./session-loop.ts";
+import { loadPostgres } from "./sessions/boot.ts";
 import { SessionHost } from "./sessions/host.ts";
+import { bootTimeoutMs, tryOut } from "./sessions/self-check.ts";
 
-/** Boots PGlite. Rejects with PGlite's own error, or with why sessions cannot be had here. */
+/** Boots PGlite. Rejects with PGlite's own error, or, while `checking` is set, with why sessions cannot be had. */
 export async function bootIsolated(
-  { dataDir, fsync }: ThreadOptions,
+  { dataDir, fsync, checking }: ThreadOptions,
   maxSessions: number,
   extensions: Extensions,
   channel: EngineChannel,
+  post: (message: ThreadMessage) => void,
 ) {
+  const postgres = await checkedPostgres(checking, post);
   const settings = fsync ? { fsync: "on", wal_sync_method: "fsync" } : {};
   const files = dataDir === "memory://" ? undefined : await directoryFiles(dataDir, fsync);
   const host = await SessionHost.open({
@@ -25,6 +31,7 @@ export async function bootIsolated(
     maxSessions,
     extensions,
     settings,
+    postgres,
   });
   const { machine } = host;
   const { buffer } = machine.memory;
@@ -42,6 +49,21 @@ export async function bootIsolated(
     run: () => runSessions(host, channel),
     close: () => host.close(),
   };
+}
+
+async function checkedPostgres(
+  checking: Int32Array,
+  post: (message: ThreadMessage) => void,
+): Promise<RewrittenPostgres> {
+  const onStep = (step: string, limitMs: number) => post({ kind: "checking", step, limitMs });
+  // A message might come later than the error that ends the thread.
+  Atomics.store(checking, 0, 1);
+  onStep("the rewrite of PGlite's WebAssembly", bootTimeoutMs);
+  const postgres = await loadPostgres();
+  if (!postgres.known) await tryOut(postgres, onStep);
+  Atomics.store(checking, 0, 0);
+  post({ kind: "checked", wasTried: !postgres.known });
+  return postgres;
 }
 
 async function directoryFiles(path: string, fsync: boolean) {

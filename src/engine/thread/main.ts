@@ -40,7 +40,7 @@ async function boot(): Promise<Booted> {
     return bootShared(options, extensions, channel);
   }
   const { bootIsolated } = await import("./isolated.ts");
-  return bootIsolated(options, options.maxSessions, extensions, channel);
+  return bootIsolated(options, options.maxSessions, extensions, channel, post);
 }
 
 // Emscripten throws things that are no errors, and the other thread would see an object without a word.

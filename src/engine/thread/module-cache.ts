@@ -2,19 +2,23 @@
  * The rewritten module, kept in a file so that the rewrite is done once for each binary.
  *
  * Owns: the cache file, its name and its form. Does not own: the rewrite (`rewrite/postgres.ts`).
- * Invariant: a file is either whole or not there (it is written beside and renamed); one that cannot be read or written,
- * or is of another form, costs only the time of a rewrite.
+ * Form: the SHA-256 of the rest, the length of the JSON of what was located, that JSON, the rewritten module.
+ * Invariant: a file is either whole or not used (it is written beside and renamed, and its hash is over all of it); one
+ * that cannot be read or written, or is of another form, costs only the time of a rewrite.
  */
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { isAbsolute, join } from "node:path";
 import { markWrites } from "./rewrite/mark-writes.ts";
 import { type Located, rewritePostgres } from "./rewrite/postgres.ts";
 import { type CompiledModule, webAssembly } from "./wasm/web-assembly.ts";
 
-/** Part of the file's name: to be raised with every change of the rewrite. */
-const rewriteVersion = 21;
+/** Part of the file's name: to be raised with every change of the rewrite or of the file's form. */
+const rewriteVersion = 22;
+
+const hashBytes = 32;
+const lengthBytes = 4;
 
 /**
  * The SHA-256 hashes of binaries with which the sessions are tested. Another binary needs the self-check.
@@ -24,59 +28,84 @@ export const knownBinaries: Readonly<Record<string, string>> = {
   "7ec09d5161aabfe03cf6f3999549398a14e23db467d799fbd28004586d362035": "0.5.14",
 };
 
-/** Rewrites and compiles, or takes the rewritten module from the cache. `directory` is for tests. */
+/** The module of the sessions. */
+export interface RewrittenPostgres {
+  readonly module: CompiledModule;
+  readonly located: Located;
+  /** Whether the binary is one of `knownBinaries`. */
+  readonly known: boolean;
+}
+
+/**
+ * Rewrites and compiles, or takes the rewritten module from the cache. Rejects, naming the pattern, when the binary is not
+ * of the known shape. `directory` is for tests; an empty one is no cache.
+ */
 export async function loadRewritten(
   stock: Uint8Array,
   directory: string | undefined = cacheDirectory(),
-): Promise<{ module: CompiledModule; located: Located; known: boolean }> {
-  const hash = createHash("sha256").update(stock).digest("hex");
-  const known = hash in knownBinaries;
-  const path = directory && join(directory, `sessions-${rewriteVersion}-${hash.slice(0, 32)}`);
+): Promise<RewrittenPostgres> {
+  const hash = sha256(stock);
+  const known = hash.toString("hex") in knownBinaries;
+  const path = directory && join(directory, `sessions-${rewriteVersion}-${hash.toString("hex", 0, 16)}`);
   const cached = path ? readCached(path) : undefined;
   if (cached) {
-    // A file that somebody changed must not stop the engine.
+    // Written by another version of this program, or compiled by another V8.
     const module = await webAssembly.compile(cached.bytes).catch(() => undefined);
     if (module) return { module, located: cached.located, known };
   }
   const { bytes: rewritten, ...located } = rewritePostgres(stock);
   const bytes = markWrites(rewritten);
+  const module = await webAssembly.compile(bytes);
   if (path && directory) writeCached(directory, path, bytes, located);
-  return { module: await webAssembly.compile(bytes), located, known };
+  return { module, located, known };
 }
 
-/** Where the user's programs keep what can be made again (XDG base directory specification). */
+/** Where the user's programs keep what can be made again (XDG base directory specification); undefined for nowhere. */
 function cacheDirectory(): string | undefined {
-  const base = process.env.XDG_CACHE_HOME || join(homedir(), ".cache");
-  return join(base, "pglite-devdb");
+  try {
+    const base = process.env.XDG_CACHE_HOME || join(homedir(), ".cache");
+    return isAbsolute(base) ? join(base, "pglite-devdb") : undefined;
+  } catch {
+    // The user of a container may have neither HOME nor a line in /etc/passwd.
+    return undefined;
+  }
 }
 
 function readCached(path: string): { bytes: Uint8Array; located: Located } | undefined {
   try {
-    const { sha256, ...located } = JSON.parse(readFileSync(`${path}.json`, "utf8")) as Located & { sha256: string };
-    const bytes = readFileSync(`${path}.wasm`);
-    return createHash("sha256").update(bytes).digest("hex") === sha256 ? { bytes, located } : undefined;
+    const file = readFileSync(path);
+    const body = file.subarray(hashBytes);
+    if (!sha256(body).equals(file.subarray(0, hashBytes))) return undefined;
+    const end = lengthBytes + body.readUInt32LE(0);
+    return { located: JSON.parse(body.toString("utf8", lengthBytes, end)) as Located, bytes: body.subarray(end) };
   } catch {
     return undefined;
   }
 }
 
 function writeCached(directory: string, path: string, bytes: Uint8Array, located: Located): void {
-  const sha256 = createHash("sha256").update(bytes).digest("hex");
+  const json = Buffer.from(JSON.stringify(located));
+  const length = Buffer.alloc(lengthBytes);
+  length.writeUInt32LE(json.length);
+  const body = Buffer.concat([length, json, bytes]);
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    replaceFile(`${path}.wasm`, bytes);
-    replaceFile(`${path}.json`, JSON.stringify({ ...located, sha256 }));
+    replaceFile(path, Buffer.concat([sha256(body), body]));
   } catch {
     // Not being able to keep it (a read-only home, a full disk) is no error: the next start rewrites again.
   }
 }
 
-function replaceFile(path: string, contents: Uint8Array | string): void {
-  const temporary = `${path}.${process.pid}.${Date.now()}`;
+function replaceFile(path: string, contents: Uint8Array): void {
+  const temporary = `${path}.${randomUUID()}`;
   try {
-    writeFileSync(temporary, contents);
+    writeFileSync(temporary, contents, { mode: 0o600 });
     renameSync(temporary, path);
   } finally {
     rmSync(temporary, { force: true });
   }
+}
+
+function sha256(bytes: Uint8Array): Buffer {
+  return createHash("sha256").update(bytes).digest();
 }

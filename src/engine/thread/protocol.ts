@@ -17,10 +17,16 @@ export interface ThreadOptions {
   readonly extensions: readonly FoundExtension[];
   /** One PostgreSQL session for each client, that many at once; absent: one for all. */
   readonly maxSessions?: number;
+  /** Its one number is 1 while the thread finds out whether it can have sessions: an end then says that it cannot. */
+  readonly checking: Int32Array<SharedArrayBuffer>;
 }
 
 /** What it says. An error that ends it arrives as the worker's `error` event. */
 export type ThreadMessage =
   | { readonly kind: "ready"; readonly memory: SharedArrayBuffer; readonly addresses: InterruptAddresses }
   | { readonly kind: "wake" }
+  /** It begins a step of finding out whether it can have sessions. One that takes longer than `limitMs` hangs. */
+  | { readonly kind: "checking"; readonly step: string; readonly limitMs: number }
+  /** Whether it had to try the sessions out for that. */
+  | { readonly kind: "checked"; readonly wasTried: boolean }
   | { readonly kind: "closed" };

@@ -1,19 +1,25 @@
 /**
  * One PostgreSQL session for all clients: PGlite as it is, on shared memory.
  *
- * Owns: booting it and running one run after the other. Does not own: a run (`backend.ts`).
- * Invariant: nobody but `Backend` enters PostgreSQL between the boot and the close.
+ * Owns: booting it, what its modules are given, and running one run after the other. Does not own: a run (`backend.ts`), the
+ * memory (`shared-memory.ts`). Invariant: nobody but `Backend` enters PostgreSQL between the boot and the close.
  */
+import { types } from "node:util";
 import type { Extensions } from "@electric-sql/pglite";
 import { type EngineChannel, RecordKind } from "../channel.ts";
 import { Backend } from "./backend.ts";
 import { findTimeouts, type InterruptAddresses, Interrupts } from "./interrupts.ts";
+import { type PostgresCalls, refuseMissingFunctions } from "./missing-functions.ts";
 import type { ThreadOptions } from "./protocol.ts";
-import { shareMemories } from "./shared-memory.ts";
+import { original, shareMemories } from "./shared-memory.ts";
+import { type CompiledModule, type Imports, type WasmInstance, webAssembly } from "./wasm/web-assembly.ts";
+
+/** By memory: while a database is made there are two. */
+const running = new WeakMap<object, PostgresCalls>();
 
 /** Boots PGlite. Rejects with PGlite's own error, or when its memory is not shared. */
 export async function bootShared({ dataDir, fsync }: ThreadOptions, extensions: Extensions, channel: EngineChannel) {
-  shareMemories();
+  shareMemories({ instantiate, link });
   const { PGlite } = await import("@electric-sql/pglite");
   const { openDirectoryFiles } = await import("../directory-files.ts");
   const files = dataDir === "memory://" ? { dataDir } : openDirectoryFiles({ path: dataDir, fsync });
@@ -31,6 +37,38 @@ export async function bootShared({ dataDir, fsync }: ThreadOptions, extensions: 
     run: async () => runUntilClosed(backend, channel),
     close: () => pglite.close(),
   };
+}
+
+async function instantiate(source: CompiledModule | Uint8Array, imports?: Imports): Promise<unknown> {
+  const { env } = imports ?? {};
+  const isPostgres = env && "_setitimer_js" in env && !isLinkers(env);
+  // PGlite's own timers would run PostgreSQL's signal handler while nobody is in the engine, and after `SET
+  // idle_in_transaction_session_timeout` the next call would never return.
+  if (isPostgres) env._setitimer_js = () => 0;
+  const result = await original.instantiate.call(webAssembly, source, imports && link(imports));
+  const memory = env?.memory as { readonly buffer: SharedArrayBuffer } | undefined;
+  if (isPostgres && memory) {
+    const { exports } =
+      "instance" in (result as object) ? (result as { instance: WasmInstance }).instance : (result as WasmInstance);
+    running.set(memory, {
+      exports: exports as PostgresCalls["exports"],
+      get bytes() {
+        return new Uint8Array(memory.buffer);
+      },
+    });
+  }
+  return result;
+}
+
+function link(imports: Imports): Imports {
+  const { env } = imports;
+  if (!env || !isLinkers(env)) return imports;
+  return { ...imports, env: refuseMissingFunctions(env, () => running.get(env.memory as object)!) };
+}
+
+/** Engine: Emscripten resolves the imports of a library one by one. */
+function isLinkers(env: object): boolean {
+  return types.isProxy(env);
 }
 
 function runUntilClosed(backend: Backend, channel: EngineChannel): void {

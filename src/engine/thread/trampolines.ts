@@ -9,8 +9,8 @@
  * other exception (a JavaScript error, a trap) passes through untouched.
  */
 import { concat, name, signed, unsigned, vector } from "./wasm/bytes.ts";
+import { ExternalKind } from "./wasm/imports.ts";
 import { Op } from "./wasm/instructions.ts";
-import { ExternalKind } from "./wasm/module.ts";
 import { joinSections, SectionId } from "./wasm/sections.ts";
 
 /** Slots of the function table that hold the three functions of the main module which a trampoline needs. */

@@ -1,6 +1,7 @@
 /** How sessions end, and that nothing of them is left; and what the engine does when it needs more memory. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { SessionHost } from "../../../src/engine/thread/sessions/host.ts";
+import { checkSessions } from "../../../src/engine/thread/sessions/self-check.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 import { openHost } from "./support/open-host.ts";
 import { SqlSession } from "./support/sql-session.ts";
@@ -11,7 +12,8 @@ let a: SqlSession;
 
 beforeAll(async () => {
   // The self-check opens and ends sessions as well.
-  host = await openHost({ dataDir: "memory://", maxSessions, selfCheck: true });
+  host = await openHost({ dataDir: "memory://", maxSessions });
+  await checkSessions(host);
   a = await SqlSession.open(host);
   await a.rows("create table t (id int primary key, v int); insert into t select g, 0 from generate_series(1, 9) g");
 });

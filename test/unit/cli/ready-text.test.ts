@@ -12,6 +12,7 @@ const db = {
   port: 6543,
   socketDir: undefined,
   database: "postgres",
+  sessions: "isolated",
   version: "18.6",
   migrationsApplied: ["0000_first"],
   ms: 1234,
@@ -60,7 +61,7 @@ test("json is one line", () => {
     database: "postgres",
     pid: 42,
     version: "18.6",
-    sessions: "shared",
+    sessions: "isolated",
     migrationsApplied: ["0000_first"],
     ms: 1234,
   });

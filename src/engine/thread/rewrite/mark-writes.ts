@@ -9,8 +9,9 @@
  * index of a function, type or global moves.
  */
 import { ByteReader, concat, signed, unsigned } from "../wasm/bytes.ts";
+import { ExternalKind } from "../wasm/imports.ts";
 import { instructions, Op, skipLocals } from "../wasm/instructions.ts";
-import { ExternalKind, WasmModule } from "../wasm/module.ts";
+import { WasmModule } from "../wasm/module.ts";
 
 /** Where a module imports the memory of the marks from; it has `marksPages` pages of 64 KiB. */
 export const marksImport = { module: "env", field: "sessions_written", pages: 16 } as const;

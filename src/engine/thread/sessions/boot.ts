@@ -10,7 +10,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { type Extensions, PGlite } from "@electric-sql/pglite";
-import { loadRewritten } from "../module-cache.ts";
+import { loadRewritten, type RewrittenPostgres } from "../module-cache.ts";
 import { Hook, type Located } from "../rewrite/postgres.ts";
 import { FileDescriptors, type FileSystem } from "./file-descriptors.ts";
 import { Image, Reference } from "./image.ts";
@@ -31,8 +31,8 @@ export interface BootOptions {
   readonly extensions?: Extensions;
   /** PostgreSQL's `shared_buffers`. */
   readonly sharedBuffers?: string;
-  /** Try the sessions out before they are used, also with a binary with which they are tested. */
-  readonly selfCheck?: boolean;
+  /** The module, if it has been loaded before; the installed one if it is left out. */
+  readonly postgres?: RewrittenPostgres;
   /** Further settings, name by name. */
   readonly settings?: Readonly<Record<string, string>>;
 }
@@ -47,8 +47,6 @@ export interface BootedPostgres {
   readonly postmaster: { readonly image: Image; readonly files: FileDescriptors };
   readonly files: FileSystem;
   readonly maxSessions: number;
-  /** Whether the binary is one with which the sessions are tested; see `knownBinaries`. */
-  readonly known: boolean;
 }
 
 /** Engine: PGlite's start parameters; `-F` (no fsync) is left to `settings`. */
@@ -58,9 +56,15 @@ const libraryDirectory = "/pglite/lib/postgresql";
 const notPreloaded =
   /^(libpqwalreceiver|pgoutput|auto_explain|passwordcheck|pg_overexplain|utf8_and_(big5|euc\w+|gb\w+|johab|sjis\w*|uhc))$/;
 
+/** The rewritten module of the installed PGlite. Rejects when the binary is not of the known shape. */
+export function loadPostgres(): Promise<RewrittenPostgres> {
+  const require = createRequire(import.meta.url);
+  return loadRewritten(readFileSync(join(dirname(require.resolve("@electric-sql/pglite")), "pglite.wasm")));
+}
+
 /** Boots PGlite. Rejects with PGlite's own error, or when the binary is not of the known shape. */
 export async function bootPostgres(options: BootOptions): Promise<BootedPostgres> {
-  const { module, located, known } = await loadRewritten(readFileSync(stockModulePath()));
+  const { module, located } = options.postgres ?? (await loadPostgres());
   let pglite: PGlite | undefined;
   let postmaster: BootedPostgres["postmaster"] | undefined;
   let map: MemoryMap | undefined;
@@ -102,7 +106,6 @@ export async function bootPostgres(options: BootOptions): Promise<BootedPostgres
     postmaster,
     files: files(),
     maxSessions: options.maxSessions,
-    known,
   };
 }
 
@@ -154,9 +157,4 @@ function noSuchProcess(machine: Machine): number {
   const noSuchProcessNumber = 71;
   machine.setWord(machine.function("__errno_location")(), noSuchProcessNumber);
   return -1;
-}
-
-function stockModulePath(): string {
-  const require = createRequire(import.meta.url);
-  return join(dirname(require.resolve("@electric-sql/pglite")), "pglite.wasm");
 }

@@ -4,11 +4,8 @@
  * Owns: the list of sessions, PGlite's own process, the delivery of signals. Does not own: turns (`scheduler.ts`), waiting
  * (`waiting.ts`). Invariant: PGlite's own process is never given to a client; it stays idle from the boot to the close.
  */
-
-import { versions } from "node:process";
 import { encodeMessage, encodeQuery, encodeStartup } from "../../../wire/frontend.ts";
 import { readQueryResults } from "../../../wire/query-results.ts";
-import { canPark } from "../wasm/web-assembly.ts";
 import { type BootedPostgres, type BootOptions, bootPostgres } from "./boot.ts";
 import { type EntryPoints, entryPoints } from "./entry-points.ts";
 import { FileDescriptors } from "./file-descriptors.ts";
@@ -17,7 +14,6 @@ import type { Machine } from "./machine.ts";
 import { PostgresProcess, Signal } from "./postgres-process.ts";
 import { constantsAreUntouched } from "./private-memory.ts";
 import { Scheduler } from "./scheduler.ts";
-import { checkSessions } from "./self-check.ts";
 import { bytesInput, Session, type SessionOutput } from "./session.ts";
 import type { SessionContext, SessionState } from "./session-context.ts";
 import { sessionCalls } from "./waiting.ts";
@@ -84,13 +80,10 @@ export class SessionHost implements SessionContext {
     machine.calls = sessionCalls(this);
   }
 
-  /** Boots PostgreSQL. Rejects when this Node or this PGlite cannot have real sessions, saying why. */
+  /** Boots PostgreSQL. Rejects when this PGlite cannot have real sessions, saying why. */
   static async open(options: BootOptions): Promise<SessionHost> {
-    if (!canPark()) throw new Error(`real sessions need Node 24 or newer (WebAssembly JSPI); this is ${versions.node}`);
-    const booted = await bootPostgres(options);
-    const host = new SessionHost(booted);
+    const host = new SessionHost(await bootPostgres(options));
     await host.#takeReference();
-    if (!booted.known || options.selfCheck) await checkSessions(host);
     return host;
   }
 
@@ -137,7 +130,7 @@ export class SessionHost implements SessionContext {
     await session.close();
   }
 
-  /** Whether no session has written to what is taken for constant and therefore never saved. For tests. */
+  /** Whether no session has written to what is taken for constant and therefore never saved. */
   get constantsAreUntouched(): boolean {
     return constantsAreUntouched(this.#booted.map, this.machine);
   }

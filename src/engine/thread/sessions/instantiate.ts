@@ -1,26 +1,20 @@
 /**
- * Putting the rewritten module, shared memory and the trampolines under PGlite without changing PGlite.
+ * Putting the rewritten module and the trampolines under PGlite without changing PGlite.
  *
- * Owns: wrapping the constructors of `WebAssembly` in this thread, once and for its life (a library may be loaded at any
- * time). Does not own: the rewrite, PGlite's options (`boot.ts`).
- * Invariant: only modules of PGlite are touched: the rewritten main module, PGlite's memories (their maximum is
- * PGlite's own number), and side modules made for dynamic linking.
+ * Owns: what instances of the rewritten module, and of the side modules that are linked to them, are given. Does not own:
+ * the memory and the wrapping of `WebAssembly` (`../shared-memory.ts`), the rewrite, PGlite's options (`boot.ts`).
+ * Invariant: only instances of PGlite's modules are touched: the rewritten main module, and side modules on its memory.
  */
 import { refuseMissingFunctions } from "../missing-functions.ts";
 import { marksImport, markWrites } from "../rewrite/mark-writes.ts";
 import { hookImport, type Located, tableImport } from "../rewrite/postgres.ts";
+import { original, shareMemories } from "../shared-memory.ts";
 import { bridges, isTrampoline, type TrampolineSlots, trampolines } from "../trampolines.ts";
-import { WasmModule } from "../wasm/module.ts";
-import { isDynamicLibrary } from "../wasm/sections.ts";
 import { type CompiledModule, type Imports, type WasmInstance, webAssembly } from "../wasm/web-assembly.ts";
 import { tracked, trackWrites } from "./import-writes.ts";
 import { Machine, type MachineCalls } from "./machine.ts";
 import { dataEnd } from "./private-memory.ts";
 
-/** Engine: every memory that PGlite makes has this maximum, in pages; nothing else's has. */
-const pgliteMemoryPages = 32768;
-
-const original = { ...wrapped() };
 /** Held weakly, like all here: the machine that ran initdb goes when PGlite lets go of it. */
 const machines = new Set<WeakRef<Machine>>();
 const rewritten = new WeakMap<CompiledModule, { located: Located; calls: (machine: Machine) => MachineCalls }>();
@@ -34,18 +28,7 @@ export function instantiateAsMachine(
   calls: (machine: Machine) => MachineCalls,
 ): void {
   rewritten.set(module, { located, calls });
-  webAssembly.Memory = new Proxy(original.Memory, {
-    construct: (target, [descriptor]) =>
-      new target(descriptor.maximum === pgliteMemoryPages ? { ...descriptor, shared: true } : descriptor),
-  });
-  webAssembly.Module = new Proxy(original.Module, {
-    construct: (target, [bytes]) => new target(shareLibraryMemory(bytes)),
-  });
-  webAssembly.Instance = new Proxy(original.Instance, {
-    construct: (target, [instantiated, imports]) => new target(instantiated, linkLibrary(imports)),
-  });
-  webAssembly.compile = (bytes) => original.compile.call(webAssembly, shareLibraryMemory(bytes));
-  webAssembly.instantiate = (source, imports) => instantiate(source, imports);
+  shareMemories({ instantiate, link: linkLibrary, edit: markWrites });
 }
 
 /** The machine whose memory these bytes (PGlite's view) are. */
@@ -69,17 +52,10 @@ export function isMemoryOf(machine: Machine, bytes: Uint8Array): boolean {
   return same;
 }
 
-function wrapped() {
-  const { Memory, Module, Instance, compile, instantiate } = webAssembly;
-  return { Memory, Module, Instance, compile, instantiate };
-}
-
-async function instantiate(source: unknown, imports?: Imports): Promise<unknown> {
+async function instantiate(source: CompiledModule | Uint8Array, imports?: Imports): Promise<unknown> {
   const known = rewritten.get(source as CompiledModule);
   if (known && imports) return instantiateMain(source as CompiledModule, imports, known.located, known.calls);
-  const isModule = source instanceof original.Module;
-  const bytes = isModule ? source : shareLibraryMemory(source as Uint8Array);
-  return original.instantiate.call(webAssembly, bytes, imports && linkLibrary(imports));
+  return original.instantiate.call(webAssembly, source, imports && linkLibrary(imports));
 }
 
 async function instantiateMain(
@@ -174,23 +150,9 @@ function instantiateNow(bytes: Uint8Array, imports: Record<string, unknown>): Re
   return new original.Instance(new original.Module(bytes), imports as Imports).exports;
 }
 
-/** A side module takes its memory from the main module: it must declare it shared as well. */
-function shareLibraryMemory(source: unknown): Uint8Array {
-  const bytes = source instanceof Uint8Array ? source : bytesOf(source);
-  if (!isDynamicLibrary(bytes)) return bytes;
-  const module = new WasmModule(bytes);
-  module.shareMemory();
-  return markWrites(module.toBytes());
-}
-
-function bytesOf(source: unknown): Uint8Array {
-  if (ArrayBuffer.isView(source)) return new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
-  return new Uint8Array(source as ArrayBuffer);
-}
-
 /** Engine: emscripten's linker hands a side module a proxy as `env`, which would make JavaScript trampolines. */
 function linkLibrary(imports: Imports): Imports {
-  const env = imports?.env;
+  const { env } = imports;
   if (!env) return imports;
   const main = mainModules.get(env.memory as object);
   if (!main) return imports;

@@ -1,61 +1,93 @@
 /**
  * A short trial of what sessions promise, for a binary that they have not been tested with.
  *
- * Owns: the trial. Does not own: when it is made (`host.ts`), or the watchdog over it: a wrong rewrite may also hang.
- * Invariant: it leaves nothing in the database; it throws, saying what was not as it must be, or the sessions may be used.
+ * Owns: the trial. Does not own: when it is made (`../isolated.ts`), or the watchdog over it: a wrong rewrite may also hang
+ * (`../../thread-life.ts`). Invariant: it has a database of its own, in memory, so that nobody's data meets a binary that
+ * may do anything; it throws, saying what was not as it must be, or the sessions may be used.
  */
 import { encodeQuery } from "../../../wire/frontend.ts";
 import { readQueryResults } from "../../../wire/query-results.ts";
+import type { RewrittenPostgres } from "../module-cache.ts";
+import { SessionHost } from "./host.ts";
 import { bytesInput, type Session } from "./session.ts";
-import type { SessionOutput } from "./session-context.ts";
 
-/** What the trial needs of the host of the sessions. */
-interface SessionMaker {
-  createSession(parameters: { user: string }, output: SessionOutput): Promise<Session | undefined>;
-  closeSession(session: Session): Promise<void>;
-  readonly constantsAreUntouched: boolean;
+const user = "postgres";
+
+/** Is called before each step, with its name and how long it may take. */
+type OnStep = (step: string, limitMs: number) => void;
+
+/** How long the work of a whole boot may take, on a machine that is also busy with other things: seconds are usual. */
+export const bootTimeoutMs = 60_000;
+/** The same for a few statements, which take milliseconds. */
+const statementsTimeoutMs = 10_000;
+
+/** Boots `postgres` on a new database and checks its sessions. Rejects with what is wrong; may hang in a wrong binary. */
+export async function tryOut(postgres: RewrittenPostgres, onStep: OnStep): Promise<void> {
+  onStep("its first start", bootTimeoutMs);
+  const host = await SessionHost.open({ dataDir: "memory://", maxSessions: 3, postgres });
+  await checkSessions(host, onStep);
+  await host.close();
 }
 
-const table = "pg_temp_check_of_sessions";
-
-/** Rejects with what is wrong. */
-export async function checkSessions(host: SessionMaker): Promise<void> {
+/** Rejects with what is wrong with the sessions of `host`, which has no others yet. */
+export async function checkSessions(host: SessionHost, onStep: OnStep = () => undefined): Promise<void> {
+  onStep("the start of two sessions", statementsTimeoutMs);
   const [one, other] = [await start(host), await start(host)];
-  await query(one, `create table ${table} (x int); insert into ${table} values (0)`);
-  try {
-    await query(one, "set work_mem = '9MB'; prepare mine as select 1");
-    const state = "select current_setting('work_mem'), pg_backend_pid(), (select count(*) from pg_prepared_statements)";
-    expectEqual("settings and prepared statements", await query(other, state), `4MB|${other.pid}|0`);
-
-    await query(one, `begin; update ${table} set x = x + 1`);
-    expectEqual("what another transaction has not committed", await query(other, `select x from ${table}`), "0");
-    const waiting = query(other, `update ${table} set x = x + 10 returning x`);
-    // The other session's turn comes before this one's.
-    const blockers = await query(one, `select pg_blocking_pids(${other.pid})`);
-    expectEqual("who blocks a waiting session", blockers, `{${one.pid}}`);
-    await query(one, "commit");
-    expectEqual("a row after the wait for its lock", await waiting, "11");
-
-    const caught =
-      "do $$ begin perform 1 / 0; exception when others then perform set_config('my.trial', 'ok', false); end $$";
-    expectEqual("an error that is caught", await query(one, `${caught}; show my.trial`), "ok");
-  } finally {
-    await query(one, `rollback; drop table ${table}`);
-    await Promise.all([host.closeSession(one), host.closeSession(other)]);
-  }
+  onStep("what belongs to a session", statementsTimeoutMs);
+  await checkOwnState(one, other);
+  onStep("what belongs to all sessions", statementsTimeoutMs);
+  await checkRows(one, other, onStep);
+  onStep("a notification", statementsTimeoutMs);
+  await checkNotification(one, other);
+  onStep("the end of the sessions", statementsTimeoutMs);
+  await Promise.all([host.closeSession(one), host.closeSession(other)]);
   const last = await start(host);
-  expectEqual(
-    "what a closed session leaves",
-    await query(last, `select count(*) from pg_locks where pid <> ${last.pid}`),
-    "0",
-  );
+  const locks = await query(last, `select count(*) from pg_locks where pid <> ${last.pid}`);
+  expectEqual("what closed sessions leave", locks, "0");
   await host.closeSession(last);
-  if (!host.constantsAreUntouched) throw new Error("the sessions' self-check: constants of PostgreSQL have changed");
+  if (!host.constantsAreUntouched) throw new Error("constants of PostgreSQL have changed");
 }
 
-async function start(host: SessionMaker): Promise<Session> {
-  const session = await host.createSession({ user: "postgres" }, () => undefined);
-  if (!session) throw new Error("the sessions' self-check: PostgreSQL refused a session");
+async function checkOwnState(one: Session, other: Session): Promise<void> {
+  await query(one, "set work_mem = '9MB'; prepare mine as select 1; create temp table mine (x int)");
+  const state = "select current_setting('work_mem'), pg_backend_pid(), (select count(*) from pg_prepared_statements)";
+  expectEqual("settings and prepared statements", await query(other, state), `4MB|${other.pid}|0`);
+  expectEqual("another's temporary table", await query(other, "select to_regclass('mine') is null"), "t");
+  const caught =
+    "do $$ begin perform 1 / 0; exception when others then perform set_config('my.trial', 'ok', false); end $$";
+  expectEqual("an error that is caught", await query(one, `${caught}; show my.trial`), "ok");
+}
+
+async function checkRows(one: Session, other: Session, onStep: OnStep): Promise<void> {
+  await query(one, "create table trial (x int); insert into trial values (0)");
+  await query(one, "begin; update trial set x = x + 1");
+  expectEqual("what another transaction has not committed", await query(other, "select x from trial"), "0");
+  onStep("a wait for a row lock", statementsTimeoutMs);
+  const waiting = query(other, "update trial set x = x + 10 returning x");
+  // The other session's turn comes before this one's.
+  const blockers = await query(one, `select pg_blocking_pids(${other.pid})`);
+  expectEqual("who blocks a waiting session", blockers, `{${one.pid}}`);
+  onStep("the end of a wait for a row lock", statementsTimeoutMs);
+  await query(one, "commit");
+  expectEqual("a row after the wait for its lock", await waiting, "11");
+}
+
+/** The listener is idle: the notification has to come without its asking. */
+async function checkNotification(listener: Session, sender: Session): Promise<void> {
+  await query(listener, "listen trial");
+  const said = new Promise<string>((resolve) => {
+    listener.client = (bytes) => resolve(Buffer.from(bytes).toString("latin1"));
+  });
+  await query(sender, "notify trial, 'hello'");
+  const message = await said;
+  // Behind the type byte, the length and the sender's pid.
+  if (message[0] === "A" && message.startsWith("trial\0hello\0", 9)) return;
+  throw new Error("an idle session got something else than a notification");
+}
+
+async function start(host: SessionHost): Promise<Session> {
+  const session = await host.createSession({ user }, () => undefined);
+  if (!session) throw new Error("PostgreSQL refused a session");
   return session;
 }
 
@@ -67,5 +99,5 @@ async function query(session: Session, sql: string): Promise<string | undefined>
 }
 
 function expectEqual(what: string, found: string | undefined, wanted: string): void {
-  if (found !== wanted) throw new Error(`the sessions' self-check: ${what}: ${found} instead of ${wanted}`);
+  if (found !== wanted) throw new Error(`${what}: ${found} instead of ${wanted}`);
 }

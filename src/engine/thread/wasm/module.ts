@@ -2,23 +2,13 @@
  * A WebAssembly module taken apart as far as the rewrite needs it: imports, exports, functions, tables, constant data.
  *
  * Owns: reading those, and the edits that leave every index as it is (bodies replaced, exports added, memory shared,
- * the table imported). Does not own: which functions these are (`../rewrite.ts`).
+ * the table imported). Does not own: the imports' format (`imports.ts`), which functions these are (`../rewrite/`).
  * Invariant: no edit moves a function, type, global or table index, so no instruction has to be rewritten.
  */
 import { ByteReader, concat, name, unsigned } from "./bytes.ts";
+import { ExternalKind, type Import, readImports, withSharedMemory, writeImports } from "./imports.ts";
 import { instructions, Op } from "./instructions.ts";
 import { joinSections, type Section, SectionId, splitSections } from "./sections.ts";
-
-/** The kinds of an import or export. */
-export const ExternalKind = { function: 0, table: 1, memory: 2, global: 3, tag: 4 } as const;
-
-/** An import: names, kind, and the bytes that describe it. */
-interface Import {
-  readonly module: string;
-  readonly field: string;
-  readonly kind: number;
-  readonly description: Uint8Array;
-}
 
 /** What an export names. */
 interface Export {
@@ -26,15 +16,12 @@ interface Export {
   readonly index: number;
 }
 
-/** The largest memory WebAssembly knows, in pages of 64 KiB. A shared memory must have a maximum. */
-const largestMemoryPages = 65536;
-
 /** The form of a function type. */
 const functionType = 0x60;
 
 /** An editable module. */
 export class WasmModule {
-  readonly imports: Import[];
+  imports: readonly Import[];
   readonly exports: Map<string, Export>;
   /** The functions' bodies (locals and instructions); the first one has the index `importedFunctions`. */
   readonly bodies: Uint8Array[];
@@ -93,16 +80,9 @@ export class WasmModule {
     this.exports.set(field, { kind: ExternalKind.function, index });
   }
 
-  /** Declares the imported memory shared. Keeps its maximum, or takes the largest there is. */
+  /** Declares the imported memory shared. */
   shareMemory(): void {
-    const at = this.imports.findIndex(({ kind }) => kind === ExternalKind.memory);
-    const memory = this.imports[at];
-    if (!memory) return;
-    const reader = new ByteReader(memory.description);
-    const flags = reader.unsigned();
-    const minimum = reader.unsigned();
-    const maximum = flags & 1 ? reader.unsigned() : largestMemoryPages;
-    this.imports[at] = { ...memory, description: concat([[3], unsigned(minimum), unsigned(maximum)]) };
+    this.imports = withSharedMemory(this.imports);
   }
 
   /** Turns the module's one table into an import of the same type; the index stays 0. Returns its initial size. */
@@ -121,7 +101,7 @@ export class WasmModule {
   importMemory(module: string, field: string, pages: number): number {
     const index = this.imports.filter(({ kind }) => kind === ExternalKind.memory).length;
     const description = concat([[1], unsigned(pages), unsigned(pages)]);
-    this.imports.push({ module, field, kind: ExternalKind.memory, description });
+    this.imports = [...this.imports, { module, field, kind: ExternalKind.memory, description }];
     return index;
   }
 
@@ -151,7 +131,7 @@ export class WasmModule {
   toBytes(): Uint8Array<ArrayBuffer> {
     const imports = this.#tableImport ? [...this.imports, this.#tableImport] : this.imports;
     const edited = new Map([
-      [SectionId.import as number, concat([unsigned(imports.length), ...imports.map(writeImport)])],
+      [SectionId.import as number, writeImports(imports)],
       [SectionId.export as number, concat([unsigned(this.exports.size), ...[...this.exports].map(writeExport)])],
       [SectionId.code as number, concat([unsigned(this.bodies.length), ...this.bodies.flatMap(writeBody)])],
     ]);
@@ -161,26 +141,6 @@ export class WasmModule {
   #body(id: number): Uint8Array {
     return this.#sections.find((section) => section.id === id)?.body ?? new Uint8Array([0]);
   }
-}
-
-function readImports(body: Uint8Array): Import[] {
-  const reader = new ByteReader(body);
-  return Array.from({ length: reader.unsigned() }, () => {
-    const module = reader.name();
-    const field = reader.name();
-    const kind = reader.byte();
-    const start = reader.offset;
-    if (kind === ExternalKind.table) reader.skip(1);
-    if (kind === ExternalKind.table || kind === ExternalKind.memory) {
-      const limits = reader.unsigned() & 1 ? 2 : 1;
-      for (let count = limits; count > 0; count--) reader.skipNumber();
-    } else if (kind === ExternalKind.global) reader.skip(2);
-    else {
-      if (kind === ExternalKind.tag) reader.skip(1);
-      reader.skipNumber();
-    }
-    return { module, field, kind, description: body.subarray(start, reader.offset) };
-  });
 }
 
 function readExports(body: Uint8Array): Map<string, Export> {
@@ -227,10 +187,6 @@ function readConstants(body: Uint8Array): (number | undefined)[] {
     }
     return value?.op === Op.i32Const ? value.operand : undefined;
   });
-}
-
-function writeImport({ module, field, kind, description }: Import): Uint8Array {
-  return concat([name(module), name(field), [kind], description]);
 }
 
 function writeExport([field, { kind, index }]: [string, Export]): number[] {

@@ -48,11 +48,3 @@ export function splitSections(bytes: Uint8Array): Section[] {
 export function joinSections(sections: readonly Section[]): Uint8Array<ArrayBuffer> {
   return concat([header, ...sections.flatMap(({ id, body }) => [[id, ...unsigned(body.length)], body])]);
 }
-
-/** Whether the module is a side module made for dynamic linking (its first section is `dylink.0`). */
-export function isDynamicLibrary(bytes: Uint8Array): boolean {
-  const reader = new ByteReader(bytes, header.length);
-  if (bytes.length < 32 || reader.byte() !== SectionId.custom) return false;
-  reader.skipNumber();
-  return reader.name() === "dylink.0";
-}

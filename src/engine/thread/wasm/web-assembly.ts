@@ -58,7 +58,7 @@ interface WebAssemblyApi {
   validate(bytes: Uint8Array): boolean;
 }
 
-/** The global `WebAssembly`; its members are writable, which `sessions/instantiate.ts` uses while it boots PGlite. */
+/** The global `WebAssembly`; its members are writable, which `../shared-memory.ts` uses. */
 export const { WebAssembly: webAssembly } = globalThis as unknown as { WebAssembly: WebAssemblyApi };
 
 /** Whether this Node can park a WebAssembly stack. */

@@ -1,67 +1,70 @@
-/** The rewrite of the installed `pglite.wasm`, and its cache. */
+/** The rewrite of `pglite.wasm`, of the installed version and of others, and its cache. */
 import { createHash } from "node:crypto";
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { knownBinaries, loadRewritten } from "../../../../src/engine/thread/module-cache.ts";
 import { Locator } from "../../../../src/engine/thread/rewrite/locate.ts";
 import { hookImport, rewritePostgres } from "../../../../src/engine/thread/rewrite/postgres.ts";
 import { WasmModule } from "../../../../src/engine/thread/wasm/module.ts";
 import { webAssembly } from "../../../../src/engine/thread/wasm/web-assembly.ts";
+import { currentPGlite, pgliteVersions, withAPatternTwice } from "../../../support/pglite-versions.ts";
 import { smallModule } from "./small-module.ts";
 
-const require = createRequire(import.meta.url);
-const stock = readFileSync(join(dirname(require.resolve("@electric-sql/pglite")), "pglite.wasm"));
+const { binary: stock } = currentPGlite;
 
 let directory = "";
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "rewrite-test-"));
 });
 afterEach(() => {
-  chmodSync(directory, 0o700);
   rmSync(directory, { recursive: true });
 });
 
-test("the installed binary is one of those that the sessions are tested with", () => {
-  expect(knownBinaries[createHash("sha256").update(stock).digest("hex")]).toBeDefined();
+test("the product's binary is one of those that the sessions are tested with; another one is not", async () => {
+  expect(knownBinaries[createHash("sha256").update(stock).digest("hex")]).toBe(currentPGlite.version);
+  for (const { version, binary } of pgliteVersions) {
+    expect([version, (await loadRewritten(binary, directory)).known]).toEqual([version, binary === stock]);
+  }
 });
 
-test("the installed binary is rewritten to a valid module with the sessions' exports and a table from outside", () => {
-  const { bytes, addresses, tableSize } = rewritePostgres(stock);
-  expect(webAssembly.validate(bytes)).toBe(true);
-  const before = new WasmModule(stock);
-  const after = new WasmModule(bytes);
-  const added = [...after.exports.keys()].filter((name) => !before.exports.has(name));
-  expect(added).toEqual(["sessions_InitProcess", "sessions_PostgresMain", "sessions_proc_exit_prepare"]);
-  expect(after.imports.map(({ field }) => field)).toEqual([
-    ...before.imports.map(({ field }) => field),
-    "sessions_table",
-  ]);
-  expect(tableSize).toBeGreaterThan(1000);
-  const distinct = new Set([addresses.signalHandlers, addresses.localLatch, ...addresses.exitCallbackCounts]);
-  expect(distinct.size).toBe(5);
-});
-
-test("no index has moved: every function that is not patched has the same body", () => {
-  const before = new WasmModule(stock);
-  const after = new WasmModule(rewritePostgres(stock).bytes);
-  expect(after.bodies.length).toBe(before.bodies.length);
-  const changed = after.bodies.filter((body, at) => Buffer.compare(body, before.bodies[at]!) !== 0);
-  // PostgresMain, InitPostgres, proc_exit, ProcKill, WaitLatch, pg_usleep, kill.
-  expect(changed.length).toBe(7);
-});
-
-test("only one function of the stock binary, libc's poll, calls the import that carries the hooks", () => {
-  const module = new WasmModule(stock);
-  const locator = new Locator(module);
-  const poll = module.importedFunction(hookImport);
-  const callers = module.bodies.flatMap((_, at) => {
-    const index = at + module.importedFunctions;
-    return locator.calls(index).includes(poll) ? [index] : [];
+describe.each(pgliteVersions)("the binary of PGlite $version", ({ binary }) => {
+  test("is rewritten to a valid module with the sessions' exports and a table from outside", () => {
+    const { bytes, addresses, tableSize } = rewritePostgres(binary);
+    expect(webAssembly.validate(bytes)).toBe(true);
+    const before = new WasmModule(binary);
+    const after = new WasmModule(bytes);
+    const added = [...after.exports.keys()].filter((name) => !before.exports.has(name));
+    expect(added).toEqual(["sessions_InitProcess", "sessions_PostgresMain", "sessions_proc_exit_prepare"]);
+    expect(after.imports.map(({ field }) => field)).toEqual([
+      ...before.imports.map(({ field }) => field),
+      "sessions_table",
+    ]);
+    expect(tableSize).toBeGreaterThan(1000);
+    const distinct = new Set([addresses.signalHandlers, addresses.localLatch, ...addresses.exitCallbackCounts]);
+    expect(distinct.size).toBe(5);
   });
-  expect(callers).toHaveLength(1);
+
+  test("has every function that is not patched as before: no index has moved", () => {
+    const before = new WasmModule(binary);
+    const after = new WasmModule(rewritePostgres(binary).bytes);
+    expect(after.bodies.length).toBe(before.bodies.length);
+    const changed = after.bodies.filter((body, at) => Buffer.compare(body, before.bodies[at]!) !== 0);
+    // PostgresMain, InitPostgres, proc_exit, ProcKill, WaitLatch, pg_usleep, kill.
+    expect(changed.length).toBe(7);
+  });
+
+  test("has one function, libc's poll, that calls the import that carries the hooks", () => {
+    const module = new WasmModule(binary);
+    const locator = new Locator(module);
+    const poll = module.importedFunction(hookImport);
+    const callers = module.bodies.flatMap((_, at) => {
+      const index = at + module.importedFunctions;
+      return locator.calls(index).includes(poll) ? [index] : [];
+    });
+    expect(callers).toHaveLength(1);
+  });
 });
 
 test("a binary without a pattern is refused, and the error names the pattern", () => {
@@ -71,22 +74,80 @@ test("a binary without a pattern is refused, and the error names the pattern", (
   expect(() => rewritePostgres(smallModule())).toThrow("does not import the function __syscall_poll");
 });
 
-test("the rewritten module is kept and taken from the cache; a damaged or missing file only costs a rewrite", async () => {
-  const first = await loadRewritten(stock, directory);
-  const files = readdirSync(directory).sort();
-  expect(files).toHaveLength(2);
-  const second = await loadRewritten(stock, directory);
-  expect(second.located).toEqual(first.located);
-  writeFileSync(join(directory, files.find((name) => name.endsWith(".wasm"))!), "damaged");
-  expect((await loadRewritten(stock, directory)).located).toEqual(first.located);
-  writeFileSync(join(directory, files.find((name) => name.endsWith(".json"))!), "{");
-  expect((await loadRewritten(stock, directory)).located).toEqual(first.located);
-  expect(readdirSync(directory).sort()).toEqual(files);
+test("a binary that has a pattern twice is refused, and the error names the pattern", () => {
+  const twice = withAPatternTwice();
+  expect(webAssembly.validate(twice)).toBe(true);
+  expect(() => rewritePostgres(twice)).toThrow('has 2 places, not one, for a function that refers to "InitProcess"');
 });
 
-test("where the cache cannot be written, the module is rewritten all the same", async () => {
-  const file = join(directory, "file");
-  writeFileSync(file, "");
-  expect((await loadRewritten(stock, join(file, "cache"))).known).toBe(true);
-  expect((await loadRewritten(stock, "")).known).toBe(true);
+describe("the cache", () => {
+  const path = () => join(directory, readdirSync(directory)[0]!);
+
+  test("keeps the rewritten module, and what is taken from it is what was put in", async () => {
+    const first = await loadRewritten(stock, directory);
+    expect(readdirSync(directory)).toHaveLength(1);
+    // To show that it is read: something of the same form that the rewrite would not make.
+    const file = readFileSync(path());
+    const marked = Buffer.from(file.toString("latin1").replace('"tableSize":', '"tableSized":'), "latin1");
+    marked.writeUInt32LE(marked.readUInt32LE(32) + 1, 32);
+    createHash("sha256").update(marked.subarray(32)).digest().copy(marked);
+    writeFileSync(path(), marked);
+    const second = await loadRewritten(stock, directory);
+    expect(second.located).toEqual({ addresses: first.located.addresses, tableSized: first.located.tableSize });
+  });
+
+  const damages: readonly [string, (file: Buffer) => Uint8Array][] = [
+    ["is empty", () => new Uint8Array(0)],
+    ["ends within the hash", (file) => file.subarray(0, 20)],
+    ["was half written", (file) => file.subarray(0, file.length >> 1)],
+    ["lacks its last byte", (file) => file.subarray(0, -1)],
+    [
+      "has another bit in what was located",
+      (file) => withBit(file, file.indexOf("localLatch") + "localLatch".length + 3),
+    ],
+    ["has another bit in the module", (file) => withBit(file, file.length - 100)],
+    ["is something else with the right hash", () => withHash(Buffer.from("something else"))],
+    ["is no module behind the right hash", (file) => withHash(file.subarray(32, 2000))],
+  ];
+
+  test.each(damages)("costs only a rewrite when its file %s, and is mended by that", async (_, damage) => {
+    const { located } = await loadRewritten(stock, directory);
+    const whole = readFileSync(path());
+    writeFileSync(path(), damage(whole));
+    const mended = await loadRewritten(stock, directory);
+    expect(mended.located).toEqual(located);
+    expect(readdirSync(directory)).toHaveLength(1);
+    expect(readFileSync(path()).equals(whole)).toBe(true);
+  });
+
+  test("is done without where it cannot be written or read", async () => {
+    const file = join(directory, "file");
+    writeFileSync(file, "");
+    const { located } = await loadRewritten(stock, "");
+    // A directory below a file, and a directory in the place of the file.
+    expect((await loadRewritten(stock, join(file, "cache"))).located).toEqual(located);
+    const cache = join(directory, "cache");
+    await loadRewritten(stock, cache);
+    const kept = join(cache, readdirSync(cache)[0]!);
+    rmSync(kept);
+    mkdirSync(join(kept, "in the way"), { recursive: true });
+    expect((await loadRewritten(stock, cache)).located).toEqual(located);
+    expect(readdirSync(cache)).toHaveLength(1);
+  });
+
+  test("is whole at any moment for many that write it at once", async () => {
+    const all = await Promise.all(Array.from({ length: 4 }, () => loadRewritten(stock, directory)));
+    expect(new Set(all.map(({ located }) => JSON.stringify(located))).size).toBe(1);
+    expect(readdirSync(directory)).toHaveLength(1);
+  });
 });
+
+function withBit(file: Buffer, at: number): Buffer {
+  const other = Buffer.from(file);
+  other[at] = other[at]! ^ 1;
+  return other;
+}
+
+function withHash(body: Buffer): Buffer {
+  return Buffer.concat([createHash("sha256").update(body).digest(), body]);
+}

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { ByteReader, concat, signed, unsigned } from "../../../../src/engine/thread/wasm/bytes.ts";
 import { instructions, Op } from "../../../../src/engine/thread/wasm/instructions.ts";
 import { WasmModule } from "../../../../src/engine/thread/wasm/module.ts";
-import { isDynamicLibrary, joinSections, splitSections } from "../../../../src/engine/thread/wasm/sections.ts";
+import { joinSections, splitSections } from "../../../../src/engine/thread/wasm/sections.ts";
 import { type WasmInstance, webAssembly } from "../../../../src/engine/thread/wasm/web-assembly.ts";
 import { smallModule } from "./small-module.ts";
 
@@ -27,15 +27,6 @@ test("a module that is split and joined is the same module", () => {
 
 test("what is no WebAssembly is refused", () => {
   expect(() => splitSections(new Uint8Array([1, 2, 3, 4, 5, 6, 7, 8]))).toThrow("not a WebAssembly module");
-});
-
-test("a dynamic library is told by its first section, also when that is long", () => {
-  const library = (length: number) =>
-    joinSections([{ id: 0, body: concat([[8], Buffer.from("dylink.0"), new Uint8Array(length)]) }]);
-  expect(isDynamicLibrary(library(20))).toBe(true);
-  expect(isDynamicLibrary(library(300))).toBe(true);
-  expect(isDynamicLibrary(smallModule())).toBe(false);
-  expect(isDynamicLibrary(new Uint8Array(3))).toBe(false);
 });
 
 test("imports, exports, bodies and constant data are found", () => {

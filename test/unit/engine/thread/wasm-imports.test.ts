@@ -4,7 +4,7 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { expect, test } from "vitest";
-import { shareMemoryImport } from "../../../src/engine/thread/shared-memory.ts";
+import { shareMemoryImport } from "../../../../src/engine/thread/wasm/imports.ts";
 
 // TypeScript knows WebAssembly only with the browser's library.
 const { validate, Module } = (

@@ -1,0 +1,63 @@
+/**
+ * Opening the engine that the options ask for, with isolated sessions where they can be had.
+ *
+ * Owns: the options of the engine, and what follows when isolated sessions cannot be had. Does not own: finding that out
+ * (`engine/`), or the steps before and after (`open.ts`).
+ * Invariant: sessions are shared only where they may be: who has asked for isolated ones gets them or an error.
+ */
+import { resolve } from "node:path";
+import { describeOpenFailure } from "../engine/data-directory.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { EngineOptions } from "../engine/supervisor.ts";
+import { SessionsUnavailableError, UsageError } from "../errors.ts";
+import type { ResolvedOptions } from "../options.ts";
+
+/** A few more sessions than connections: one that is ending still has its place, and the start has one of its own. */
+const spareSessions = 10;
+
+/** What the caller knows of the engine's options. */
+type OtherOptions = Pick<EngineOptions, "extensions" | "restore"> & Required<Pick<EngineOptions, "log">>;
+
+/**
+ * Opens it. Rejects with a `UsageError` when isolated sessions were asked for and cannot be had; where they are only the
+ * default the log gets a warning, and all connections share one. An aborted start does not begin again like that.
+ */
+export async function openEngineAt(
+  options: ResolvedOptions,
+  cwd: string,
+  otherOptions: OtherOptions,
+  openEngine: (options: EngineOptions) => Promise<Engine>,
+  signal: AbortSignal,
+): Promise<Engine> {
+  const open = (sessions: Pick<EngineOptions, "maxSessions">) =>
+    openInPlace(options, cwd, { ...otherOptions, ...sessions }, openEngine);
+  if (options.sessions === "shared") return open({});
+  try {
+    return await open({ maxSessions: options.maxConnections + spareSessions });
+  } catch (error) {
+    if (!(error instanceof SessionsUnavailableError)) throw error;
+    const name = options.givenAs.get("sessions");
+    if (name !== undefined) throw new UsageError(`${name}: ${error.message}`, { cause: error });
+    signal.throwIfAborted();
+    const consequence = "all connections share one PostgreSQL session, as with --sessions shared";
+    otherOptions.log("info", `warning: ${error.message}; ${consequence}`);
+    return open({});
+  }
+}
+
+async function openInPlace(
+  options: ResolvedOptions,
+  cwd: string,
+  engineOptions: Omit<EngineOptions, "dataDir">,
+  openEngine: (options: EngineOptions) => Promise<Engine>,
+): Promise<Engine> {
+  if (options.db === "memory://") return openEngine({ dataDir: options.db, ...engineOptions });
+  const path = resolve(cwd, options.db);
+  // What is in a directory survives its engine.
+  const { restore: _, ...durable } = engineOptions;
+  try {
+    return await openEngine({ dataDir: path, fsync: options.fsync === "on", ...durable });
+  } catch (error) {
+    throw error instanceof SessionsUnavailableError ? error : describeOpenFailure(path, error);
+  }
+}
