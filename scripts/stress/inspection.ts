@@ -13,7 +13,7 @@ import type { Run } from "./worker.ts";
 type Ask = (sql: string) => Promise<readonly string[]>;
 
 /** What amcheck looked at. */
-export interface Looked {
+interface Looked {
   readonly indexes: number;
   readonly tables: number;
   readonly wrong: string[];
@@ -105,10 +105,10 @@ export async function checkLeftovers(ask: Ask, pids: readonly number[]): Promise
 /** A picture for a report of a server that does not go on. */
 export async function describeActivity(ask: (sql: string) => Promise<Rows>): Promise<string> {
   const activity =
-    await ask(`select pid, state, wait_event_type, wait_event, age(clock_timestamp(), query_start), pg_blocking_pids(pid),
-    left(query, 120) from pg_stat_activity where backend_type = 'client backend' order by pid`);
+    await ask(`select pid, state, wait_event_type, wait_event, age(clock_timestamp(), query_start)::text, pg_blocking_pids(pid)::text,
+    left(regexp_replace(query, '[[:space:]]+', ' ', 'g'), 120) from pg_stat_activity where backend_type = 'client backend' order by pid`);
   const locks = await ask(
-    "select pid, locktype, relation::regclass, mode, granted from pg_locks order by granted, pid limit 80",
+    "select pid, locktype, relation::regclass::text, mode, granted from pg_locks order by granted, pid limit 80",
   );
   return ["pg_stat_activity:", ...activity.rows, "pg_locks:", ...locks.rows].join("\n  ");
 }

@@ -32,7 +32,7 @@ export interface LifeOptions {
 }
 
 /** A server that does not go on; with what is known about it. */
-export class StallError extends Error {}
+class StallError extends Error {}
 
 const stallMs = 30_000;
 /** A look reads every page of the database. */

@@ -90,21 +90,14 @@ export class PgSession implements Session {
   #submit(sql: string, onCopyIn: (connection: PgConnection) => void): Promise<string> {
     return new Promise((resolve, reject) => {
       const parts: Buffer[] = [];
-      let failure: Error | undefined;
       this.#client.query({
         submit: (connection: PgConnection) => connection.query(sql),
         handleCopyInResponse: onCopyIn,
         handleCopyData: ({ chunk }: { chunk: Buffer }) => void parts.push(Buffer.from(chunk)),
         handleCommandComplete: () => {},
-        handleError: (error: Error) => {
-          failure = error;
-          // An error of PostgreSQL's is followed by ReadyForQuery, a lost connection by nothing.
-          if (!("severity" in error)) reject(error);
-        },
-        handleReadyForQuery: () => {
-          if (failure) reject(failure);
-          else resolve(Buffer.concat(parts).toString());
-        },
+        // After an error of PostgreSQL's pg keeps back the next query until ReadyForQuery by itself.
+        handleError: reject,
+        handleReadyForQuery: () => resolve(Buffer.concat(parts).toString()),
         // biome-ignore lint/suspicious/noExplicitAny: pg's types know only its own queries.
       } as any);
     });

@@ -23,7 +23,7 @@ export const stressTables = `
   insert into accounts (id, balance) select g, ${openingBalance} from generate_series(1, ${accounts}) g`;
 
 /** A statement, or several in one string, for one simple Query in a transaction. */
-export interface Statement {
+interface Statement {
   /** Under which it is counted. */
   readonly kind: string;
   readonly sql: string;
