@@ -6,12 +6,13 @@
  * Invariant: a lost connection rejects what runs and everything after it.
  */
 import { Client } from "pg";
-import { joinRows, type Rows, requestCancel, type Session } from "./session.ts";
+import { joinRows, type Rows, requestCancel, type Session, sqlState } from "./session.ts";
 
 /** What of pg's connection a COPY needs; it is not part of its types. */
 interface PgConnection {
   stream: { destroy(): void };
   query(text: string): void;
+  sync(): void;
   sendCopyFromChunk(chunk: Buffer): void;
   endCopyFrom(): void;
 }
@@ -56,8 +57,14 @@ export class PgSession implements Session {
     const name = this.#names.get(sql) ?? `s${this.#names.size}`;
     this.#names.set(sql, name);
     const config = { name, text: sql, values: [...values], rowMode: "array" as const, rows: rowsOfAPortal };
-    const { rows, command } = await this.#client.query(config);
-    return { rows: joinRows(rows), command };
+    try {
+      const { rows, command } = await this.#client.query(config);
+      return { rows: joinRows(rows), command };
+    } catch (error) {
+      // pg asks for a portal's rows with Flush, and forgets the Sync that has to follow an error.
+      if (sqlState(error) !== undefined) this.#connection.sync();
+      throw error;
+    }
   }
 
   cancel(): Promise<void> {
