@@ -69,6 +69,7 @@ class Life {
   readonly #port: number;
   readonly #workers: Worker[];
   readonly #random: Random;
+  #disturber: Disturber | undefined;
 
   constructor(options: LifeOptions, run: Run, served: ServedProcess, port: number) {
     const { clients, seed, number } = options;
@@ -115,6 +116,7 @@ class Life {
       await Promise.race([phases(), stalled]);
     } finally {
       watch.abort();
+      void this.#disturber?.stop();
       for (const worker of this.#workers) {
         worker.serverEnds = true;
         worker.stop();
@@ -127,9 +129,9 @@ class Life {
   }
 
   async #disturbFor(milliseconds: number, observer: PgSession): Promise<void> {
-    const disturber = new Disturber(this.#workers, observer, this.#random, this.#run.counts);
-    await sleep(milliseconds);
-    await disturber.stop();
+    this.#disturber = new Disturber(this.#workers, observer, this.#random, this.#run.counts);
+    await sleep(milliseconds, undefined, { ref: false });
+    await this.#disturber.stop();
   }
 
   async #end(): Promise<void> {
