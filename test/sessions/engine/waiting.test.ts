@@ -1,7 +1,7 @@
 /** Waits that are no locks: sleeping, clients that send or read slowly, notifications; and what ends any wait. */
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { SessionHost } from "../../../src/engine/thread/sessions/host.ts";
-import type { SessionInput } from "../../../src/engine/thread/sessions/session.ts";
+import { bytesInput, type SessionInput } from "../../../src/engine/thread/sessions/session.ts";
 import { encodeBind, encodeExecute, encodeMessage, encodeParse, encodeQuery } from "../../../src/wire/frontend.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 import { SqlSession } from "./support/sql-session.ts";
@@ -115,6 +115,21 @@ test("a notification reaches idle listeners at once, without a ReadyForQuery, an
   expect(b.notifications()).toEqual([]);
   expect((await b.query("commit")).messageTypes).toContain("A");
   await Promise.all([one.close(), two.close()]);
+});
+
+test("what an idle session is told comes before the answer of its next batch", async () => {
+  const session = await SqlSession.open(host);
+  await session.rows("listen news");
+  const order: string[] = [];
+  session.session.client = () => void order.push("told");
+  const notified = a.rows("notify news, 'first'");
+  // The batch waits for the turn in which the notification is told.
+  const select = bytesInput(encodeQuery("select 1"));
+  const answered = session.session.run(select, () => void order.push("answered"));
+  await Promise.all([notified, answered]);
+  await waitUntil("the notification has come", () => order.includes("told"));
+  expect(order).toEqual(["told", "answered"]);
+  await session.close();
 });
 
 test("what an idle session is told in the middle of a pipeline does not end the pipeline", async () => {
