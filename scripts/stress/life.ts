@@ -35,8 +35,8 @@ export interface LifeOptions {
 class StallError extends Error {}
 
 const stallMs = 30_000;
-/** A look reads every page of the database. */
-const inspectionStallMs = 180_000;
+/** For what takes long: recovery at a start, a look that reads every page of the database. */
+const longStallMs = 180_000;
 const longestBetweenLooksMs = 120_000;
 const sampleMs = 10_000;
 const endPatienceMs = 20_000;
@@ -48,7 +48,7 @@ export async function live(options: LifeOptions, run: Run): Promise<Vitals> {
   const served = startServed(options.directory, ["--sessions", "isolated", "-e", "amcheck"]);
   let vitals: Vitals | undefined;
   try {
-    const port = Number(new URL(await served.ready).port);
+    const port = Number(new URL(await orStalled("the start", served.ready)).port);
     vitals = new Vitals(served.pid, options.directory, Math.min(sampleMs, Math.max(200, options.loadMs / 30)));
     await new Life(options, run, served, port).live();
     return vitals;
@@ -59,6 +59,18 @@ export async function live(options: LifeOptions, run: Run): Promise<Vitals> {
   } finally {
     vitals?.stop();
     await served.kill();
+  }
+}
+
+async function orStalled<T>(what: string, work: Promise<T>): Promise<T> {
+  const late = new AbortController();
+  const timeout = sleep(longStallMs, undefined, { signal: late.signal }).then(() => {
+    throw new StallError(`no end of ${what} for ${longStallMs / 1000} s`);
+  });
+  try {
+    return await Promise.race([work, timeout]);
+  } finally {
+    late.abort();
   }
 }
 
@@ -84,9 +96,7 @@ class Life {
 
   async live(): Promise<void> {
     const { number, loadMs, end } = this.#options;
-    const observer = await PgSession.open(this.#port);
-    const listener = await Listener.open(this.#port);
-    if (number === 0) await observer.query(`${stressTables}; ${stepTables}`);
+    const { observer, listener } = await orStalled("the first statements", this.#prepare());
     await this.#look("after the start", observer, listener);
     if (loadMs > 0) {
       await this.#load(observer, listener);
@@ -95,6 +105,13 @@ class Life {
       await this.#end();
     }
     this.#options.log(`life ${number + 1}: ended by ${end}`);
+  }
+
+  async #prepare(): Promise<{ observer: PgSession; listener: Listener }> {
+    const observer = await PgSession.open(this.#port);
+    const listener = await Listener.open(this.#port);
+    if (this.#options.number === 0) await observer.query(`${stressTables}; ${stepTables}`);
+    return { observer, listener };
   }
 
   async #load(observer: PgSession, listener: Listener): Promise<void> {
@@ -162,9 +179,7 @@ class Life {
       wrong.push(...(await checkLog(ask, this.#run)), ...(await listener.compare(this.#run.heard)));
       return wrong;
     };
-    const wrong = await Promise.race([checks(), sleep(inspectionStallMs, undefined, { ref: false })]);
-    if (!wrong) throw new StallError(`the checks did not end within ${inspectionStallMs / 1000} s`);
-    for (const text of wrong) counts.fail(`life ${number + 1}, ${when}: ${text}`);
+    for (const text of await orStalled("the checks", checks())) counts.fail(`life ${number + 1}, ${when}: ${text}`);
     counts.checks++;
     const seconds = ((performance.now() - began) / 1000).toFixed(1);
     log(
