@@ -31,9 +31,6 @@ export interface LifeOptions {
   readonly log: (line: string) => void;
 }
 
-/** A server that does not go on; with what is known about it. */
-class StallError extends Error {}
-
 const stallMs = 30_000;
 /** For what takes long: recovery at a start, a look that reads every page of the database. */
 const longStallMs = 180_000;
@@ -43,29 +40,31 @@ const endPatienceMs = 20_000;
 /** 128 + 15. */
 const exitCodeOfSigterm = 143;
 
-/** Runs one life. Rejects with a `StallError`, or when the server does not start. */
-export async function live(options: LifeOptions, run: Run): Promise<Vitals> {
+/** Runs one life; undefined if it could not be gone through: the server did not start, or did not go on. */
+export async function live(options: LifeOptions, run: Run): Promise<Vitals | undefined> {
   const served = startServed(options.directory, ["--sessions", "isolated", "-e", "amcheck"]);
   let vitals: Vitals | undefined;
+  const failedBefore = run.counts.failed;
   try {
     const port = Number(new URL(await orStalled("the start", served.ready)).port);
     vitals = new Vitals(served.pid, options.directory, Math.min(sampleMs, Math.max(200, options.loadMs / 30)));
     await new Life(options, run, served, port).live();
     return vitals;
   } catch (error) {
-    const said = served.lastWords().trim();
-    if (said && error instanceof Error) error.message += `\nthe server said: ${said}`;
-    throw error;
+    run.counts.fail(String(error));
+    return undefined;
   } finally {
     vitals?.stop();
     await served.kill();
+    const said = served.lastWords().trim();
+    if (run.counts.failed > failedBefore && said) options.log(`the server of life ${options.number + 1} said: ${said}`);
   }
 }
 
 async function orStalled<T>(what: string, work: Promise<T>): Promise<T> {
   const late = new AbortController();
   const timeout = sleep(longStallMs, undefined, { signal: late.signal }).then(() => {
-    throw new StallError(`no end of ${what} for ${longStallMs / 1000} s`);
+    throw new Error(`no end of ${what} for ${longStallMs / 1000} s`);
   });
   try {
     return await Promise.race([work, timeout]);
@@ -206,7 +205,7 @@ class Life {
       const stuck = this.#workers.filter(({ runningSince }) => now - (runningSince ?? now) > stallMs);
       if (stuck.length === 0) continue;
       const who = stuck.map(({ number, session, doing }) => `client ${number} (pid ${session?.pid}): ${doing}`);
-      throw new StallError([`no answer for ${stallMs / 1000} s:`, ...who, await this.#picture(observer)].join("\n  "));
+      throw new Error([`no answer for ${stallMs / 1000} s:`, ...who, await this.#picture(observer)].join("\n  "));
     }
   }
 

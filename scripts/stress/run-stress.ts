@@ -41,7 +41,7 @@ const longest = Math.max(...lives.map(({ share }) => share));
 /** Before that, memory still grows to what the load needs. */
 const judgedAfterMs = 4 * 60_000;
 
-/** Runs all lives; a life that rejects ends the run and is a failure. */
+/** Runs all lives; a life that could not be gone through is the last one. */
 export async function runStress(options: StressOptions, tell: Listeners): Promise<StressResult> {
   const began = performance.now();
   const root = makeDirectory();
@@ -49,18 +49,13 @@ export async function runStress(options: StressOptions, tell: Listeners): Promis
   const counts = new Counts(tell.failure);
   const run: Run = { counts, log: new Ledger(), heard: new Ledger(), numbers: [] };
   let vitals: Vitals | undefined;
-  try {
-    for (const [number, { share, end }] of lives.entries()) {
-      const loadMs = share * options.minutes * 60_000;
-      const seen = await live(
-        { directory, seed: options.seed, number, clients: options.clients, loadMs, end, log: tell.progress },
-        run,
-      );
-      if (share === longest) vitals = seen;
-      if (seen.grows && loadMs > judgedAfterMs) counts.fail(`life ${number + 1}: memory grows, by ${seen.growth}`);
-    }
-  } catch (error) {
-    counts.fail(error instanceof Error ? error.message : String(error));
+  for (const [number, { share, end }] of lives.entries()) {
+    const loadMs = share * options.minutes * 60_000;
+    const { seed, clients } = options;
+    const seen = await live({ directory, seed, number, clients, loadMs, end, log: tell.progress }, run);
+    if (!seen) break;
+    if (share === longest) vitals = seen;
+    if (seen.grows && loadMs > judgedAfterMs) counts.fail(`life ${number + 1}: memory grows, by ${seen.growth}`);
   }
   if (counts.failed > 0) keepDirectory(root);
   else dropDirectory(root);
