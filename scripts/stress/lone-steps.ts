@@ -42,7 +42,8 @@ const settings: Step = {
   provokes: [],
   run: async (context) => {
     const { pid, random, name } = context;
-    const memory = 1000 + pid;
+    // Not a multiple of 1024, which would be shown in MB.
+    const memory = 10_001 + 2 * pid;
     await context.run(`set work_mem = ${memory}; set stress.mark = '${name}'; set role stress_writer`);
     const look = "select current_user, current_setting('work_mem'), current_setting('stress.mark')";
     for (let times = 1 + random.below(3); times > 0; times--) {
