@@ -145,6 +145,27 @@ test("what an idle session is told in the middle of a pipeline does not end the 
   await session.close();
 });
 
+test("a session that is closed before its COPY has its turn does not wait for the data", async () => {
+  const session = await SqlSession.open(host);
+  const busy = b.query("select 1");
+  const query = bytesInput(encodeQuery("copy t from stdin"));
+  const copy = session.send({
+    get pending() {
+      return query.pending;
+    },
+    // Nobody sends data any more.
+    read: (length) => (query.pending ? query.read(length) : new Promise<Uint8Array>(() => {})),
+  });
+  let isClosed = false;
+  const closed = session.close().then(() => {
+    isClosed = true;
+  });
+  await busy;
+  await waitUntil("the session is closed", () => isClosed, 5_000);
+  await Promise.all([copy, closed]);
+  expect(await b.rows(`select count(*) from pg_stat_activity where pid = ${session.session.pid}`)).toEqual(["0"]);
+});
+
 test("a slow sender of COPY data holds nobody up", async () => {
   const { input, push } = slowInput(encodeQuery("copy t from stdin"));
   const copy = a.send(input);

@@ -95,8 +95,7 @@ export class Scheduler<S extends Schedulable> {
 
   /** Runs `fn` in turns of `session`, from a first one until it is settled. */
   async take<T>(session: S, fn: () => Promise<T> | T): Promise<T> {
-    if (this.#running || this.#queue.length > 0)
-      await new Promise<void>((begin) => this.#enqueue({ session, begin }));
+    if (this.#running || this.#queue.length > 0) await new Promise<void>((begin) => this.#enqueue({ session, begin }));
     else this.#begin(session);
     try {
       return await fn();
