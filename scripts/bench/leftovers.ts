@@ -34,6 +34,11 @@ export function dropDirectory(directory: string): void {
   directories.delete(directory);
 }
 
+/** Takes a directory of `makeDirectory` off the list: somebody wants to look into it. */
+export function keepDirectory(directory: string): void {
+  directories.delete(directory);
+}
+
 /** From now on nothing on the list survives this process, unless it is killed with SIGKILL. */
 export function leaveNothingBehind(): void {
   process.on("exit", () => {

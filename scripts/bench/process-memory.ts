@@ -10,6 +10,11 @@ export function peakMemoryMb(pid: number): number | undefined {
   return kilobytes(`/proc/${pid}/status`, /^VmHWM:\s+(\d+) kB/m);
 }
 
+/** The present resident size of a process in MB (VmRSS). */
+export function residentMemoryMb(pid: number): number | undefined {
+  return kilobytes(`/proc/${pid}/status`, /^VmRSS:\s+(\d+) kB/m);
+}
+
 /**
  * The present size of a process and its children in MB, shared memory counted once (the sum of Pss): the fair figure
  * for a server of many processes, where a sum of VmHWM would count its shared buffers once per process.

@@ -6,7 +6,7 @@
  */
 
 /** A transaction of one writer: its rows have the numbers from `first` to `first + count - 1`. */
-interface SentTransaction {
+export interface SentTransaction {
   readonly writer: number;
   readonly first: number;
   readonly count: number;
@@ -21,19 +21,25 @@ export interface FoundRow {
 
 /** The facts of all writers since the last `forget`. */
 export class Ledger {
-  #sent: SentTransaction[] = [];
+  #sent = new Set<SentTransaction>();
 
   /** Notes a transaction before its first byte is sent. */
   send(writer: number, first: number, count: number): SentTransaction {
     const transaction = { writer, first, count, answered: false };
-    this.#sent.push(transaction);
+    this.#sent.add(transaction);
     return transaction;
+  }
+
+  /** For a transaction that is known not to have been committed: from now on nobody sent its rows. */
+  withdraw(transaction: SentTransaction): void {
+    this.#sent.delete(transaction);
   }
 
   /** How many rows were sent, and how many of those were answered. */
   counts(): { sent: number; answered: number } {
+    const all = [...this.#sent];
     const rows = (transactions: readonly SentTransaction[]) => transactions.reduce((sum, { count }) => sum + count, 0);
-    return { sent: rows(this.#sent), answered: rows(this.#sent.filter(({ answered }) => answered)) };
+    return { sent: rows(all), answered: rows(all.filter(({ answered }) => answered)) };
   }
 
   /**
@@ -43,7 +49,7 @@ export class Ledger {
   check(found: readonly FoundRow[]): string[] {
     const wrong: string[] = [];
     const there = new Set(found.map(({ writer, n }) => `${writer}/${n}`));
-    const kept: SentTransaction[] = [];
+    const kept = new Set<SentTransaction>();
     for (const transaction of this.#sent) {
       const { writer, first, count, answered } = transaction;
       let present = 0;
@@ -51,7 +57,7 @@ export class Ledger {
       const name = `writer ${writer}, rows ${first} to ${first + count - 1}`;
       if (answered && present < count) wrong.push(`${name}: answered, and ${count - present} of ${count} are missing`);
       else if (present > 0 && present < count) wrong.push(`${name}: ${present} of ${count} are there`);
-      if (present > 0) kept.push({ ...transaction, answered: true });
+      if (present > 0) kept.add({ ...transaction, answered: true });
     }
     if (there.size > 0) wrong.push(`${there.size} rows that nobody sent, such as ${[...there][0]}`);
     this.#sent = kept;
@@ -60,6 +66,6 @@ export class Ledger {
 
   /** For an empty table. */
   forget(): void {
-    this.#sent = [];
+    this.#sent = new Set();
   }
 }

@@ -17,12 +17,17 @@ process.once("exit", () => {
 
 /** A server process. */
 export interface ServedProcess {
+  readonly pid: number;
   /** The URL when it is ready. Rejects if it ends before, with what it said. */
   readonly ready: Promise<string>;
   /** Resolves when it has ended, of whatever. */
   readonly ended: Promise<unknown>;
+  /** The end of what it has printed on standard error. */
+  lastWords(): string;
   /** Sends SIGKILL. */
   kill(): Promise<void>;
+  /** Sends SIGTERM, and resolves with the exit code; undefined if it had to be killed after `patienceMs`. */
+  terminate(patienceMs: number): Promise<number | undefined>;
 }
 
 /** Starts dist/cli.js on a data directory, with nothing to migrate; `args` are further arguments. */
@@ -49,6 +54,15 @@ export function startServed(directory: string, args: readonly string[] = []): Se
   return {
     ready,
     ended,
+    pid: child.pid ?? 0,
+    lastWords: () => lastWords,
+    terminate: async (patienceMs) => {
+      child.kill("SIGTERM");
+      const timer = setTimeout(() => child.kill("SIGKILL"), patienceMs);
+      const [code] = await ended;
+      clearTimeout(timer);
+      return code ?? undefined;
+    },
     kill: async () => {
       child.kill("SIGKILL");
       await ended;

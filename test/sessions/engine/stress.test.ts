@@ -2,7 +2,8 @@
 import { amcheck } from "@electric-sql/pglite/contrib/amcheck";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { SessionHost } from "../../../src/engine/thread/sessions/host.ts";
-import { Random, runSeed } from "../../support/random.ts";
+import { Random } from "../../../src/trace/storm/random.ts";
+import { runSeed } from "../../support/random.ts";
 import { openHost } from "./support/open-host.ts";
 import { SqlSession } from "./support/sql-session.ts";
 import { damage, prepareStress, runStress } from "./support/stress.ts";

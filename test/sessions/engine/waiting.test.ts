@@ -1,7 +1,7 @@
 /** Waits that are no locks: sleeping, clients that send or read slowly, notifications; and what ends any wait. */
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import type { SessionHost } from "../../../src/engine/thread/sessions/host.ts";
-import type { SessionInput } from "../../../src/engine/thread/sessions/session.ts";
+import { bytesInput, type SessionInput } from "../../../src/engine/thread/sessions/session.ts";
 import { encodeBind, encodeExecute, encodeMessage, encodeParse, encodeQuery } from "../../../src/wire/frontend.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 import { openHost } from "./support/open-host.ts";
@@ -118,6 +118,21 @@ test("a notification reaches idle listeners at once, without a ReadyForQuery, an
   await Promise.all([one.close(), two.close()]);
 });
 
+test("what an idle session is told comes before the answer of its next batch", async () => {
+  const session = await SqlSession.open(host);
+  await session.rows("listen news");
+  const order: string[] = [];
+  session.session.client = () => void order.push("told");
+  const notified = a.rows("notify news, 'first'");
+  // The batch waits for the turn in which the notification is told.
+  const select = bytesInput(encodeQuery("select 1"));
+  const answered = session.session.run(select, () => void order.push("answered"));
+  await Promise.all([notified, answered]);
+  await waitUntil("the notification has come", () => order.includes("told"));
+  expect(order).toEqual(["told", "answered"]);
+  await session.close();
+});
+
 test("what an idle session is told in the middle of a pipeline does not end the pipeline", async () => {
   const session = await SqlSession.open(host);
   await session.rows("listen news");
@@ -129,6 +144,27 @@ test("what an idle session is told in the middle of a pipeline does not end the 
   expect(messageTypes).toContain("A");
   expect(await b.rows("delete from t where id = 70 returning v")).toEqual(["pipeline"]);
   await session.close();
+});
+
+test("a session that is closed before its COPY has its turn does not wait for the data", async () => {
+  const session = await SqlSession.open(host);
+  const busy = b.query("select 1");
+  const query = bytesInput(encodeQuery("copy t from stdin"));
+  const copy = session.send({
+    get pending() {
+      return query.pending;
+    },
+    // Nobody sends data any more.
+    read: (length) => (query.pending ? query.read(length) : new Promise<Uint8Array>(() => {})),
+  });
+  let isClosed = false;
+  const closed = session.close().then(() => {
+    isClosed = true;
+  });
+  await busy;
+  await waitUntil("the session is closed", () => isClosed, 5_000);
+  await Promise.all([copy, closed]);
+  expect(await b.rows(`select count(*) from pg_stat_activity where pid = ${session.session.pid}`)).toEqual(["0"]);
 });
 
 test("a slow sender of COPY data holds nobody up", async () => {

@@ -232,7 +232,6 @@ export class SessionHost implements SessionContext {
         this.machine.function("ProcessInterrupts")();
       });
     }
-    const { said } = await session.serveSignals();
-    if (said.length > 0) await session.client(said);
+    await session.serveSignals();
   }
 }

@@ -139,9 +139,10 @@ export class Session implements SessionState {
 
   /**
    * Has the backend handle its signals between two of the client's batches. It gets a Sync for that, or, in the middle of a
-   * pipeline, which a Sync would end, a Flush. `said` is all that it says to that and the client did not ask for.
+   * pipeline, which a Sync would end, a Flush. All that it says to that and the client did not ask for goes to `client`
+   * before the next batch begins: a batch that waits for this turn is answered after it.
    */
-  serveSignals(): Promise<{ status: TransactionStatus | "ended"; said: Uint8Array }> {
+  serveSignals(): Promise<void> {
     return this.#turn(async () => {
       const betweenPipelines = this.saidReady;
       const parts: Uint8Array[] = [];
@@ -150,7 +151,9 @@ export class Session implements SessionState {
       const answer = Buffer.concat(parts);
       const hasReady = betweenPipelines && status !== "ended";
       this.saidReady = betweenPipelines;
-      return { status, said: hasReady ? answer.subarray(0, answer.length - readyForQueryBytes) : answer };
+      const said = hasReady ? answer.subarray(0, answer.length - readyForQueryBytes) : answer;
+      // Nobody waits for the client to take it: it is little, and the turn is everybody's.
+      if (said.length > 0) void this.client(said);
     });
   }
 

@@ -148,9 +148,10 @@ async function waitForClient<T>(
     },
   );
   while (!settled) {
+    // It may have been told so before this wait began, while its batch waited for a turn: nobody would end the wait.
+    if (session.abandoned) return undefined;
     await host.scheduler.park({ until: done });
     host.deliverSignals(session);
-    if (session.abandoned) return undefined;
   }
   return result;
 }

@@ -1,0 +1,62 @@
+/**
+ * The command line of `npm run stress`.
+ *
+ * Owns: reading and validating it. Does not own: what the options do.
+ * Invariant: a bad value is a `UsageError` that names the option, the value and what it takes; nothing has been started.
+ */
+import { parseArgs } from "node:util";
+import { UsageError } from "../../src/errors.ts";
+
+/** What a run does. */
+export interface StressOptions {
+  readonly seed: number;
+  /** How long there is load; checks and starts come on top. */
+  readonly minutes: number;
+  readonly clients: number;
+}
+
+/** The text of `--help`. */
+export const stressHelp = `npm run stress -- [options]
+
+  --seed N       the same seed gives every client the same choices (default: a new one, printed)
+  --minutes M    how long there is load, 0.05 to 1440 (default 2)
+  --clients N    how many clients, 1 to 60 (default 10)
+  --help         this text
+`;
+
+/** Reads the arguments after the script name; `"help"` when help was asked for. Throws a `UsageError`. */
+export function readStressOptions(argv: readonly string[]): StressOptions | "help" {
+  const values = parse(argv);
+  if (values.help) return "help";
+  return {
+    seed:
+      values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : whole("--seed", values.seed, 0, 2 ** 32 - 1),
+    minutes: minutesOf(values.minutes ?? "2"),
+    clients: whole("--clients", values.clients ?? "10", 1, 60),
+  };
+}
+
+function parse(argv: readonly string[]) {
+  const text = { type: "string" } as const;
+  try {
+    const options = { seed: text, minutes: text, clients: text, help: { type: "boolean" } as const };
+    return parseArgs({ args: [...argv], options }).values;
+  } catch (error) {
+    throw new UsageError(`${(error as Error).message}\n\n${stressHelp}`);
+  }
+}
+
+function whole(option: string, text: string, least: number, most: number): number {
+  if (!/^\d+$/.test(text) || Number(text) < least || Number(text) > most) {
+    throw new UsageError(`${option} ${JSON.stringify(text)}: takes a whole number from ${least} to ${most}`);
+  }
+  return Number(text);
+}
+
+function minutesOf(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !(value >= 0.05 && value <= 1440)) {
+    throw new UsageError(`--minutes ${JSON.stringify(text)}: takes a number from 0.05 to 1440`);
+  }
+  return value;
+}
