@@ -48,7 +48,7 @@ test("four processes of graphile-worker, told by NOTIFY, execute each of 2000 jo
     // All of them find an empty database and migrate it at the same time.
     const reports = await besideProcesses(processes, server.url, async () => {
       const listening = "select count(*)::int from pg_stat_activity where state = 'idle' and query like 'LISTEN%'";
-      await waitUntil("all processes listen", async () => (await count(listening)) === names.length);
+      await waitUntil("all processes listen", async () => (await count(listening)) === names.length, 60_000);
       await addJobs(pool);
       const done = "select count(*)::int from executed";
       await waitUntil("all jobs were executed", async () => (await count(done)) >= 2000, 60_000);

@@ -33,8 +33,8 @@ async function pgbench(...args: string[]): Promise<Run> {
 
 test.each([
   ["prepared", 50],
-  ["extended", 20],
-  ["simple", 20],
+  ["extended", 10],
+  ["simple", 10],
 ])("balances are exact after TPC-B by 8 clients, -M %s, %d transactions each", async (protocol, each) => {
   const { rows: before } = await client.query("select count(*)::int as count from pgbench_history");
   const load = ["-n", "-M", protocol, "-c", "8", "-j", "2", "-t", `${each}`];

@@ -26,7 +26,10 @@ export async function besideProcesses<Report>(
     end = resolve;
   });
   const running = processes.map(async ({ file, name }) => {
-    const result = await run(process.execPath, [join(programs, file), url, name], { input: () => over });
+    const result = await run(process.execPath, [join(programs, file), url, name], {
+      input: () => over,
+      limitMs: 110_000,
+    });
     if (result.code !== 0) throw new Error(result.all);
     return JSON.parse(result.stdout) as Report;
   });
@@ -43,11 +46,8 @@ export async function besideProcesses<Report>(
 
 /** Holds processes back until `count` of them wait at the same time, with advisory locks, as applications elect a leader. */
 export async function openGate(keeper: pg.Client, count: number): Promise<void> {
-  await waitUntil(`${count} processes wait at the gate`, async () => {
-    const { rows } = await keeper.query(
-      "select count(*)::int as waiting from pg_locks where locktype = 'advisory' and objid = 1 and not granted",
-    );
-    return rows[0]?.waiting === count;
-  });
+  const text = "select count(*)::int as count from pg_locks where locktype = 'advisory' and objid = 1 and not granted";
+  const waiting = async () => (await keeper.query<{ count: number }>(text)).rows[0]!.count;
+  await waitUntil(`${count} processes wait at the gate`, async () => (await waiting()) === count, 60_000);
   await keeper.query("select pg_advisory_unlock(1)");
 }
