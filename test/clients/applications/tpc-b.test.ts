@@ -32,7 +32,7 @@ async function pgbench(...args: string[]): Promise<Run> {
 }
 
 test.each([
-  ["prepared", 50],
+  ["prepared", 25],
   ["extended", 10],
   ["simple", 10],
 ])("balances are exact after TPC-B by 8 clients, -M %s, %d transactions each", async (protocol, each) => {

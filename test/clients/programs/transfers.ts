@@ -38,7 +38,7 @@ const gate = await takeSession();
 await gate.query("select pg_advisory_lock_shared(1)");
 await gate.query("select pg_advisory_unlock_shared(1)");
 gate.release();
-await Promise.all(Array.from({ length: 5 }, () => transferOften(25)));
+await Promise.all(Array.from({ length: 5 }, () => transferOften(20)));
 const finish = await takeSession();
 await finish.query("insert into finished values ($1)", [service]);
 finish.release();
