@@ -13,7 +13,7 @@ for tool in psql pg_dump pg_isready; do
 done
 command -v pgbench >/dev/null || need postgresql
 # Debian's modules belong to Debian's python, whatever else is on the PATH.
-for module in psycopg psycopg2 asyncpg; do
+for module in psycopg psycopg2 asyncpg sqlalchemy; do
   /usr/bin/python3 -c "import $module" 2>/dev/null || need "python3-$module"
 done
 [ -e /usr/share/java/postgresql.jar ] || need libpostgresql-jdbc-java

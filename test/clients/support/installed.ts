@@ -22,6 +22,7 @@ const probes = {
   "psycopg 3": () => succeeds(python, "-c", "import psycopg"),
   psycopg2: () => succeeds(python, "-c", "import psycopg2"),
   asyncpg: () => succeeds(python, "-c", "import asyncpg"),
+  SQLAlchemy: () => succeeds(python, "-c", "import sqlalchemy, psycopg2"),
   JDBC: () => existsSync(jdbcDriver) && succeeds("java", "-version") && succeeds("javac", "-version"),
 };
 
