@@ -78,7 +78,7 @@ export async function bootPostgres(options: BootOptions): Promise<BootedPostgres
       if (kind !== Hook.postgresMain || !pglite?.Module || !isMemoryOf(machine, pglite.Module.HEAPU8)) return second;
       refuseCommands(pglite);
       map = locateMemory(machine);
-      const image = new Image();
+      const image = new Image(machine.pages);
       image.save(machine, map, new Reference());
       postmaster = { image, files: new FileDescriptors(files()).fork() };
       return second;

@@ -72,7 +72,7 @@ export class SessionHost implements SessionContext {
     // The main thread sets the flags of a cancel.
     machine.written.always = ["InterruptPending", "QueryCancelPending"].map((name) => machine.address(name));
     this.entry = entryPoints(machine, () => this.scheduler.running?.input.pending === true);
-    this.#own = new Session(this, ownPid, new Image(), new FileDescriptors(files));
+    this.#own = new Session(this, ownPid, new Image(machine.pages), new FileDescriptors(files));
     this.#own.proc = this.process.proc;
     this.#own.latch = this.process.latch;
     this.#own.state = "idle";
@@ -188,6 +188,7 @@ export class SessionHost implements SessionContext {
   /** Called by a session in its last turn. */
   ended(session: Session): void {
     session.files.closeAll();
+    session.image.discard();
     this.#sessions.delete(session.pid);
     session.onEnded();
   }

@@ -9,6 +9,7 @@
  * (`written-pages.ts`) is as its image or the reference has it.
  */
 import type { Machine } from "./machine.ts";
+import type { PagePool } from "./page-pool.ts";
 import { type MemoryMap, pageBytes, privateRanges, programBreak } from "./private-memory.ts";
 
 /** So many bytes are compared at once before it is looked which page differs. */
@@ -53,14 +54,18 @@ interface Range {
 export class Image {
   #stack = 0;
   #break = 0;
-  /** Addresses of the kept pages, ascending, and the place of each in `#pages`, counted in pages. */
+  readonly #pool: PagePool;
+  /** Addresses of the kept pages, ascending, and the place of each in the pool. */
   #addresses: number[] = [];
   #places: number[] = [];
-  #pages = new Uint8Array(0);
-  #freePlaces: number[] = [];
   /** Whether it has ever been taken: only then memory is as here when the session is loaded. */
   #isTaken = false;
+  #isDiscarded = false;
   #saves = 0;
+
+  constructor(pool: PagePool) {
+    this.#pool = pool;
+  }
 
   /** How many bytes the image holds. */
   get size(): number {
@@ -69,15 +74,22 @@ export class Image {
 
   /** An image with the same contents. */
   copy(): Image {
-    const copy = new Image();
+    const copy = new Image(this.#pool);
     copy.#stack = this.#stack;
     copy.#break = this.#break;
     copy.#addresses = this.#addresses.slice();
-    copy.#places = this.#places.slice();
-    copy.#pages = this.#pages.slice();
-    copy.#freePlaces = this.#freePlaces.slice();
+    copy.#places = this.#places.map((place) => {
+      const copied = this.#pool.take();
+      this.#pool.at(copied).set(this.#pool.at(place));
+      return copied;
+    });
     copy.#isTaken = this.#isTaken;
     return copy;
+  }
+
+  /** Nobody loads it any more; at its last `save` it gives its pages back. */
+  discard(): void {
+    this.#isDiscarded = true;
   }
 
   /** Takes the memory of the loaded session, whose image this is. */
@@ -89,6 +101,9 @@ export class Image {
     if (this.#isTaken && !machine.written.isUnknown && !isDue) this.#takeWritten(machine, ranges);
     else this.#takeAll(machine, ranges, reference);
     machine.written.clear(ranges);
+    if (!this.#isDiscarded) return;
+    this.#pool.free(this.#places);
+    this.#places = [];
   }
 
   /** Puts the memory into the machine, in which that of `outgoing` is as it was saved. */
@@ -104,10 +119,8 @@ export class Image {
     for (let first = 0; first < length; ) {
       const [start, place] = [this.#addresses[first]!, this.#places[first]!];
       let next = first + 1;
-      for (let run = 1; next < length; run++, next++) {
-        if (this.#addresses[next] !== start + run * pageBytes || this.#places[next] !== place + run) break;
-      }
-      bytes.set(this.#pages.subarray(place * pageBytes, (place + next - first) * pageBytes), start);
+      while (next < length && this.#isRun(next)) next++;
+      bytes.set(this.#pool.at(place, next - first), start);
       first = next;
     }
     machine.function("_emscripten_stack_restore")(this.#stack);
@@ -123,14 +136,14 @@ export class Image {
   /** For tests: the pages of the loaded session that `save` would not take although they have changed. */
   overlooked(machine: Machine, map: MemoryMap, reference: Reference): number[] {
     if (!this.#isTaken || machine.written.isUnknown) return [];
-    const kept = new Map(this.#addresses.map((address, at) => [address, this.#places[at]! * pageBytes]));
+    const kept = new Map(this.#addresses.map((address, at) => [address, this.#places[at]!]));
     const stackEnd = endOfStack(machine);
     const overlooked: number[] = [];
     for (const { start, end } of privateRanges(map, stackEnd, programBreak(machine))) {
       for (let at = start; at < end; at += pageBytes) {
         if (machine.written.has(at) || (at >= map.dataEnd && at < stackEnd)) continue;
         const place = kept.get(at);
-        const last = place === undefined ? reference.at(at, pageBytes) : this.#pages.subarray(place, place + pageBytes);
+        const last = place === undefined ? reference.at(at, pageBytes) : this.#pool.at(place);
         if (last.length > 0 && !equal(machine.bytes, at, last, pageBytes)) overlooked.push(at);
       }
     }
@@ -144,31 +157,27 @@ export class Image {
     const [addresses, places] = [this.#addresses, this.#places];
     this.#addresses = [];
     this.#places = [];
+    const freed: number[] = [];
     let next = 0;
     for (const { start, end } of ranges) {
       for (let at = start; at < end; at += pageBytes) {
-        while (addresses[next]! < at) this.#freePlaces.push(places[next++]!);
+        while (addresses[next]! < at) freed.push(places[next++]!);
         const isKept = addresses[next] === at;
         const isWritten = written.has(at) || (at >= ranges[1]!.start && at < stackEnd);
         if (!isKept && !isWritten) continue;
-        const place = isKept ? places[next++]! : this.#newPlace();
-        if (isWritten) this.#pages.set(bytes.subarray(at, at + pageBytes), place * pageBytes);
+        const place = isKept ? places[next++]! : this.#pool.take();
+        if (isWritten) this.#pool.at(place).set(bytes.subarray(at, at + pageBytes));
         this.#addresses.push(at);
         this.#places.push(place);
       }
     }
-    this.#freePlaces.push(...places.slice(next));
+    this.#pool.free([...freed, ...places.slice(next)]);
   }
 
-  #newPlace(): number {
-    const free = this.#freePlaces.pop();
-    if (free !== undefined) return free;
-    const places = this.#pages.length / pageBytes;
-    const larger = new Uint8Array(Math.ceil(places * 1.25 + 16) * pageBytes);
-    larger.set(this.#pages);
-    this.#pages = larger;
-    for (let place = larger.length / pageBytes - 1; place > places; place--) this.#freePlaces.push(place);
-    return places;
+  /** Whether a page lies right behind the one before it, in memory and in the pool. */
+  #isRun(index: number): boolean {
+    const isAdjacent = this.#addresses[index] === this.#addresses[index - 1]! + pageBytes;
+    return isAdjacent && this.#pool.isNext(this.#places[index - 1]!, this.#places[index]!);
   }
 
   /** Keeps what differs from the reference. */
@@ -182,11 +191,11 @@ export class Image {
         this.#findPages(bytes, at, length, base);
       }
     }
-    this.#pages = new Uint8Array(this.size);
-    this.#places = this.#addresses.map((_, place) => place);
-    this.#freePlaces = [];
-    this.#addresses.forEach((address, place) => {
-      this.#pages.set(bytes.subarray(address, address + pageBytes), place * pageBytes);
+    this.#pool.free(this.#places);
+    this.#places = this.#addresses.map((address) => {
+      const place = this.#pool.take();
+      this.#pool.at(place).set(bytes.subarray(address, address + pageBytes));
+      return place;
     });
     this.#isTaken = true;
   }

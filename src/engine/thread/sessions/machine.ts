@@ -14,6 +14,7 @@ import {
   type WasmTable,
   webAssembly,
 } from "../wasm/web-assembly.ts";
+import { PagePool } from "./page-pool.ts";
 import { WrittenPages } from "./written-pages.ts";
 
 /** What the machine calls. Each answers at once, or with a promise: then the stack is parked until it is settled. */
@@ -34,6 +35,8 @@ export class Machine {
   readonly table: WasmTable;
   /** What has been written to; JavaScript writes with `write` and `setWord`, which mark it. */
   readonly written = new WrittenPages();
+  /** Where the images of its sessions lie. */
+  readonly pages = new PagePool();
   /** Set once, when the instance exists. */
   exports: Exports = {};
   /** Slots of the table that hold `read` and `write`, for `pgl_set_rw_cbs`. */
