@@ -9,8 +9,8 @@
  * (`written-pages.ts`) is as its image or the reference has it.
  */
 import type { Machine } from "./machine.ts";
-import type { PagePool } from "./page-pool.ts";
-import { type MemoryMap, pageBytes, privateRanges, programBreak } from "./private-memory.ts";
+import { type PagePool, pageBytes } from "./page-pool.ts";
+import { type MemoryMap, privateRanges, programBreak } from "./private-memory.ts";
 
 /** So many bytes are compared at once before it is looked which page differs. */
 const blockBytes = 16 * pageBytes;
@@ -87,7 +87,10 @@ export class Image {
     return copy;
   }
 
-  /** Nobody loads it any more; at its last `save` it gives its pages back. */
+  /**
+   * Its session has ended: from its next `save` on it keeps nothing. It may still be loaded, for a call that finds out that
+   * the session has ended.
+   */
   discard(): void {
     this.#isDiscarded = true;
   }
@@ -123,6 +126,8 @@ export class Image {
       bytes.set(this.#pool.at(place, next - first), start);
       first = next;
     }
+    // Nothing of it is in memory any more.
+    if (outgoing.#isDiscarded) outgoing.#addresses = [];
     machine.function("_emscripten_stack_restore")(this.#stack);
   }
 

@@ -6,7 +6,8 @@
  * system's allocator in other sizes than they are asked for, and the process would grow.
  * Invariant: a place is either free or one image's.
  */
-import { pageBytes } from "./private-memory.ts";
+/** The unit in which memory is compared and kept, in bytes. */
+export const pageBytes = 4096;
 
 /** Pages in a block: 4 MiB. */
 const blockPages = 1024;

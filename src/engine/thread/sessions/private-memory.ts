@@ -8,6 +8,7 @@
  * sessions and never saved. The dead part of the stack, below the stack pointer, is nobody's. All bounds are page bounds.
  */
 import type { Machine } from "./machine.ts";
+import { pageBytes } from "./page-pool.ts";
 
 /** The size of the C stack: emscripten's STACK_SIZE as PGlite is linked. The self-check of `locateMemory` depends on it. */
 const stackBytes = 8 << 20;
@@ -18,9 +19,6 @@ const dynamicControlMagic = 0x9a503d32;
 /** The header and one entry of that control block, in bytes (`dsm_control_header`, `dsm_control_item`). */
 const dynamicControlHeader = 12;
 const dynamicControlItem = 24;
-
-/** The unit in which memory is compared and kept, in bytes. */
-export const pageBytes = 4096;
 
 /** Pages in front of the first changed one that are not taken for constant. */
 const constantsMargin = 16 * pageBytes;
