@@ -209,7 +209,10 @@ export class Worker {
   async #rollback(): Promise<void> {
     if (!this.session) return;
     this.#run.counts.rollbacks++;
-    await this.#step(plain("rollback", "rollback"), "rollback");
+    let error: unknown;
+    // A cancel may end the ROLLBACK before it has done anything, as in PostgreSQL.
+    do error = await this.#step(plain("rollback", "rollback"), "rollback");
+    while (this.session && sqlState(error) === "57014");
   }
 
   /** Runs a step; what it ended with, if with an error. */
