@@ -39,6 +39,7 @@ const entries = {
   index: "src/index.ts",
   testing: "src/testing/index.ts",
   "engine-thread": "src/engine/thread/main.ts",
+  "initdb-thread": "src/engine/thread/initdb-thread.ts",
 };
 
 /** Dependencies of the published package; everything else is bundled in. */

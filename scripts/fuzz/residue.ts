@@ -19,9 +19,14 @@ const emptying = [
   ),
 ];
 
-/** Memory may differ by this much between two looks: garbage that is not collected yet, pages that were touched once. */
-const memorySlackMb = 150;
-const memorySlackRatio = 1.4;
+/** What is in use after a collection may differ by this much between two looks: caches, large values that came last. */
+const heldSlackMb = 25;
+/**
+ * Resident memory is a weak sign: the allocator keeps what was garbage, and V8 optimizes one function after the other. It is
+ * there for what is in no heap.
+ */
+const residentSlackMb = 300;
+const residentRatio = 2;
 const settleMs = 5_000;
 
 /** Empties the database. Rejects if the server does not let us. */
@@ -42,7 +47,23 @@ export async function settledVitals(server: ServerUnderTest, before?: Vitals): P
     await sleep(20);
     now = server.vitals();
   }
-  return now;
+  return { ...now, heldMb: await heldMb(server) };
+}
+
+/** What is in use, without garbage; undefined if the server does not say within some seconds. */
+async function heldMb(server: ServerUnderTest): Promise<number | undefined> {
+  const answer = server.askForHeld();
+  const end = performance.now() + settleMs;
+  while (answer && performance.now() < end) {
+    // The engine's thread sleeps while nobody asks it for anything.
+    const client = await WireClient.login(server.endpoint).catch(() => undefined);
+    await client?.query("select 1").catch(() => {});
+    await client?.end();
+    const held = answer();
+    if (held !== undefined) return held;
+    await sleep(20);
+  }
+  return undefined;
 }
 
 /** What has grown between two looks. */
@@ -51,9 +72,14 @@ export function growth(before: Vitals, after: Vitals): string[] {
   if (before.handles !== undefined && after.handles !== undefined && after.handles > before.handles) {
     grown.push(`open handles: ${before.handles} before, ${after.handles} after`);
   }
+  const say = (what: string, from: number, to: number) =>
+    `${what}: ${Math.round(from)} MB before, ${Math.round(to)} MB after`;
+  if (before.heldMb !== undefined && after.heldMb !== undefined && after.heldMb > before.heldMb + heldSlackMb) {
+    grown.push(say("memory in use", before.heldMb, after.heldMb));
+  }
   const [from, to] = [before.memoryMb, after.memoryMb];
-  if (from !== undefined && to !== undefined && to > Math.max(from + memorySlackMb, from * memorySlackRatio)) {
-    grown.push(`memory: ${Math.round(from)} MB before, ${Math.round(to)} MB after`);
+  if (from !== undefined && to !== undefined && to > Math.max(from + residentSlackMb, from * residentRatio)) {
+    grown.push(say("resident memory", from, to));
   }
   return grown;
 }

@@ -173,7 +173,8 @@ class Run {
   async #look(number: number): Promise<void> {
     const now = await this.#settle();
     this.#warm ??= now;
-    const figures = `${Math.round(now.memoryMb ?? 0)} MB, ${now.handles ?? "?"} handles`;
+    const held = now.heldMb === undefined ? "" : ` (${now.heldMb.toFixed(1)} MB in use)`;
+    const figures = `${Math.round(now.memoryMb ?? 0)} MB${held}, ${now.handles ?? "?"} handles`;
     this.#listener.progress(
       `${Math.round(this.#seconds())} s, case ${number}, ${this.#plays} plays: ${figures}, slowest probe ${Math.round(this.#slowest.ms)} ms`,
     );

@@ -7,8 +7,9 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { holdChild } from "../bench/leftovers.ts";
@@ -19,7 +20,10 @@ export type Target = "ours" | "stock";
 
 /** What a process holds; undefined where the system does not say. */
 export interface Vitals {
+  /** Resident; part of it is garbage, and what allocators keep. */
   readonly memoryMb: number | undefined;
+  /** What is in use on the heaps of all threads and in buffers, after a collection of garbage. */
+  readonly heldMb?: number | undefined;
   readonly handles: number | undefined;
 }
 
@@ -37,15 +41,18 @@ const file = (relative: string): string => fileURLToPath(new URL(relative, impor
 export class ServerUnderTest {
   readonly endpoint: Endpoint;
   readonly #child: ChildProcess;
+  readonly #heldFile: string | undefined;
   #errors = "";
   #looked = 0;
   readonly #kill = (): void => {
     this.#child.kill("SIGKILL");
   };
 
-  private constructor(child: ChildProcess, endpoint: Endpoint) {
+  private constructor(child: ChildProcess, endpoint: Endpoint, heldFile: string | undefined) {
     this.#child = child;
+    this.#heldFile = heldFile;
     this.endpoint = endpoint;
+    child.once("exit", () => heldFile && rmSync(dirname(heldFile), { recursive: true, force: true }));
     process.once("exit", this.#kill);
     child.stderr?.setEncoding("utf8").on("data", (text: string) => {
       // Only the end counts where it talks without an end.
@@ -65,9 +72,11 @@ export class ServerUnderTest {
     const ours = [...start, ...sessions, ...limit, ...timeouts];
     const args = target === "ours" ? ours : [file("../bench/stock-server.ts")];
     const environment = Object.entries(process.env).filter(([name]) => !/^(DEV_DB_|PG)/.test(name));
-    const child = spawn(process.execPath, args, {
+    const heldFile = target === "ours" ? join(mkdtempSync(join(tmpdir(), "pglite-devdb-fuzz-")), "held") : undefined;
+    const preload = heldFile ? ["--import", new URL("./collect-garbage.ts", import.meta.url).href] : [];
+    const child = spawn(process.execPath, [...preload, ...args], {
       cwd: target === "ours" ? tmpdir() : process.cwd(),
-      env: Object.fromEntries(environment),
+      env: { ...Object.fromEntries(environment), ...(heldFile ? { HELD_MEMORY_FILE: heldFile } : {}) },
       stdio: ["pipe", "pipe", "pipe"],
     });
     holdChild(child, "SIGKILL");
@@ -75,7 +84,7 @@ export class ServerUnderTest {
     const first = await Promise.race([once(lines, "line"), once(child, "close").then(() => [undefined])]);
     if (typeof first[0] !== "string") throw new Error(`the server (${args[0]}) ended without a ready line`);
     const { port } = JSON.parse(first[0]) as { port: number };
-    return new ServerUnderTest(child, { host: "127.0.0.1", port });
+    return new ServerUnderTest(child, { host: "127.0.0.1", port }, heldFile);
   }
 
   /** What is wrong with the process since the last look: that it has ended, or what it printed. */
@@ -102,6 +111,20 @@ export class ServerUnderTest {
     } catch {
       return { memoryMb: undefined, handles: undefined };
     }
+  }
+
+  /** Asks for a collection of garbage; the engine does it with the next question. Undefined if it cannot be asked. */
+  askForHeld(): (() => number | undefined) | undefined {
+    const file = this.#heldFile;
+    if (!file || process.platform === "win32" || this.hasEnded) return undefined;
+    rmSync(file, { force: true });
+    this.#child.kill("SIGUSR2");
+    return () => {
+      const lines = existsSync(file) ? readFileSync(file, "latin1").trim().split("\n") : [];
+      // The main thread and the engine.
+      if (lines.length < 2) return undefined;
+      return lines.reduce((sum, line) => sum + Number(line.split(" ")[1]), 0) / 2 ** 20;
+    };
   }
 
   /** Ends it: asks first, and returns what was wrong with that. */

@@ -8,6 +8,7 @@
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { setTimeout as delay } from "node:timers/promises";
+import { guardGroup } from "./guard.ts";
 import { resolveCommand } from "./resolve-command.ts";
 import { type SignalReceived, signalExitCode } from "./signals.ts";
 
@@ -66,7 +67,8 @@ export function startChild(options: ChildOptions): Child {
     };
   }
   const kill = () => signalGroup(child, "SIGKILL");
-  return { kill, ended: watch(child, argv[0] ?? "", signal, kill) };
+  const endGuard = child.pid === undefined || process.platform === "win32" ? () => {} : guardGroup(child.pid);
+  return { kill, ended: watch(child, argv[0] ?? "", signal, kill).finally(endGuard) };
 }
 
 async function watch(child: ChildProcess, command: string, signal: AbortSignal, kill: () => void): Promise<number> {

@@ -8,6 +8,7 @@ import { controlDevDb } from "../dev-db/control.ts";
 import { UsageError } from "../errors.ts";
 import { type CliCommand, serverOptions } from "./command.ts";
 import { logTo } from "./log.ts";
+import { watchParent } from "./parent.ts";
 import { readyText } from "./ready-text.ts";
 import { listenForSignals, type SignalReceived } from "./signals.ts";
 
@@ -25,6 +26,8 @@ export const startCommand: CliCommand = {
     }
     const log = logTo(stderr, options.logLevel);
     const signal = listenForSignals(() => log("error", "ending before everything is closed"));
+    // As if the terminal had been closed.
+    watchParent(() => process.kill(process.pid, "SIGHUP"));
     const control = controlDevDb(options, { cwd, log, signal });
     const db = await control.start();
     stdout.write(readyText(options.output, db, { db: options.db, cwd, pid: process.pid }));

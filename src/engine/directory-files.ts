@@ -2,8 +2,8 @@
  * The files of a durable database as PGlite sees them: a directory of the system.
  *
  * Owns: what is added to PGlite's own file system: a first start that is atomic, a rename that is, an fsync that reaches
- * the disk, and starting after a kill in a start. Does not own: the steps of a first start (`initialization.ts`), or who
- * may open the directory (`directory-lock.ts`).
+ * the disk, and starting after a kill in a start. Does not own: the steps of a first start (`initialization.ts`), what a
+ * new database is (`thread/new-cluster.ts`), or who may open the directory (`directory-lock.ts`).
  * Invariant: PostgreSQL's file system calls go to the system one by one, in order; nothing is kept back.
  *
  * Engine: PGlite starts PostgreSQL with fsync off, and a fsync of its file system does nothing: `fd_sync` asks the
@@ -16,6 +16,7 @@ import { PGlite, type PGliteOptions } from "@electric-sql/pglite";
 import { NodeFS } from "@electric-sql/pglite/nodefs";
 import { beginInitialization, finishInitialization } from "./initialization.ts";
 import { syncTree } from "./sync-tree.ts";
+import { newCluster, writeCluster } from "./thread/new-cluster.ts";
 
 /** What `openDirectoryFiles` takes. */
 interface DirectoryFilesOptions {
@@ -25,10 +26,27 @@ interface DirectoryFilesOptions {
   fsync: boolean;
 }
 
-/** The part of the options of `PGlite.create` by which it uses a directory; to be given instead of `dataDir`. */
-export function openDirectoryFiles(options: DirectoryFilesOptions): Pick<PGliteOptions, "fs" | "startParams"> {
-  const fs = new DirectoryFiles(options);
-  if (!options.fsync) return { fs };
+/**
+ * The part of the options of `PGlite.create` by which it uses a directory; to be given instead of `dataDir`. An empty
+ * directory gets a new database before this resolves.
+ */
+export async function openDirectoryFiles(
+  options: DirectoryFilesOptions,
+): Promise<Required<Pick<PGliteOptions, "fs" | "startParams">>> {
+  const { path, fsync } = options;
+  const initialization = beginInitialization(path);
+  if (initialization) {
+    const cluster = await newCluster();
+    writeCluster(cluster, initialization);
+    cluster.close();
+    await finishInitialization(path, fsync);
+  } else {
+    removeEmptyPidFile(path);
+    // The last server here may have had fsync off; PostgreSQL takes what it finds for safe (initdb --sync-only).
+    if (fsync) await syncTree(path);
+  }
+  const fs = new DirectoryFiles(path, fsync);
+  if (!fsync) return { fs, startParams: PGlite.defaultStartParams };
   // -F is "fsync off". Of the ways to sync the WAL only fsync() gets as far as the file system.
   const parameters = PGlite.defaultStartParams.filter((parameter) => parameter !== "-F");
   return { fs, startParams: [...parameters, "-c", "wal_sync_method=fsync"] };
@@ -47,40 +65,20 @@ interface SystemDirectory {
 interface SystemNode {
   name: string;
 }
-interface Mounted {
-  node: { mount: { opts: { root: string } } };
-}
 
 class DirectoryFiles extends NodeFS {
-  readonly #options: DirectoryFilesOptions;
-  #initializing: boolean;
+  readonly #fsync: boolean;
 
-  constructor(options: DirectoryFilesOptions) {
-    const initialization = beginInitialization(options.path);
-    removeEmptyPidFile(options.path);
-    super(initialization ?? options.path);
-    this.#options = options;
-    this.#initializing = initialization !== undefined;
+  constructor(path: string, fsync: boolean) {
+    super(path);
+    this.#fsync = fsync;
   }
 
   override async init(pg: PGlite, options: ModuleOptions) {
     const { emscriptenOpts } = await super.init(pg, options);
     const preRun = [...(emscriptenOpts.preRun ?? []), renameInOneStep];
-    if (!this.#options.fsync) return { emscriptenOpts: { ...emscriptenOpts, preRun } };
-    // The last server here may have had fsync off; PostgreSQL takes what it finds for safe (initdb --sync-only).
-    if (!this.#initializing) await syncTree(this.rootDir);
-    return { emscriptenOpts: { ...emscriptenOpts, preRun: [...preRun, reachTheDisk] } };
-  }
-
-  /** Engine: PGlite calls it once between the making of a new database, when no file is open, and its first start. */
-  override async syncToFs(): Promise<void> {
-    if (!this.#initializing) return;
-    this.#initializing = false;
-    const { path, fsync } = this.#options;
-    await finishInitialization(path, fsync);
-    const { node } = this.pg!.Module.FS.lookupPath(PGlite.paths.PGDATA) as unknown as Mounted;
-    node.mount.opts.root = path;
-    this.rootDir = path;
+    if (this.#fsync) preRun.push(reachTheDisk);
+    return { emscriptenOpts: { ...emscriptenOpts, preRun } };
   }
 }
 

@@ -2,7 +2,7 @@
  * The first start in a data directory, so that an end at any moment leaves nothing or a usable database.
  *
  * Owns: `pglite-devdb.init` in the data directory, where a new database is made, and its move to its place. Does not own:
- * the making (`directory-files.ts`), or that nobody else does the same (`directory-lock.ts`).
+ * the making (`thread/new-cluster.ts`), or that nobody else does the same (`directory-lock.ts`).
  * Invariant: without `whole` nothing of it has been moved and all of it can be removed; with `whole` the moves can be
  * finished at any later time. PG_VERSION, by which a data directory is known, is moved last. Nothing else is ever removed.
  *

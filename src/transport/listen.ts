@@ -7,6 +7,7 @@
  */
 import * as socket from "@electric-sql/pglite-socket";
 import type { Engine } from "../engine/engine.ts";
+import { YoungGarbage } from "../engine/young-garbage.ts";
 import { keepSecret } from "./authenticate.ts";
 import type { Certificate } from "./certificate.ts";
 import { IsolatedQueue } from "./isolated-queue.ts";
@@ -15,6 +16,9 @@ import { createTlsServer } from "./tls.ts";
 
 // What patches/ makes of the library; a patch that changes what callers can rely on changes it.
 const EXPECTED_PATCH_ID = "pglite-devdb-1";
+
+/** Of one COPY; it waits in a temporary file. */
+const maxCopyBytes = 16 * 1024 ** 3;
 
 /** What `listen` takes; times in milliseconds, 0 for never. */
 export interface ListenOptions {
@@ -81,6 +85,7 @@ export async function listen(engine: Engine, options: ListenOptions): Promise<Tr
     secret: password === undefined ? undefined : await keepSecret(password),
     tls: certificate && createTlsServer(certificate),
   });
+  const log = options.log && logger(options.log);
   const server = new socket.PGLiteSocketServer({
     db: engine,
     host: options.host,
@@ -88,11 +93,10 @@ export async function listen(engine: Engine, options: ListenOptions): Promise<Tr
     maxConnections: options.maxConnections,
     idleTimeout: options.idleTimeoutMs,
     stallTimeout: options.stallTimeoutMs,
-    transactionIdleTimeout: options.transactionIdleTimeoutMs,
     login,
-    ...(engine.openSession ? { queue: new IsolatedQueue(engine) } : {}),
+    queue: withoutGarbage(engine.openSession ? new IsolatedQueue(engine) : sharedQueue(engine, options, log)),
     ...(options.socketDir === undefined ? {} : { socketDir: options.socketDir }),
-    ...(options.log ? { debug: true, log: logger(options.log) } : {}),
+    ...(log ? { debug: true, log } : {}),
   });
   await server.start();
   return {
@@ -106,6 +110,25 @@ export async function listen(engine: Engine, options: ListenOptions): Promise<Tr
   };
 }
 
+/** The same queue; what its clients send does not pile up as garbage. */
+function withoutGarbage<Q extends socket.SocketQueue>(queue: Q): Q {
+  const garbage = new YoungGarbage();
+  const submit: socket.SocketQueue["submit"] = queue.submit.bind(queue);
+  queue.submit = (connection, batch) => {
+    garbage.passed(batch.bytes.length);
+    return submit(connection, batch);
+  };
+  return queue;
+}
+
+function sharedQueue(engine: Engine, options: ListenOptions, log: Logger | undefined): socket.SharedQueue {
+  return new socket.SharedQueue(engine, {
+    transactionIdleTimeout: options.transactionIdleTimeoutMs,
+    maxCopyBytes,
+    log: (message, ...details) => log?.(`[PGLiteSocketServer] ${message}`, ...details),
+  });
+}
+
 /** Throws, saying how to install properly, when `library` is not the patched `@electric-sql/pglite-socket`. */
 export function requirePatched(library: { PATCH_ID?: unknown }): void {
   if (library.PATCH_ID === EXPECTED_PATCH_ID) return;
@@ -115,6 +138,8 @@ export function requirePatched(library: { PATCH_ID?: unknown }): void {
   );
 }
 
-function logger(log: (line: string) => void): (message: string, ...details: unknown[]) => void {
+type Logger = (message: string, ...details: unknown[]) => void;
+
+function logger(log: (line: string) => void): Logger {
   return (message, ...details) => log([message, ...details.map(String)].join(" "));
 }

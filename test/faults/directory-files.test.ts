@@ -37,7 +37,7 @@ function noteFsyncs(): string[] {
 
 test("on: every COMMIT has synced the WAL when it is answered; the new database itself is synced too", async () => {
   const calls = noteFsyncs();
-  const engine = await PGlite.create(openDirectoryFiles({ path, fsync: true }));
+  const engine = await PGlite.create(await openDirectoryFiles({ path, fsync: true }));
   onTestFinished(() => engine.close());
   expect(calls.length).toBeGreaterThan(900);
   expect((await engine.query("show fsync")).rows).toEqual([{ fsync: "on" }]);
@@ -55,14 +55,14 @@ test("on: every COMMIT has synced the WAL when it is answered; the new database 
 
 test("on, where it was off before: what is there is synced before anything is built on it", async () => {
   const db = initializedDirectory();
-  const before = await PGlite.create(openDirectoryFiles({ path: db, fsync: false }));
+  const before = await PGlite.create(await openDirectoryFiles({ path: db, fsync: false }));
   await before.exec("create table t (n int); insert into t values (1)");
   const [{ file }] = (await before.query<{ file: string }>("select pg_relation_filepath('t') as file")).rows as [
     { file: string },
   ];
   await before.close();
   const calls = noteFsyncs();
-  const files = openDirectoryFiles({ path: db, fsync: true });
+  const files = await openDirectoryFiles({ path: db, fsync: true });
   const engine = await PGlite.create(files);
   onTestFinished(() => engine.close());
   expect(calls.length).toBeGreaterThan(900);
@@ -71,7 +71,7 @@ test("on, where it was off before: what is there is synced before anything is bu
 
 test("a rename replaces its target in one step", async () => {
   const db = initializedDirectory();
-  const engine = await PGlite.create(openDirectoryFiles({ path: db, fsync: false }));
+  const engine = await PGlite.create(await openDirectoryFiles({ path: db, fsync: false }));
   onTestFinished(() => engine.close());
   const { FS } = engine.Module;
   const { unlink } = FS;
@@ -92,7 +92,7 @@ test("a rename replaces its target in one step", async () => {
 test("a postmaster.pid that a kill has left empty does not keep the next start from opening", async () => {
   const db = initializedDirectory();
   fs.writeFileSync(join(db, "postmaster.pid"), "");
-  const engine = await PGlite.create(openDirectoryFiles({ path: db, fsync: false }));
+  const engine = await PGlite.create(await openDirectoryFiles({ path: db, fsync: false }));
   expect((await engine.query("select 1 as one")).rows).toEqual([{ one: 1 }]);
   await engine.close();
 });
@@ -100,7 +100,7 @@ test("a postmaster.pid that a kill has left empty does not keep the next start f
 test("off: nothing is synced, as in PGlite itself", async () => {
   const db = initializedDirectory();
   const calls = noteFsyncs();
-  const engine = await PGlite.create(openDirectoryFiles({ path: db, fsync: false }));
+  const engine = await PGlite.create(await openDirectoryFiles({ path: db, fsync: false }));
   onTestFinished(() => engine.close());
   expect((await engine.query("show fsync")).rows).toEqual([{ fsync: "off" }]);
   await engine.exec("create table t (n int); insert into t values (1); checkpoint");

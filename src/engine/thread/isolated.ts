@@ -7,6 +7,7 @@
  */
 import type { Extensions } from "@electric-sql/pglite";
 import type { EngineChannel } from "../channel.ts";
+import { openMemoryFiles } from "./memory-files.ts";
 import type { RewrittenPostgres } from "./module-cache.ts";
 import type { ThreadMessage, ThreadOptions } from "./protocol.ts";
 import { runSessions } from "./session-loop.ts";
@@ -24,10 +25,9 @@ export async function bootIsolated(
 ) {
   const postgres = await checkedPostgres(checking, post);
   const settings = fsync ? { fsync: "on", wal_sync_method: "fsync" } : {};
-  const files = dataDir === "memory://" ? undefined : await directoryFiles(dataDir, fsync);
   const host = await SessionHost.open({
     dataDir,
-    ...(files ? { files } : {}),
+    files: await (dataDir === "memory://" ? openMemoryFiles() : directoryFiles(dataDir, fsync)),
     maxSessions,
     extensions,
     settings,
@@ -68,5 +68,5 @@ async function checkedPostgres(
 
 async function directoryFiles(path: string, fsync: boolean) {
   const { openDirectoryFiles } = await import("../directory-files.ts");
-  return openDirectoryFiles({ path, fsync }).fs;
+  return (await openDirectoryFiles({ path, fsync })).fs;
 }

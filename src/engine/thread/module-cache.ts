@@ -1,21 +1,22 @@
 /**
  * The rewritten module, kept in a file so that the rewrite is done once for each binary.
  *
- * Owns: the cache file, its name and its form. Does not own: the rewrite (`rewrite/postgres.ts`).
+ * Owns: the cache file, its name and its form. Does not own: the rewrite (`rewrite/postgres.ts`), the
+ * directory (`user-cache.ts`).
  * Form: the SHA-256 of the rest, the length of the JSON of what was located, that JSON, the rewritten module.
- * Invariant: a file is either whole or not used (it is written beside and renamed, and its hash is over all of it); one
+ * Invariant: a file is either whole or not used (its hash is over all of it); one
  * that cannot be read or written, or is of another form, costs only the time of a rewrite.
  */
-import { createHash, randomUUID } from "node:crypto";
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { homedir } from "node:os";
-import { isAbsolute, join } from "node:path";
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { markWrites } from "./rewrite/mark-writes.ts";
 import { type Located, rewritePostgres } from "./rewrite/postgres.ts";
+import { cacheDirectory, keepInCache } from "./user-cache.ts";
 import { type CompiledModule, webAssembly } from "./wasm/web-assembly.ts";
 
 /** Part of the file's name: to be raised with every change of the rewrite or of the file's form. */
-const rewriteVersion = 22;
+const rewriteVersion = 23;
 
 const hashBytes = 32;
 const lengthBytes = 4;
@@ -56,19 +57,8 @@ export async function loadRewritten(
   const { bytes: rewritten, ...located } = rewritePostgres(stock);
   const bytes = markWrites(rewritten);
   const module = await webAssembly.compile(bytes);
-  if (path && directory) writeCached(directory, path, bytes, located);
+  if (path) writeCached(path, bytes, located);
   return { module, located, known };
-}
-
-/** Where the user's programs keep what can be made again (XDG base directory specification); undefined for nowhere. */
-function cacheDirectory(): string | undefined {
-  try {
-    const base = process.env.XDG_CACHE_HOME || join(homedir(), ".cache");
-    return isAbsolute(base) ? join(base, "pglite-devdb") : undefined;
-  } catch {
-    // The user of a container may have neither HOME nor a line in /etc/passwd.
-    return undefined;
-  }
 }
 
 function readCached(path: string): { bytes: Uint8Array; located: Located } | undefined {
@@ -83,27 +73,12 @@ function readCached(path: string): { bytes: Uint8Array; located: Located } | und
   }
 }
 
-function writeCached(directory: string, path: string, bytes: Uint8Array, located: Located): void {
+function writeCached(path: string, bytes: Uint8Array, located: Located): void {
   const json = Buffer.from(JSON.stringify(located));
   const length = Buffer.alloc(lengthBytes);
   length.writeUInt32LE(json.length);
   const body = Buffer.concat([length, json, bytes]);
-  try {
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-    replaceFile(path, Buffer.concat([sha256(body), body]));
-  } catch {
-    // Not being able to keep it (a read-only home, a full disk) is no error: the next start rewrites again.
-  }
-}
-
-function replaceFile(path: string, contents: Uint8Array): void {
-  const temporary = `${path}.${randomUUID()}`;
-  try {
-    writeFileSync(temporary, contents, { mode: 0o600 });
-    renameSync(temporary, path);
-  } finally {
-    rmSync(temporary, { force: true });
-  }
+  keepInCache(path, Buffer.concat([sha256(body), body]));
 }
 
 function sha256(bytes: Uint8Array): Buffer {

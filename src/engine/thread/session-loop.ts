@@ -8,6 +8,7 @@
 import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import { channelClock, type EngineChannel, RecordKind } from "../channel.ts";
 import { PartCollector } from "../part-collector.ts";
+import { YoungGarbage } from "../young-garbage.ts";
 import type { SessionHost } from "./sessions/host.ts";
 import type { Session, SessionInput } from "./sessions/session.ts";
 
@@ -20,6 +21,7 @@ const lingerMs = 0.5;
 export async function runSessions(host: SessionHost, channel: EngineChannel): Promise<void> {
   const clients = new Map<number, SessionClient>();
   const parts = new PartCollector();
+  const garbage = new YoungGarbage();
   const { scheduler } = host;
   scheduler.onTurn = (session) => channel.setRunning(session?.pid ?? 0, () => {});
   scheduler.mayLinger = true;
@@ -43,6 +45,7 @@ export async function runSessions(host: SessionHost, channel: EngineChannel): Pr
       }
       if (kind === RecordKind.open) clients.set(number, new SessionClient(host, channel, number, readJson(payload)));
       else clients.get(number)?.take(kind, payload, record.time);
+      garbage.passed(payload.length);
       channel.take(record);
       if (kind === RecordKind.closeSession) clients.delete(number);
     }

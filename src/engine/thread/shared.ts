@@ -8,22 +8,36 @@ import { types } from "node:util";
 import type { Extensions } from "@electric-sql/pglite";
 import { type EngineChannel, RecordKind } from "../channel.ts";
 import { Backend } from "./backend.ts";
+import { compileParser, parserGuard, parserName } from "./baseline-parser.ts";
 import { findTimeouts, type InterruptAddresses, Interrupts } from "./interrupts.ts";
 import { type PostgresCalls, refuseMissingFunctions } from "./missing-functions.ts";
 import type { ThreadOptions } from "./protocol.ts";
 import { original, shareMemories } from "./shared-memory.ts";
+import { insertOnEntry } from "./wasm/module.ts";
 import { type CompiledModule, type Imports, type WasmInstance, webAssembly } from "./wasm/web-assembly.ts";
 
 /** By memory: while a database is made there are two. */
 const running = new WeakMap<object, PostgresCalls>();
+
+// PostgreSQL touches all of it when it starts. PGlite's default is 128 MB; behind it there is a cache anyway: the system's, or
+// the file system in memory.
+const sharedBuffers = "16MB";
 
 /** Boots PGlite. Rejects with PGlite's own error, or when its memory is not shared. */
 export async function bootShared({ dataDir, fsync }: ThreadOptions, extensions: Extensions, channel: EngineChannel) {
   shareMemories({ instantiate, link });
   const { PGlite } = await import("@electric-sql/pglite");
   const { openDirectoryFiles } = await import("../directory-files.ts");
-  const files = dataDir === "memory://" ? { dataDir } : openDirectoryFiles({ path: dataDir, fsync });
-  const pglite = await PGlite.create({ ...files, extensions });
+  const { openMemoryFiles } = await import("./memory-files.ts");
+  const { fs, startParams } =
+    dataDir === "memory://"
+      ? { fs: await openMemoryFiles(), startParams: PGlite.defaultStartParams }
+      : await openDirectoryFiles({ path: dataDir, fsync });
+  const pglite = await PGlite.create({
+    fs,
+    startParams: [...startParams, "-c", `shared_buffers=${sharedBuffers}`],
+    extensions,
+  });
   const { Module: postgres } = pglite;
   const memory: ArrayBuffer | SharedArrayBuffer = postgres.HEAPU8.buffer;
   if (!(memory instanceof SharedArrayBuffer)) throw new Error("PGlite's memory is not shared");
@@ -45,11 +59,14 @@ async function instantiate(source: CompiledModule | Uint8Array, imports?: Import
   // PGlite's own timers would run PostgreSQL's signal handler while nobody is in the engine, and after `SET
   // idle_in_transaction_session_timeout` the next call would never return.
   if (isPostgres) env._setitimer_js = () => 0;
-  const result = await original.instantiate.call(webAssembly, source, imports && link(imports));
+  const isGuarded = isPostgres && source instanceof Uint8Array;
+  const module = isGuarded ? insertOnEntry(source, parserName, parserGuard) : source;
+  const result = await original.instantiate.call(webAssembly, module, imports && link(imports));
   const memory = env?.memory as { readonly buffer: SharedArrayBuffer } | undefined;
   if (isPostgres && memory) {
     const { exports } =
       "instance" in (result as object) ? (result as { instance: WasmInstance }).instance : (result as WasmInstance);
+    if (isGuarded) compileParser(exports);
     running.set(memory, {
       exports: exports as PostgresCalls["exports"],
       get bytes() {

@@ -9,6 +9,7 @@
  * Engine: the functions have no names in the binary; each is found as its comment says, exactly once, or the rewrite
  * fails with the pattern's name (test/unit/engine/rewrite.test.ts runs it on the installed binary).
  */
+import { parserGuard, parserName } from "../baseline-parser.ts";
 import { concat, signed, unsigned } from "../wasm/bytes.ts";
 import { Op, skipLocals } from "../wasm/instructions.ts";
 import { WasmModule } from "../wasm/module.ts";
@@ -91,6 +92,8 @@ export function rewritePostgres(stock: Uint8Array): RewrittenModule {
 
   const kill = locateKill(locator);
   module.replaceBody(kill, functionBody([get(0), get(1), constant(Hook.kill), call(hook)]));
+
+  callOnEntry(module, module.exportedFunction(parserName), [parserGuard]);
 
   const addresses = locateVariables(locator);
   const tableSize = module.importTable(tableImport.module, tableImport.field);

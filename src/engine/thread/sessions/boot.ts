@@ -7,10 +7,9 @@
  * become a backend, so every session goes through the whole start of a PostgreSQL backend, in its own database and role.
  */
 import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
 import { type Extensions, PGlite } from "@electric-sql/pglite";
 import { loadRewritten, type RewrittenPostgres } from "../module-cache.ts";
+import { pgliteFile } from "../pglite-files.ts";
 import { Hook, type Located } from "../rewrite/postgres.ts";
 import { FileDescriptors, type FileSystem } from "./file-descriptors.ts";
 import { Image, Reference } from "./image.ts";
@@ -58,8 +57,7 @@ const notPreloaded =
 
 /** The rewritten module of the installed PGlite. Rejects when the binary is not of the known shape. */
 export function loadPostgres(): Promise<RewrittenPostgres> {
-  const require = createRequire(import.meta.url);
-  return loadRewritten(readFileSync(join(dirname(require.resolve("@electric-sql/pglite")), "pglite.wasm")));
+  return loadRewritten(readFileSync(pgliteFile("pglite.wasm")));
 }
 
 /** Boots PGlite. Rejects with PGlite's own error, or when the binary is not of the known shape. */

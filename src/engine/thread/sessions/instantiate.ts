@@ -5,6 +5,7 @@
  * the memory and the wrapping of `WebAssembly` (`../shared-memory.ts`), the rewrite, PGlite's options (`boot.ts`).
  * Invariant: only instances of PGlite's modules are touched: the rewritten main module, and side modules on its memory.
  */
+import { compileParser } from "../baseline-parser.ts";
 import { refuseMissingFunctions } from "../missing-functions.ts";
 import { marksImport, markWrites } from "../rewrite/mark-writes.ts";
 import { hookImport, type Located, tableImport } from "../rewrite/postgres.ts";
@@ -97,6 +98,7 @@ async function instantiateMain(
     wasi_snapshot_preview1: trackWrites(imports.wasi_snapshot_preview1!, machine, isOurs),
   };
   const instance = (await original.instantiate.call(webAssembly, module, linked)) as WasmInstance;
+  compileParser(instance.exports);
   machine.exports = instance.exports;
   machine.initialData = machine.bytes.slice(0, dataEnd(machine));
   table.set(slots.getStack, instance.exports.emscripten_stack_get_current);

@@ -13,6 +13,7 @@ export const Op = {
   if: 0x04,
   else: 0x05,
   end: 0x0b,
+  return: 0x0f,
   brIf: 0x0d,
   call: 0x10,
   callIndirect: 0x11,
@@ -23,9 +24,12 @@ export const Op = {
   i32Load: 0x28,
   i32Store: 0x36,
   i32Const: 0x41,
+  i32EqualZero: 0x45,
   i32Equal: 0x46,
   i32Add: 0x6a,
   i32Shl: 0x74,
+  /** Not an instruction: the type of a block without a result. */
+  noResult: 0x40,
 } as const;
 
 /** One instruction: where it starts, and its first immediate if that is a number. */

@@ -7,7 +7,7 @@
  */
 import { ByteReader, concat, name, unsigned } from "./bytes.ts";
 import { ExternalKind, type Import, readImports, withSharedMemory, writeImports } from "./imports.ts";
-import { instructions, Op } from "./instructions.ts";
+import { instructions, Op, skipLocals } from "./instructions.ts";
 import { joinSections, type Section, SectionId, splitSections } from "./sections.ts";
 
 /** What an export names. */
@@ -141,6 +141,33 @@ export class WasmModule {
   #body(id: number): Uint8Array {
     return this.#sections.find((section) => section.id === id)?.body ?? new Uint8Array([0]);
   }
+}
+
+/**
+ * The module with `code` in front of an exported function's own. The same as `replaceBody`, but without taking every
+ * function apart: that takes a while for thousands of them.
+ */
+export function insertOnEntry(bytes: Uint8Array, exported: string, code: readonly number[]): Uint8Array {
+  const sections = splitSections(bytes);
+  const bodyOf = (id: number) => sections.find((section) => section.id === id)?.body ?? new Uint8Array([0]);
+  const imports = readImports(bodyOf(SectionId.import)).filter(({ kind }) => kind === ExternalKind.function);
+  const found = readExports(bodyOf(SectionId.export)).get(exported);
+  if (found?.kind !== ExternalKind.function) throw new Error(`the WebAssembly module does not export ${exported}`);
+  const functions = bodyOf(SectionId.code);
+  const reader = new ByteReader(functions);
+  reader.unsigned();
+  for (let before = found.index - imports.length; before > 0; before--) reader.skip(reader.unsigned());
+  const lengthAt = reader.offset;
+  const length = reader.unsigned();
+  const start = skipLocals(functions, reader.offset);
+  const edited = [
+    functions.subarray(0, lengthAt),
+    unsigned(length + code.length),
+    functions.subarray(reader.offset, start),
+    code,
+    functions.subarray(start),
+  ];
+  return joinSections(sections.map(({ id, body }) => ({ id, body: id === SectionId.code ? concat(edited) : body })));
 }
 
 function readExports(body: Uint8Array): Map<string, Export> {

@@ -1,0 +1,117 @@
+/**
+ * A PostgreSQL data directory as one sequence of bytes.
+ *
+ * Owns: the form. Does not own: where the files come from or go to.
+ * Form: CRC-32 of all that follows (4 bytes, little endian) | length of the index (4) | the index as JSON | the contents,
+ * one file after the other, each without the zeros at its end: most of a new WAL segment is nothing else.
+ */
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { crc32 } from "node:zlib";
+
+/** A file of a data directory. */
+export interface ClusterFile {
+  /** Relative to the data directory, with slashes. */
+  readonly name: string;
+  readonly size: number;
+  /** Its contents, in memory of their own; what is missing to `size` is zeros. */
+  read(): Uint8Array;
+}
+
+/** A data directory. */
+export interface Cluster {
+  /** All directories in it; each comes behind the one that it is in. */
+  readonly directories: readonly string[];
+  readonly files: readonly ClusterFile[];
+  /** Afterwards nothing can be read any more. */
+  close(): void;
+}
+
+interface Index {
+  readonly directories: readonly string[];
+  /** Name, size, and the size of the contents that are in the archive. */
+  readonly files: readonly (readonly [string, number, number])[];
+}
+
+const headBytes = 8;
+
+const partBytes = 1 << 18;
+
+/** The archive of a data directory, in memory of its own. */
+export function packCluster({ directories, files }: Omit<Cluster, "close">): Uint8Array<ArrayBuffer> {
+  const contents = files.map((file) => withoutZerosAtEnd(file.read()));
+  const index: Index = {
+    directories,
+    files: files.map(({ name, size }, at) => [name, size, contents[at]!.length]),
+  };
+  const json = Buffer.from(JSON.stringify(index));
+  const length = contents.reduce((sum, part) => sum + part.length, headBytes + json.length);
+  const archive = new Uint8Array(length);
+  const view = new DataView(archive.buffer);
+  view.setUint32(4, json.length, true);
+  let at = headBytes;
+  for (const part of [json, ...contents]) {
+    archive.set(part, at);
+    at += part.length;
+  }
+  view.setUint32(0, crc32(archive.subarray(4)), true);
+  return archive;
+}
+
+/** The data directory in an archive that is in memory. */
+export function unpackCluster(archive: Uint8Array): Cluster {
+  return clusterOf(
+    (at, length) => archive.slice(at, at + length),
+    () => {},
+  );
+}
+
+/**
+ * The data directory in an archive that is a file, which stays open: what is not needed of it takes no memory. Throws if there
+ * is none, and if it is damaged.
+ */
+export function openCluster(path: string): Cluster {
+  const file = openSync(path, "r");
+  const read = (at: number, length: number): Uint8Array => {
+    const bytes = new Uint8Array(length);
+    readSync(file, bytes, 0, length, at);
+    return bytes;
+  };
+  try {
+    checkArchive(file);
+    return clusterOf(read, () => closeSync(file));
+  } catch (error) {
+    closeSync(file);
+    throw error;
+  }
+}
+
+function checkArchive(file: number): void {
+  const { size } = fstatSync(file);
+  const part = Buffer.allocUnsafeSlow(partBytes);
+  let crc = 0;
+  for (let at = 4; at < size; ) {
+    const length = readSync(file, part, 0, partBytes, at);
+    crc = crc32(part.subarray(0, length), crc);
+    at += length;
+  }
+  readSync(file, part, 0, headBytes, 0);
+  if (size < headBytes || part.readUInt32LE(0) !== crc) throw new Error("the archive is damaged");
+}
+
+function clusterOf(read: (at: number, length: number) => Uint8Array, close: () => void): Cluster {
+  const indexLength = Buffer.from(read(4, 4)).readUInt32LE();
+  const index = JSON.parse(Buffer.from(read(headBytes, indexLength)).toString("utf8")) as Index;
+  let next = headBytes + indexLength;
+  const files = index.files.map(([name, size, length]) => {
+    const at = next;
+    next += length;
+    return { name, size, read: () => read(at, length) };
+  });
+  return { directories: index.directories, files, close };
+}
+
+function withoutZerosAtEnd(bytes: Uint8Array): Uint8Array {
+  let length = bytes.length;
+  while (length > 0 && bytes[length - 1] === 0) length--;
+  return bytes.subarray(0, length);
+}

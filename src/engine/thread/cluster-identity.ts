@@ -1,0 +1,75 @@
+/**
+ * What makes a data directory another one than all others: PostgreSQL's system identifier.
+ *
+ * Owns: giving a copied data directory one of its own, as initdb would have. Does not own: the copy.
+ * Mirrors: `ControlFileData` (catalog/pg_control.h), which begins with the identifier and ends with the CRC-32C of all
+ * before; `XLogLongPageHeaderData` (access/xlog_internal.h), which has the identifier in each WAL segment's first page;
+ * `BootStrapXLOG` (access/transam/xlog.c), which makes it from the time and the process id.
+ */
+import type { Cluster } from "./cluster-archive.ts";
+
+const controlFile = "global/pg_control";
+const walSegment = /^pg_wal\/[0-9A-F]{24}$/;
+const identifierInWal = 24;
+
+/** `ControlFileData` is shorter than a disk sector, so that it is written in one piece. */
+const longestControlBytes = 512;
+
+/**
+ * The same cluster with another identifier. It is the same object when its files are not of the form that is known here;
+ * then copies share the identifier, which only matters to tools for replication and backup.
+ */
+export function withNewIdentity(cluster: Cluster): Cluster {
+  const control = cluster.files.find(({ name }) => name === controlFile)?.read();
+  const segments = new Map(
+    cluster.files.filter(({ name }) => walSegment.test(name)).map((file) => [file.name, file.read()]),
+  );
+  const crcAt = control && findCrc(control);
+  if (crcAt === undefined || segments.size === 0) return cluster;
+  const before = viewOf(control!).getBigUint64(0, true);
+  for (const bytes of segments.values()) {
+    if (viewOf(bytes).getBigUint64(identifierInWal, true) !== before) return cluster;
+  }
+  const identifier = newIdentifier();
+  for (const bytes of segments.values()) viewOf(bytes).setBigUint64(identifierInWal, identifier, true);
+  viewOf(control!).setBigUint64(0, identifier, true);
+  viewOf(control!).setUint32(crcAt, crc32c(control!.subarray(0, crcAt)), true);
+  const changed = segments.set(controlFile, control!);
+  const files = cluster.files.map((file) => {
+    const bytes = changed.get(file.name);
+    return bytes ? { ...file, read: () => bytes } : file;
+  });
+  return { ...cluster, files };
+}
+
+/** Seconds, microseconds and 12 bits of the process id. */
+function newIdentifier(): bigint {
+  const microseconds = BigInt(Math.round((performance.timeOrigin + performance.now()) * 1000));
+  const million = 1_000_000n;
+  return ((microseconds / million) << 32n) | ((microseconds % million) << 12n) | (BigInt(process.pid) & 0xfffn);
+}
+
+/** Where the checksum is: it is at the end of a structure whose length depends on the version. */
+function findCrc(control: Uint8Array): number | undefined {
+  const view = viewOf(control);
+  for (let at = 8; at + 4 <= Math.min(control.length, longestControlBytes); at += 4) {
+    const found = view.getUint32(at, true);
+    if (found !== 0 && found === crc32c(control.subarray(0, at))) return at;
+  }
+  return undefined;
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** CRC-32C (Castagnoli), which PostgreSQL uses everywhere. */
+function crc32c(bytes: Uint8Array): number {
+  const polynomial = 0x82f63b78;
+  let crc = 0xffffffff;
+  for (const byte of bytes) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ polynomial : crc >>> 1;
+  }
+  return (crc ^ 0xffffffff) >>> 0;
+}
