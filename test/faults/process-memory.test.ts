@@ -11,9 +11,12 @@ import { measure } from "../../scripts/memory/measure.ts";
 import { report } from "../support/report.ts";
 
 const megabytes = 150;
-const limitMb = 300;
+/** Isolated sessions rewrite PGlite's libraries at each start, and keep an image for each session. */
+const limitsMb = { shared: 300, isolated: 400 };
 /** COPY FROM STDIN leaves more garbage behind: each read of a socket is a buffer of its own. */
-const copyLimitMb = 340;
+const copyMb = 40;
+/** Rewriting and optimizing, for a moment. */
+const startMbMore = { shared: 0, isolated: 60 };
 
 const canIsolate = "Suspending" in (globalThis as unknown as { WebAssembly: object }).WebAssembly;
 
@@ -27,21 +30,18 @@ describe.skipIf(process.platform !== "linux")("a process", () => {
     ["shared", "memory"],
     ["isolated", "memory"],
     ["isolated", "directory"],
-  ] as const)(
-    `with %s sessions, in %s, needs less than ${limitMb} MB`,
-    { timeout: 240_000 },
-    async (sessions, kind) => {
-      if (sessions === "isolated" && !canIsolate) return;
-      const root = mkdtempSync(join(tmpdir(), "process-memory-"));
-      onTestFinished(() => rmSync(root, { recursive: true, force: true }));
-      const db = kind === "memory" ? "memory://" : join(root, "data");
-      const { startMb, idleMb, peaksMb } = await measure({ sessions, db }, megabytes);
-      const peaks = [...peaksMb].map(([what, mb]) => `${what} ${Math.round(mb!)}`).join(", ");
-      report(`${sessions}, ${kind}: start ${Math.round(startMb!)}, idle ${Math.round(idleMb!)}, ${peaks} MB`);
-      expect(startMb).toBeLessThan(limitMb);
-      expect(peaksMb.get("a result to a slow reader")).toBeLessThan(limitMb);
-      expect(peaksMb.get("COPY TO STDOUT to a slow reader")).toBeLessThan(limitMb);
-      expect(peaksMb.get("COPY FROM STDIN")).toBeLessThan(copyLimitMb);
-    },
-  );
+  ] as const)(`with %s sessions, in %s, stays below its limit`, { timeout: 240_000 }, async (sessions, kind) => {
+    if (sessions === "isolated" && !canIsolate) return;
+    const root = mkdtempSync(join(tmpdir(), "process-memory-"));
+    onTestFinished(() => rmSync(root, { recursive: true, force: true }));
+    const db = kind === "memory" ? "memory://" : join(root, "data");
+    const limitMb = limitsMb[sessions];
+    const { startMb, idleMb, peaksMb } = await measure({ sessions, db }, megabytes);
+    const peaks = [...peaksMb].map(([what, mb]) => `${what} ${Math.round(mb!)}`).join(", ");
+    report(`${sessions}, ${kind}: start ${Math.round(startMb!)}, idle ${Math.round(idleMb!)}, ${peaks} MB`);
+    expect(startMb).toBeLessThan(limitMb + startMbMore[sessions]);
+    expect(peaksMb.get("a result to a slow reader")).toBeLessThan(limitMb);
+    expect(peaksMb.get("COPY TO STDOUT to a slow reader")).toBeLessThan(limitMb);
+    expect(peaksMb.get("COPY FROM STDIN")).toBeLessThan(limitMb + copyMb);
+  });
 });
