@@ -26,9 +26,13 @@ export function keepInCache(path: string, contents: Uint8Array): void {
   const temporary = `${path}.${randomUUID()}`;
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    writeFileSync(temporary, contents, { mode: 0o600 });
-    renameSync(temporary, path);
+    try {
+      writeFileSync(temporary, contents, { mode: 0o600 });
+      renameSync(temporary, path);
+    } finally {
+      rmSync(temporary, { force: true });
+    }
   } catch {
-    rmSync(temporary, { force: true });
+    // There is none, then.
   }
 }
