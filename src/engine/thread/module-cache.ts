@@ -15,7 +15,7 @@ import { type Located, rewritePostgres } from "./rewrite/postgres.ts";
 import { type CompiledModule, webAssembly } from "./wasm/web-assembly.ts";
 
 /** Part of the file's name: to be raised with every change of the rewrite or of the file's form. */
-const rewriteVersion = 22;
+const rewriteVersion = 30;
 
 const hashBytes = 32;
 const lengthBytes = 4;

@@ -6,8 +6,9 @@
  * Invariant: only instances of PGlite's modules are touched: the rewritten main module, and side modules on its memory.
  */
 import { refuseMissingFunctions } from "../missing-functions.ts";
+import { hookImport } from "../rewrite/hooks.ts";
 import { marksImport, markWrites } from "../rewrite/mark-writes.ts";
-import { hookImport, type Located, tableImport } from "../rewrite/postgres.ts";
+import { type Located, tableImport } from "../rewrite/postgres.ts";
 import { original, shareMemories } from "../shared-memory.ts";
 import { bridges, isTrampoline, type TrampolineSlots, trampolines } from "../trampolines.ts";
 import { type CompiledModule, type Imports, type WasmInstance, webAssembly } from "../wasm/web-assembly.ts";

@@ -92,14 +92,13 @@ export class Session implements SessionState {
       this.client = output;
       let port = 0;
       const left = await this.#exits(async () => {
-        // The PGPROC and, in BaseInit, the table of pending fsyncs are those of a process without a postmaster.
+        // As a process without a postmaster, which would have given it a slot.
         await entry.initProcess();
         // Makes the Port, reads pg_hba.conf, and says that this is a client backend under a postmaster.
         entry.startPGlite();
         port = process.port;
         entry.setCallbacks();
         await entry.processStartupPacket(port, 1, 1);
-        process.underPostmaster = false;
         this.input = endOfStartup();
         await entry.postgresMain(this.#host.string(database), this.#host.string(user));
       });

@@ -14,6 +14,7 @@ export const Op = {
   else: 0x05,
   end: 0x0b,
   brIf: 0x0d,
+  return: 0x0f,
   call: 0x10,
   callIndirect: 0x11,
   drop: 0x1a,
@@ -25,7 +26,9 @@ export const Op = {
   i32Const: 0x41,
   i32Equal: 0x46,
   i32Add: 0x6a,
+  i32Or: 0x72,
   i32Shl: 0x74,
+  i32Wrap: 0xa7,
 } as const;
 
 /** One instruction: where it starts, and its first immediate if that is a number. */
