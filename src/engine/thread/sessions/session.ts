@@ -169,6 +169,8 @@ export class Session implements SessionState {
 
   async #run(input: SessionInput, output: SessionOutput): Promise<TransactionStatus | "ended"> {
     if (this.state !== "idle") return "ended";
+    // Its client was told that the session is over: what it had sent must not run any more.
+    if (this.abandoned) return "ended";
     clearTimeout(this.idleTimer);
     this.idleDeadline = undefined;
     this.saidReady = false;
