@@ -1,6 +1,7 @@
 /**
- * `npm run test:kill-nine -- [--rounds N] [--first-starts N] [--seed N] [--writers N] [--longest-ms N]`: kills the built
- * server with SIGKILL under write load, again and again, and looks whether a row is missing whose COMMIT was answered.
+ * `npm run test:kill-nine -- [--rounds N] [--first-starts N] [--seed N] [--writers N] [--longest-ms N]
+ * [--sessions shared|isolated] [--fsync on|off]`: kills the built server with SIGKILL under write load, again and again, and
+ * looks whether a row is missing whose COMMIT was answered.
  *
  * Owns: the command line. Everything else is in `kill-nine/`: start at `rounds.ts`.
  * Invariant: the seed is printed first; exit 1 if anything is wrong, and then the data directory stays.
@@ -19,6 +20,8 @@ const { values } = parseArgs({
     seed: { type: "string", default: String(Math.floor(Math.random() * 2 ** 31)) },
     writers: { type: "string", default: "6" },
     "longest-ms": { type: "string", default: "1000" },
+    sessions: { type: "string", default: "shared" },
+    fsync: { type: "string", default: "off" },
   },
 });
 const seed = whole("seed");
@@ -32,6 +35,7 @@ const figures = await runKillNine({
   seed,
   writers: whole("writers"),
   longestMs: whole("longest-ms"),
+  server: ["--sessions", values.sessions, "--fsync", values.fsync],
   log: (line) => console.log(line),
 });
 const { wrong, ...numbers } = figures;

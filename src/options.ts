@@ -167,10 +167,10 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
   sessions: {
     flags: "--sessions <isolated|shared>",
     environment: "DEV_DB_SESSIONS",
-    default: "shared",
+    default: "isolated",
     kind: oneOf<Sessions>("isolated", "shared"),
     group: "Data",
-    help: "shared: all connections have one PostgreSQL session; isolated: each has its own (experimental; Node 24 or later)",
+    help: "isolated: each connection has a PostgreSQL session of its own (Node 24 or later; otherwise the default is shared); shared: all have one",
   },
   migrations: {
     flags: "--migrations <dir>",

@@ -18,7 +18,7 @@ import type { Target } from "./target.ts";
 export function createTarget(name: TargetName, profile: boolean): Target {
   switch (name) {
     case "ours":
-      return new ServerTarget(name, [...ours, "--sessions", "isolated"], profile);
+      return new ServerTarget(name, ours, profile);
     case "shared":
       return new ServerTarget(name, [...ours, "--sessions", "shared"], profile);
     case "stock":

@@ -25,6 +25,8 @@ interface KillNineOptions {
   readonly writers: number;
   /** The longest time from the ready line to the kill. */
   readonly longestMs: number;
+  /** Further arguments of the server. */
+  readonly server?: readonly string[];
   readonly log: (line: string) => void;
 }
 
@@ -44,7 +46,6 @@ interface KillNineFigures {
 
 const mostRows = 20_000;
 const longestWritingMs = 400;
-const server = ["-e", "amcheck"];
 
 /** Runs all rounds; stops at the first that is wrong. Rejects when a server does not start. */
 export async function runKillNine(options: KillNineOptions): Promise<KillNineFigures> {
@@ -68,7 +69,7 @@ async function killFirstStarts(options: KillNineOptions, figures: KillNineFigure
   const { directory, log } = options;
   // The first of them is not killed: it tells how long a first start takes here.
   const began = performance.now();
-  const whole = startServed(directory, server);
+  const whole = startServed(directory, serverArguments(options));
   await whole.ready;
   const firstStartMs = performance.now() - began;
   await whole.kill();
@@ -76,7 +77,7 @@ async function killFirstStarts(options: KillNineOptions, figures: KillNineFigure
     rmSync(directory, { recursive: true, force: true });
     // Up to three kills of one first start, then it is let through.
     for (let kills = 1 + random.below(3); kills > 0; kills--) {
-      const killed = startServed(directory, server);
+      const killed = startServed(directory, serverArguments(options));
       // Most of a first start is in memory; every other kill is aimed at the short time in which files are written.
       if (random.oneIn(2)) await firstFile(directory, killed);
       const longestMs = hasFiles(directory) ? longestWritingMs : firstStartMs;
@@ -84,7 +85,7 @@ async function killFirstStarts(options: KillNineOptions, figures: KillNineFigure
       figures.firstStartsKilled++;
       if (ready) figures.firstStartsReady++;
     }
-    const opened = startServed(directory, server);
+    const opened = startServed(directory, serverArguments(options));
     const sql = postgres(await opened.ready, { max: 1, onnotice: () => {} });
     const [row] = await sql`select count(*)::int as count from pg_class`;
     if (!(row?.count > 300)) figures.wrong.push(`first start ${round}: pg_class has ${row?.count} rows`);
@@ -92,6 +93,10 @@ async function killFirstStarts(options: KillNineOptions, figures: KillNineFigure
     await opened.kill();
     log(`first start ${round + 1} of ${options.firstStarts}: opens`);
   }
+}
+
+function serverArguments({ server = [] }: KillNineOptions): string[] {
+  return ["-e", "amcheck", ...server];
 }
 
 /** Whether the new database has a file. */
@@ -117,11 +122,11 @@ async function killUnderLoad(options: KillNineOptions, figures: KillNineFigures,
   for (let round = 0; round <= rounds && figures.wrong.length === 0; round++) {
     if (round > 0 && random.oneIn(4)) {
       // Recovery is work that can be killed as well.
-      await killAfter(startServed(directory, server), random.below(Math.round(startMs)));
+      await killAfter(startServed(directory, serverArguments(options)), random.below(Math.round(startMs)));
       figures.killedInStart++;
     }
     const began = performance.now();
-    const served = startServed(directory, server);
+    const served = startServed(directory, serverArguments(options));
     const url = await served.ready;
     startMs = performance.now() - began;
     if (round === 0) await createSchema(url);

@@ -73,8 +73,13 @@ async function writeOnce(writer: number, run: Run, ledger: Ledger, next: number[
     const [from, to, amount] = [1 + random.below(20), 1 + random.below(20), random.below(100)];
     await run("begin");
     await run(insert);
-    await run(`update accounts set balance = balance - ${amount} where id = ${from}`);
-    await run(`update accounts set balance = balance + ${amount} where id = ${to}`);
+    const changes = [
+      { id: from, change: -amount },
+      { id: to, change: amount },
+    ];
+    // In the order of their ids: with real sessions two transfers could wait for each other otherwise.
+    for (const { id, change } of changes.sort((one, other) => one.id - other.id))
+      await run(`update accounts set balance = balance + (${change}) where id = ${id}`);
     await run("commit");
   }
   transaction.answered = true;

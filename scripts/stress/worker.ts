@@ -212,7 +212,7 @@ export class Worker {
     let error: unknown;
     // A cancel may end the ROLLBACK before it has done anything, as in PostgreSQL.
     do error = await this.#step(plain("rollback", "rollback"), "rollback");
-    while (this.session && sqlState(error) === "57014");
+    while (this.session && error && sqlState(error) === "57014");
   }
 
   /** Runs a step; what it ended with, if with an error. */

@@ -197,7 +197,10 @@ class Supervisor implements Engine {
     this.interrupt(() => true);
     if (!(await within(closeTimeoutMs, thread.idle()))) this.#log("error", "closing: a statement did not end");
     this.#thread = undefined;
-    if (!(await within(closeTimeoutMs, thread.close()))) {
+    const closed = thread.close().catch((error: Error) => {
+      this.#log("error", `closing: ${error.message}; the next start will recover from the log`);
+    });
+    if (!(await within(closeTimeoutMs, closed))) {
       this.#log("error", "closing: PostgreSQL did not shut down in time; it will recover from its log");
       await thread.kill();
     }

@@ -53,6 +53,7 @@ export abstract class ThreadLife {
   #checkWatch: NodeJS.Timeout | undefined;
   #booted: () => void = () => {};
   #failed: (cause: unknown) => void = () => {};
+  #closeError: Error | undefined;
 
   protected constructor(options: EngineThreadOptions) {
     const memory = allocateChannel();
@@ -69,7 +70,10 @@ export abstract class ThreadLife {
     this.channel = new MainChannel(memory);
     this.#worker = new Worker(threadUrl, { workerData, name: "pglite-devdb engine", resourceLimits: { stackSizeMb } });
     this.#worker.on("message", (message: ThreadMessage) => this.#onMessage(message));
-    this.#worker.once("error", (error) => this.#end(error));
+    this.#worker.once("error", (error: Error) => {
+      if (this.#state === "closing") this.#closeError = error;
+      this.#end(error);
+    });
     this.ended = new Promise((resolve) => {
       this.#worker.once("exit", (code) => {
         this.#end(new Error(`the engine thread ended with code ${code}`));
@@ -160,13 +164,14 @@ export abstract class ThreadLife {
     return this.#watch !== undefined;
   }
 
-  /** Tells PostgreSQL to checkpoint and end. Resolves when the thread is gone. Nothing may be running. */
+  /** Tells PostgreSQL to checkpoint and end, when nothing runs. Settled when the thread is gone; rejects if that failed. */
   async close(): Promise<void> {
     if (this.#state === "alive") {
       this.#state = "closing";
       this.channel.send(RecordKind.close, 0);
     }
     await this.ended;
+    if (this.#closeError) throw this.#closeError;
   }
 
   /** Ends the thread at once, whatever it does. */

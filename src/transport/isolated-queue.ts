@@ -30,6 +30,8 @@ const probeNumber = 998;
 const remindAfterMs = 5;
 // How long a statement runs on when its client has gone, in ms.
 const abandonedAfterMs = 200;
+// How long clients at most wait for the answers to what runs when the server stops, in ms.
+const quiesceMs = 1000;
 
 type Open = NonNullable<Engine["openSession"]>;
 
@@ -110,6 +112,20 @@ export class IsolatedQueue implements SocketQueue {
     }
   }
 
+  /**
+   * Ends all sessions before their clients are told that the server stops: what runs is ended as PostgreSQL does on SIGTERM,
+   * so that a COMMIT is answered or has not happened. What has not begun to run does not run.
+   */
+  async quiesce(): Promise<void> {
+    const ends = [...this.#members.values()].map((member) => member.end());
+    let timer: NodeJS.Timeout | undefined;
+    const limit = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, quiesceMs);
+    });
+    await Promise.race([Promise.all(ends), limit]);
+    clearTimeout(timer);
+  }
+
   async detach(connection: SocketConnection): Promise<void> {
     const member = this.#members.get(connection);
     this.#members.delete(connection);
@@ -137,6 +153,10 @@ class Member {
   #waiting: { readonly end: number; readonly done: () => void }[] = [];
   #opened: ((answer: ReadonlyMap<string, string> | undefined) => void) | undefined;
   #state: "attached" | "gone" = "attached";
+  /** Whether its session is being ended here: then its end is no news. */
+  #isEnding = false;
+  /** Whether its client gets nothing more of what the session says. */
+  #isMuted = false;
   #status: TransactionStatus = "I";
   #pipelineOpen = false;
   #hungry = false;
@@ -232,11 +252,19 @@ class Member {
     this.#state = "gone";
     this.#settle(() => true);
     this.#opened?.(undefined);
+    await this.end();
+  }
+
+  /** Ends the session; its client is told by whoever calls this. */
+  async end(): Promise<void> {
     const session = this.#session;
+    this.#isEnding = true;
     if (!session) return;
     let isClosed = false;
     const interrupt = (): void => {
       if (isClosed) return;
+      // That its statement was cancelled is nothing that a client asked for.
+      this.#isMuted = true;
       session.interrupt(() => !isClosed);
       setTimeout(interrupt, remindAfterMs);
     };
@@ -273,7 +301,7 @@ class Member {
   }
 
   #take(data: Uint8Array): void {
-    this.#reader.feed(data);
+    if (!this.#isMuted) this.#reader.feed(data);
     this.#unacknowledged += data.length;
     const drained = this.#connection.drained();
     if (drained) void drained.then(() => this.#acknowledge());
@@ -319,8 +347,8 @@ class Member {
   // PostgreSQL has said why: as output, or as its refusal of a session that was begun late.
   #ended(words: Buffer): void {
     const { error } = readLogin(words);
-    if (error) this.#connection.terminate(error);
-    else this.#connection.finish();
+    if (error && !this.#isEnding) this.#connection.terminate(error);
+    else if (!this.#isEnding) this.#connection.finish();
     this.#opened?.(undefined);
     this.#settle(() => true);
   }

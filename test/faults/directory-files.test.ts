@@ -1,6 +1,5 @@
 /** What is added to the files of a durable database: fsync, counted at Node (its calls are the real ones, and noted), and rename. */
-import fs, { mkdtempSync, readFileSync, readlinkSync, rmSync } from "node:fs";
-import { syncBuiltinESMExports } from "node:module";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PGlite } from "@electric-sql/pglite";
@@ -9,6 +8,7 @@ import { beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
 import { openDirectoryFiles } from "../../src/engine/directory-files.ts";
 import { startCli } from "../support/cli-process.ts";
 import { initializedDirectory, initializeTemplate } from "../support/data-directory.ts";
+import { noteFsyncs } from "../support/fsyncs.ts";
 
 const failingFsync = new URL("../support/failing-fsync.ts", import.meta.url).href;
 
@@ -18,22 +18,6 @@ beforeEach(() => {
   path = mkdtempSync(join(tmpdir(), "fsync-"));
   return () => rmSync(path, { recursive: true, force: true });
 });
-
-/** Replaces fsync for the time of the test; returns the paths of its calls, or the descriptors where there is no /proc. */
-function noteFsyncs(): string[] {
-  const calls: string[] = [];
-  const { fsyncSync } = fs;
-  fs.fsyncSync = (descriptor) => {
-    calls.push(process.platform === "linux" ? readlinkSync(`/proc/self/fd/${descriptor}`) : String(descriptor));
-    fsyncSync(descriptor);
-  };
-  syncBuiltinESMExports();
-  onTestFinished(() => {
-    fs.fsyncSync = fsyncSync;
-    syncBuiltinESMExports();
-  });
-  return calls;
-}
 
 test("on: every COMMIT has synced the WAL when it is answered; the new database itself is synced too", async () => {
   const calls = noteFsyncs();
@@ -91,7 +75,7 @@ test("a rename replaces its target in one step", async () => {
 
 test("a postmaster.pid that a kill has left empty does not keep the next start from opening", async () => {
   const db = initializedDirectory();
-  fs.writeFileSync(join(db, "postmaster.pid"), "");
+  writeFileSync(join(db, "postmaster.pid"), "");
   const engine = await PGlite.create(await openDirectoryFiles({ path: db, fsync: false }));
   expect((await engine.query("select 1 as one")).rows).toEqual([{ one: 1 }]);
   await engine.close();
@@ -118,7 +102,7 @@ test("on: a COMMIT whose sync fails is not answered as one; what was committed b
   const first = connect();
   await first`create table t (n int)`;
   await first`insert into t values (1)`;
-  fs.writeFileSync(failing, "");
+  writeFileSync(failing, "");
   await expect(first`insert into t values (2)`).rejects.toThrow();
   rmSync(failing);
   await first.end({ timeout: 1 });

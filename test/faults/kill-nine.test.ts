@@ -7,21 +7,31 @@ import { Ledger } from "../../scripts/kill-nine/ledger.ts";
 import { runKillNine } from "../../scripts/kill-nine/rounds.ts";
 import { runSeed } from "../support/random.ts";
 
-test(`a few rounds, seed ${runSeed}`, { timeout: 300_000 }, async () => {
-  const root = mkdtempSync(join(tmpdir(), "kill-nine-"));
-  onTestFinished(() => rmSync(root, { recursive: true, force: true, maxRetries: 3 }));
-  const figures = await runKillNine({
-    directory: join(root, "data"),
-    rounds: 5,
-    firstStarts: 1,
-    seed: runSeed,
-    writers: 4,
-    longestMs: 600,
-    log: () => {},
-  });
-  expect(figures).toMatchObject({ opened: 5, wrong: [] });
-  expect(figures.rowsAnswered).toBeGreaterThan(0);
-});
+test.each([
+  ["shared", "off", 5],
+  ["isolated", "off", 5],
+  // Each start of these syncs a whole database, which takes long.
+  ["isolated", "on", 2],
+] as const)(
+  `a few rounds with %s sessions, fsync %s, seed ${runSeed}`,
+  { timeout: 300_000 },
+  async (sessions, fsync, rounds) => {
+    const root = mkdtempSync(join(tmpdir(), "kill-nine-"));
+    onTestFinished(() => rmSync(root, { recursive: true, force: true, maxRetries: 3 }));
+    const figures = await runKillNine({
+      directory: join(root, "data"),
+      rounds,
+      firstStarts: fsync === "on" ? 0 : 1,
+      seed: runSeed,
+      writers: 4,
+      longestMs: 600,
+      server: ["--sessions", sessions, "--fsync", fsync],
+      log: () => {},
+    });
+    expect(figures).toMatchObject({ opened: rounds, wrong: [] });
+    expect(figures.rowsAnswered).toBeGreaterThan(0);
+  },
+);
 
 describe("what is wrong is seen", () => {
   const row = (n: number) => ({ writer: 0, n });

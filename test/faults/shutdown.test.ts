@@ -9,8 +9,8 @@ import { message, WireClient } from "../support/wire-client.ts";
 
 beforeAll(initializeTemplate);
 
-async function startWithClients(db: string) {
-  const cli = startCli(["--port", "0", "-o", "json", "--db", db]);
+async function startWithClients(db: string, sessions = "shared") {
+  const cli = startCli(["--port", "0", "-o", "json", "--db", db, "--sessions", sessions]);
   const { url, port } = JSON.parse((await cli.line(/^.*\n/))[0]!);
   const sql = postgres(url, { max: 2, onnotice: () => {} });
   onTestFinished(() => sql.end({ timeout: 1 }));
@@ -18,33 +18,40 @@ async function startWithClients(db: string) {
 }
 
 test.each([
-  ["SIGTERM", 143],
-  ["SIGINT", 130],
-] as const)("%s with clients at work checkpoints and shuts down; nothing is left to recover", async (signal, code) => {
-  const db = initializedDirectory();
-  const { cli, sql, port } = await startWithClients(db);
-  await sql`create table t (n int)`;
-  await sql`insert into t select generate_series(1, 1000)`;
-  const inTransaction = await WireClient.login({ port });
-  inTransaction.send(message.query("begin; insert into t values (0)"));
-  await inTransaction.until("Z");
-  expect(readClusterState(db)).toBe("in production");
-  cli.child.kill(signal);
-  expect(await cli.ended).toMatchObject({ code, signal: null });
-  expect(readClusterState(db)).toBe("shut down");
-  expect(readdirSync(db).filter((name) => /pid$|^pglite-devdb/.test(name))).toEqual([]);
-  const again = await startWithClients(db);
-  expect(await again.sql`select count(*)::int, min(n) from t`).toEqual([{ count: 1000, min: 1 }]);
-});
+  ["SIGTERM", "shared", 143],
+  ["SIGINT", "shared", 130],
+  ["SIGTERM", "isolated", 143],
+] as const)(
+  "%s with clients at work, %s sessions, checkpoints; nothing is left to recover",
+  async (signal, sessions, code) => {
+    const db = initializedDirectory();
+    const { cli, sql, port } = await startWithClients(db, sessions);
+    await sql`create table t (n int)`;
+    await sql`insert into t select generate_series(1, 1000)`;
+    const inTransaction = await WireClient.login({ port });
+    inTransaction.send(message.query("begin; insert into t values (0)"));
+    await inTransaction.until("Z");
+    expect(readClusterState(db)).toBe("in production");
+    cli.child.kill(signal);
+    expect(await cli.ended).toMatchObject({ code, signal: null });
+    expect(readClusterState(db)).toBe("shut down");
+    expect(readdirSync(db).filter((name) => /pid$|^pglite-devdb/.test(name))).toEqual([]);
+    const again = await startWithClients(db, sessions);
+    expect(await again.sql`select count(*)::int, min(n) from t`).toEqual([{ count: 1000, min: 1 }]);
+  },
+);
 
-test("after kill -9 there is something to recover, and it is recovered", async () => {
-  const db = initializedDirectory();
-  const { cli, sql } = await startWithClients(db);
-  await sql`create table t (n int)`;
-  await sql`insert into t select generate_series(1, 1000)`;
-  cli.child.kill("SIGKILL");
-  await cli.ended;
-  expect(readClusterState(db)).toBe("in production");
-  const again = await startWithClients(db);
-  expect(await again.sql`select count(*)::int from t`).toEqual([{ count: 1000 }]);
-});
+test.each(["shared", "isolated"])(
+  "after kill -9 there is something to recover, and it is recovered, %s sessions",
+  async (sessions) => {
+    const db = initializedDirectory();
+    const { cli, sql } = await startWithClients(db, sessions);
+    await sql`create table t (n int)`;
+    await sql`insert into t select generate_series(1, 1000)`;
+    cli.child.kill("SIGKILL");
+    await cli.ended;
+    expect(readClusterState(db)).toBe("in production");
+    const again = await startWithClients(db, sessions);
+    expect(await again.sql`select count(*)::int from t`).toEqual([{ count: 1000 }]);
+  },
+);

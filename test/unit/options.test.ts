@@ -45,7 +45,7 @@ describe("defaults", () => {
       insecure: false,
       db: "memory://",
       fsync: "off",
-      sessions: "shared",
+      sessions: "isolated",
       maxConnections: 100,
       idleTimeoutMs: 0,
       stallTimeoutMs: 10_000,

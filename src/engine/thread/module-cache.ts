@@ -16,7 +16,7 @@ import { cacheDirectory, keepInCache } from "./user-cache.ts";
 import { type CompiledModule, webAssembly } from "./wasm/web-assembly.ts";
 
 /** Part of the file's name: to be raised with every change of the rewrite or of the file's form. */
-const rewriteVersion = 23;
+const rewriteVersion = 40;
 
 const hashBytes = 32;
 const lengthBytes = 4;

@@ -10,29 +10,13 @@
  * fails with the pattern's name (test/unit/engine/rewrite.test.ts runs it on the installed binary).
  */
 import { parserGuard, parserName } from "../baseline-parser.ts";
-import { concat, signed, unsigned } from "../wasm/bytes.ts";
-import { Op, skipLocals } from "../wasm/instructions.ts";
+import { concat } from "../wasm/bytes.ts";
+import { Op } from "../wasm/instructions.ts";
 import { WasmModule } from "../wasm/module.ts";
+import { rewriteCheckpoints } from "./checkpoints.ts";
+import { call, callOnEntry, constant, functionBody, get, set } from "./code.ts";
+import { Hook, hookImport } from "./hooks.ts";
 import { Locator, only } from "./locate.ts";
-
-/** Which place of PostgreSQL called the hook: its last argument. */
-export const Hook = {
-  /** `WaitLatch(latch, wakeEvents, timeout, wait_event_info)`: (wakeEvents, timeout) → the timeout to wait with. */
-  waitLatch: 0x5afe01,
-  /** The same, just before: (wakeEvents, wait_event_info) → nothing. */
-  waitEvent: 0x5afe06,
-  /** `pg_usleep(microseconds)`: (microseconds, microseconds) → the microseconds still to sleep. */
-  sleep: 0x5afe02,
-  /** `kill(pid, signal)`: (pid, signal) → the result. */
-  kill: 0x5afe03,
-  /** `PostgresMain(dbname, username)`, on entry: (dbname, username) → username. */
-  postgresMain: 0x5afe04,
-  /** `InitPostgres(dbname, …)`, on entry: (dbname, dboid) → dboid. */
-  initPostgres: 0x5afe05,
-} as const;
-
-/** The import that carries the hooks: PGlite replaces poll() in C, so that only libc's unused poll() calls it else. */
-export const hookImport = "__syscall_poll";
 
 /** What getpid() of PGlite's libc answers, always. */
 const constantPid = 42;
@@ -50,6 +34,8 @@ export interface Located {
     readonly exitCallbackCounts: readonly number[];
     /** `LocalLatchData` (utils/init/miscinit.c): the latch of a process without a PGPROC. */
     readonly localLatch: number;
+    /** `CheckpointerShmem` (postmaster/checkpointer.c): a pointer to what the sessions and the checkpointer share. */
+    readonly checkpointerShared: number;
   };
   /** How many slots the table must have. */
   readonly tableSize: number;
@@ -75,10 +61,6 @@ export function rewritePostgres(stock: Uint8Array): RewrittenModule {
   module.addFunctionExport("sessions_PostgresMain", postgresMain);
   callOnEntry(module, postgresMain, [get(0), get(1), constant(Hook.postgresMain), call(hook), set(1)]);
 
-  // utils/init/postinit.c: connects the process to a database as a role. Verified by its own name.
-  const initPostgres = locator.functionByStrings("InitPostgres");
-  callOnEntry(module, initPostgres, [get(0), get(1), constant(Hook.initPostgres), call(hook), set(1)]);
-
   rewriteProcessExit(module, locator);
 
   // storage/ipc/latch.c and port/pgsleep.c, both exported: the two places where a backend waits.
@@ -95,20 +77,21 @@ export function rewritePostgres(stock: Uint8Array): RewrittenModule {
 
   callOnEntry(module, module.exportedFunction(parserName), [parserGuard]);
 
-  const addresses = locateVariables(locator);
+  const addresses = { ...locateVariables(locator), checkpointerShared: rewriteCheckpoints(locator, hook) };
   const tableSize = module.importTable(tableImport.module, tableImport.field);
   return { bytes: module.toBytes(), addresses, tableSize };
 }
 
 /**
- * storage/ipc/ipc.c `proc_exit`, storage/lmgr/proc.c `ProcKill`: how a backend ends. Each is verified by a message that no
- * other function has. Both refuse to run in a child that was forked behind PostgreSQL's back, where getpid() is not the
+ * storage/ipc/ipc.c `proc_exit`, storage/lmgr/proc.c `ProcKill` and `AuxiliaryProcKill`: how a process ends. Each is verified
+ * by a message that no other function has. All refuse to run in a child that was forked behind PostgreSQL's back, where getpid() is not the
  * pid they know; PGlite's getpid() is a constant that the compiler has put there, so they get `MyProcPid` to compare with.
  */
 function rewriteProcessExit(module: WasmModule, locator: Locator): void {
   const processExit = locator.functionByStrings("proc_exit() called in child process");
   readOwnPid(locator, processExit);
   readOwnPid(locator, processKill(locator));
+  readOwnPid(locator, locator.functionByStrings("AuxiliaryProcKill() called in child process"));
 
   // The exit callbacks: the first thing that proc_exit calls, with its own argument.
   const prepare = locator.calls(processExit)[0] ?? 0;
@@ -150,7 +133,7 @@ function locateKill(locator: Locator): number {
   return kill;
 }
 
-function locateVariables(locator: Locator): Located["addresses"] {
+function locateVariables(locator: Locator): Omit<Located["addresses"], "checkpointerShared"> {
   const { module } = locator;
   // `pqsignal_handlers[signo] = func`: the address that is added to the scaled signal number.
   const pqsignal = module.exportedFunction("pqsignal_be");
@@ -190,30 +173,4 @@ function locateLocalLatch(locator: Locator): number {
 
 function processKill(locator: Locator): number {
   return locator.functionByStrings("ProcKill() called in child process");
-}
-
-function callOnEntry(module: WasmModule, index: number, code: readonly (readonly number[])[]): void {
-  const body = module.body(index);
-  const start = skipLocals(body, 0);
-  module.replaceBody(index, concat([body.subarray(0, start), ...code, body.subarray(start)]));
-}
-
-function functionBody(code: readonly (readonly number[])[]): Uint8Array {
-  return concat([unsigned(0), ...code, [Op.end]]);
-}
-
-function get(local: number): number[] {
-  return [Op.localGet, ...unsigned(local)];
-}
-
-function set(local: number): number[] {
-  return [Op.localSet, ...unsigned(local)];
-}
-
-function constant(value: number): number[] {
-  return [Op.i32Const, ...signed(value)];
-}
-
-function call(index: number): number[] {
-  return [Op.call, ...unsigned(index)];
 }

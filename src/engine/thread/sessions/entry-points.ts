@@ -28,6 +28,10 @@ export interface EntryPoints {
   endBatch(): Promise<number>;
   /** `PostgresMainLongJmp` (PGlite): what PostgresMain does after an error. */
   mainLongJump(): Promise<number>;
+  /** `CheckpointerMain(startup_data, length)` (postmaster/checkpointer.c). */
+  checkpointerMain(data: number, length: number): Promise<number>;
+  /** `WalWriterMain(startup_data, length)` (postmaster/walwriter.c). */
+  walWriterMain(data: number, length: number): Promise<number>;
   /** `pgl_pq_flush` (PGlite). */
   flush(): Promise<number>;
   /** `proc_exit_prepare(code)` (storage/ipc/ipc.c): all that a backend does before it is gone. */
@@ -62,6 +66,8 @@ export function entryPoints(machine: Machine, hasInput: () => boolean): EntryPoi
     runBatch: promising(batch.exports.run as WasmFunction),
     endBatch: promising(batch.exports.end as WasmFunction),
     mainLongJump: machine.promising("PostgresMainLongJmp"),
+    checkpointerMain: machine.promising("sessions_CheckpointerMain"),
+    walWriterMain: machine.promising("sessions_WalWriterMain"),
     flush: machine.promising("pgl_pq_flush"),
     exitPrepare: machine.promising("sessions_proc_exit_prepare"),
     unreadBytes,

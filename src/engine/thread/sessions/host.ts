@@ -1,12 +1,16 @@
 /**
  * All sessions of one PostgreSQL: making them, finding them, signals between them, closing.
  *
- * Owns: the list of sessions, PGlite's own process, the delivery of signals. Does not own: turns (`scheduler.ts`), waiting
- * (`waiting.ts`). Invariant: PGlite's own process is never given to a client; it stays idle from the boot to the close.
+ * Owns: the list of sessions, PGlite's own process, those of the checkpointer and the WAL writer, the delivery of signals.
+ * Does not own: turns (`scheduler.ts`), waiting (`waiting.ts`). PostgreSQL's other children are not there: nothing depends on
+ * the background writer, and nobody starts the workers of autovacuum.
+ * Invariant: PGlite's own process is never given to a client; it stays idle and unseen from the boot to the close.
  */
 import { encodeMessage, encodeQuery, encodeStartup } from "../../../wire/frontend.ts";
 import { readQueryResults } from "../../../wire/query-results.ts";
+import { AuxiliaryProcess } from "./auxiliary-process.ts";
 import { type BootedPostgres, type BootOptions, bootPostgres } from "./boot.ts";
+import { Checkpointer } from "./checkpointer.ts";
 import { type EntryPoints, entryPoints } from "./entry-points.ts";
 import { FileDescriptors } from "./file-descriptors.ts";
 import { Image } from "./image.ts";
@@ -24,6 +28,8 @@ const clientRead = 0x0600_0000;
 /** The pids of the sessions start above it. PGlite's own process has the pid 42, which its libc calls its own. */
 const firstPid = 1001;
 const ownPid = 42;
+/** Beside the checkpointer's. */
+const walWriterPid = 44;
 /** `errno` of a signal to a process that does not exist. */
 const noSuchProcess = 71;
 
@@ -57,6 +63,8 @@ export class SessionHost implements SessionContext {
   #crash: (error: unknown) => void = () => undefined;
   readonly #booted: BootedPostgres;
   readonly #own: Session;
+  readonly checkpointer: Checkpointer;
+  readonly #walWriter: AuxiliaryProcess;
   readonly #sessions = new Map<number, Session>();
   #nextPid = firstPid;
 
@@ -76,15 +84,25 @@ export class SessionHost implements SessionContext {
     this.#own.proc = this.process.proc;
     this.#own.latch = this.process.latch;
     this.#own.state = "idle";
+    this.process.withdraw(map.sharedStart, map.sharedEnd);
     this.scheduler = new Scheduler<SessionState>(machine, map, this.#own);
+    this.checkpointer = new Checkpointer(this, booted.postmaster);
+    this.#walWriter = new AuxiliaryProcess(this, walWriterPid, booted.postmaster, () => this.entry.walWriterMain(0, 0));
     machine.calls = sessionCalls(this);
   }
 
   /** Boots PostgreSQL. Rejects when this PGlite cannot have real sessions, saying why. */
   static async open(options: BootOptions): Promise<SessionHost> {
-    const host = new SessionHost(await bootPostgres(options));
+    const booted = await bootPostgres(options);
+    const host = new SessionHost(booted);
+    host.checkpointer.start(booted.located.addresses.checkpointerShared);
+    host.#walWriter.start();
     await host.#takeReference();
     return host;
+  }
+
+  get #auxiliaries(): readonly AuxiliaryProcess[] {
+    return [this.checkpointer.process, this.#walWriter];
   }
 
   get openSessions(): number {
@@ -135,9 +153,17 @@ export class SessionHost implements SessionContext {
     return constantsAreUntouched(this.#booted.map, this.machine);
   }
 
-  /** Ends all sessions, then PostgreSQL. */
+  /** Ends all sessions, then PostgreSQL. Rejects when its last checkpoint failed; the next start recovers then. */
   async close(): Promise<void> {
     await Promise.all([...this.#sessions.values()].map((session) => this.closeSession(session)));
+    try {
+      await this.#walWriter.end(Signal.terminate);
+      await this.checkpointer.shutDown();
+    } catch (error) {
+      // PGlite's own end would make another last checkpoint, without what this one has not done.
+      await this.#booted.pglite.fs?.closeFs();
+      throw error;
+    }
     await this.scheduler.take(this.#own, () => undefined);
     this.machine.calls = { hook: (_, second) => second, read: () => 0, write: (_, length) => length };
     await this.#booted.pglite.close();
@@ -151,11 +177,21 @@ export class SessionHost implements SessionContext {
   /** C's `kill`; a negative number names a process group, which is its one process. Signal 0 only asks whether it exists. */
   kill(target: number, signal: number): number {
     const pid = Math.abs(target);
+    const auxiliary = this.#auxiliaries.find((process) => process.pid === pid);
+    if (auxiliary) {
+      if (signal !== 0 && signal !== Signal.urgent) auxiliary.signal(signal);
+      return 0;
+    }
+    // PGlite's own process takes part in PostgreSQL's barriers and must stay.
+    if (pid === ownPid && signal !== Signal.user1) return 0;
     const session = pid === ownPid ? this.#own : this.#sessions.get(pid);
     if (!session || session.state === "ended") {
       // pg_reload_conf tells the postmaster, whose pid is not one of ours; it would tell everybody.
-      if (signal === Signal.hangup) for (const every of this.#sessions.values()) this.#signal(every, signal);
-      if (signal === Signal.hangup) return 0;
+      if (signal === Signal.hangup) {
+        for (const every of this.#sessions.values()) this.#signal(every, signal);
+        for (const every of this.#auxiliaries) every.signal(signal);
+        return 0;
+      }
       this.machine.setWord(this.machine.function("__errno_location")(), noSuchProcess);
       return -1;
     }
@@ -211,7 +247,8 @@ export class SessionHost implements SessionContext {
     // What every session does sooner or later fills the same caches with the same pages.
     await session.run(bytesInput(encodeQuery(ordinaryStatement)), () => undefined);
     await this.scheduler.take(session, () => {
-      this.scheduler.keepAgainstLoaded([this.#booted.postmaster.image, this.#own.image]);
+      const others = [this.#booted.postmaster, this.#own, ...this.#auxiliaries];
+      this.scheduler.keepAgainstLoaded(others.map(({ image }) => image));
     });
     await this.closeSession(session);
   }

@@ -7,8 +7,9 @@
  */
 import { compileParser } from "../baseline-parser.ts";
 import { refuseMissingFunctions } from "../missing-functions.ts";
+import { hookImport } from "../rewrite/hooks.ts";
 import { marksImport, markWrites } from "../rewrite/mark-writes.ts";
-import { hookImport, type Located, tableImport } from "../rewrite/postgres.ts";
+import { type Located, tableImport } from "../rewrite/postgres.ts";
 import { original, shareMemories } from "../shared-memory.ts";
 import { bridges, isTrampoline, type TrampolineSlots, trampolines } from "../trampolines.ts";
 import { type CompiledModule, type Imports, type WasmInstance, webAssembly } from "../wasm/web-assembly.ts";

@@ -11,7 +11,7 @@ import type { Located } from "../rewrite/postgres.ts";
 import type { Machine } from "./machine.ts";
 
 /** Signal numbers, as emscripten's libc has them. */
-export const Signal = { hangup: 1, interrupt: 2, user1: 10, alarm: 14, terminate: 15, urgent: 23 } as const;
+export const Signal = { hangup: 1, interrupt: 2, user1: 10, user2: 12, alarm: 14, terminate: 15, urgent: 23 } as const;
 
 /** `TimeoutId` (utils/timeout.h), as far as it is needed. */
 const deadlockTimeout = 1;
@@ -27,6 +27,10 @@ const procPid = 44;
 const procDatabase = 60;
 const procWaitLock = 92;
 const procWaitEvent = 548;
+
+/** Offsets in `PgBackendStatus` (utils/backend_status.h); the start is that of `MyStartTimestamp`. */
+const statusPid = 4;
+const statusStart = 16;
 
 /** `owner_pid` in `Latch` (storage/latch.h). */
 const latchOwner = 12;
@@ -48,8 +52,9 @@ const variables = [
   "MyDatabaseId",
   "MyBackendType",
   "MyStartTime",
-  "IsUnderPostmaster",
   "MyProcPort",
+  "InterruptPending",
+  "wal_segment_size",
 ] as const;
 type Variable = (typeof variables)[number];
 
@@ -125,11 +130,6 @@ export class PostgresProcess {
     machine.write(machine.address("pg_global_prng_state"), crypto.getRandomValues(new Uint8Array(16)));
   }
 
-  /** `IsUnderPostmaster`: false while the process gets its PGPROC and files, true from InitPostgres on. */
-  set underPostmaster(value: boolean) {
-    this.#machine.write(this.#variables.IsUnderPostmaster, new Uint8Array([value ? 1 : 0]));
-  }
-
   /** The `Port` of the connection. */
   get port(): number {
     return this.#read("MyProcPort");
@@ -137,6 +137,33 @@ export class PostgresProcess {
 
   set port(address: number) {
     this.#machine.setWord(this.#variables.MyProcPort, address);
+  }
+
+  /** Has PostgreSQL call ProcessInterrupts when it is ready to. */
+  set interruptPending(value: boolean) {
+    this.#machine.setWord(this.#variables.InterruptPending, value ? 1 : 0);
+  }
+
+  /** Whether ProcessInterrupts would do anything now: no lock of the short kind is held, and no critical section entered. */
+  get mayBeInterrupted(): boolean {
+    const { words } = this.#machine;
+    return words[this.#holdoffCount >> 2] === 0 && words[(this.#holdoffCount + 8) >> 2] === 0;
+  }
+
+  /** The size of a WAL segment. */
+  get segmentBytes(): number {
+    return this.#read("wal_segment_size");
+  }
+
+  /** The value of a setting as text; that of a number is told in the setting's own unit. */
+  setting(name: string): string {
+    const text = new TextEncoder().encode(`${name}\0`);
+    const address = this.#machine.function("malloc")(text.length);
+    this.#machine.write(address, text);
+    const value = this.#machine.function("GetConfigOption")(address, 0, 0);
+    this.#machine.function("free")(address);
+    const { bytes } = this.#machine;
+    return Buffer.from(bytes.slice(value, bytes.indexOf(0, value))).toString("utf8");
   }
 
   /** Undoes `HOLD_CANCEL_INTERRUPTS` of a read that was left by an exception. */
@@ -170,6 +197,26 @@ export class PostgresProcess {
   checkDeadlock(): void {
     const handler = this.#machine.words[(this.timeouts + deadlockTimeout * timeoutBytes + timeoutHandler) >> 2];
     if (handler) this.#machine.table.get(handler)?.();
+  }
+
+  /**
+   * Takes the loaded process out of `pg_stat_activity` and out of its database, which others may want to drop or copy.
+   * `start` and `end` are those of shared memory. Throws if its entry is not found.
+   */
+  withdraw(start: number, end: number): void {
+    const { words } = this.#machine;
+    const startedAt = new BigInt64Array(words.buffer, this.#variables.MyStartTime, 2)[1];
+    const found: number[] = [];
+    for (let at = words.indexOf(this.pid, start >> 2); at > 0 && at < end >> 2; at = words.indexOf(this.pid, at + 1)) {
+      const entry = (at << 2) - statusPid;
+      const isAligned = entry % 8 === 0;
+      if (isAligned && new BigInt64Array(words.buffer, entry + statusStart, 1)[0] === startedAt) found.push(entry);
+    }
+    const [entry] = found;
+    if (entry === undefined || found.length > 1)
+      throw new Error(`${found.length} entries of a process in its activity`);
+    this.#machine.setWord(entry + statusPid, 0);
+    this.#machine.setWord(this.proc + procDatabase, 0);
   }
 
   /** Throws if a structure is not laid out as this file says. For a process that is connected to a database. */

@@ -45,12 +45,21 @@ export interface SessionState extends Schedulable {
   idleDeadline: number | undefined;
 }
 
+/** What PostgreSQL's calls for checkpoints come to; see `Checkpointer`. */
+export interface CheckpointRequests {
+  request(session: SessionState, flags: number): number;
+  awaited(session: SessionState): number;
+  segmentBegun(session: SessionState, segment: number): void;
+  yieldMs(session: SessionState): number | undefined;
+}
+
 /** What a session needs of its host; see `SessionHost`. */
 export interface SessionContext {
   readonly machine: Machine;
   readonly process: PostgresProcess;
   readonly entry: EntryPoints;
   readonly scheduler: Scheduler<SessionState>;
+  readonly checkpointer: CheckpointRequests;
   byProc(proc: number): SessionState | undefined;
   kill(pid: number, signal: number): number;
   deliverSignals(session: SessionState): void;

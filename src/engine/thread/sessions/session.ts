@@ -92,14 +92,13 @@ export class Session implements SessionState {
       this.client = output;
       let port = 0;
       const left = await this.#exits(async () => {
-        // The PGPROC and, in BaseInit, the table of pending fsyncs are those of a process without a postmaster.
+        // As a process without a postmaster, which would have given it a slot.
         await entry.initProcess();
         // Makes the Port, reads pg_hba.conf, and says that this is a client backend under a postmaster.
         entry.startPGlite();
         port = process.port;
         entry.setCallbacks();
         await entry.processStartupPacket(port, 1, 1);
-        process.underPostmaster = false;
         this.input = endOfStartup();
         await entry.postgresMain(this.#host.string(database), this.#host.string(user));
       });
@@ -170,6 +169,8 @@ export class Session implements SessionState {
 
   async #run(input: SessionInput, output: SessionOutput): Promise<TransactionStatus | "ended"> {
     if (this.state !== "idle") return "ended";
+    // Its client was told that the session is over: what it had sent must not run any more.
+    if (this.abandoned) return "ended";
     clearTimeout(this.idleTimer);
     this.idleDeadline = undefined;
     this.saidReady = false;

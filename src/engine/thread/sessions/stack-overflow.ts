@@ -5,10 +5,9 @@
  * Why: PostgreSQL measures its C stack; V8's stack, which every call uses as well, is smaller. V8 throws a RangeError that
  * leaves all frames, as a long jump to the top of PostgreSQL's loop does; so that is where the error is raised.
  */
+import { raiseError } from "./errors.ts";
 import type { Machine } from "./machine.ts";
 
-/** `ERROR` (utils/elog.h). */
-const errorLevel = 21;
 /** MAKE_SQLSTATE('5','4','0','0','1'): six bits for each character. */
 const statementTooComplex = 5 + (4 << 6) + (1 << 24);
 const message = "stack depth limit exceeded";
@@ -24,19 +23,8 @@ export function isStackOverflow(error: unknown): boolean {
  * top. Throws what PostgreSQL throws for an error.
  */
 export function raiseStackOverflow(machine: Machine, handler: number): never {
-  const text = (value: string): number => {
-    const bytes = new TextEncoder().encode(`${value}\0`);
-    const address = machine.function("palloc")(bytes.length);
-    machine.write(address, bytes);
-    return address;
-  };
   // Both point into frames that are gone.
   machine.setWord(machine.address("error_context_stack"), 0);
   machine.setWord(machine.address("PG_exception_stack"), handler);
-  machine.function("errstart")(errorLevel, 0);
-  machine.function("errcode")(statementTooComplex);
-  machine.function("errmsg_internal")(text(message), 0);
-  machine.function("errhint")(text(hint), 0);
-  machine.function("errfinish")(0, 0, 0);
-  throw new Error("PostgreSQL went on after an error");
+  raiseError(machine, { code: statementTooComplex, message, hint });
 }

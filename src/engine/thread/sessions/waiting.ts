@@ -5,7 +5,7 @@
  * Mirrors WaitLatch and the signal handlers: whatever happens to a waiting backend (a signal, one of PostgreSQL's
  * timeouts) is handled by PostgreSQL's own handlers in its own memory; they set its latch, which ends the wait.
  */
-import { Hook } from "../rewrite/postgres.ts";
+import { Hook } from "../rewrite/hooks.ts";
 import { inDeadlock } from "./deadlock.ts";
 import type { MachineCalls } from "./machine.ts";
 import { Signal, WaitEvent } from "./postgres-process.ts";
@@ -20,7 +20,12 @@ export function sessionCalls(host: SessionContext): MachineCalls {
       if (kind === Hook.waitLatch) return waitLatch(host, first, second, waitEvent);
       if (kind === Hook.sleep) return sleep(host, first);
       if (kind === Hook.kill) return host.kill(first, second);
-      if (kind === Hook.initPostgres) host.process.underPostmaster = true;
+      if (kind === Hook.interrupts) return letCheckpointerWork(host);
+      const { running } = host.scheduler;
+      if (!running) return second;
+      if (kind === Hook.requestCheckpoint) return host.checkpointer.request(running, first);
+      if (kind === Hook.awaitCheckpoint) return host.checkpointer.awaited(running);
+      if (kind === Hook.walSegment) host.checkpointer.segmentBegun(running, first);
       return second;
     },
     read: (address, length) => read(host, address, length),
@@ -103,6 +108,17 @@ function sleep(host: SessionContext, microseconds: number): number | Promise<num
   const deadline = performance.now() + microseconds / 1000;
   return host.scheduler.park({ deadline }).then(() => {
     host.deliverSignals(session);
+    return 0;
+  });
+}
+
+/** A session that writes much WAL waits for the checkpointer now and then, where PostgreSQL may be interrupted. */
+function letCheckpointerWork(host: SessionContext): number | Promise<number> {
+  const session = host.scheduler.running;
+  const waitMs = session && host.checkpointer.yieldMs(session);
+  if (waitMs === undefined) return 0;
+  return host.scheduler.park({ deadline: performance.now() + waitMs }).then(() => {
+    host.deliverSignals(session!);
     return 0;
   });
 }

@@ -13,8 +13,8 @@ export const Op = {
   if: 0x04,
   else: 0x05,
   end: 0x0b,
-  return: 0x0f,
   brIf: 0x0d,
+  return: 0x0f,
   call: 0x10,
   callIndirect: 0x11,
   drop: 0x1a,
@@ -27,7 +27,9 @@ export const Op = {
   i32EqualZero: 0x45,
   i32Equal: 0x46,
   i32Add: 0x6a,
+  i32Or: 0x72,
   i32Shl: 0x74,
+  i32Wrap: 0xa7,
   /** Not an instruction: the type of a block without a result. */
   noResult: 0x40,
 } as const;

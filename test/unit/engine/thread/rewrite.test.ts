@@ -5,8 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { knownBinaries, loadRewritten } from "../../../../src/engine/thread/module-cache.ts";
+import { hookImport } from "../../../../src/engine/thread/rewrite/hooks.ts";
 import { Locator } from "../../../../src/engine/thread/rewrite/locate.ts";
-import { hookImport, rewritePostgres } from "../../../../src/engine/thread/rewrite/postgres.ts";
+import { rewritePostgres } from "../../../../src/engine/thread/rewrite/postgres.ts";
 import { WasmModule } from "../../../../src/engine/thread/wasm/module.ts";
 import { webAssembly } from "../../../../src/engine/thread/wasm/web-assembly.ts";
 import { currentPGlite, pgliteVersions, withAPatternTwice } from "../../../support/pglite-versions.ts";
@@ -36,14 +37,20 @@ describe.each(pgliteVersions)("the binary of PGlite $version", ({ binary }) => {
     const before = new WasmModule(binary);
     const after = new WasmModule(bytes);
     const added = [...after.exports.keys()].filter((name) => !before.exports.has(name));
-    expect(added).toEqual(["sessions_InitProcess", "sessions_PostgresMain", "sessions_proc_exit_prepare"]);
+    expect(added).toEqual([
+      "sessions_InitProcess",
+      "sessions_PostgresMain",
+      "sessions_proc_exit_prepare",
+      "sessions_CheckpointerMain",
+      "sessions_WalWriterMain",
+    ]);
     expect(after.imports.map(({ field }) => field)).toEqual([
       ...before.imports.map(({ field }) => field),
       "sessions_table",
     ]);
     expect(tableSize).toBeGreaterThan(1000);
-    const distinct = new Set([addresses.signalHandlers, addresses.localLatch, ...addresses.exitCallbackCounts]);
-    expect(distinct.size).toBe(5);
+    const { signalHandlers, localLatch, exitCallbackCounts, checkpointerShared } = addresses;
+    expect(new Set([signalHandlers, localLatch, ...exitCallbackCounts, checkpointerShared]).size).toBe(6);
   });
 
   test("has every function that is not patched as before: no index has moved", () => {
@@ -51,8 +58,9 @@ describe.each(pgliteVersions)("the binary of PGlite $version", ({ binary }) => {
     const after = new WasmModule(rewritePostgres(binary).bytes);
     expect(after.bodies.length).toBe(before.bodies.length);
     const changed = after.bodies.filter((body, at) => Buffer.compare(body, before.bodies[at]!) !== 0);
-    // PostgresMain, InitPostgres, proc_exit, ProcKill, WaitLatch, pg_usleep, kill, raw_parser.
-    expect(changed.length).toBe(8);
+    // PostgresMain, proc_exit, ProcKill, AuxiliaryProcKill, WaitLatch, pg_usleep, kill; RequestCheckpoint, XLogFileInit,
+    // ProcessInterrupts; raw_parser.
+    expect(changed.length).toBe(11);
   });
 
   test("has one function, libc's poll, that calls the import that carries the hooks", () => {

@@ -1,0 +1,31 @@
+/**
+ * The places of PostgreSQL that call back into JavaScript.
+ *
+ * Owns: their numbers and what they pass. Does not own: putting the calls there (`postgres.ts`, `checkpoints.ts`), answering
+ * them (`../sessions/waiting.ts`). Invariant: the answer of a hook that changes nothing is its second argument.
+ */
+
+/** Which place of PostgreSQL called the hook: its last argument. */
+export const Hook = {
+  /** `WaitLatch(latch, wakeEvents, timeout, wait_event_info)`: (wakeEvents, timeout) → the timeout to wait with. */
+  waitLatch: 0x5afe01,
+  /** The same, just before: (wakeEvents, wait_event_info) → nothing. */
+  waitEvent: 0x5afe06,
+  /** `pg_usleep(microseconds)`: (microseconds, microseconds) → the microseconds still to sleep. */
+  sleep: 0x5afe02,
+  /** `kill(pid, signal)`: (pid, signal) → the result. */
+  kill: 0x5afe03,
+  /** `PostgresMain(dbname, username)`, on entry: (dbname, username) → username. */
+  postgresMain: 0x5afe04,
+  /** `RequestCheckpoint(flags)`: (flags, 1) → 1 to make it here, 0 when there is nothing to wait for, or what to wait for. */
+  requestCheckpoint: 0x5afe05,
+  /** The same, after each wait: (flags, 0) → 0 when it is done, or the `ConditionVariable` to wait for. */
+  awaitCheckpoint: 0x5afe07,
+  /** `XLogFileInit(segment, timeline)`, on entry, in a critical section: (the segment's number, timeline) → nothing. */
+  walSegment: 0x5afe08,
+  /** `ProcessInterrupts()`, on entry: (0, 0) → nothing. */
+  interrupts: 0x5afe09,
+} as const;
+
+/** The import that carries the hooks: PGlite replaces poll() in C, so that only libc's unused poll() calls it else. */
+export const hookImport = "__syscall_poll";

@@ -1,0 +1,95 @@
+/**
+ * A process of PostgreSQL's own, beside those of the clients: one of the postmaster's other children.
+ *
+ * Owns: its start from the postmaster's image, its signals, its end. Does not own: what it does; that is PostgreSQL's main
+ * function of its kind, which runs from the start to the end and waits nearly always.
+ * Mirrors postmaster/auxprocess.c. Invariant: it ends only when it is told to; an end of its own accord is a crash.
+ */
+import type { FileDescriptors } from "./file-descriptors.ts";
+import type { Image } from "./image.ts";
+import { ProcessExit, type SessionContext, type SessionInput, type SessionState } from "./session-context.ts";
+
+const noInput: SessionInput = { read: () => new Uint8Array(0), pending: false };
+
+/** See the head of the file. */
+export class AuxiliaryProcess implements SessionState {
+  readonly pid: number;
+  readonly image: Image;
+  readonly files: FileDescriptors;
+  readonly lingerMs = 0;
+  readonly input = noInput;
+  readonly output = () => undefined;
+  readonly signals: number[] = [];
+  /** Addresses in shared memory; 0 before the start and after the end. */
+  proc = 0;
+  latch = 0;
+  saidReady = false;
+  deadlockCheckTime: number | undefined;
+  waitNumber = 0;
+  checkDeadlock = false;
+  abandoned = false;
+  idleTimer: NodeJS.Timeout | undefined;
+  idleDeadline: number | undefined;
+  readonly #host: SessionContext;
+  readonly #main: () => Promise<unknown>;
+  #ended: Promise<number> | undefined;
+  #isEnding = false;
+
+  /** `main` is its main function (postmaster/launch_backend.c, `child_process_kinds`). */
+  constructor(
+    host: SessionContext,
+    pid: number,
+    { image, files }: { readonly image: Image; readonly files: FileDescriptors },
+    main: () => Promise<unknown>,
+  ) {
+    this.#host = host;
+    this.pid = pid;
+    this.image = image.copy();
+    this.files = files.fork();
+    this.#main = main;
+  }
+
+  /** Starts it in its first turn; if nobody else has one, it is up and waits when this returns. */
+  start(): void {
+    this.#ended = this.#host.scheduler.take(this, () => this.#run());
+    this.#ended.then(
+      (status) =>
+        this.#isEnding || this.#host.crashed(new Error(`process ${this.pid} of PostgreSQL exited: ${status}`)),
+      (error: unknown) => this.#host.crashed(error),
+    );
+  }
+
+  /** Tells it to end; resolves with its exit status. */
+  async end(...signals: readonly number[]): Promise<number> {
+    this.#isEnding = true;
+    for (const signal of signals) this.signal(signal);
+    return (await this.#ended) ?? 0;
+  }
+
+  /** It handles the signal now, or in its next turn, which comes soon. */
+  signal(signal: number): void {
+    this.signals.push(signal);
+    if (this.#host.scheduler.running === this) this.#host.deliverSignals(this);
+    else this.#host.scheduler.wake(this);
+  }
+
+  async #run(): Promise<number> {
+    const { process } = this.#host;
+    process.becomeBackend(this.pid);
+    process.port = 0;
+    const running = this.#main();
+    this.proc = process.proc;
+    this.latch = process.latch;
+    try {
+      await running;
+      throw new Error(`process ${this.pid} of PostgreSQL returned from its main function`);
+    } catch (error) {
+      if (!(error instanceof ProcessExit)) throw error;
+      return error.status;
+    } finally {
+      this.proc = 0;
+      this.latch = 0;
+      this.files.closeAll();
+    }
+  }
+}
