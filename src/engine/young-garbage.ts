@@ -30,10 +30,15 @@ export class YoungGarbage {
 }
 
 /**
- * V8's collector, which only contexts get that are made while the flag is set. The flag stays: it is the process's, and another
- * thread may be here at the same moment.
+ * V8's collector, which only contexts get that are made while the flag is set. The flag is the process's: if another thread
+ * takes it back at the same moment there is none, and the next call tries again.
  */
 function collector(): Collect | undefined {
+  if (globalThis.gc) return globalThis.gc as Collect;
   setFlagsFromString("--expose-gc");
-  return runInNewContext("typeof gc === 'function' ? gc : undefined") as Collect | undefined;
+  try {
+    return runInNewContext("typeof gc === 'function' ? gc : undefined") as Collect | undefined;
+  } finally {
+    setFlagsFromString("--no-expose-gc");
+  }
 }

@@ -5,8 +5,9 @@
  * Invariant: the parser does what it did; only for NULL, which PostgreSQL never passes, it returns at once.
  *
  * Engine: V8 optimizes a WebAssembly function that has run for a while, on another thread. For `raw_parser`, 100 KB of
- * jumps, that takes a second and half a gigabyte, in every server and soon after its start. As it is compiled at first, it
- * takes some percent longer for the text of a statement (test/faults/process-memory.test.ts).
+ * jumps, that takes a second and half a gigabyte, with the marks of `rewrite/mark-writes.ts` two gigabytes, in every server
+ * and soon after its start. As it is compiled at first, it takes some percent longer for the text of a statement
+ * (test/faults/process-memory.test.ts).
  */
 import { setFlagsFromString } from "node:v8";
 import { Op } from "./wasm/instructions.ts";
@@ -23,14 +24,21 @@ export const parserGuard: readonly number[] = [
 /** No function has this index: it would be an import. */
 const noFunction = 0;
 
+/** The versions of V8 that are known to have the flag (Node 20 to 26); another one could complain of it on stderr. */
+const versionsWithFlag = /^1[1-4]\./;
+
 /**
- * Compiles the guarded parser for good. To be called before PostgreSQL has called it. V8 decides at a function's first
- * compilation, which is its first call, whether it counts how long it runs. The flag is the process's, for some milliseconds:
- * what other threads compile meanwhile stays unoptimized, too, and is right nevertheless.
+ * Compiles the guarded parser for good, where that is known to work. To be called before PostgreSQL has called it. V8 decides
+ * at a function's first compilation, which is its first call, whether it counts how long it runs. The flag is the process's,
+ * for some milliseconds: what other threads compile meanwhile stays unoptimized, too, and is right nevertheless.
  */
-export function compileParser(exports: Readonly<Record<string, unknown>>): void {
-  const parse = exports[parserName] as (text: number, mode: number) => number;
+export function compileParser(exports: Readonly<Record<string, unknown>>, v8 = process.versions.v8): void {
+  const parse = exports[parserName];
+  if (typeof parse !== "function" || !versionsWithFlag.test(v8)) return;
   setFlagsFromString(`--wasm-tier-up-filter=${noFunction}`);
-  parse(0, 0);
-  setFlagsFromString("--wasm-tier-up-filter=-1");
+  try {
+    parse(0, 0);
+  } finally {
+    setFlagsFromString("--wasm-tier-up-filter=-1");
+  }
 }

@@ -73,7 +73,7 @@ export function openCluster(path: string): Cluster {
   const file = openSync(path, "r");
   const read = (at: number, length: number): Uint8Array => {
     const bytes = new Uint8Array(length);
-    readSync(file, bytes, 0, length, at);
+    if (readSync(file, bytes, 0, length, at) !== length) throw new Error(`${path} has become shorter`);
     return bytes;
   };
   try {
@@ -91,6 +91,7 @@ function checkArchive(file: number): void {
   let crc = 0;
   for (let at = 4; at < size; ) {
     const length = readSync(file, part, 0, partBytes, at);
+    if (length === 0) throw new Error("the archive has become shorter");
     crc = crc32(part.subarray(0, length), crc);
     at += length;
   }

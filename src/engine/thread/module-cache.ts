@@ -1,9 +1,10 @@
 /**
- * The rewritten module, kept in a file so that the rewrite is done once for each binary.
+ * The rewritten module and its libraries, kept in files so that the rewrite is done once for each binary.
  *
- * Owns: the cache file, its name and its form. Does not own: the rewrite (`rewrite/postgres.ts`), the
+ * Owns: the cache files, their names and their form. Does not own: the rewrite (`rewrite/postgres.ts`), the
  * directory (`user-cache.ts`).
- * Form: the SHA-256 of the rest, the length of the JSON of what was located, that JSON, the rewritten module.
+ * Form: the SHA-256 of the rest, the length of the JSON of what was located, that JSON, the rewritten module; of a library,
+ * the SHA-256 of the rest, the rewritten library.
  * Invariant: a file is either whole or not used (its hash is over all of it); one
  * that cannot be read or written, or is of another form, costs only the time of a rewrite.
  */
@@ -17,6 +18,9 @@ import { type CompiledModule, webAssembly } from "./wasm/web-assembly.ts";
 
 /** Part of the file's name: to be raised with every change of the rewrite or of the file's form. */
 const rewriteVersion = 40;
+
+/** A smaller library is rewritten sooner than read. */
+const smallestKept = 1 << 16;
 
 const hashBytes = 32;
 const lengthBytes = 4;
@@ -61,13 +65,34 @@ export async function loadRewritten(
   return { module, located, known };
 }
 
+/** A library with marks, as `markWrites` makes it, from the cache if it is there. */
+export function loadMarked(stock: Uint8Array, directory: string | undefined = cacheDirectory()): Uint8Array {
+  if (!directory || stock.length < smallestKept) return markWrites(stock);
+  const path = join(directory, `library-${rewriteVersion}-${sha256(stock).toString("hex", 0, 16)}`);
+  const cached = readWhole(path);
+  if (cached) return cached;
+  const marked = markWrites(stock);
+  if (marked.length !== stock.length) keepInCache(path, Buffer.concat([sha256(marked), marked]));
+  return marked;
+}
+
 function readCached(path: string): { bytes: Uint8Array; located: Located } | undefined {
+  try {
+    const body = readWhole(path);
+    if (!body) return undefined;
+    const end = lengthBytes + body.readUInt32LE(0);
+    return { located: JSON.parse(body.toString("utf8", lengthBytes, end)) as Located, bytes: body.subarray(end) };
+  } catch {
+    return undefined;
+  }
+}
+
+/** What is behind the hash, if it is that. */
+function readWhole(path: string): Buffer | undefined {
   try {
     const file = readFileSync(path);
     const body = file.subarray(hashBytes);
-    if (!sha256(body).equals(file.subarray(0, hashBytes))) return undefined;
-    const end = lengthBytes + body.readUInt32LE(0);
-    return { located: JSON.parse(body.toString("utf8", lengthBytes, end)) as Located, bytes: body.subarray(end) };
+    return sha256(body).equals(file.subarray(0, hashBytes)) ? body : undefined;
   } catch {
     return undefined;
   }

@@ -59,14 +59,14 @@ async function instantiate(source: CompiledModule | Uint8Array, imports?: Import
   // PGlite's own timers would run PostgreSQL's signal handler while nobody is in the engine, and after `SET
   // idle_in_transaction_session_timeout` the next call would never return.
   if (isPostgres) env._setitimer_js = () => 0;
-  const isGuarded = isPostgres && source instanceof Uint8Array;
-  const module = isGuarded ? insertOnEntry(source, parserName, parserGuard) : source;
-  const result = await original.instantiate.call(webAssembly, module, imports && link(imports));
+  const guarded =
+    isPostgres && source instanceof Uint8Array ? insertOnEntry(source, parserName, parserGuard) : undefined;
+  const result = await original.instantiate.call(webAssembly, guarded ?? source, imports && link(imports));
   const memory = env?.memory as { readonly buffer: SharedArrayBuffer } | undefined;
   if (isPostgres && memory) {
     const { exports } =
       "instance" in (result as object) ? (result as { instance: WasmInstance }).instance : (result as WasmInstance);
-    if (isGuarded) compileParser(exports);
+    if (guarded) compileParser(exports);
     running.set(memory, {
       exports: exports as PostgresCalls["exports"],
       get bytes() {

@@ -75,7 +75,7 @@ export function rewritePostgres(stock: Uint8Array): RewrittenModule {
   const kill = locateKill(locator);
   module.replaceBody(kill, functionBody([get(0), get(1), constant(Hook.kill), call(hook)]));
 
-  callOnEntry(module, module.exportedFunction(parserName), [parserGuard]);
+  if (module.exports.has(parserName)) callOnEntry(module, module.exportedFunction(parserName), [parserGuard]);
 
   const addresses = { ...locateVariables(locator), checkpointerShared: rewriteCheckpoints(locator, hook) };
   const tableSize = module.importTable(tableImport.module, tableImport.field);

@@ -7,8 +7,9 @@
  */
 import { compileParser } from "../baseline-parser.ts";
 import { refuseMissingFunctions } from "../missing-functions.ts";
+import { loadMarked } from "../module-cache.ts";
 import { hookImport } from "../rewrite/hooks.ts";
-import { marksImport, markWrites } from "../rewrite/mark-writes.ts";
+import { marksImport } from "../rewrite/mark-writes.ts";
 import { type Located, tableImport } from "../rewrite/postgres.ts";
 import { original, shareMemories } from "../shared-memory.ts";
 import { bridges, isTrampoline, type TrampolineSlots, trampolines } from "../trampolines.ts";
@@ -30,7 +31,7 @@ export function instantiateAsMachine(
   calls: (machine: Machine) => MachineCalls,
 ): void {
   rewritten.set(module, { located, calls });
-  shareMemories({ instantiate, link: linkLibrary, edit: markWrites });
+  shareMemories({ instantiate, link: linkLibrary, edit: loadMarked });
 }
 
 /** The machine whose memory these bytes (PGlite's view) are. */

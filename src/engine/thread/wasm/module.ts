@@ -144,15 +144,15 @@ export class WasmModule {
 }
 
 /**
- * The module with `code` in front of an exported function's own. The same as `replaceBody`, but without taking every
- * function apart: that takes a while for thousands of them.
+ * The module with `code` in front of an exported function's own; undefined if there is no such function. The same as
+ * `replaceBody`, but without taking every function apart: that takes a while for thousands of them.
  */
-export function insertOnEntry(bytes: Uint8Array, exported: string, code: readonly number[]): Uint8Array {
+export function insertOnEntry(bytes: Uint8Array, exported: string, code: readonly number[]): Uint8Array | undefined {
   const sections = splitSections(bytes);
   const bodyOf = (id: number) => sections.find((section) => section.id === id)?.body ?? new Uint8Array([0]);
   const imports = readImports(bodyOf(SectionId.import)).filter(({ kind }) => kind === ExternalKind.function);
   const found = readExports(bodyOf(SectionId.export)).get(exported);
-  if (found?.kind !== ExternalKind.function) throw new Error(`the WebAssembly module does not export ${exported}`);
+  if (found?.kind !== ExternalKind.function) return undefined;
   const functions = bodyOf(SectionId.code);
   const reader = new ByteReader(functions);
   reader.unsigned();
