@@ -4,10 +4,12 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { knownBinaries, loadRewritten } from "../../../../src/engine/thread/module-cache.ts";
+import { knownBinaries, loadMarked, loadRewritten } from "../../../../src/engine/thread/module-cache.ts";
 import { hookImport } from "../../../../src/engine/thread/rewrite/hooks.ts";
 import { Locator } from "../../../../src/engine/thread/rewrite/locate.ts";
+import { markWrites } from "../../../../src/engine/thread/rewrite/mark-writes.ts";
 import { rewritePostgres } from "../../../../src/engine/thread/rewrite/postgres.ts";
+import { shareMemoryImport } from "../../../../src/engine/thread/wasm/imports.ts";
 import { WasmModule } from "../../../../src/engine/thread/wasm/module.ts";
 import { webAssembly } from "../../../../src/engine/thread/wasm/web-assembly.ts";
 import { currentPGlite, pgliteVersions, withAPatternTwice } from "../../../support/pglite-versions.ts";
@@ -147,6 +149,36 @@ describe("the cache", () => {
     const all = await Promise.all(Array.from({ length: 4 }, () => loadRewritten(stock, directory)));
     expect(new Set(all.map(({ located }) => JSON.stringify(located))).size).toBe(1);
     expect(readdirSync(directory)).toHaveLength(1);
+  });
+});
+
+describe("the cache of libraries", () => {
+  // Anything whose memory is imported is rewritten; this one is large.
+  const library = shareMemoryImport(stock);
+  // Not toEqual: it would print megabytes.
+  const gives = (bytes: Uint8Array, expected: Uint8Array) =>
+    Buffer.compare(loadMarked(bytes, directory), expected) === 0;
+
+  test("keeps what was rewritten, gives the same, and is mended", () => {
+    const marked = markWrites(library);
+    expect(gives(library, marked)).toBe(true);
+    const [name] = readdirSync(directory);
+    const path = join(directory, name!);
+    // To show that it is read: something that the rewrite would not make.
+    writeFileSync(path, withHash(Buffer.from("another")));
+    expect(gives(library, Buffer.from("another"))).toBe(true);
+    writeFileSync(path, readFileSync(path).subarray(0, -1));
+    expect(gives(library, marked)).toBe(true);
+    expect(gives(library, marked)).toBe(true);
+    expect(readdirSync(directory)).toEqual([name]);
+  });
+
+  test("has neither small ones nor what is not changed", () => {
+    const small = smallModule();
+    expect(gives(small, markWrites(small))).toBe(true);
+    const marked = markWrites(library);
+    expect(gives(marked, marked)).toBe(true);
+    expect(readdirSync(directory)).toEqual([]);
   });
 });
 
