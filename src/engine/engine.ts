@@ -59,10 +59,11 @@ export interface EngineSession {
   acknowledge(bytes: number): void;
   /** Whether it is its turn in the engine. */
   readonly isRunning: boolean;
-  /** Ends the statement that is running with 57014, once; see `Engine.interrupt`. */
+  /**
+   * Ends its statement with 57014, whether it runs or waits, as soon as it listens, for as long as `stillWanted` says so;
+   * see `Engine.interrupt`.
+   */
   interrupt(stillWanted: () => boolean): void;
-  /** Ends the statement that waits, for a lock or for time, with 57014. */
-  cancelWait(): void;
   /** Ends it as a client that goes: what is open is undone. Resolves when it is gone. */
   close(): Promise<void>;
 }

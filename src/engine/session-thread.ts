@@ -201,6 +201,7 @@ class SessionPort implements EngineSession {
   #fed = 0;
   #position = 0;
   #state: "open" | "closing" | "ended" = "open";
+  #isStarted = false;
   #ended: Promise<void>;
   #whenEnded!: () => void;
 
@@ -237,13 +238,16 @@ class SessionPort implements EngineSession {
     this.#thread.kick();
   }
 
-  cancelWait(): void {
+  /** As it says, but once: the supervisor insists on it. */
+  interrupt(stillWanted: () => boolean): void {
+    // While a backend starts any error is its end.
+    if (!this.#isStarted) return;
+    if (this.isRunning) {
+      this.#thread.interrupt(this.number, stillWanted, (interrupts) => interrupts.cancelQuery());
+      return;
+    }
     this.queue(RecordKind.cancel, new Uint8Array(0));
     this.#thread.kick();
-  }
-
-  interrupt(stillWanted: () => boolean): void {
-    this.#thread.interrupt(this.number, stillWanted, (interrupts) => interrupts.cancelQuery());
   }
 
   close(): Promise<void> {
@@ -284,6 +288,7 @@ class SessionPort implements EngineSession {
         this.#events.onOutput(payload);
         break;
       case RecordKind.opened:
+        this.#isStarted = true;
         this.#events.onOpened(Buffer.from(payload));
         break;
       case RecordKind.idle:

@@ -127,7 +127,7 @@ class Supervisor implements Engine {
   async execProtocolRawStream(message: EngineInput, options: ExecOptions): Promise<void> {
     const thread = this.#thread;
     if (!thread) throw new Error("the engine is closed");
-    this.#remember(message);
+    this.remember(message);
     this.#current = options;
     const running = thread.exec(message, options);
     if (thread.running !== 0) this.watch();
@@ -138,14 +138,26 @@ class Supervisor implements Engine {
     const thread = this.#thread;
     const run = thread?.running ?? 0;
     if (!thread || run === 0) return;
-    const began = performance.now();
+    const isWanted = (): boolean => thread.running === run && stillWanted();
+    this.insist(thread, run, isWanted, () => thread.interrupt(run, isWanted, (interrupts) => interrupts.cancelQuery()));
+  }
+
+  /** Calls `cancel` again and again while it is wanted. A thread whose run does not listen to it for long is replaced. */
+  protected insist(
+    thread: EngineThread | SessionThread,
+    run: number,
+    isWanted: () => boolean,
+    cancel: () => void,
+  ): void {
+    let since = performance.now();
     const { stuckAfterMs = defaultStuckAfterMs } = this.#options;
     const attempt = (): void => {
-      if (thread.running !== run || !stillWanted()) return;
-      thread.interrupt(run, stillWanted, (interrupts) => interrupts.cancelQuery());
-      if (thread.running !== run || !stillWanted()) return;
-      // A reader that takes nothing holds it up, and then it cannot listen.
-      if (performance.now() - began > stuckAfterMs && !thread.isHeldUp) {
+      if (!thread.isAlive || !isWanted()) return;
+      cancel();
+      if (!isWanted()) return;
+      // A session that waits for its turn cannot listen; nor can one that is held up by a reader that takes nothing.
+      if (thread.running !== run || thread.isHeldUp) since = performance.now();
+      if (performance.now() - since > stuckAfterMs) {
         void thread.fail(new Error(`a statement went on for ${stuckAfterMs} ms after it was cancelled`));
         return;
       }
@@ -260,7 +272,8 @@ class Supervisor implements Engine {
     }
   }
 
-  #remember(message: EngineInput): void {
+  /** Keeps the beginning of what is sent, for the log of a death. */
+  protected remember(message: EngineInput): void {
     this.#recent.push(Buffer.from(message.subarray(0, Math.min(message.length, rememberedBytes))));
     if (this.#recent.length > rememberedRuns) this.#recent.shift();
   }
@@ -278,11 +291,13 @@ class SessionSupervisor extends Supervisor {
     // What the start itself used would be seen by the clients.
     void thread.closeOwn();
     const session = thread.open(processId, parameters, events);
-    const { send } = session;
+    const { send, interrupt } = session;
     session.send = (bytes) => {
+      this.remember(bytes);
       this.watch();
       return send.call(session, bytes);
     };
+    session.interrupt = (isWanted) => this.insist(thread, processId, isWanted, () => interrupt.call(session, isWanted));
     return session;
   }
 }

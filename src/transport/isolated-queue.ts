@@ -26,8 +26,6 @@ import { readErrorFields } from "../wire/query-results.ts";
 const harmless: ReadonlySet<string> = new Set(["user", "database", "application_name", "client_encoding"]);
 /** The number of the session that tells what a login answers; below those of clients. */
 const probeNumber = 998;
-// How often a statement that is to be cancelled is reminded, in ms.
-const remindAfterMs = 5;
 // How long a statement runs on when its client has gone, in ms.
 const abandonedAfterMs = 200;
 // How long clients at most wait for the answers to what runs when the server stops, in ms.
@@ -79,6 +77,8 @@ export class IsolatedQueue implements SocketQueue {
 
   /** Waits for the engine only where PostgreSQL has to decide: about another user, or settings. */
   async attach(connection: SocketConnection): Promise<ReadonlyMap<string, string>> {
+    // After a death of the engine this waits for the new one.
+    await this.#engine.runExclusive(() => Promise.resolve());
     const member = new Member(connection, (events) => {
       return this.#open(connection.processId, connection.parameters, events);
     });
@@ -239,13 +239,7 @@ class Member {
     const answered = this.#answered;
     const stillWanted = (): boolean =>
       this.#state === "attached" && this.#answered === answered && this.#waiting.length > 0;
-    const attempt = (): void => {
-      if (!stillWanted()) return;
-      if (session.isRunning) session.interrupt(stillWanted);
-      else session.cancelWait();
-      setTimeout(attempt, remindAfterMs);
-    };
-    attempt();
+    session.interrupt(stillWanted);
   }
 
   async leave(): Promise<void> {
@@ -261,15 +255,12 @@ class Member {
     this.#isEnding = true;
     if (!session) return;
     let isClosed = false;
-    const interrupt = (): void => {
-      if (isClosed) return;
+    // A statement that computes does not hear that its client has gone; as with client_connection_check_interval.
+    const timer = setTimeout(() => {
       // That its statement was cancelled is nothing that a client asked for.
       this.#isMuted = true;
       session.interrupt(() => !isClosed);
-      setTimeout(interrupt, remindAfterMs);
-    };
-    // A statement that computes does not hear that its client has gone; as with client_connection_check_interval.
-    const timer = setTimeout(interrupt, abandonedAfterMs);
+    }, abandonedAfterMs);
     await session.close();
     isClosed = true;
     clearTimeout(timer);

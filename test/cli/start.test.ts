@@ -59,7 +59,7 @@ describe("the ready line", () => {
       database: "postgres",
       pid: cli.pid,
       version: expect.stringMatching(/^18\./),
-      sessions: "shared",
+      sessions: "isolated",
       migrationsApplied: [expect.stringContaining("1_people")],
       ms: expect.any(Number),
     });

@@ -2,12 +2,10 @@
  * CancelRequest: ends exactly the statement that it means, or what waits, or nothing.
  */
 import { describe, expect, test } from "vitest";
-import { outline, productServer } from "../support/product-server.ts";
+import { bothSessions, outline, productServer } from "../support/product-server.ts";
 import { Random, runSeed } from "../support/random.ts";
 import { report } from "../support/report.ts";
 import { errorFields, message, rows, types } from "../support/wire-client.ts";
-
-const server = productServer();
 
 const endless = {
   "a wait": "select pg_sleep(1000)",
@@ -22,162 +20,167 @@ const endless = {
     "create temp table big as select random() r from generate_series(1, 300000); do $$begin loop create index i on big (r); drop index i; end loop; end$$",
 };
 
-describe("cancels", () => {
-  test.each(Object.entries(endless))("%s, with 57014, and the session goes on", async (_, sql) => {
-    const { client, processId, secretKey } = await server.loginWithKey();
-    const answer = client.query(sql);
-    await server.running(processId);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    await server.cancel(processId, secretKey);
-    const messages = await answer;
-    expect(errorFields(messages)?.get("C")).toBe("57014");
-    expect(errorFields(messages)?.get("M")).toBe("canceling statement due to user request");
-    expect(rows(await client.query("select 1"))).toEqual([["1"]]);
-    await client.query("discard all");
+describe.each(bothSessions)("%s sessions", (sessions) => {
+  const server = productServer({ sessions });
+
+  describe("cancels", () => {
+    test.each(Object.entries(endless))("%s, with 57014, and the session goes on", async (_, sql) => {
+      const { client, processId, secretKey } = await server.loginWithKey();
+      const answer = client.query(sql);
+      await server.running(processId);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      await server.cancel(processId, secretKey);
+      const messages = await answer;
+      expect(errorFields(messages)?.get("C")).toBe("57014");
+      expect(errorFields(messages)?.get("M")).toBe("canceling statement due to user request");
+      expect(rows(await client.query("select 1"))).toEqual([["1"]]);
+      await client.query("discard all");
+    });
+
+    test("in a transaction, which is then aborted and can be rolled back", async () => {
+      const { client, processId, secretKey } = await server.loginWithKey();
+      await client.query("begin");
+      const answer = client.query(endless["a loop"]);
+      await server.running(processId);
+      await server.cancel(processId, secretKey);
+      expect(outline(await answer)).toBe("E(57014)ZE");
+      expect(outline(await client.query("select 1"))).toBe("E(25P02)ZE");
+      expect(outline(await client.query("rollback"))).toBe("CZI");
+    });
+
+    test("one of the extended protocol, and skips to its Sync", async () => {
+      const { client, processId, secretKey } = await server.loginWithKey();
+      client.send(
+        message.parse("", endless["a wait"]),
+        message.bind("", ""),
+        message.execute(""),
+        message.parse("", "select 1"),
+        message.sync(),
+      );
+      await server.running(processId);
+      await server.cancel(processId, secretKey);
+      expect(outline(await client.until("Z"))).toBe("12E(57014)ZI");
+      expect(rows(await client.query("select 1"))).toEqual([["1"]]);
+    });
+
+    test("only the first of two queries that came together", async () => {
+      const { client, processId, secretKey } = await server.loginWithKey();
+      client.send(message.query(endless["an aggregate"]), message.query("select 2"));
+      await server.running(processId);
+      await server.cancel(processId, secretKey);
+      expect(outline(await client.until("Z"))).toContain("E(57014)");
+      expect(rows(await client.until("Z"))).toEqual([["2"]]);
+    });
   });
 
-  test("in a transaction, which is then aborted and can be rolled back", async () => {
+  // With sessions of their own nobody waits for a transaction; what waits for a lock is in test/sessions.
+  describe.runIf(sessions === "shared")("a statement that waits for another connection", () => {
+    test.each([
+      ["a Query", [message.query("select 1")], "E(57014)ZI"],
+      [
+        "a pipeline",
+        [message.parse("", "select 1"), message.bind("", ""), message.execute(""), message.sync()],
+        "E(57014)ZI",
+      ],
+    ])("is taken back: %s", async (_, batch, expected) => {
+      const holder = await server.login();
+      await holder.query("begin");
+      const { client, processId, secretKey } = await server.loginWithKey();
+      client.send(...batch);
+      await expect.poll(() => server.stateOf(processId)).toBe("waiting");
+      await server.cancel(processId, secretKey);
+      expect(outline(await client.until("Z"))).toBe(expected);
+      await holder.query("commit");
+      expect(rows(await client.query("select 3"))).toEqual([["3"]]);
+    });
+
+    test("is taken back without its Sync, which is answered when it comes", async () => {
+      const holder = await server.login();
+      await holder.query("begin");
+      const { client, processId, secretKey } = await server.loginWithKey();
+      client.send(message.parse("", "select 1"), message.bind("", ""), message.flush());
+      await expect.poll(() => server.stateOf(processId)).toBe("waiting");
+      await server.cancel(processId, secretKey);
+      expect(outline(await client.until("E"))).toBe("E(57014)");
+      await holder.query("commit");
+      client.send(message.execute(""), message.sync());
+      expect(outline(await client.until("Z"))).toBe("ZI");
+      expect(rows(await client.query("select 3"))).toEqual([["3"]]);
+    });
+  });
+
+  describe("does nothing", () => {
+    test.each([
+      ["with a wrong key", (processId: number, key: Buffer) => [processId, key.map((byte) => byte ^ 1)] as const],
+      ["with another connection's key", (processId: number, key: Buffer) => [processId + 100_000, key] as const],
+      ["with a key that is too short", (processId: number, key: Buffer) => [processId, key.subarray(0, 3)] as const],
+      [
+        "with a key that is too long",
+        (processId: number, key: Buffer) => [processId, Buffer.concat([key, key])] as const,
+      ],
+    ])("%s", async (_, wrong) => {
+      const { client, processId, secretKey } = await server.loginWithKey();
+      const answer = client.query("select pg_sleep(0.3)");
+      await server.running(processId);
+      const [otherId, otherKey] = wrong(processId, secretKey);
+      await server.cancel(otherId, Buffer.from(otherKey)).catch(() => {});
+      expect(types(await answer)).toBe("TDCZ");
+    });
+
+    test("to a connection that is idle, nor to its next statement", async () => {
+      const { client, processId, secretKey } = await server.loginWithKey();
+      await client.query("select 1");
+      for (let i = 0; i < 20; i++) {
+        await server.cancel(processId, secretKey);
+        expect(types(await client.query("select pg_sleep(0.001)"))).toBe("TDCZ");
+      }
+    });
+
+    test("to others, whatever they run meanwhile", async () => {
+      const { client, processId, secretKey } = await server.loginWithKey();
+      const other = await server.login();
+      for (let i = 0; i < 20; i++) {
+        const answer = client.query(endless["a wait"]);
+        const others = other.query("select pg_sleep(0.001)");
+        await server.running(processId);
+        await server.cancel(processId, secretKey);
+        expect(outline(await answer)).toContain("E(57014)");
+        expect(types(await others)).toBe("TDCZ");
+      }
+    });
+  });
+
+  test(`a thousand cancels at random moments: each ends its statement and none the next (seed ${runSeed})`, async () => {
+    const random = new Random(runSeed);
     const { client, processId, secretKey } = await server.loginWithKey();
-    await client.query("begin");
+    const statements = [
+      endless["a wait"],
+      endless["an aggregate"],
+      endless["a loop"],
+      endless["a loop that swallows errors"],
+    ];
+    let slowest = 0;
+    for (let i = 0; i < 1000; i++) {
+      const answer = client.query(statements[i % statements.length]!);
+      await server.running(processId);
+      await new Promise((resolve) => setTimeout(resolve, random.below(5)));
+      const began = performance.now();
+      const [messages] = await Promise.all([answer, server.cancel(processId, secretKey)]);
+      slowest = Math.max(slowest, performance.now() - began);
+      expect(outline(messages)).toMatch(/^T?E\(57014\)ZI$/);
+      expect(rows(await client.query(`select ${i}`))).toEqual([[String(i)]]);
+    }
+    report(`the slowest of 1000 cancels took ${slowest.toFixed(1)} ms from request to answer (seed ${runSeed})`);
+  });
+
+  test("a cancel still works after the engine's memory has grown", async () => {
+    const { client, processId, secretKey } = await server.loginWithKey();
+    await client.query("set work_mem = '400MB'");
+    await client.query("select count(*) from (select repeat('x', 200) from generate_series(1, 1000000) order by 1) x");
     const answer = client.query(endless["a loop"]);
     await server.running(processId);
     await server.cancel(processId, secretKey);
-    expect(outline(await answer)).toBe("E(57014)ZE");
-    expect(outline(await client.query("select 1"))).toBe("E(25P02)ZE");
-    expect(outline(await client.query("rollback"))).toBe("CZI");
+    expect(outline(await answer)).toBe("E(57014)ZI");
+    await client.query("reset work_mem");
   });
-
-  test("one of the extended protocol, and skips to its Sync", async () => {
-    const { client, processId, secretKey } = await server.loginWithKey();
-    client.send(
-      message.parse("", endless["a wait"]),
-      message.bind("", ""),
-      message.execute(""),
-      message.parse("", "select 1"),
-      message.sync(),
-    );
-    await server.running(processId);
-    await server.cancel(processId, secretKey);
-    expect(outline(await client.until("Z"))).toBe("12E(57014)ZI");
-    expect(rows(await client.query("select 1"))).toEqual([["1"]]);
-  });
-
-  test("only the first of two queries that came together", async () => {
-    const { client, processId, secretKey } = await server.loginWithKey();
-    client.send(message.query(endless["an aggregate"]), message.query("select 2"));
-    await server.running(processId);
-    await server.cancel(processId, secretKey);
-    expect(outline(await client.until("Z"))).toContain("E(57014)");
-    expect(rows(await client.until("Z"))).toEqual([["2"]]);
-  });
-});
-
-describe("a statement that waits for another connection", () => {
-  test.each([
-    ["a Query", [message.query("select 1")], "E(57014)ZI"],
-    [
-      "a pipeline",
-      [message.parse("", "select 1"), message.bind("", ""), message.execute(""), message.sync()],
-      "E(57014)ZI",
-    ],
-  ])("is taken back: %s", async (_, batch, expected) => {
-    const holder = await server.login();
-    await holder.query("begin");
-    const { client, processId, secretKey } = await server.loginWithKey();
-    client.send(...batch);
-    await expect.poll(() => server.stateOf(processId)).toBe("waiting");
-    await server.cancel(processId, secretKey);
-    expect(outline(await client.until("Z"))).toBe(expected);
-    await holder.query("commit");
-    expect(rows(await client.query("select 3"))).toEqual([["3"]]);
-  });
-
-  test("is taken back without its Sync, which is answered when it comes", async () => {
-    const holder = await server.login();
-    await holder.query("begin");
-    const { client, processId, secretKey } = await server.loginWithKey();
-    client.send(message.parse("", "select 1"), message.bind("", ""), message.flush());
-    await expect.poll(() => server.stateOf(processId)).toBe("waiting");
-    await server.cancel(processId, secretKey);
-    expect(outline(await client.until("E"))).toBe("E(57014)");
-    await holder.query("commit");
-    client.send(message.execute(""), message.sync());
-    expect(outline(await client.until("Z"))).toBe("ZI");
-    expect(rows(await client.query("select 3"))).toEqual([["3"]]);
-  });
-});
-
-describe("does nothing", () => {
-  test.each([
-    ["with a wrong key", (processId: number, key: Buffer) => [processId, key.map((byte) => byte ^ 1)] as const],
-    ["with another connection's key", (processId: number, key: Buffer) => [processId + 100_000, key] as const],
-    ["with a key that is too short", (processId: number, key: Buffer) => [processId, key.subarray(0, 3)] as const],
-    [
-      "with a key that is too long",
-      (processId: number, key: Buffer) => [processId, Buffer.concat([key, key])] as const,
-    ],
-  ])("%s", async (_, wrong) => {
-    const { client, processId, secretKey } = await server.loginWithKey();
-    const answer = client.query("select pg_sleep(0.3)");
-    await server.running(processId);
-    const [otherId, otherKey] = wrong(processId, secretKey);
-    await server.cancel(otherId, Buffer.from(otherKey)).catch(() => {});
-    expect(types(await answer)).toBe("TDCZ");
-  });
-
-  test("to a connection that is idle, nor to its next statement", async () => {
-    const { client, processId, secretKey } = await server.loginWithKey();
-    await client.query("select 1");
-    for (let i = 0; i < 20; i++) {
-      await server.cancel(processId, secretKey);
-      expect(types(await client.query("select pg_sleep(0.001)"))).toBe("TDCZ");
-    }
-  });
-
-  test("to others, whatever they run meanwhile", async () => {
-    const { client, processId, secretKey } = await server.loginWithKey();
-    const other = await server.login();
-    for (let i = 0; i < 20; i++) {
-      const answer = client.query(endless["a wait"]);
-      const others = other.query("select pg_sleep(0.001)");
-      await server.running(processId);
-      await server.cancel(processId, secretKey);
-      expect(outline(await answer)).toContain("E(57014)");
-      expect(types(await others)).toBe("TDCZ");
-    }
-  });
-});
-
-test(`a thousand cancels at random moments: each ends its statement and none the next (seed ${runSeed})`, async () => {
-  const random = new Random(runSeed);
-  const { client, processId, secretKey } = await server.loginWithKey();
-  const statements = [
-    endless["a wait"],
-    endless["an aggregate"],
-    endless["a loop"],
-    endless["a loop that swallows errors"],
-  ];
-  let slowest = 0;
-  for (let i = 0; i < 1000; i++) {
-    const answer = client.query(statements[i % statements.length]!);
-    await server.running(processId);
-    await new Promise((resolve) => setTimeout(resolve, random.below(5)));
-    const began = performance.now();
-    const [messages] = await Promise.all([answer, server.cancel(processId, secretKey)]);
-    slowest = Math.max(slowest, performance.now() - began);
-    expect(outline(messages)).toMatch(/^T?E\(57014\)ZI$/);
-    expect(rows(await client.query(`select ${i}`))).toEqual([[String(i)]]);
-  }
-  report(`the slowest of 1000 cancels took ${slowest.toFixed(1)} ms from request to answer (seed ${runSeed})`);
-});
-
-test("a cancel still works after the engine's memory has grown", async () => {
-  const { client, processId, secretKey } = await server.loginWithKey();
-  await client.query("set work_mem = '400MB'");
-  await client.query("select count(*) from (select repeat('x', 200) from generate_series(1, 1000000) order by 1) x");
-  const answer = client.query(endless["a loop"]);
-  await server.running(processId);
-  await server.cancel(processId, secretKey);
-  expect(outline(await answer)).toBe("E(57014)ZI");
-  await client.query("reset work_mem");
 });

@@ -1,92 +1,94 @@
 /**
  * PostgreSQL's own timeouts of a session: with its texts and codes, for the connection that they are over for.
  */
-import { expect, test } from "vitest";
-import { outline, productServer } from "../support/product-server.ts";
+import { describe, expect, test } from "vitest";
+import { bothSessions, outline, productServer } from "../support/product-server.ts";
 import { report } from "../support/report.ts";
 import { errorFields, message, rows } from "../support/wire-client.ts";
 
-const server = productServer();
-
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-test.each([
-  ["a wait", "select pg_sleep(100)"],
-  ["a loop", "do $$begin loop end loop; end$$"],
-  ["an aggregate", "select count(*) from generate_series(1, 1000000000)"],
-])("statement_timeout ends %s, and the session goes on", async (_, sql) => {
-  const client = await server.login();
-  await client.query("set statement_timeout = '100ms'");
-  const began = performance.now();
-  const error = errorFields(await client.query(sql));
-  report(`statement_timeout of 100 ms: the error came after ${(performance.now() - began).toFixed(0)} ms`);
-  expect(error?.get("C")).toBe("57014");
-  expect(error?.get("M")).toBe("canceling statement due to statement timeout");
-  expect(performance.now() - began).toBeGreaterThan(99);
-  for (let i = 0; i < 5; i++) expect(rows(await client.query(`select ${i}`))).toEqual([[String(i)]]);
-  await client.query("reset statement_timeout");
-});
+describe.each(bothSessions)("%s sessions", (sessions) => {
+  const server = productServer({ sessions });
 
-test("statement_timeout aborts its transaction, as any error does", async () => {
-  const client = await server.login();
-  await client.query("begin; set local statement_timeout = '50ms'");
-  expect(outline(await client.query("select pg_sleep(100)"))).toBe("TE(57014)ZE");
-  expect(outline(await client.query("rollback"))).toBe("CZI");
-  expect(rows(await client.query("show statement_timeout"))).toEqual([["0"]]);
-});
+  test.each([
+    ["a wait", "select pg_sleep(100)"],
+    ["a loop", "do $$begin loop end loop; end$$"],
+    ["an aggregate", "select count(*) from generate_series(1, 1000000000)"],
+  ])("statement_timeout ends %s, and the session goes on", async (_, sql) => {
+    const client = await server.login();
+    await client.query("set statement_timeout = '100ms'");
+    const began = performance.now();
+    const error = errorFields(await client.query(sql));
+    report(`statement_timeout of 100 ms: the error came after ${(performance.now() - began).toFixed(0)} ms`);
+    expect(error?.get("C")).toBe("57014");
+    expect(error?.get("M")).toBe("canceling statement due to statement timeout");
+    expect(performance.now() - began).toBeGreaterThan(99);
+    for (let i = 0; i < 5; i++) expect(rows(await client.query(`select ${i}`))).toEqual([[String(i)]]);
+    await client.query("reset statement_timeout");
+  });
 
-test("a hundred statements that time out leave no cancel behind", async () => {
-  const client = await server.login();
-  await client.query("set statement_timeout = '5ms'");
-  for (let i = 0; i < 100; i++) {
-    expect(outline(await client.query("select pg_sleep(100)"))).toContain("E(57014)");
-    await client.query("set statement_timeout = 0");
-    expect(rows(await client.query(`select ${i}`))).toEqual([[String(i)]]);
+  test("statement_timeout aborts its transaction, as any error does", async () => {
+    const client = await server.login();
+    await client.query("begin; set local statement_timeout = '50ms'");
+    expect(outline(await client.query("select pg_sleep(100)"))).toBe("TE(57014)ZE");
+    expect(outline(await client.query("rollback"))).toBe("CZI");
+    expect(rows(await client.query("show statement_timeout"))).toEqual([["0"]]);
+  });
+
+  test("a hundred statements that time out leave no cancel behind", async () => {
+    const client = await server.login();
     await client.query("set statement_timeout = '5ms'");
-  }
-  await client.query("reset statement_timeout");
-});
+    for (let i = 0; i < 100; i++) {
+      expect(outline(await client.query("select pg_sleep(100)"))).toContain("E(57014)");
+      await client.query("set statement_timeout = 0");
+      expect(rows(await client.query(`select ${i}`))).toEqual([[String(i)]]);
+      await client.query("set statement_timeout = '5ms'");
+    }
+    await client.query("reset statement_timeout");
+  });
 
-test.each([
-  [
-    "idle_in_transaction_session_timeout",
-    "begin",
-    "25P03",
-    "terminating connection due to idle-in-transaction timeout",
-  ],
-  ["transaction_timeout", "begin", "25P04", "terminating connection due to transaction timeout"],
-  ["idle_session_timeout", "select 1", "57P05", "terminating connection due to idle-session timeout"],
-])("%s ends a connection that idles, and undoes what it had open", async (setting, before, code, text) => {
-  const observer = await server.login();
-  await observer.query("create table if not exists t (n int); truncate t");
-  const client = await server.login();
-  await client.query(`set ${setting} = '100ms'`);
-  await client.query(before);
-  if (before === "begin") await client.query("insert into t values (1)");
-  const error = errorFields(await client.untilEnd());
-  expect([error?.get("S"), error?.get("C"), error?.get("M")]).toEqual(["FATAL", code, text]);
-  expect(rows(await observer.query(`reset ${setting}; select count(*) from t`))).toEqual([["0"]]);
-});
+  test.each([
+    [
+      "idle_in_transaction_session_timeout",
+      "begin",
+      "25P03",
+      "terminating connection due to idle-in-transaction timeout",
+    ],
+    ["transaction_timeout", "begin", "25P04", "terminating connection due to transaction timeout"],
+    ["idle_session_timeout", "select 1", "57P05", "terminating connection due to idle-session timeout"],
+  ])("%s ends a connection that idles, and undoes what it had open", async (setting, before, code, text) => {
+    const observer = await server.login();
+    await observer.query("create table if not exists t (n int); truncate t");
+    const client = await server.login();
+    await client.query(`set ${setting} = '100ms'`);
+    await client.query(before);
+    if (before === "begin") await client.query("insert into t values (1)");
+    const error = errorFields(await client.untilEnd());
+    expect([error?.get("S"), error?.get("C"), error?.get("M")]).toEqual(["FATAL", code, text]);
+    expect(rows(await observer.query(`reset ${setting}; select count(*) from t`))).toEqual([["0"]]);
+  });
 
-test("transaction_timeout ends a connection while its statement runs", async () => {
-  const client = await server.login();
-  await client.query("set transaction_timeout = '100ms'");
-  client.send(message.query("begin"), message.query("select pg_sleep(100)"));
-  await client.until("Z");
-  const messages = await client.untilEnd();
-  expect(errorFields(messages)?.get("C")).toBe("25P04");
-  const other = await server.login();
-  expect(rows(await other.query("reset transaction_timeout; select 1"))).toEqual([["1"]]);
-});
+  test("transaction_timeout ends a connection while its statement runs", async () => {
+    const client = await server.login();
+    await client.query("set transaction_timeout = '100ms'");
+    client.send(message.query("begin"), message.query("select pg_sleep(100)"));
+    await client.until("Z");
+    const messages = await client.untilEnd();
+    expect(errorFields(messages)?.get("C")).toBe("25P04");
+    const other = await server.login();
+    expect(rows(await other.query("reset transaction_timeout; select 1"))).toEqual([["1"]]);
+  });
 
-test("a timeout that is set does not end a connection that goes on in time", async () => {
-  const client = await server.login();
-  await client.query("set idle_in_transaction_session_timeout = '1s'; set idle_session_timeout = '1s'");
-  await client.query("begin");
-  for (let i = 0; i < 8; i++) {
-    await pause(200);
-    expect(rows(await client.query(`select ${i}`))).toEqual([[String(i)]]);
-  }
-  await client.query("commit");
-  await client.query("reset idle_in_transaction_session_timeout; reset idle_session_timeout");
+  test("a timeout that is set does not end a connection that goes on in time", async () => {
+    const client = await server.login();
+    await client.query("set idle_in_transaction_session_timeout = '1s'; set idle_session_timeout = '1s'");
+    await client.query("begin");
+    for (let i = 0; i < 8; i++) {
+      await pause(200);
+      expect(rows(await client.query(`select ${i}`))).toEqual([[String(i)]]);
+    }
+    await client.query("commit");
+    await client.query("reset idle_in_transaction_session_timeout; reset idle_session_timeout");
+  });
 });

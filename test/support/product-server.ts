@@ -10,8 +10,15 @@ import { type EngineOptions, openEngine } from "../../src/engine/supervisor.ts";
 import { type ListenOptions, listen, type Transport } from "../../src/transport/listen.ts";
 import { type BackendMessage, message, WireClient } from "./wire-client.ts";
 
+type Sessions = (typeof bothSessions)[number];
+
+/** Both kinds of sessions, for `describe.each`. */
+export const bothSessions = ["isolated", "shared"] as const;
+
 /** What a product server takes beside its defaults: a database in memory, timeouts that no test meets by accident. */
 export interface ProductServerOptions {
+  /** A session for each connection by default. */
+  readonly sessions?: Sessions;
   readonly engine?: Partial<EngineOptions>;
   readonly listen?: Partial<ListenOptions>;
 }
@@ -46,7 +53,9 @@ export class ProductServer {
   }
 
   async start(): Promise<void> {
+    const isIsolated = this.#options.sessions !== "shared";
     this.engine = await openEngine({
+      ...(isIsolated ? { maxSessions: 100 } : {}),
       dataDir: "memory://",
       extensions: [],
       log: (_, line) => void this.log.push(line),
@@ -93,9 +102,11 @@ export class ProductServer {
     await client.untilEnd();
   }
 
-  /** Resolves when the connection runs something. */
+  /** Resolves when the connection runs something; a session of its own may be parked meanwhile, and then it waits. */
   async running(processId: number): Promise<void> {
-    while (this.stateOf(processId) !== "running") await new Promise((resolve) => setImmediate(resolve));
+    const isOwn = this.#options.sessions !== "shared";
+    const runs = (state: string | undefined) => state === "running" || (isOwn && state === "waiting");
+    while (!runs(this.stateOf(processId))) await new Promise((resolve) => setImmediate(resolve));
   }
 
   /** What a connection does. */

@@ -6,6 +6,7 @@
  * the background writer, and nobody starts the workers of autovacuum.
  * Invariant: PGlite's own process is never given to a client; it stays idle and unseen from the boot to the close.
  */
+import { setFlagsFromString } from "node:v8";
 import { encodeMessage, encodeQuery, encodeStartup } from "../../../wire/frontend.ts";
 import { readQueryResults } from "../../../wire/query-results.ts";
 import { AuxiliaryProcess } from "./auxiliary-process.ts";
@@ -35,6 +36,9 @@ const noSuchProcess = 71;
 
 /** What `setTimeout` takes at most. */
 const longestTimer = 0x7fff_ffff;
+
+/** Only what is used of it is memory. */
+const parkedStackKib = 64 * 1024;
 
 /** See `#takeReference`. */
 const ordinaryStatement = "select relname from pg_class where oid = 1259 and current_user <> ''";
@@ -93,6 +97,10 @@ export class SessionHost implements SessionContext {
 
   /** Boots PostgreSQL. Rejects when this PGlite cannot have real sessions, saying why. */
   static async open(options: BootOptions): Promise<SessionHost> {
+    // V8 gives stacks that may be parked 984 KiB, which is less than PostgreSQL's own limit needs, and no more than the
+    // limit of ordinary stacks. Those that there are keep theirs.
+    setFlagsFromString(`--stack-size=${parkedStackKib}`);
+    setFlagsFromString(`--wasm-stack-switching-stack-size=${parkedStackKib}`);
     const booted = await bootPostgres(options);
     const host = new SessionHost(booted);
     host.checkpointer.start(booted.located.addresses.checkpointerShared);

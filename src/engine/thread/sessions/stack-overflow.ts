@@ -1,11 +1,12 @@
 /**
- * A WebAssembly stack that has overflowed, as PostgreSQL's own error 54001.
+ * A WebAssembly stack that has overflowed, as PostgreSQL's error 54001, which ends the session.
  *
  * Owns: raising that error. Does not own: noticing the overflow (`session.ts`).
- * Why: PostgreSQL measures its C stack; V8's stack, which every call uses as well, is smaller. V8 throws a RangeError that
- * leaves all frames, as a long jump to the top of PostgreSQL's loop does; so that is where the error is raised.
+ * Why: PostgreSQL measures its C stack; V8's stack, which every call uses as well, may be full before it is (`host.ts` makes
+ * it large enough for PostgreSQL's default limit). V8 throws a RangeError that leaves all frames, those that clean up after
+ * an error among them: the session cannot go on.
  */
-import { raiseError } from "./errors.ts";
+import { ErrorLevel, raiseError } from "./errors.ts";
 import type { Machine } from "./machine.ts";
 
 /** MAKE_SQLSTATE('5','4','0','0','1'): six bits for each character. */
@@ -26,5 +27,5 @@ export function raiseStackOverflow(machine: Machine, handler: number): never {
   // Both point into frames that are gone.
   machine.setWord(machine.address("error_context_stack"), 0);
   machine.setWord(machine.address("PG_exception_stack"), handler);
-  raiseError(machine, { code: statementTooComplex, message, hint });
+  raiseError(machine, { level: ErrorLevel.fatal, code: statementTooComplex, message, hint });
 }
