@@ -7,7 +7,14 @@ import { UsageError } from "../../src/errors.ts";
 
 test("without arguments every row and every target is run", () => {
   expect(readBenchOptions([])).toMatchObject({ seconds: 1, rounds: 5, jsonFile: undefined, profile: undefined });
-  expect(readBenchOptions([])).toHaveProperty("targets", ["ours", "stock", "in-process", "constants", "postgres"]);
+  expect(readBenchOptions([])).toHaveProperty("targets", [
+    "ours",
+    "shared",
+    "stock",
+    "in-process",
+    "constants",
+    "postgres",
+  ]);
 });
 
 test("rows and targets keep the order of the table", () => {
