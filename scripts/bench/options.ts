@@ -8,6 +8,7 @@ import { existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { UsageError } from "../../src/errors.ts";
+import { number, whole } from "../option-values.ts";
 import { type RowName, rows, type TargetName, targetNames } from "./catalogue.ts";
 
 /** What a run of the benchmark does. */
@@ -75,21 +76,6 @@ function parse(argv: readonly string[]) {
   } catch (error) {
     throw new UsageError(`${(error as Error).message}\n\n${benchHelp}`);
   }
-}
-
-function number(option: string, text: string, least: number, most: number): number {
-  const value = Number(text);
-  if (text.trim() === "" || !(value >= least && value <= most)) {
-    throw new UsageError(`${option} ${JSON.stringify(text)}: takes a number from ${least} to ${most}`);
-  }
-  return value;
-}
-
-function whole(option: string, text: string, least: number, most: number): number {
-  if (!/^\d+$/.test(text) || Number(text) < least || Number(text) > most) {
-    throw new UsageError(`${option} ${JSON.stringify(text)}: takes a whole number from ${least} to ${most}`);
-  }
-  return Number(text);
 }
 
 function list<Name extends string>(option: string, text: string, known: readonly Name[]): Name[] {

@@ -8,6 +8,7 @@ import { existsSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { UsageError } from "../../src/errors.ts";
+import { whole } from "../option-values.ts";
 import { type Address, readAddress, type TargetName, targetNames } from "./launch.ts";
 
 /** What a run does. */
@@ -113,12 +114,6 @@ function address(url: string): Address {
   } catch {
     throw new UsageError(`--url ${url}: takes postgres://user@host:port/database`);
   }
-}
-
-function whole(option: string, text: string, least: number, most: number): number {
-  const value = Number(text);
-  if (/^\d+$/.test(text) && value >= least && value <= most) return value;
-  throw new UsageError(`${option} ${text}: takes a whole number from ${least} to ${most}`);
 }
 
 function writableFile(file: string): string {

@@ -8,6 +8,7 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { UsageError } from "../../src/errors.ts";
+import { number, whole } from "../option-values.ts";
 import { type Kind, kinds } from "./kinds.ts";
 import type { Target } from "./server-under-test.ts";
 
@@ -50,15 +51,16 @@ export const fuzzHelp = `npm run fuzz -- [options]
 export function readFuzzOptions(argv: readonly string[]): FuzzOptions | "help" {
   const values = parse(argv);
   if (values.help) return "help";
-  const [number, play] = values.case === undefined ? [] : caseAndPlay(values.case);
-  const cases = number !== undefined ? 1 : optional(values.cases, (text) => whole("--cases", text, 1, 1e9));
-  const minutes = optional(values.minutes, (text) => minutesOf(text)) ?? (cases === undefined ? 1 : undefined);
+  const [caseNumber, play] = values.case === undefined ? [] : caseAndPlay(values.case);
+  const cases = caseNumber !== undefined ? 1 : optional(values.cases, (text) => whole("--cases", text, 1, 1e9));
+  const minutes =
+    optional(values.minutes, (text) => number("--minutes", text, 0.01, 1440)) ?? (cases === undefined ? 1 : undefined);
   const left = values.without === undefined ? [] : kindList("--without", values.without);
   return {
     seed: optional(values.seed, (text) => whole("--seed", text, 0, 2 ** 32 - 1)) ?? Math.floor(Math.random() * 2 ** 31),
     minutes,
     cases,
-    from: number ?? whole("--from", values.from ?? "0", 0, 1e9),
+    from: caseNumber ?? whole("--from", values.from ?? "0", 0, 1e9),
     play,
     kinds: kindList("--only", values.only ?? kinds.join(",")).filter((kind) => !left.includes(kind)),
     target: targetOf(values.target ?? "ours"),
@@ -84,21 +86,6 @@ function parse(argv: readonly string[]) {
 
 function optional<T>(text: string | undefined, read: (text: string) => T): T | undefined {
   return text === undefined ? undefined : read(text);
-}
-
-function whole(option: string, text: string, least: number, most: number): number {
-  if (!/^\d+$/.test(text) || Number(text) < least || Number(text) > most) {
-    throw new UsageError(`${option} ${JSON.stringify(text)}: takes a whole number from ${least} to ${most}`);
-  }
-  return Number(text);
-}
-
-function minutesOf(text: string): number {
-  const value = Number(text);
-  if (text.trim() === "" || !(value >= 0.01 && value <= 1440)) {
-    throw new UsageError(`--minutes ${JSON.stringify(text)}: takes a number from 0.01 to 1440`);
-  }
-  return value;
 }
 
 function caseAndPlay(text: string): [number, number | undefined] {

@@ -6,6 +6,7 @@
  */
 import { parseArgs } from "node:util";
 import { UsageError } from "../../src/errors.ts";
+import { number, whole } from "../option-values.ts";
 
 /** What a run does. */
 export interface StressOptions {
@@ -31,7 +32,7 @@ export function readStressOptions(argv: readonly string[]): StressOptions | "hel
   return {
     seed:
       values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : whole("--seed", values.seed, 0, 2 ** 32 - 1),
-    minutes: minutesOf(values.minutes ?? "2"),
+    minutes: number("--minutes", values.minutes ?? "2", 0.05, 1440),
     clients: whole("--clients", values.clients ?? "10", 1, 60),
   };
 }
@@ -44,19 +45,4 @@ function parse(argv: readonly string[]) {
   } catch (error) {
     throw new UsageError(`${(error as Error).message}\n\n${stressHelp}`);
   }
-}
-
-function whole(option: string, text: string, least: number, most: number): number {
-  if (!/^\d+$/.test(text) || Number(text) < least || Number(text) > most) {
-    throw new UsageError(`${option} ${JSON.stringify(text)}: takes a whole number from ${least} to ${most}`);
-  }
-  return Number(text);
-}
-
-function minutesOf(text: string): number {
-  const value = Number(text);
-  if (text.trim() === "" || !(value >= 0.05 && value <= 1440)) {
-    throw new UsageError(`--minutes ${JSON.stringify(text)}: takes a number from 0.05 to 1440`);
-  }
-  return value;
 }
