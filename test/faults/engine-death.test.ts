@@ -108,9 +108,13 @@ describe.each(bothSessions)("%s sessions", (sessions) => {
       const client = await server.login();
       const bystander = await server.login();
       await bystander.query("create table if not exists kept (n int)");
-      const messages = await client.query(sql);
-      expect(errorFields(messages)?.get("C")).toBe(code);
-      expect(rows(await client.query("select 1"))).toEqual([["1"]]);
+      client.send(message.query(sql));
+      expect(errorFields(await client.until("E"))?.get("C")).toBe(code);
+      const next = await client.next().catch(() => undefined);
+      // A stack that may be parked can be full before PostgreSQL's own limit: then the session ends.
+      if (code !== "54001" || sessions === "shared") expect(next?.type).toBe("Z");
+      const after = next ? client : await server.login();
+      expect(rows(await after.query("select 1"))).toEqual([["1"]]);
       expect(rows(await bystander.query("select count(*) from kept"))).toEqual([["0"]]);
       expect(server.log).toEqual([]);
     });

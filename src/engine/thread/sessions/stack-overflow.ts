@@ -2,8 +2,8 @@
  * A WebAssembly stack that has overflowed, as PostgreSQL's error 54001, which ends the session.
  *
  * Owns: raising that error. Does not own: noticing the overflow (`session.ts`).
- * Why: PostgreSQL measures its C stack; V8's stack, which every call uses as well, may be full before it is (`host.ts` makes
- * it large enough for PostgreSQL's default limit). V8 throws a RangeError that leaves all frames, those that clean up after
+ * Why: PostgreSQL measures its C stack; V8's stack, which every call uses as well, may be full before it is, mostly before
+ * V8 has optimized what recurs (`host.ts` has its size). V8 throws a RangeError that leaves all frames, those that clean up after
  * an error among them: the session cannot go on.
  */
 import { ErrorLevel, raiseError } from "./errors.ts";
