@@ -25,7 +25,7 @@ export interface Schedulable {
  * much as ten small statements: without this, clients that take turns would spend their time in switches. So the unfairness
  * is bounded: who waits for a turn waits for this time, and for one statement, at most for each session before it.
  */
-const longestStayMs = 2;
+const longestStayMs = 4;
 
 /** What ends a wait; whichever comes first. */
 interface Wait {
