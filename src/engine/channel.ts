@@ -40,7 +40,7 @@ export const RecordKind = {
   credit: 11,
   /** A session has been started; the payload is what PostgreSQL says at a login. */
   opened: 12,
-  /** It has run all its input up to a position: Int32, and the transaction status as a letter. */
+  /** It has run all its input up to a position: Int32. */
   idle: 13,
   /** It waits for more input in the middle of a message or of a COPY: Int32, as `idle`. */
   hungry: 14,

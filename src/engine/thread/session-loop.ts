@@ -43,8 +43,10 @@ export async function runSessions(host: SessionHost, channel: EngineChannel): Pr
         channel.take(record);
         continue;
       }
-      if (kind === RecordKind.open) clients.set(number, new SessionClient(host, channel, number, readJson(payload)));
-      else clients.get(number)?.take(kind, payload, record.time);
+      if (kind === RecordKind.open) {
+        const onOver = () => clients.delete(number);
+        clients.set(number, new SessionClient(host, channel, number, readJson(payload), onOver));
+      } else clients.get(number)?.take(kind, payload, record.time);
       garbage.passed(payload.length);
       channel.take(record);
       if (kind === RecordKind.closeSession) clients.delete(number);
@@ -71,6 +73,8 @@ class SessionClient implements SessionInput {
   readonly #host: SessionHost;
   readonly #channel: EngineChannel;
   readonly #number: number;
+  /** Called when the main thread has been told of its end and nothing comes for it any more. */
+  readonly #onOver: () => void;
   #session: Session | undefined;
   #chunks: Uint8Array[] = [];
   /** How much of the input it has read, modulo 2^32. */
@@ -84,10 +88,17 @@ class SessionClient implements SessionInput {
   /** How long its client lately took from an answer to its next batch, in ms. */
   #gapMs = 0.1;
 
-  constructor(host: SessionHost, channel: EngineChannel, number: number, parameters: Record<string, string>) {
+  constructor(
+    host: SessionHost,
+    channel: EngineChannel,
+    number: number,
+    parameters: Record<string, string>,
+    onOver: () => void,
+  ) {
     this.#host = host;
     this.#channel = channel;
     this.#number = number;
+    this.#onOver = onOver;
     void this.#open(parameters);
   }
 
@@ -143,18 +154,17 @@ class SessionClient implements SessionInput {
     const session = await this.#host.createSession(start, output, this.#number);
     const bytes = Buffer.concat(answer);
     if (!session) {
-      this.#state = "ended";
-      this.#channel.send(RecordKind.ended, this.#number, bytes);
+      this.#reportEnd(bytes);
       return;
     }
     this.#session = session;
     session.client = (message) => this.#write(message);
     session.onEnded = () => this.#end();
     // Before the next session is loaded: the client's next batch may come meanwhile.
-    session.onIdle = (status) => {
+    session.onIdle = () => {
       if (this.pending || this.#state !== "running") return;
       this.#idleSince = channelClock();
-      this.#report(RecordKind.idle, status);
+      this.#report(RecordKind.idle);
     };
     if (this.#state === "ended") return this.#host.closeSession(session);
     this.#channel.send(RecordKind.opened, this.#number, bytes);
@@ -177,10 +187,9 @@ class SessionClient implements SessionInput {
     this.#session!.lingerMs = this.#gapMs > lingerMs ? 0 : lingerMs;
   }
 
-  #report(kind: RecordKind, status = "I"): void {
-    const payload = Buffer.alloc(5);
+  #report(kind: RecordKind): void {
+    const payload = Buffer.alloc(4);
     payload.writeInt32BE(this.#position);
-    payload.write(status, 4);
     this.#channel.send(kind, this.#number, payload);
   }
 
@@ -205,10 +214,14 @@ class SessionClient implements SessionInput {
   #end(): void {
     if (this.#state === "ended") return;
     setImmediate(() => {
-      if (this.#state === "ended") return;
-      this.#state = "ended";
-      this.#channel.send(RecordKind.ended, this.#number);
+      if (this.#state !== "ended") this.#reportEnd();
     });
+  }
+
+  #reportEnd(lastWords?: Uint8Array): void {
+    this.#state = "ended";
+    this.#channel.send(RecordKind.ended, this.#number, lastWords);
+    this.#onOver();
   }
 
   async #close(): Promise<void> {
@@ -217,6 +230,6 @@ class SessionClient implements SessionInput {
     this.#wakeReader?.();
     this.#wakeWriter?.();
     if (this.#session) await this.#host.closeSession(this.#session);
-    if (!isOver) this.#channel.send(RecordKind.ended, this.#number);
+    if (!isOver) this.#reportEnd();
   }
 }

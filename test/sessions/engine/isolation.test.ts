@@ -108,3 +108,12 @@ test("random numbers differ between sessions", async () => {
   expect(first).not.toEqual(second);
   await Promise.all([one.close(), other.close()]);
 });
+
+test("a session that has done little costs less than a megabyte while another one runs", async () => {
+  const [little, other] = [await SqlSession.open(host), await SqlSession.open(host)];
+  await little.rows("select 1");
+  await other.rows("select 1");
+  expect(little.session.image.size).toBeGreaterThan(0);
+  expect(little.session.image.size).toBeLessThan(1 << 20);
+  await Promise.all([little, other].map(({ session }) => host.closeSession(session)));
+});

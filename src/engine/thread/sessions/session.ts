@@ -55,7 +55,7 @@ export class Session implements SessionState {
   /** Called in its last turn. */
   onEnded: () => void = () => undefined;
   /** Called at the end of a batch, in its turn: nobody else has run since. */
-  onIdle: (status: TransactionStatus) => void = () => undefined;
+  onIdle: () => void = () => undefined;
   /** Set after each batch: when PostgreSQL's next timeout of the idle session is due, as `performance.now()`. */
   idleDeadline: number | undefined;
   /** Whether the last output ended with ReadyForQuery; if not, the client is in the middle of a pipeline. */
@@ -128,7 +128,7 @@ export class Session implements SessionState {
     try {
       return await this.#turn(async () => {
         const status = await this.#run(input, output);
-        if (status !== "ended") this.onIdle(status);
+        if (status !== "ended") this.onIdle();
         return status;
       });
     } finally {
