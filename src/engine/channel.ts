@@ -63,26 +63,29 @@ export interface ChannelMemory {
   readonly toMain: SharedArrayBuffer;
 }
 
+/** Words that a processor fetches at once, with those beside them: what one thread writes all the time has its own. */
+const lineWords = 16;
+
 /** The words of `control`. */
 const Word = {
   toEngineWritten: 0,
-  toEngineRead: 1,
-  toMainWritten: 2,
-  toMainRead: 3,
+  toEngineRead: lineWords,
+  toMainWritten: 2 * lineWords,
+  toMainRead: 3 * lineWords,
   /** Counts the wake-ups of the engine thread, which parks on it. */
-  signal: 4,
-  engineParked: 5,
+  signal: 4 * lineWords,
+  engineParked: 4 * lineWords + 1,
   /** What the main thread's message would be for: 0 nothing, 1 a record, 2 a record or space for one. */
-  mainParked: 6,
+  mainParked: 4 * lineWords + 2,
   /** The run that the engine works on, or 0. */
-  running: 7,
+  running: 5 * lineWords,
   /** 1 while somebody reads or writes `running` together with PostgreSQL's interrupt flags. */
-  guard: 8,
+  guard: 5 * lineWords + 1,
   /** How long the last run took, in µs. */
-  tookMicros: 9,
+  tookMicros: 5 * lineWords + 2,
 } as const;
 
-const controlWords = 16;
+const controlWords = 6 * lineWords;
 // Powers of two, and multiples of the header. Output is many times the input.
 const toEngineBytes = 1 << 20;
 const toMainBytes = 1 << 21;
@@ -280,9 +283,11 @@ export class MainChannel extends ChannelEnd {
     Atomics.store(this.words, Word.mainParked, 0);
   }
 
+  // The engine thread says that it parks, then looks at the signal, then again for a record.
   #wakeEngine(): void {
+    if (Atomics.load(this.words, Word.engineParked) === 0) return;
     Atomics.add(this.words, Word.signal, 1);
-    if (Atomics.load(this.words, Word.engineParked) === 1) Atomics.notify(this.words, Word.signal);
+    Atomics.notify(this.words, Word.signal);
   }
 }
 

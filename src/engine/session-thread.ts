@@ -4,7 +4,7 @@
  * Owns: the sessions' ends on this side: what each has to be told, and its output on the way out. Does not own: sessions
  * themselves (`thread/sessions/`), clients, the thread's life (`thread-life.ts`).
  * Invariant: the output of one session never waits for the reader of another; a session has at most `windowBytes` of
- * input and of output under way.
+ * input under way. How much output it may have under way the thread decides (`thread/session-loop.ts`).
  */
 import { RecordKind } from "./channel.ts";
 import type { EngineInput, EngineSession, ExecOptions, SessionEvents } from "./engine.ts";
@@ -13,6 +13,8 @@ import type { Interrupts } from "./thread/interrupts.ts";
 import { type EngineThreadOptions, type OnDeath, ThreadLife } from "./thread-life.ts";
 
 const windowBytes = 1 << 20;
+/** After so much output the event loop gets its turn: only there sockets write what they have taken. */
+const outputPerTurn = 1 << 17;
 /** The number of the session that the process itself uses; those of clients are above it. */
 const ownNumber = 999;
 
@@ -143,28 +145,36 @@ export class SessionThread extends ThreadLife {
     this.#kicked = true;
     if (this.#pumping || !this.isAlive) return;
     this.#pumping = true;
+    let output = 0;
     try {
-      for (;;) {
+      while (output < outputPerTurn) {
         this.#kicked = false;
         const wantsSpace = !this.#feed();
         const record = this.channel.peek();
         if (record) {
           const payload = this.#parts.collect(record);
           if (payload) this.#deliver(record.kind, record.run, payload);
+          if (record.kind === RecordKind.output) output += record.payload.length;
           this.channel.take(record);
           continue;
         }
         // A client can read while there is nothing else to do.
-        for (const port of this.#touched) port.flush();
-        this.#touched.clear();
+        this.#flush();
         if (this.#kicked) continue;
         // With several clients the sockets have to be looked at as well: the event loop turns instead of waiting here.
-        if (this.#busy.size > 1 && this.isAwake) break;
-        if (!this.channel.settle(wantsSpace, this.isBusy)) break;
+        if (this.#busy.size > 1 && this.isAwake) return;
+        if (!this.channel.settle(wantsSpace, this.isBusy)) return;
       }
+      this.#flush();
+      this.lookAgain();
     } finally {
       this.#pumping = false;
     }
+  }
+
+  #flush(): void {
+    for (const port of this.#touched) port.flush();
+    this.#touched.clear();
   }
 
   // Returns whether everything was written that may be.

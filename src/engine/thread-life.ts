@@ -147,6 +147,11 @@ export abstract class ThreadLife {
     const budget = 2 * this.#typicalGapMs + shortestWatchMs;
     if (budget > longestGapMs) return;
     this.#awakeUntil = now + budget;
+    this.lookAgain();
+  }
+
+  /** Has `pump` called in the event loop's next turn. */
+  protected lookAgain(): void {
     this.#watch ??= setImmediate(this.#look);
   }
 

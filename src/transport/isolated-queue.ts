@@ -163,6 +163,7 @@ class Member {
   /** Counts the ends of what it asked for: ReadyForQuery, and errors. */
   #answered = 0;
   #unacknowledged = 0;
+  #isAcknowledging = false;
   #statement = "";
   #since = Date.now();
   /** The ParameterStatus values that the client knows. */
@@ -294,15 +295,16 @@ class Member {
   #take(data: Uint8Array): void {
     if (!this.#isMuted) this.#reader.feed(data);
     this.#unacknowledged += data.length;
-    const drained = this.#connection.drained();
-    if (drained) void drained.then(() => this.#acknowledge());
-    else this.#acknowledge();
+    if (this.#unacknowledged >= acknowledgeBytes && !this.#isAcknowledging) void this.#acknowledge();
   }
 
-  #acknowledge(): void {
+  /** Acknowledges what has come as soon as the client has read enough of it. */
+  async #acknowledge(): Promise<void> {
+    this.#isAcknowledging = true;
+    await this.#connection.drained();
+    this.#isAcknowledging = false;
+    // More may come before `acknowledge` returns.
     const bytes = this.#unacknowledged;
-    if (bytes < acknowledgeBytes && this.#connection.drained() === undefined && this.#waiting.length === 0) return;
-    if (bytes === 0) return;
     this.#unacknowledged = 0;
     this.#session?.acknowledge(bytes);
   }
@@ -348,7 +350,7 @@ class Member {
 // ReadyForQuery, ErrorResponse, ParameterStatus.
 const inspected: ReadonlySet<number> = new Set(Buffer.from("ZES"));
 const nothing = new Uint8Array(0);
-// Output is acknowledged in pieces, not for every row.
+// Output is acknowledged in pieces, not for every row. The session waits when it has eight of them under way.
 const acknowledgeBytes = 256 * 1024;
 // CopyData, CopyDone, CopyFail, Flush: they neither begin nor end a pipeline.
 const copyTypes: ReadonlySet<number> = new Set(Buffer.from("dcf"));

@@ -13,7 +13,7 @@ import type { SessionHost } from "./sessions/host.ts";
 import type { Session, SessionInput } from "./sessions/session.ts";
 
 // How much of a session's output may be under way to its client before it is parked.
-const windowBytes = 1 << 20;
+const windowBytes = 1 << 21;
 // How long a session's next batch is waited for while others wait for their turns, in ms: as long as a switch takes.
 const lingerMs = 0.5;
 
