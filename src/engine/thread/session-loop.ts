@@ -53,15 +53,13 @@ export async function runSessions(host: SessionHost, channel: EngineChannel): Pr
     }
     await turnOfTheLoop();
     if (crash) throw crash.error;
-    if (!channel.peek()) channel.park(timeLeft(host, clients));
+    if (!channel.peek()) channel.park(timeLeft(host));
     scheduler.resume();
   }
 }
 
-function timeLeft(host: SessionHost, clients: Map<number, SessionClient>): number {
-  let deadline = Math.min(host.scheduler.nextDeadline, host.scheduler.resumeAt);
-  for (const { idleDeadline } of clients.values()) deadline = Math.min(deadline, idleDeadline);
-  return deadline - performance.now();
+function timeLeft({ scheduler, idleTimers }: SessionHost): number {
+  return Math.min(scheduler.nextDeadline, scheduler.resumeAt, idleTimers.next) - performance.now();
 }
 
 function readJson(payload: Uint8Array): Record<string, string> {
@@ -108,11 +106,6 @@ class SessionClient implements SessionInput {
     if (kind === RecordKind.cancel && this.#session) this.#host.cancel(this.#session);
     if (kind === RecordKind.credit) this.#acknowledge(new DataView(payload.buffer, payload.byteOffset).getInt32(0));
     if (kind === RecordKind.closeSession) void this.#close();
-  }
-
-  /** When PostgreSQL would end the session for idling, as a time of `performance.now()`. */
-  get idleDeadline(): number {
-    return this.#session?.idleDeadline ?? Number.POSITIVE_INFINITY;
   }
 
   get pending(): boolean {

@@ -30,6 +30,33 @@ test("pg_sleep does not stop others, and lasts as long as it says", async () => 
   expect(performance.now() - start).toBeGreaterThanOrEqual(299);
 });
 
+test("one large value is taken piece by piece, and others run between the pieces", async () => {
+  const value = "select string_agg(to_char(i, 'FM0000000'), '') from generate_series(1, 500000) i";
+  const parts: Buffer[] = [];
+  let takeOn: (() => void) | undefined;
+  const output = (bytes: Uint8Array) => {
+    parts.push(Buffer.from(bytes));
+    if (bytes.length > 8192) return new Promise<void>((resolve) => (takeOn = resolve));
+  };
+  const running = a.session.run(bytesInput(encodeQuery(value)), output);
+  let pieces = 0;
+  for (; pieces < 13; pieces++) {
+    await waitUntil("the next piece", () => takeOn !== undefined);
+    expect(parts.at(-1)!.length).toBeLessThanOrEqual(1 << 18);
+    expect(await b.rows("select length(repeat('y', 4000000))")).toEqual(["4000000"]);
+    const go = takeOn!;
+    takeOn = undefined;
+    go();
+  }
+  while ((await Promise.race([running, Promise.resolve("still")])) === "still") {
+    takeOn?.();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  expect(await running).toBe("I");
+  const expected = Array.from({ length: 500_000 }, (_, i) => String(i + 1).padStart(7, "0")).join("");
+  expect(Buffer.concat(parts).toString("latin1").includes(expected)).toBe(true);
+});
+
 test("lock_timeout ends a wait for a lock with 55P03", async () => {
   await a.rows("begin; update t set v = 'A'");
   await b.rows("begin; set local lock_timeout = '50ms'");

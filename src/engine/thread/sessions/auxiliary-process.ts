@@ -28,8 +28,6 @@ export class AuxiliaryProcess implements SessionState {
   waitNumber = 0;
   checkDeadlock = false;
   abandoned = false;
-  idleTimer: NodeJS.Timeout | undefined;
-  idleDeadline: number | undefined;
   readonly #host: SessionContext;
   readonly #main: () => Promise<unknown>;
   #ended: Promise<number> | undefined;

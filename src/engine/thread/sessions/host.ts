@@ -14,6 +14,7 @@ import { type BootedPostgres, type BootOptions, bootPostgres } from "./boot.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import { type EntryPoints, entryPoints } from "./entry-points.ts";
 import { FileDescriptors } from "./file-descriptors.ts";
+import { IdleTimers } from "./idle-timers.ts";
 import { Image } from "./image.ts";
 import type { Machine } from "./machine.ts";
 import { PostgresProcess, Signal } from "./postgres-process.ts";
@@ -33,9 +34,6 @@ const ownPid = 42;
 const walWriterPid = 44;
 /** `errno` of a signal to a process that does not exist. */
 const noSuchProcess = 71;
-
-/** What `setTimeout` takes at most. */
-const longestTimer = 0x7fff_ffff;
 
 /**
  * Enough for about the depth at which PostgreSQL itself ends a recursion (`max_stack_depth`). V8 keeps 4 MiB of stacks for the
@@ -71,6 +69,7 @@ export class SessionHost implements SessionContext {
   readonly #booted: BootedPostgres;
   readonly #own: Session;
   readonly checkpointer: Checkpointer;
+  readonly idleTimers = new IdleTimers<Session>((session) => this.#signal(session, Signal.alarm));
   readonly #walWriter: AuxiliaryProcess;
   readonly #sessions = new Map<number, Session>();
   #nextPid = firstPid;
@@ -224,12 +223,7 @@ export class SessionHost implements SessionContext {
   /** Called by a session at the end of a batch: from now on a clock outside runs its timeouts. */
   becameIdle(session: Session): void {
     this.process.waitEvent = clientRead;
-    const due = this.process.nextTimeout();
-    session.idleDeadline = due;
-    if (due === undefined) return;
-    const milliseconds = Math.min(Math.max(1, Math.ceil(due - performance.now())), longestTimer);
-    session.idleTimer = setTimeout(() => this.#signal(session, Signal.alarm), milliseconds);
-    session.idleTimer.unref();
+    this.idleTimers.set(session, this.process.nextTimeout());
   }
 
   /** Called by a session in its last turn. */

@@ -118,14 +118,7 @@ export class Image {
       // A page that the reference does not have is in the image of every session that has it.
       bytes.set(reference.at(address, pageBytes), address);
     }
-    const { length } = this.#addresses;
-    for (let first = 0; first < length; ) {
-      const [start, place] = [this.#addresses[first]!, this.#places[first]!];
-      let next = first + 1;
-      while (next < length && this.#isRun(next)) next++;
-      bytes.set(this.#pool.at(place, next - first), start);
-      first = next;
-    }
+    this.#eachRun((address, kept) => bytes.set(kept, address));
     // Nothing of it is in memory any more.
     if (outgoing.#isDiscarded) outgoing.#addresses = [];
     machine.function("_emscripten_stack_restore")(this.#stack);
@@ -179,6 +172,17 @@ export class Image {
     this.#pool.free([...freed, ...places.slice(next)]);
   }
 
+  /** Goes through the kept pages: those that lie side by side in memory and in the pool are one. */
+  #eachRun(visit: (address: number, kept: Uint8Array) => void): void {
+    const { length } = this.#addresses;
+    for (let first = 0; first < length; ) {
+      let next = first + 1;
+      while (next < length && this.#isRun(next)) next++;
+      visit(this.#addresses[first]!, this.#pool.at(this.#places[first]!, next - first));
+      first = next;
+    }
+  }
+
   /** Whether a page lies right behind the one before it, in memory and in the pool. */
   #isRun(index: number): boolean {
     const isAdjacent = this.#addresses[index] === this.#addresses[index - 1]! + pageBytes;
@@ -197,11 +201,8 @@ export class Image {
       }
     }
     this.#pool.free(this.#places);
-    this.#places = this.#addresses.map((address) => {
-      const place = this.#pool.take();
-      this.#pool.at(place).set(bytes.subarray(address, address + pageBytes));
-      return place;
-    });
+    this.#places = this.#addresses.map(() => this.#pool.take());
+    this.#eachRun((address, kept) => kept.set(bytes.subarray(address, address + kept.length)));
     this.#isTaken = true;
   }
 

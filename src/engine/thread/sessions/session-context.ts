@@ -4,6 +4,7 @@
  * Owns: the interfaces between `session.ts`, `waiting.ts`, `deadlock.ts` and their host. Does not own: what they do.
  */
 import type { EntryPoints } from "./entry-points.ts";
+import type { IdleTimers } from "./idle-timers.ts";
 import type { Machine } from "./machine.ts";
 import type { PostgresProcess } from "./postgres-process.ts";
 import type { Schedulable, Scheduler } from "./scheduler.ts";
@@ -39,10 +40,6 @@ export interface SessionState extends Schedulable {
   checkDeadlock: boolean;
   /** Set when nobody is interested in the session any more, to end its waiting for a client. */
   abandoned: boolean;
-  /** Runs while the session is idle and one of PostgreSQL's timeouts is due (idle_in_transaction_session_timeout …). */
-  idleTimer: NodeJS.Timeout | undefined;
-  /** Set after each batch: when PostgreSQL's next timeout of the idle session is due, as `performance.now()`. */
-  idleDeadline: number | undefined;
 }
 
 /** What PostgreSQL's calls for checkpoints come to; see `Checkpointer`. */
@@ -60,6 +57,7 @@ export interface SessionContext {
   readonly entry: EntryPoints;
   readonly scheduler: Scheduler<SessionState>;
   readonly checkpointer: CheckpointRequests;
+  readonly idleTimers: Pick<IdleTimers<SessionState>, "clear">;
   byProc(proc: number): SessionState | undefined;
   kill(pid: number, signal: number): number;
   deliverSignals(session: SessionState): void;

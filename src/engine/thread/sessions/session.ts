@@ -56,8 +56,6 @@ export class Session implements SessionState {
   onEnded: () => void = () => undefined;
   /** Called at the end of a batch, in its turn: nobody else has run since. */
   onIdle: () => void = () => undefined;
-  /** Set after each batch: when PostgreSQL's next timeout of the idle session is due, as `performance.now()`. */
-  idleDeadline: number | undefined;
   /** Whether the last output ended with ReadyForQuery; if not, the client is in the middle of a pipeline. */
   saidReady = false;
   /** The start of the wait for a lock, and when PostgreSQL would check for a deadlock; see `waiting.ts`. */
@@ -68,8 +66,6 @@ export class Session implements SessionState {
   checkDeadlock = false;
   /** Set when nobody is interested in the session any more, to end its waiting for a client. */
   abandoned = false;
-  /** Runs while the session is idle and one of PostgreSQL's timeouts is due (idle_in_transaction_session_timeout …). */
-  idleTimer: NodeJS.Timeout | undefined;
   readonly #host: SessionContext;
   /** Settled when the calls so far are; the next one begins then. */
   #last: Promise<unknown> | undefined;
@@ -171,8 +167,7 @@ export class Session implements SessionState {
     if (this.state !== "idle") return "ended";
     // Its client was told that the session is over: what it had sent must not run any more.
     if (this.abandoned) return "ended";
-    clearTimeout(this.idleTimer);
-    this.idleDeadline = undefined;
+    this.#host.idleTimers.clear(this);
     this.saidReady = false;
     this.state = "running";
     this.input = input;
@@ -229,7 +224,7 @@ export class Session implements SessionState {
   }
 
   #end(): false {
-    clearTimeout(this.idleTimer);
+    this.#host.idleTimers.clear(this);
     this.state = "ended";
     this.proc = 0;
     this.latch = 0;

@@ -11,6 +11,9 @@ import type { MachineCalls } from "./machine.ts";
 import { Signal, WaitEvent } from "./postgres-process.ts";
 import { ProcessExit, readyForQueryStart, type SessionContext, type SessionState } from "./session-context.ts";
 
+/** A message larger than PostgreSQL's buffer comes in one call; its reader may want to take it piece by piece. In bytes. */
+const longestWrite = 1 << 18;
+
 /** The calls of the machine while sessions run on it. */
 export function sessionCalls(host: SessionContext): MachineCalls {
   let waitEvent = 0;
@@ -135,9 +138,11 @@ function read(host: SessionContext, address: number, length: number): number | P
   return waitForClient(host, session, bytes).then((received) => take(received ?? new Uint8Array(0)));
 }
 
-function write(host: SessionContext, address: number, length: number): number | Promise<number> {
+/** PostgreSQL's send: answers how much was taken; PostgreSQL calls again with the rest (libpq/pqcomm.c, internal_flush_buffer). */
+function write(host: SessionContext, address: number, wanted: number): number | Promise<number> {
   const session = host.scheduler.running;
-  if (!session) return length;
+  if (!session) return wanted;
+  const length = Math.min(wanted, longestWrite);
   const bytes = host.machine.bytes.subarray(address, address + length);
   const last = length - readyForQueryStart.length - 1;
   session.saidReady = last >= 0 && readyForQueryStart.every((byte, at) => bytes[last + at] === byte);
