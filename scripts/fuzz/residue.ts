@@ -26,8 +26,12 @@ const emptying = [
   "checkpoint",
 ];
 
-/** What is in use after a collection may differ by this much between two looks: caches, large values that came last. */
-const heldSlackMb = 25;
+/**
+ * What is in use after a collection may differ by this much between two looks: caches, large values that came last, and
+ * WAL, whose segments have 16 MB: the next one may have been made, the checkpointer, the WAL writer and the client that
+ * stays may each have an old one open.
+ */
+const heldSlackMb = 25 + 3 * 16;
 /**
  * Resident memory is a weak sign: the allocator keeps what was garbage, and V8 optimizes one function after the other. It is
  * there for what is in no heap.
