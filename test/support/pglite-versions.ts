@@ -24,7 +24,7 @@ export interface PGliteVersion {
 const require = createRequire(import.meta.url);
 
 /** The one of the product first. */
-export const pgliteVersions: readonly PGliteVersion[] = ["@electric-sql/pglite", "pglite-0.5.13"].map((name) => {
+export const pgliteVersions: readonly PGliteVersion[] = ["@electric-sql/pglite", "pglite-0.5.10"].map((name) => {
   const directory = dirname(dirname(require.resolve(name)));
   const { version } = JSON.parse(readFileSync(`${directory}/package.json`, "utf8")) as { version: string };
   return { version, directory, binary: readFileSync(`${directory}/dist/pglite.wasm`) };
