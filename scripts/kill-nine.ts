@@ -10,6 +10,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { leaveNothingBehind } from "./bench/leftovers.ts";
 import { build } from "./build.ts";
 import { runKillNine } from "./kill-nine/rounds.ts";
 
@@ -27,6 +28,7 @@ const { values } = parseArgs({
 const seed = whole("seed");
 console.log(`kill-nine: seed ${seed}`);
 await build();
+leaveNothingBehind();
 const root = mkdtempSync(join(tmpdir(), "pglite-devdb-kill-nine-"));
 const figures = await runKillNine({
   directory: join(root, "data"),
