@@ -33,11 +33,11 @@ const emptying = [
  */
 const heldSlackMb = 25 + 3 * 16;
 /**
- * Resident memory is a weak sign: the allocator keeps what was garbage, and V8 optimizes one function after the other. It is
- * there for what is in no heap.
+ * Resident memory is a weak sign: the allocator keeps what was garbage, for each thread, and V8 optimizes one function after
+ * the other. It is there for what is in no heap, and compared with the most of the first looks.
  */
 const residentSlackMb = 300;
-const residentRatio = 2;
+const looksUntilSettled = 10;
 const settleMs = 5_000;
 
 /** Empties the database. Rejects if the server does not let us. */
@@ -58,23 +58,19 @@ export async function settledVitals(server: ServerUnderTest, before?: Vitals): P
     await sleep(20);
     now = server.vitals();
   }
-  return { ...now, heldMb: await heldMb(server) };
+  return { ...now, heldMb: await server.heldMb(() => askOnce(server)) };
 }
 
-/** What is in use, without garbage; undefined if the server does not say within some seconds. */
-async function heldMb(server: ServerUnderTest): Promise<number | undefined> {
-  const answer = server.askForHeld();
-  const end = performance.now() + settleMs;
-  while (answer && performance.now() < end) {
-    // The engine's thread sleeps while nobody asks it for anything.
-    const client = await WireClient.login(server.endpoint).catch(() => undefined);
-    await client?.query("select 1").catch(() => {});
-    await client?.end();
-    const held = answer();
-    if (held !== undefined) return held;
-    await sleep(20);
-  }
-  return undefined;
+async function askOnce({ endpoint }: ServerUnderTest): Promise<void> {
+  const client = await WireClient.login(endpoint).catch(() => undefined);
+  await client?.query("select 1").catch(() => {});
+  await client?.end();
+}
+
+/** What later looks are compared with, after `looks` of them. */
+export function baseline(before: Vitals | undefined, now: Vitals, looks: number): Vitals {
+  if (!before || looks > looksUntilSettled) return before ?? now;
+  return { ...before, memoryMb: Math.max(before.memoryMb ?? 0, now.memoryMb ?? 0) || undefined };
 }
 
 /** What has grown between two looks. */
@@ -89,7 +85,7 @@ export function growth(before: Vitals, after: Vitals): string[] {
     grown.push(say("memory in use", before.heldMb, after.heldMb));
   }
   const [from, to] = [before.memoryMb, after.memoryMb];
-  if (from !== undefined && to !== undefined && to > Math.max(from + residentSlackMb, from * residentRatio)) {
+  if (from !== undefined && to !== undefined && to > from + residentSlackMb) {
     grown.push(say("resident memory", from, to));
   }
   return grown;

@@ -11,7 +11,7 @@ import { type Kind, kindOf, playsOf } from "./kinds.ts";
 import type { FuzzOptions } from "./options.ts";
 import type { Play } from "./play.ts";
 import { Player } from "./player.ts";
-import { emptyDatabase, fillUp, growth, settledVitals } from "./residue.ts";
+import { baseline, emptyDatabase, fillUp, growth, settledVitals } from "./residue.ts";
 import { ServerUnderTest, type Vitals } from "./server-under-test.ts";
 
 /** A case that failed, or what was found after many. */
@@ -71,6 +71,7 @@ class Run {
   #health!: Health;
   #start!: Vitals;
   #warm: Vitals | undefined;
+  #looks = 0;
 
   constructor(options: FuzzOptions, listener: FuzzListener) {
     this.#options = options;
@@ -83,6 +84,7 @@ class Run {
     this.#health = await Health.begin(this.#server.endpoint);
     this.#start = await settledVitals(this.#server);
     this.#warm = undefined;
+    this.#looks = 0;
   }
 
   async goThroughCases(): Promise<void> {
@@ -172,7 +174,7 @@ class Run {
   /** Between cases: empties the database, and takes the figures. */
   async #look(number: number): Promise<void> {
     const now = await this.#settle();
-    this.#warm ??= now;
+    this.#warm = baseline(this.#warm, now, ++this.#looks);
     const held = now.heldMb === undefined ? "" : ` (${now.heldMb.toFixed(1)} MB in use)`;
     const figures = `${Math.round(now.memoryMb ?? 0)} MB${held}, ${now.handles ?? "?"} handles`;
     this.#listener.progress(

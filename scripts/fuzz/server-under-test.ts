@@ -7,11 +7,11 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { HeldMemory } from "../bench/held-memory.ts";
 import { holdChild } from "../bench/leftovers.ts";
 import { type Endpoint, withinMs } from "./client.ts";
 
@@ -31,7 +31,7 @@ export interface Vitals {
 export const maxConnections = 30;
 
 /** So short that a client which stops in the middle and stays does not make a probe late. */
-const stopTimeoutMs = 200;
+export const stopTimeoutMs = 200;
 
 const crash =
   /\b(?:Uncaught|Unhandled|RuntimeError|TypeError|RangeError|ReferenceError|AssertionError|FATAL ERROR|PANIC|unreachable|Aborted|MaxListeners)|^\s+at .+:\d+:\d+\)?$/m;
@@ -41,18 +41,18 @@ const file = (relative: string): string => fileURLToPath(new URL(relative, impor
 export class ServerUnderTest {
   readonly endpoint: Endpoint;
   readonly #child: ChildProcess;
-  readonly #heldFile: string | undefined;
+  readonly #held: HeldMemory | undefined;
   #errors = "";
   #looked = 0;
   readonly #kill = (): void => {
     this.#child.kill("SIGKILL");
   };
 
-  private constructor(child: ChildProcess, endpoint: Endpoint, heldFile: string | undefined) {
+  private constructor(child: ChildProcess, endpoint: Endpoint, held: HeldMemory | undefined) {
     this.#child = child;
-    this.#heldFile = heldFile;
+    this.#held = held;
     this.endpoint = endpoint;
-    child.once("exit", () => heldFile && rmSync(dirname(heldFile), { recursive: true, force: true }));
+    child.once("exit", () => held?.drop());
     process.once("exit", this.#kill);
     child.stderr?.setEncoding("utf8").on("data", (text: string) => {
       // Only the end counts where it talks without an end.
@@ -72,11 +72,10 @@ export class ServerUnderTest {
     const ours = [...start, ...sessions, ...limit, ...timeouts];
     const args = target === "ours" ? ours : [file("../bench/stock-server.ts")];
     const environment = Object.entries(process.env).filter(([name]) => !/^(DEV_DB_|PG)/.test(name));
-    const heldFile = target === "ours" ? join(mkdtempSync(join(tmpdir(), "pglite-devdb-fuzz-")), "held") : undefined;
-    const preload = heldFile ? ["--import", new URL("./collect-garbage.ts", import.meta.url).href] : [];
-    const child = spawn(process.execPath, [...preload, ...args], {
+    const held = target === "ours" ? new HeldMemory() : undefined;
+    const child = spawn(process.execPath, [...(held?.nodeArguments ?? []), ...args], {
       cwd: target === "ours" ? tmpdir() : process.cwd(),
-      env: { ...Object.fromEntries(environment), ...(heldFile ? { HELD_MEMORY_FILE: heldFile } : {}) },
+      env: { ...Object.fromEntries(environment), ...held?.environment },
       stdio: ["pipe", "pipe", "pipe"],
     });
     holdChild(child, "SIGKILL");
@@ -84,7 +83,7 @@ export class ServerUnderTest {
     const first = await Promise.race([once(lines, "line"), once(child, "close").then(() => [undefined])]);
     if (typeof first[0] !== "string") throw new Error(`the server (${args[0]}) ended without a ready line`);
     const { port } = JSON.parse(first[0]) as { port: number };
-    return new ServerUnderTest(child, { host: "127.0.0.1", port }, heldFile);
+    return new ServerUnderTest(child, { host: "127.0.0.1", port }, held);
   }
 
   /** What is wrong with the process since the last look: that it has ended, or what it printed. */
@@ -113,18 +112,9 @@ export class ServerUnderTest {
     }
   }
 
-  /** Asks for a collection of garbage; the engine does it with the next question. Undefined if it cannot be asked. */
-  askForHeld(): (() => number | undefined) | undefined {
-    const file = this.#heldFile;
-    if (!file || process.platform === "win32" || this.hasEnded) return undefined;
-    rmSync(file, { force: true });
-    this.#child.kill("SIGUSR2");
-    return () => {
-      const lines = existsSync(file) ? readFileSync(file, "latin1").trim().split("\n") : [];
-      // The main thread and the engine.
-      if (lines.length < 2) return undefined;
-      return lines.reduce((sum, line) => sum + Number(line.split(" ")[1]), 0) / 2 ** 20;
-    };
+  /** What it has in use without garbage, in MB, if it says; see `HeldMemory`. */
+  async heldMb(nudge: () => Promise<unknown>): Promise<number | undefined> {
+    return this.hasEnded ? undefined : this.#held?.read(this.#child.pid!, nudge);
   }
 
   /** Ends it: asks first, and returns what was wrong with that. */

@@ -8,6 +8,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import type { HeldMemory } from "../bench/held-memory.ts";
 
 const cli = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
 const running = new Set<ChildProcess>();
@@ -30,13 +31,16 @@ export interface ServedProcess {
   terminate(patienceMs: number): Promise<number | undefined>;
 }
 
-/** Starts dist/cli.js on a data directory, with nothing to migrate; `args` are further arguments. */
-export function startServed(directory: string, args: readonly string[] = []): ServedProcess {
-  const child = spawn(
-    process.execPath,
-    [cli, "--port", "0", "--migrations", "none", "-o", "json", "--db", directory, ...args],
-    { env: { PATH: process.env.PATH }, stdio: ["ignore", "pipe", "pipe"] },
-  );
+/**
+ * Starts dist/cli.js on a data directory, with nothing to migrate; `args` are further arguments, `held` is asked later what it
+ * has in use.
+ */
+export function startServed(directory: string, args: readonly string[] = [], held?: HeldMemory): ServedProcess {
+  const options = ["--port", "0", "--migrations", "none", "-o", "json", "--db", directory, ...args];
+  const child = spawn(process.execPath, [...(held?.nodeArguments ?? []), cli, ...options], {
+    env: { PATH: process.env.PATH, ...held?.environment },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   running.add(child);
   let lastWords = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {

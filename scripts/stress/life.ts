@@ -7,6 +7,7 @@
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { Random } from "../../src/trace/storm/random.ts";
+import { HeldMemory } from "../bench/held-memory.ts";
 import { type ServedProcess, startServed } from "../kill-nine/served-process.ts";
 import { Disturber } from "./disturber.ts";
 import { checkBlobs, checkLeftovers, checkLog, checkStorage, checkTotals, describeActivity } from "./inspection.ts";
@@ -42,13 +43,14 @@ const exitCodeOfSigterm = 143;
 
 /** Runs one life; undefined if it could not be gone through: the server did not start, or did not go on. */
 export async function live(options: LifeOptions, run: Run): Promise<Vitals | undefined> {
-  const served = startServed(options.directory, ["--sessions", "isolated", "-e", "amcheck"]);
+  const held = new HeldMemory();
+  const served = startServed(options.directory, ["--sessions", "isolated", "-e", "amcheck"], held);
   let vitals: Vitals | undefined;
   const failedBefore = run.counts.failed;
   try {
     const port = Number(new URL(await orStalled("the start", served.ready)).port);
     vitals = new Vitals(served.pid, options.directory, Math.min(sampleMs, Math.max(200, options.loadMs / 30)));
-    await new Life(options, run, served, port).live();
+    await new Life(options, run, served, port, held, vitals).live();
     return vitals;
   } catch (error) {
     run.counts.fail(String(error));
@@ -56,6 +58,7 @@ export async function live(options: LifeOptions, run: Run): Promise<Vitals | und
   } finally {
     vitals?.stop();
     await served.kill();
+    held.drop();
     const said = served.lastWords().trim();
     if (run.counts.failed > failedBefore && said) options.log(`the server of life ${options.number + 1} said: ${said}`);
   }
@@ -78,16 +81,20 @@ class Life {
   readonly #run: Run;
   readonly #served: ServedProcess;
   readonly #port: number;
+  readonly #held: HeldMemory;
+  readonly #vitals: Vitals;
   readonly #workers: Worker[];
   readonly #random: Random;
   #disturber: Disturber | undefined;
 
-  constructor(options: LifeOptions, run: Run, served: ServedProcess, port: number) {
+  constructor(options: LifeOptions, run: Run, served: ServedProcess, port: number, held: HeldMemory, vitals: Vitals) {
     const { clients, seed, number } = options;
     this.#options = options;
     this.#run = run;
     this.#served = served;
     this.#port = port;
+    this.#held = held;
+    this.#vitals = vitals;
     this.#random = new Random(seed, number, clients);
     const random = (client: number) => new Random(seed, number, client);
     this.#workers = Array.from({ length: clients }, (_, client) => new Worker(client, port, random(client), run));
@@ -181,9 +188,10 @@ class Life {
     for (const text of await orStalled("the checks", checks())) counts.fail(`life ${number + 1}, ${when}: ${text}`);
     counts.checks++;
     const seconds = ((performance.now() - began) / 1000).toFixed(1);
-    log(
-      `life ${number + 1}, ${when}: checked in ${seconds} s; ${counts.commits} commits, ${counts.failed} failures so far`,
-    );
+    const heldMb = await this.#held.read(this.#served.pid, () => ask("select 1"));
+    if (heldMb !== undefined) this.#vitals.heldMb.push(heldMb);
+    const figures = `${counts.commits} commits, ${heldMb?.toFixed(0) ?? "?"} MB in use`;
+    log(`life ${number + 1}, ${when}: checked in ${seconds} s; ${figures}, ${counts.failed} failures so far`);
   }
 
   /** What is left of connections that are gone, once the server has had time to see that they are. */

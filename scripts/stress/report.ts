@@ -44,12 +44,13 @@ function list(counts: ReadonlyMap<string, number>): string {
 }
 
 /** The longest life of a server, in about a dozen looks. */
-function series({ samples, growth }: Vitals): string[] {
+function series({ samples, growth, heldMb }: Vitals): string[] {
   const step = Math.max(1, Math.ceil(samples.length / coarse));
   const shown = samples.filter((_, index) => index % step === 0 || index === samples.length - 1);
   const grown = growth === undefined ? "too few samples" : `last third by middle third ${growth.toFixed(2)}`;
   return [
     `memory in MB: ${shown.map(({ seconds, memoryMb }) => `${Math.round(memoryMb)} at ${Math.round(seconds)} s`).join(", ")} (${grown})`,
+    `in use without garbage in MB: ${heldMb.map(Math.round).join(", ")}`,
     `pg_wal in MB: ${shown.map(({ walMb }) => Math.round(walMb)).join(", ")}`,
   ];
 }

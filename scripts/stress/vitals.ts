@@ -21,6 +21,8 @@ const mostGrowth = 1.2;
 /** See the head of the file. */
 export class Vitals {
   readonly samples: Sample[] = [];
+  /** At each look: what is in use without garbage, in MB. */
+  readonly heldMb: number[] = [];
   readonly #began = performance.now();
   readonly #timer: NodeJS.Timeout;
 

@@ -153,6 +153,21 @@ describe("stop", () => {
     expect((await pglite.query("select * from t where n = 2")).rows).toEqual([]);
   });
 
+  test("answers what has happened before it says so", async () => {
+    const client = await login();
+    const release = await engine.hold();
+    client.send(query("insert into t values (1)"), query("insert into t values (2)"));
+    await waitUntil("it is on its way to the engine", () => engine.waiting === 1);
+    const stopped = server.stop();
+    release();
+    await stopped;
+    const answer = await client.untilEnd();
+    expect(types(answer).replace("S", "")).toMatch(/^(CZ){1,2}E$/);
+    const answered = types(answer).split("C").length - 1;
+    expect(await isLeftAlone()).toBe(true);
+    expect((await pglite.query("select count(*)::int as n from t")).rows).toEqual([{ n: answered }]);
+  });
+
   test("ends although somebody keeps the engine, and what waited for it never runs", async () => {
     const client = await login();
     const release = await engine.hold();
