@@ -162,6 +162,8 @@ class Member {
   #hungry = false;
   /** Counts the ends of what it asked for: ReadyForQuery, and errors. */
   #answered = 0;
+  /** How many ReadyForQuery it is still to get. More than that after a Sync that a COPY has swallowed. */
+  #due = 0;
   #unacknowledged = 0;
   #isAcknowledging = false;
   #statement = "";
@@ -217,11 +219,11 @@ class Member {
     const session = this.#session ?? this.#begin();
     if (!session) return Promise.resolve();
     const last = frames.at(-1)!.type;
-    // Sync, Query and FunctionCall end a pipeline.
-    if (!copyTypes.has(last)) this.#pipelineOpen = last !== 0x53 && last !== 0x51 && last !== 0x46;
+    if (!copyTypes.has(last)) this.#pipelineOpen = !pipelineEnds.has(last);
     this.#statement = statementOf(frames) ?? this.#statement;
     this.#since = Date.now();
     this.#hungry = false;
+    this.#due += frames.filter(({ type }) => pipelineEnds.has(type)).length;
     const owned = Buffer.from(bytes);
     return new Promise((done) => {
       const end = session.send(owned);
@@ -236,7 +238,9 @@ class Member {
   /** Ends exactly the statement that runs or waits now. */
   cancel(): void {
     const session = this.#session;
-    if (!session || this.#waiting.length === 0) return;
+    // A batch that was answered to its end may not have been reported as done: the next cancel would be for what follows.
+    const isOwed = this.#due > 0 || this.#pipelineOpen;
+    if (!session || this.#waiting.length === 0 || !isOwed) return;
     const answered = this.#answered;
     const stillWanted = (): boolean =>
       this.#state === "attached" && this.#answered === answered && this.#waiting.length > 0;
@@ -312,6 +316,7 @@ class Member {
   #answer(type: number, message: Uint8Array): Uint8Array | undefined {
     if (type === 0x53) return this.#isNews(message) ? undefined : nothing;
     this.#answered++;
+    if (type === 0x5a) this.#due = Math.max(0, this.#due - 1);
     if (type === 0x5a) this.#status = String.fromCharCode(message[5]!) as TransactionStatus;
     return undefined;
   }
@@ -329,6 +334,7 @@ class Member {
     this.#hungry = isMidway;
     this.#since = Date.now();
     this.#settle(({ end }) => ((position - end) | 0) >= 0);
+    if (this.#waiting.length === 0 && !isMidway) this.#due = 0;
   }
 
   #settle(isOver: (batch: { end: number }) => boolean): void {
@@ -350,6 +356,8 @@ class Member {
 // ReadyForQuery, ErrorResponse, ParameterStatus.
 const inspected: ReadonlySet<number> = new Set(Buffer.from("ZES"));
 const nothing = new Uint8Array(0);
+// Sync, Query, FunctionCall: each is answered with a ReadyForQuery.
+const pipelineEnds: ReadonlySet<number> = new Set(Buffer.from("SQF"));
 // Output is acknowledged in pieces, not for every row. The session waits when it has eight of them under way.
 const acknowledgeBytes = 256 * 1024;
 // CopyData, CopyDone, CopyFail, Flush: they neither begin nor end a pipeline.
