@@ -9,7 +9,7 @@ export default defineConfig({
     globalSetup: ["test/support/global-setup.ts"],
     pool: "forks",
     // Vitest would leave one of two cores to itself; most tests wait for processes.
-    maxWorkers: process.env.CI ? 2 : undefined,
+    ...(process.env.CI ? { maxWorkers: 2 } : {}),
     // Many tests run real processes and WebAssembly engines side by side on two cores, and what the stock library shows
     // hangs on timing: CI gives a test a second chance and names it. Locally nothing is retried.
     retry: process.env.CI ? 2 : 0,
