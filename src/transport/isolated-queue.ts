@@ -11,7 +11,6 @@ import {
   type Batch,
   crashOf,
   type EngineDeath,
-  type ErrorFields,
   Output,
   ReplyReader,
   type SocketConnection,
@@ -19,8 +18,7 @@ import {
   type TransactionStatus,
 } from "@electric-sql/pglite-socket";
 import type { Engine, EngineSession } from "../engine/engine.ts";
-import { MessageReader } from "../wire/message-reader.ts";
-import { readErrorFields } from "../wire/query-results.ts";
+import { readLogin } from "./login-answer.ts";
 
 /** Startup parameters that PostgreSQL takes from anybody, and whose effect on the login answer is known here. */
 const harmless: ReadonlySet<string> = new Set(["user", "database", "application_name", "client_encoding"]);
@@ -164,6 +162,7 @@ class Member {
   #answered = 0;
   /** How many ReadyForQuery it is still to get. More than that after a Sync that a COPY has swallowed. */
   #due = 0;
+  #isSending = false;
   #unacknowledged = 0;
   #isAcknowledging = false;
   #statement = "";
@@ -226,10 +225,16 @@ class Member {
     this.#due += frames.filter(({ type }) => pipelineEnds.has(type)).length;
     const owned = Buffer.from(bytes);
     return new Promise((done) => {
+      // What came before it may be reported as done, and it may be answered, before `send` comes back.
+      this.#isSending = true;
       const end = session.send(owned);
-      // It may have been answered before `send` came back.
-      if (this.#reached === end) done();
-      else this.#waiting.push({ end, done });
+      this.#isSending = false;
+      if (this.#reached !== end) {
+        this.#waiting.push({ end, done });
+        return;
+      }
+      done();
+      this.#forgetDue();
     });
   }
 
@@ -334,7 +339,11 @@ class Member {
     this.#hungry = isMidway;
     this.#since = Date.now();
     this.#settle(({ end }) => ((position - end) | 0) >= 0);
-    if (this.#waiting.length === 0 && !isMidway) this.#due = 0;
+    this.#forgetDue();
+  }
+
+  #forgetDue(): void {
+    if (this.#waiting.length === 0 && !this.#hungry && !this.#isSending) this.#due = 0;
   }
 
   #settle(isOver: (batch: { end: number }) => boolean): void {
@@ -362,29 +371,6 @@ const pipelineEnds: ReadonlySet<number> = new Set(Buffer.from("SQF"));
 const acknowledgeBytes = 256 * 1024;
 // CopyData, CopyDone, CopyFail, Flush: they neither begin nor end a pipeline.
 const copyTypes: ReadonlySet<number> = new Set(Buffer.from("dcf"));
-
-/** The ParameterStatus values of a login answer, and the error that ended it. */
-function readLogin(answer: Buffer): { parameters: ReadonlyMap<string, string>; error?: ErrorFields } {
-  const parameters = new Map<string, string>();
-  let error: ErrorFields | undefined;
-  for (const { type, body } of new MessageReader().push(answer)) {
-    if (type === "S") {
-      const [name = "", value = ""] = body.toString("utf8").split("\0");
-      parameters.set(name, value);
-    }
-    if (type === "E") {
-      const fields = readErrorFields(body);
-      error = {
-        severity: "FATAL",
-        code: fields.get("C") ?? "XX000",
-        message: fields.get("M") ?? "",
-        ...(fields.has("D") ? { detail: fields.get("D")! } : {}),
-        ...(fields.has("H") ? { hint: fields.get("H")! } : {}),
-      };
-    }
-  }
-  return { parameters, ...(error ? { error } : {}) };
-}
 
 /** The beginning of the last Query or Parse. */
 function statementOf(frames: Batch["frames"]): string | undefined {

@@ -11,9 +11,14 @@ const secretKey = Buffer.from("key");
 async function client() {
   let events: SessionEvents | undefined;
   let position = 0;
+  let whileSending = () => {};
   const interrupts: (() => boolean)[] = [];
   const session: EngineSession = {
-    send: (bytes) => (position += bytes.length),
+    send: (bytes) => {
+      whileSending();
+      position += bytes.length;
+      return position;
+    },
     acknowledge: () => {},
     isRunning: true,
     interrupt: (stillWanted) => void interrupts.push(stillWanted),
@@ -41,6 +46,9 @@ async function client() {
     cancel: () => queue.cancel(7, secretKey),
     answers: (...bytes: Buffer[]) => events!.onOutput(Buffer.concat(bytes)),
     hasRun: () => events!.onProgress(position, false),
+    whileSending: (action: () => void) => {
+      whileSending = action;
+    },
   };
 }
 
@@ -67,6 +75,16 @@ test("a cancel is for the statement that was asked for and not answered, and for
   answers(readyForQuery);
   submit(query("select 3"));
   expect(interrupts.map((stillWanted) => stillWanted())).toEqual([false]);
+});
+
+test("a statement can be cancelled although the one before it was reported as done while it was handed over", async () => {
+  const { interrupts, submit, cancel, answers, hasRun, whileSending } = await client();
+  submit(query("select 1"));
+  answers(readyForQuery);
+  whileSending(hasRun);
+  submit(query("select 2"));
+  cancel();
+  expect(interrupts.map((stillWanted) => stillWanted())).toEqual([true]);
 });
 
 test("a cancel is for what runs in a pipeline that has no end yet", async () => {
