@@ -1,5 +1,5 @@
 /**
- * Loaded into the server that is fuzzed: lets its garbage be collected, and says what is left, when a signal asks for it.
+ * Loaded into a server under test: lets its garbage be collected, and says what is left, when a signal asks for it.
  *
  * Owns: nothing of the server's; it only answers SIGUSR2, with a line per thread in the file that HELD_MEMORY_FILE names.
  * Invariant: a thread answers at the next turn of its event loop, which for the engine is the next thing a client asks for.

@@ -321,8 +321,9 @@ class Member {
   #answer(type: number, message: Uint8Array): Uint8Array | undefined {
     if (type === 0x53) return this.#isNews(message) ? undefined : nothing;
     this.#answered++;
-    if (type === 0x5a) this.#due = Math.max(0, this.#due - 1);
-    if (type === 0x5a) this.#status = String.fromCharCode(message[5]!) as TransactionStatus;
+    if (type !== 0x5a) return undefined;
+    this.#due = Math.max(0, this.#due - 1);
+    this.#status = String.fromCharCode(message[5]!) as TransactionStatus;
     return undefined;
   }
 

@@ -4,9 +4,7 @@
  * Owns: the timers. Does not own: which timeouts there are (`postgres-process.ts`), what a session does about them.
  * Invariant: a session has at most one, and none while it runs or after its end.
  */
-
-/** What `setTimeout` takes at most. */
-const longestMs = 0x7fff_ffff;
+import { delayUntil } from "./timer-delay.ts";
 
 /** See the head of the file. */
 export class IdleTimers<S> {
@@ -29,13 +27,10 @@ export class IdleTimers<S> {
   set(session: S, due: number | undefined): void {
     this.clear(session);
     if (due === undefined) return;
-    const timer = setTimeout(
-      () => {
-        this.#timers.delete(session);
-        this.#alarm(session);
-      },
-      Math.min(Math.max(1, Math.ceil(due - performance.now())), longestMs),
-    );
+    const timer = setTimeout(() => {
+      this.#timers.delete(session);
+      this.#alarm(session);
+    }, delayUntil(due));
     timer.unref();
     this.#timers.set(session, { timer, due });
   }

@@ -11,6 +11,7 @@ import type { FileDescriptors } from "./file-descriptors.ts";
 import { type Image, Reference } from "./image.ts";
 import type { Machine } from "./machine.ts";
 import type { MemoryMap } from "./private-memory.ts";
+import { delayUntil } from "./timer-delay.ts";
 
 /** What the scheduler has to know of a session. */
 export interface Schedulable {
@@ -232,12 +233,11 @@ export class Scheduler<S extends Schedulable> {
     clearTimeout(this.#timer);
     this.#timerDeadline = deadline;
     if (deadline === Number.POSITIVE_INFINITY) return;
-    const milliseconds = Math.min(Math.max(0, Math.ceil(deadline - performance.now())), 0x7fff_ffff);
     this.#timer = setTimeout(() => {
       this.#timerDeadline = Number.POSITIVE_INFINITY;
       if (this.#running) return;
       this.#wakeParked();
       this.#next();
-    }, milliseconds);
+    }, delayUntil(deadline));
   }
 }

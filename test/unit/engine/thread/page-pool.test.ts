@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { PagePool, pageBytes } from "../../../../src/engine/thread/sessions/page-pool.ts";
-import { Random } from "../../../../src/trace/storm/random.ts";
+import { Random, runSeed } from "../../../support/random.ts";
 
 const blockBytes = 4 << 20;
 const blockPages = blockBytes / pageBytes;
@@ -40,9 +40,8 @@ test("what one large image needed is given back, but for one block", () => {
   expect(pool.size).toBe(blockBytes);
 });
 
-test("no place belongs to two", () => {
-  const seed = Number(process.env.SEED ?? 1);
-  const random = new Random(seed);
+test(`no place belongs to two (seed ${runSeed})`, () => {
+  const random = new Random(runSeed);
   const pool = new PagePool();
   const images: { readonly mark: number; readonly places: number[] }[] = [];
   for (let mark = 1; mark < 400; mark++) {
@@ -56,7 +55,7 @@ test("no place belongs to two", () => {
     for (const image of images) {
       for (const place of image.places) {
         const page = pool.at(place);
-        if (new DataView(page.buffer, page.byteOffset).getInt32(0) !== image.mark) throw new Error(`seed ${seed}`);
+        if (new DataView(page.buffer, page.byteOffset).getInt32(0) !== image.mark) throw new Error(`seed ${runSeed}`);
       }
     }
   }
