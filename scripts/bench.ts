@@ -6,15 +6,13 @@
  * Invariant: standard output gets the report only; progress goes to standard error; exit 2 for a bad option.
  */
 import { existsSync, writeFileSync } from "node:fs";
-import { ExitCode, UsageError } from "../src/errors.ts";
-import { leaveNothingBehind } from "./bench/leftovers.ts";
 import { surroundings } from "./bench/machine.ts";
 import { type BenchOptions, benchHelp, readBenchOptions } from "./bench/options.ts";
 import { formatReport, reportAsJson } from "./bench/report.ts";
 import { runBenchmark } from "./bench/run-benchmark.ts";
+import { runScript } from "./command-line.ts";
 
 async function main(options: BenchOptions): Promise<void> {
-  leaveNothingBehind();
   const where = surroundings();
   const result = await runBenchmark(options, (line) => console.error(line));
   console.log(`\n${formatReport(options, where, result)}`);
@@ -25,11 +23,4 @@ async function main(options: BenchOptions): Promise<void> {
   }
 }
 
-try {
-  const options = readBenchOptions(process.argv.slice(2));
-  if (options === "help") process.stdout.write(benchHelp);
-  else await main(options);
-} catch (error) {
-  console.error(error instanceof UsageError ? error.message : error);
-  process.exitCode = error instanceof UsageError ? ExitCode.usage : ExitCode.failure;
-}
+await runScript({ help: benchHelp, read: readBenchOptions, run: main });

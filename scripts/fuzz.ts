@@ -5,26 +5,20 @@
  * `fuzz/talk/`, what is done with it in `fuzz/kinds/`.
  * Invariant: exit 0 without a failure, 1 with one, 2 for a bad option.
  */
-import { ExitCode, UsageError } from "../src/errors.ts";
-import { leaveNothingBehind } from "./bench/leftovers.ts";
-import { fuzzHelp, readFuzzOptions } from "./fuzz/options.ts";
+import { ExitCode } from "../src/errors.ts";
+import { runScript } from "./command-line.ts";
+import { type FuzzOptions, fuzzHelp, readFuzzOptions } from "./fuzz/options.ts";
 import { formatFailure, formatSummary } from "./fuzz/report.ts";
 import { runFuzz } from "./fuzz/run-fuzz.ts";
 
-try {
-  const options = readFuzzOptions(process.argv.slice(2));
-  if (options === "help") process.stdout.write(fuzzHelp);
-  else {
-    leaveNothingBehind();
-    console.error(`seed ${options.seed}`);
-    const result = await runFuzz(options, {
-      progress: (line) => console.error(line),
-      failure: (failure) => console.error(formatFailure(options, failure)),
-    });
-    console.log(formatSummary(options, result));
-    process.exitCode = result.failures.length === 0 ? ExitCode.ok : ExitCode.failure;
-  }
-} catch (error) {
-  console.error(error instanceof UsageError ? error.message : error);
-  process.exitCode = error instanceof UsageError ? ExitCode.usage : ExitCode.failure;
+async function main(options: FuzzOptions): Promise<void> {
+  console.error(`seed ${options.seed}`);
+  const result = await runFuzz(options, {
+    progress: (line) => console.error(line),
+    failure: (failure) => console.error(formatFailure(options, failure)),
+  });
+  console.log(formatSummary(options, result));
+  process.exitCode = result.failures.length === 0 ? ExitCode.ok : ExitCode.failure;
 }
+
+await runScript({ help: fuzzHelp, read: readFuzzOptions, run: main });

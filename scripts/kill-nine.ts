@@ -9,50 +9,56 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
-import { leaveNothingBehind } from "./bench/leftovers.ts";
+import { ExitCode } from "../src/errors.ts";
 import { build } from "./build.ts";
-import { runKillNine } from "./kill-nine/rounds.ts";
+import { anySeed, oneOf, parseOptions, runScript, whole } from "./command-line.ts";
+import { type KillNineOptions, runKillNine } from "./kill-nine/rounds.ts";
 
-const { values } = parseArgs({
-  options: {
-    rounds: { type: "string", default: "200" },
-    "first-starts": { type: "string", default: "20" },
-    seed: { type: "string", default: String(Math.floor(Math.random() * 2 ** 31)) },
-    writers: { type: "string", default: "6" },
-    "longest-ms": { type: "string", default: "1000" },
-    sessions: { type: "string", default: "shared" },
-    fsync: { type: "string", default: "off" },
-  },
-});
-const seed = whole("seed");
-console.log(`kill-nine: seed ${seed}`);
-await build();
-leaveNothingBehind();
-const root = mkdtempSync(join(tmpdir(), "pglite-devdb-kill-nine-"));
-const figures = await runKillNine({
-  directory: join(root, "data"),
-  rounds: whole("rounds"),
-  firstStarts: whole("first-starts"),
-  seed,
-  writers: whole("writers"),
-  longestMs: whole("longest-ms"),
-  server: ["--sessions", values.sessions, "--fsync", values.fsync],
-  log: (line) => console.log(line),
-});
-const { wrong, ...numbers } = figures;
-console.log(JSON.stringify(numbers));
-if (wrong.length > 0) {
+type Options = Omit<KillNineOptions, "directory" | "log">;
+
+const help = `npm run test:kill-nine -- [options]
+
+  --rounds N        how often the server is killed under load (default 200)
+  --first-starts N  how often a first start is killed before that (default 20)
+  --seed N          the same seed gives the same choices (default: a new one, printed)
+  --writers N       clients that write, 1 to 60 (default 6)
+  --longest-ms N    the longest time from a start to its kill (default 1000)
+  --sessions MODE   shared or isolated (default shared)
+  --fsync MODE      on or off (default off)
+  --help            this text
+`;
+
+await runScript({ help, read, run });
+
+function read(argv: readonly string[]): Options | "help" {
+  const text = { type: "string" } as const;
+  const known = {
+    ...{ rounds: text, "first-starts": text, seed: text, writers: text, "longest-ms": text },
+    ...{ sessions: text, fsync: text, help: { type: "boolean" } as const },
+  };
+  const values = parseOptions(argv, known, help);
+  if (values.help) return "help";
+  const sessions = oneOf("--sessions", values.sessions ?? "shared", ["shared", "isolated"]);
+  const fsync = oneOf("--fsync", values.fsync ?? "off", ["on", "off"]);
+  return {
+    rounds: whole("--rounds", values.rounds ?? "200", 0, 1e6),
+    firstStarts: whole("--first-starts", values["first-starts"] ?? "20", 0, 1e6),
+    seed: values.seed === undefined ? anySeed() : whole("--seed", values.seed, 0, 2 ** 32 - 1),
+    writers: whole("--writers", values.writers ?? "6", 1, 60),
+    longestMs: whole("--longest-ms", values["longest-ms"] ?? "1000", 1, 1e6),
+    server: ["--sessions", sessions, "--fsync", fsync],
+  };
+}
+
+async function run(options: Options): Promise<void> {
+  console.log(`kill-nine: seed ${options.seed}`);
+  await build();
+  const root = mkdtempSync(join(tmpdir(), "pglite-devdb-kill-nine-"));
+  const directory = join(root, "data");
+  const { wrong, ...numbers } = await runKillNine({ ...options, directory, log: (line) => console.log(line) });
+  console.log(JSON.stringify(numbers));
+  if (wrong.length === 0) return rmSync(root, { recursive: true, force: true });
   for (const sentence of wrong) console.error(sentence);
-  console.error(`kill-nine: failed with seed ${seed}; the data directory is ${join(root, "data")}`);
-  process.exitCode = 1;
-} else rmSync(root, { recursive: true, force: true });
-
-function whole(name: keyof typeof values): number {
-  const text = values[name] ?? "";
-  if (!/^\d+$/.test(text)) {
-    console.error(`kill-nine: --${name} ${JSON.stringify(text)}: takes a whole number`);
-    process.exit(2);
-  }
-  return Number(text);
+  console.error(`kill-nine: failed with seed ${options.seed}; the data directory is ${directory}`);
+  process.exitCode = ExitCode.failure;
 }

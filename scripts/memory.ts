@@ -8,45 +8,68 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
-import { leaveNothingBehind } from "./bench/leftovers.ts";
 import { surroundings } from "./bench/machine.ts";
 import { build } from "./build.ts";
+import { oneOf, parseOptions, runScript, whole } from "./command-line.ts";
 import { measure } from "./memory/measure.ts";
 
-const { values } = parseArgs({
-  options: { megabytes: { type: "string", default: "1000" }, sessions: { type: "string" } },
-});
-const modes = (["shared", "isolated"] as const).filter((mode) => (values.sessions ?? mode) === mode);
-if (!/^\d+$/.test(values.megabytes) || modes.length === 0) {
-  console.error("memory: --megabytes takes a whole number, --sessions takes shared or isolated");
-  process.exit(2);
+interface MemoryOptions {
+  /** How much goes through the server. */
+  readonly megabytes: number;
+  readonly modes: readonly Sessions[];
 }
-const { date, node, pglite, cpu, cores, os, loadBefore } = surroundings();
-console.log(`${date}, Node ${node}, PGlite ${pglite}, ${cpu} (${cores} cores), ${os}, load ${loadBefore.toFixed(1)}`);
-await build();
-leaveNothingBehind();
-const root = mkdtempSync(join(tmpdir(), "pglite-devdb-memory-"));
-process.once("exit", () => rmSync(root, { recursive: true, force: true }));
-const mb = (value: number | undefined): string => (value === undefined ? "?" : `${Math.round(value)} MB`);
 
-for (const sessions of modes) {
-  // A cache that is empty, and then is not.
-  process.env.XDG_CACHE_HOME = join(root, `cache-${sessions}`);
-  for (const [cache, db] of [
-    ["first start of all", "memory://"],
-    ["memory", "memory://"],
-    ["directory", join(root, `data-${sessions}`)],
-    ["directory again", join(root, `data-${sessions}`)],
-  ] as const) {
-    const isShort = cache === "first start of all" || cache === "directory again";
-    const figures = await measure({ sessions, db }, isShort ? 0 : Number(values.megabytes));
-    const peaks = [...figures.peaksMb].map(([what, peak]) => `${what} ${mb(peak)}`);
-    const line = [
-      `first row ${Math.round(figures.firstRowMs)} ms`,
-      `start ${mb(figures.startMb)}`,
-      `idle ${mb(figures.idleMb)}`,
-    ];
-    console.log(`${sessions}, ${cache}: ${[...line, ...peaks].join(", ")}`);
+type Sessions = (typeof bothSessions)[number];
+const bothSessions = ["shared", "isolated"] as const;
+
+const help = `npm run memory -- [options]
+
+  --megabytes N    how large the result and the COPY are, 0 to 100000 (default 1000)
+  --sessions MODE  shared or isolated (default: both, one after the other)
+  --help           this text
+`;
+
+await runScript({ help, read, run });
+
+function read(argv: readonly string[]): MemoryOptions | "help" {
+  const known = { megabytes: { type: "string" }, sessions: { type: "string" }, help: { type: "boolean" } } as const;
+  const { megabytes = "1000", sessions, help: isHelp } = parseOptions(argv, known, help);
+  if (isHelp) return "help";
+  return {
+    megabytes: whole("--megabytes", megabytes, 0, 100_000),
+    modes: sessions === undefined ? bothSessions : [oneOf("--sessions", sessions, bothSessions)],
+  };
+}
+
+async function run({ megabytes, modes }: MemoryOptions): Promise<void> {
+  const { date, node, pglite, cpu, cores, os, loadBefore } = surroundings();
+  console.log(`${date}, Node ${node}, PGlite ${pglite}, ${cpu} (${cores} cores), ${os}, load ${loadBefore.toFixed(1)}`);
+  await build();
+  const root = mkdtempSync(join(tmpdir(), "pglite-devdb-memory-"));
+  process.once("exit", () => rmSync(root, { recursive: true, force: true }));
+  for (const sessions of modes) {
+    // A cache that is empty, and then is not.
+    process.env.XDG_CACHE_HOME = join(root, `cache-${sessions}`);
+    for (const [start, db] of [
+      ["first start of all", "memory://"],
+      ["memory", "memory://"],
+      ["directory", join(root, `data-${sessions}`)],
+      ["directory again", join(root, `data-${sessions}`)],
+    ] as const) {
+      const isShort = start === "first start of all" || start === "directory again";
+      const { firstRowMs, startMb, idleMb, peaksMb } = await measure({ sessions, db }, isShort ? 0 : megabytes);
+      const peaks = [...peaksMb].map(([what, peak]) => `${what} ${mb(peak)}`);
+      const figures = [
+        `first row ${Math.round(firstRowMs)} ms`,
+        `start ${mb(startMb)}`,
+        `idle ${mb(idleMb)}`,
+        ...peaks,
+      ];
+      console.log(`${sessions}, ${start}: ${figures.join(", ")}`);
+    }
   }
+}
+
+function mb(value: number | undefined): string {
+  return value === undefined ? "?" : `${Math.round(value)} MB`;
 }

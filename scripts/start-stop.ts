@@ -9,46 +9,70 @@
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
+import { ExitCode } from "../src/errors.ts";
 import { WireClient } from "../test/support/wire-client.ts";
-import { leaveNothingBehind } from "./bench/leftovers.ts";
 import { ServerProcess } from "./bench/server-process.ts";
 import { build } from "./build.ts";
+import { parseOptions, runScript, whole } from "./command-line.ts";
 
-const { values } = parseArgs({ options: { rounds: { type: "string", default: "100" } } });
-const rounds = Number(values.rounds);
+const help = `npm run test:start-stop -- [options]
+
+  --rounds N  how often a server is started and ended, 1 to 100000 (default 100)
+  --help      this text
+`;
 const cli = join(import.meta.dirname, "../dist/cli.js");
 const ends = ["SIGTERM", "SIGINT", "SIGHUP", "SIGTERM", "SIGKILL"] as const;
 
-await build();
-leaveNothingBehind();
-const root = mkdtempSync(join(tmpdir(), "pglite-devdb-start-stop-"));
-process.once("exit", () => rmSync(root, { recursive: true, force: true }));
-const [temporary, sockets, data] = ["tmp", "sockets", "data"].map((name) => join(root, name)) as [
-  string,
-  string,
-  string,
-];
-for (const directory of [temporary, sockets]) mkdirSync(directory);
-process.env.TMPDIR = temporary;
-
-const left: string[] = [];
-const began = performance.now();
-for (let round = 0; round < rounds; round++) {
-  const sessions = round % 2 === 0 ? "shared" : "isolated";
-  const db = round % 4 < 2 ? "memory://" : data;
-  const signal = ends[round % ends.length]!;
-  const found = await play(sessions, db, signal);
-  left.push(
-    ...found.map((one) => `round ${round} (${sessions}, ${db === data ? "directory" : db}, ${signal}): ${one}`),
-  );
+/** Where servers put things. */
+interface Places {
+  readonly temporary: string;
+  readonly sockets: string;
+  readonly data: string;
 }
-console.log(`${rounds} rounds in ${Math.round((performance.now() - began) / 1000)} s, ${left.length} leftovers`);
-for (const one of left) console.error(one);
-process.exitCode = left.length > 0 ? 1 : 0;
 
-async function play(sessions: string, db: string, signal: NodeJS.Signals): Promise<string[]> {
-  const options = ["--port", "0", "--migrations", "none", "-o", "json", "--tls", "auto", "--socket-dir", sockets];
+await runScript({ help, read, run });
+
+function read(argv: readonly string[]): { rounds: number } | "help" {
+  const values = parseOptions(argv, { rounds: { type: "string" }, help: { type: "boolean" } } as const, help);
+  return values.help ? "help" : { rounds: whole("--rounds", values.rounds ?? "100", 1, 100_000) };
+}
+
+async function run({ rounds }: { rounds: number }): Promise<void> {
+  await build();
+  const root = mkdtempSync(join(tmpdir(), "pglite-devdb-start-stop-"));
+  process.once("exit", () => rmSync(root, { recursive: true, force: true }));
+  const places = { temporary: join(root, "tmp"), sockets: join(root, "sockets"), data: join(root, "data") };
+  for (const directory of [places.temporary, places.sockets]) mkdirSync(directory);
+  process.env.TMPDIR = places.temporary;
+
+  const left: string[] = [];
+  const began = performance.now();
+  for (let round = 0; round < rounds; round++) {
+    const sessions = round % 2 === 0 ? "shared" : "isolated";
+    const db = round % 4 < 2 ? "memory://" : places.data;
+    const signal = ends[round % ends.length]!;
+    const found = await play(places, sessions, db, signal);
+    const where = db === places.data ? "directory" : db;
+    left.push(...found.map((one) => `round ${round} (${sessions}, ${where}, ${signal}): ${one}`));
+  }
+  console.log(`${rounds} rounds in ${Math.round((performance.now() - began) / 1000)} s, ${left.length} leftovers`);
+  for (const one of left) console.error(one);
+  process.exitCode = left.length > 0 ? ExitCode.failure : ExitCode.ok;
+}
+
+async function play(places: Places, sessions: string, db: string, signal: NodeJS.Signals): Promise<string[]> {
+  const options = [
+    "--port",
+    "0",
+    "--migrations",
+    "none",
+    "-o",
+    "json",
+    "--tls",
+    "auto",
+    "--socket-dir",
+    places.sockets,
+  ];
   const server = new ServerProcess({
     file: process.execPath,
     args: [cli, "start", ...options, "--sessions", sessions, "--db", db],
@@ -59,16 +83,16 @@ async function play(sessions: string, db: string, signal: NodeJS.Signals): Promi
   const client = await WireClient.login({ port });
   await client.query("create table if not exists t (n int); insert into t values (1)");
   await server.stop();
-  return signal === "SIGKILL" ? afterKill() : leftovers(db);
+  return signal === "SIGKILL" ? afterKill(places) : leftovers(places, db);
 }
 
-function leftovers(db: string): string[] {
+function leftovers({ temporary, sockets, data }: Places, db: string): string[] {
   const locks = db === data ? readdirSync(data).filter((name) => /lock|postmaster\.pid|\.init/.test(name)) : [];
   return [...readdirSync(temporary), ...readdirSync(sockets), ...locks];
 }
 
 /** Nobody can clean up after a kill; what is left is harmless: the system reuses it or the next start does. */
-function afterKill(): string[] {
+function afterKill({ temporary, sockets }: Places): string[] {
   for (const directory of [temporary, sockets]) {
     for (const name of readdirSync(directory)) rmSync(join(directory, name), { recursive: true });
   }

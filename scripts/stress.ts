@@ -5,26 +5,20 @@
  * Owns: the order of the program. Everything else is in `stress/`: start at `run-stress.ts`.
  * Invariant: exit 0 without a failure, 1 with one, 2 for a bad option.
  */
-import { ExitCode, UsageError } from "../src/errors.ts";
-import { leaveNothingBehind } from "./bench/leftovers.ts";
-import { readStressOptions, stressHelp } from "./stress/options.ts";
+import { ExitCode } from "../src/errors.ts";
+import { runScript } from "./command-line.ts";
+import { readStressOptions, type StressOptions, stressHelp } from "./stress/options.ts";
 import { formatStressReport } from "./stress/report.ts";
 import { runStress } from "./stress/run-stress.ts";
 
-try {
-  const options = readStressOptions(process.argv.slice(2));
-  if (options === "help") process.stdout.write(stressHelp);
-  else {
-    leaveNothingBehind();
-    console.error(`seed ${options.seed}`);
-    const result = await runStress(options, {
-      progress: (line) => console.error(line),
-      failure: (text) => console.error(`FAILED: ${text}`),
-    });
-    console.log(formatStressReport(options, result));
-    process.exitCode = result.counts.failed === 0 ? ExitCode.ok : ExitCode.failure;
-  }
-} catch (error) {
-  console.error(error instanceof UsageError ? error.message : error);
-  process.exitCode = error instanceof UsageError ? ExitCode.usage : ExitCode.failure;
+async function main(options: StressOptions): Promise<void> {
+  console.error(`seed ${options.seed}`);
+  const result = await runStress(options, {
+    progress: (line) => console.error(line),
+    failure: (text) => console.error(`FAILED: ${text}`),
+  });
+  console.log(formatStressReport(options, result));
+  process.exitCode = result.counts.failed === 0 ? ExitCode.ok : ExitCode.failure;
 }
+
+await runScript({ help: stressHelp, read: readStressOptions, run: main });

@@ -6,9 +6,8 @@
  */
 import { existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { parseArgs } from "node:util";
 import { UsageError } from "../../src/errors.ts";
-import { number, whole } from "../option-values.ts";
+import { number, parseOptions, whole } from "../command-line.ts";
 import { type RowName, rows, type TargetName, targetNames } from "./catalogue.ts";
 
 /** What a run of the benchmark does. */
@@ -36,9 +35,15 @@ export const benchHelp = `npm run bench -- [options]
   --help           this text
 `;
 
+const text = { type: "string" } as const;
+const known = {
+  ...{ seconds: text, rounds: text, only: text, targets: text, json: text, profile: text },
+  ...{ help: { type: "boolean" } as const },
+};
+
 /** Reads the arguments after the script name; `"help"` when help was asked for. Throws a `UsageError`. */
 export function readBenchOptions(argv: readonly string[]): BenchOptions | "help" {
-  const values = parse(argv);
+  const values = parseOptions(argv, known, benchHelp);
   if (values.help) return "help";
   const rowNames = rows.map((row) => row.name);
   const profile = values.profile === undefined ? undefined : list("--profile", values.profile, targetNames);
@@ -57,25 +62,6 @@ export function readBenchOptions(argv: readonly string[]): BenchOptions | "help"
     jsonFile: values.json === undefined ? undefined : writableFile(values.json),
     profile: profile?.[0],
   };
-}
-
-function parse(argv: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...argv],
-      options: {
-        seconds: { type: "string" },
-        rounds: { type: "string" },
-        only: { type: "string" },
-        targets: { type: "string" },
-        json: { type: "string" },
-        profile: { type: "string" },
-        help: { type: "boolean" },
-      },
-    }).values;
-  } catch (error) {
-    throw new UsageError(`${(error as Error).message}\n\n${benchHelp}`);
-  }
 }
 
 function list<Name extends string>(option: string, text: string, known: readonly Name[]): Name[] {

@@ -6,9 +6,8 @@
  */
 import { existsSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { parseArgs } from "node:util";
 import { UsageError } from "../../src/errors.ts";
-import { whole } from "../option-values.ts";
+import { parseOptions, whole } from "../command-line.ts";
 import { type Address, readAddress, type TargetName, targetNames } from "./launch.ts";
 
 /** What a run does. */
@@ -47,9 +46,15 @@ Exit code 0: every permutation passed or is a known difference, and the server n
 replaced. 1: otherwise.
 `;
 
+const string = { type: "string" } as const;
+const known = {
+  ...{ specs: string, target: string, url: string, only: string, sample: string, seed: string },
+  ...{ limit: string, show: string, report: string, help: { type: "boolean" } as const },
+};
+
 /** Reads the arguments after the script name; `"help"` when help was asked for. Throws a `UsageError`. */
 export function readConformanceOptions(argv: readonly string[]): ConformanceOptions | "help" {
-  const values = parse(argv);
+  const values = parseOptions(argv, known, conformanceHelp);
   if (values.help) return "help";
   if (values.url !== undefined && values.target !== undefined)
     throw new UsageError("--url and --target exclude each other");
@@ -70,29 +75,6 @@ export function isChosen(name: string, only: readonly string[]): boolean {
   return (
     only.length === 0 || only.some((one) => (one.endsWith("*") ? name.startsWith(one.slice(0, -1)) : name === one))
   );
-}
-
-function parse(argv: readonly string[]) {
-  const string = { type: "string" } as const;
-  try {
-    return parseArgs({
-      args: [...argv],
-      options: {
-        specs: string,
-        target: string,
-        url: string,
-        only: string,
-        sample: string,
-        seed: string,
-        limit: string,
-        show: string,
-        report: string,
-        help: { type: "boolean" },
-      },
-    }).values;
-  } catch (error) {
-    throw new UsageError(`${(error as Error).message}\n\n${conformanceHelp}`);
-  }
 }
 
 function specsDirectory(given: string | undefined): string {

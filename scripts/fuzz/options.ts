@@ -6,9 +6,8 @@
  */
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import { parseArgs } from "node:util";
 import { UsageError } from "../../src/errors.ts";
-import { number, whole } from "../option-values.ts";
+import { anySeed, number, oneOf, parseOptions, whole } from "../command-line.ts";
 import { type Kind, kinds } from "./kinds.ts";
 import type { Target } from "./server-under-test.ts";
 
@@ -47,9 +46,15 @@ export const fuzzHelp = `npm run fuzz -- [options]
   --help             this text
 `;
 
+const text = { type: "string" } as const;
+const known = {
+  ...{ seed: text, minutes: text, cases: text, case: text, from: text, only: text, without: text },
+  ...{ failures: text, target: text, program: text, help: { type: "boolean" } as const },
+};
+
 /** Reads the arguments after the script name; `"help"` when help was asked for. Throws a `UsageError`. */
 export function readFuzzOptions(argv: readonly string[]): FuzzOptions | "help" {
-  const values = parse(argv);
+  const values = parseOptions(argv, known, fuzzHelp);
   if (values.help) return "help";
   const [caseNumber, play] = values.case === undefined ? [] : caseAndPlay(values.case);
   const cases = caseNumber !== undefined ? 1 : optional(values.cases, (text) => whole("--cases", text, 1, 1e9));
@@ -57,31 +62,16 @@ export function readFuzzOptions(argv: readonly string[]): FuzzOptions | "help" {
     optional(values.minutes, (text) => number("--minutes", text, 0.01, 1440)) ?? (cases === undefined ? 1 : undefined);
   const left = values.without === undefined ? [] : kindList("--without", values.without);
   return {
-    seed: optional(values.seed, (text) => whole("--seed", text, 0, 2 ** 32 - 1)) ?? Math.floor(Math.random() * 2 ** 31),
+    seed: optional(values.seed, (text) => whole("--seed", text, 0, 2 ** 32 - 1)) ?? anySeed(),
     minutes,
     cases,
     from: caseNumber ?? whole("--from", values.from ?? "0", 0, 1e9),
     play,
     kinds: kindList("--only", values.only ?? kinds.join(",")).filter((kind) => !left.includes(kind)),
-    target: targetOf(values.target ?? "ours"),
+    target: oneOf("--target", values.target ?? "ours", ["ours", "stock"]),
     program: optional(values.program, existingFile),
     maxFailures: whole("--failures", values.failures ?? "10", 1, 1e6),
   };
-}
-
-function parse(argv: readonly string[]) {
-  const text = { type: "string" } as const;
-  try {
-    return parseArgs({
-      args: [...argv],
-      options: {
-        ...{ seed: text, minutes: text, cases: text, case: text, from: text, only: text, without: text },
-        ...{ failures: text, target: text, program: text, help: { type: "boolean" } as const },
-      },
-    }).values;
-  } catch (error) {
-    throw new UsageError(`${(error as Error).message}\n\n${fuzzHelp}`);
-  }
 }
 
 function optional<T>(text: string | undefined, read: (text: string) => T): T | undefined {
@@ -104,11 +94,6 @@ function kindList(option: string, text: string): Kind[] {
     );
   }
   return kinds.filter((kind) => wanted.includes(kind));
-}
-
-function targetOf(text: string): Target {
-  if (text === "ours" || text === "stock") return text;
-  throw new UsageError(`--target ${JSON.stringify(text)}: takes ours or stock`);
 }
 
 function existingFile(text: string): string {

@@ -15,7 +15,7 @@ import { type ServedProcess, startServed } from "./served-process.ts";
 import { schema, startWriters } from "./writers.ts";
 
 /** What a run does. */
-interface KillNineOptions {
+export interface KillNineOptions {
   /** A directory that does not exist yet; it is left there if something is wrong. */
   readonly directory: string;
   readonly rounds: number;

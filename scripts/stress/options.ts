@@ -4,9 +4,7 @@
  * Owns: reading and validating it. Does not own: what the options do.
  * Invariant: a bad value is a `UsageError` that names the option, the value and what it takes; nothing has been started.
  */
-import { parseArgs } from "node:util";
-import { UsageError } from "../../src/errors.ts";
-import { number, whole } from "../option-values.ts";
+import { anySeed, number, parseOptions, whole } from "../command-line.ts";
 
 /** What a run does. */
 export interface StressOptions {
@@ -27,22 +25,13 @@ export const stressHelp = `npm run stress -- [options]
 
 /** Reads the arguments after the script name; `"help"` when help was asked for. Throws a `UsageError`. */
 export function readStressOptions(argv: readonly string[]): StressOptions | "help" {
-  const values = parse(argv);
+  const text = { type: "string" } as const;
+  const known = { seed: text, minutes: text, clients: text, help: { type: "boolean" } } as const;
+  const values = parseOptions(argv, known, stressHelp);
   if (values.help) return "help";
   return {
-    seed:
-      values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : whole("--seed", values.seed, 0, 2 ** 32 - 1),
+    seed: values.seed === undefined ? anySeed() : whole("--seed", values.seed, 0, 2 ** 32 - 1),
     minutes: number("--minutes", values.minutes ?? "2", 0.05, 1440),
     clients: whole("--clients", values.clients ?? "10", 1, 60),
   };
-}
-
-function parse(argv: readonly string[]) {
-  const text = { type: "string" } as const;
-  try {
-    const options = { seed: text, minutes: text, clients: text, help: { type: "boolean" } as const };
-    return parseArgs({ args: [...argv], options }).values;
-  } catch (error) {
-    throw new UsageError(`${(error as Error).message}\n\n${stressHelp}`);
-  }
 }
