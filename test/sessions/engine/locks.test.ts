@@ -187,3 +187,21 @@ test("CREATE INDEX CONCURRENTLY waits for older transactions", async () => {
   await a.rows("commit");
   expect((await index.answer).error).toBeUndefined();
 });
+
+test("an idle transaction without a snapshot of its own holds up neither CREATE INDEX CONCURRENTLY nor VACUUM", async () => {
+  await a.rows("create table other (id int)");
+  const idle = await SqlSession.open(host);
+  // The first look into the catalogs is done with a snapshot that PostgreSQL keeps for the next ones.
+  await idle.rows("begin; lock table other in row exclusive mode");
+  expect((await b.query("create index concurrently on t (v)")).error).toBeUndefined();
+  expect(await a.rows(`select backend_xmin is null from pg_stat_activity where pid = ${idle.session.pid}`)).toEqual([
+    "t",
+  ]);
+  await idle.rows("declare open cursor for select 1; fetch open");
+  expect(await a.rows(`select backend_xmin is null from pg_stat_activity where pid = ${idle.session.pid}`)).toEqual([
+    "f",
+  ]);
+  expect(await idle.rows("commit")).toEqual([]);
+  await idle.close();
+  await a.rows("drop table other");
+});

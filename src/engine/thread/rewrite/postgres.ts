@@ -34,6 +34,8 @@ export interface Located {
     readonly exitCallbackCounts: readonly number[];
     /** `LocalLatchData` (utils/init/miscinit.c): the latch of a process without a PGPROC. */
     readonly localLatch: number;
+    /** `CatalogSnapshot` (utils/time/snapmgr.c): a pointer, null when there is none. */
+    readonly catalogSnapshot: number;
     /** `CheckpointerShmem` (postmaster/checkpointer.c): a pointer to what the sessions and the checkpointer share. */
     readonly checkpointerShared: number;
   };
@@ -151,7 +153,21 @@ function locateVariables(locator: Locator): Omit<Located["addresses"], "checkpoi
     }
     return code[0].operand;
   });
-  return { signalHandlers, exitCallbackCounts, localLatch: locateLocalLatch(locator) };
+  const catalogSnapshot = locateCatalogSnapshot(locator);
+  return { signalHandlers, exitCallbackCounts, catalogSnapshot, localLatch: locateLocalLatch(locator) };
+}
+
+/**
+ * `InvalidateCatalogSnapshotConditionally` (utils/time/snapmgr.c), which the compiler has put into PGlite's part of the main
+ * loop: `if (CatalogSnapshot && ActiveSnapshot == NULL && pairingheap_is_singular(&RegisteredSnapshots))`.
+ */
+function locateCatalogSnapshot(locator: Locator): number {
+  const isNull = [Op.i32Const, Op.i32Load, Op.localTee, Op.i32EqualZero, Op.brIf];
+  return locator.operandOf(
+    locator.module.exportedFunction("PostgresMainLoopOnce"),
+    [...isNull, Op.i32Const, Op.i32Load, Op.brIf, ...isNull, Op.localGet, Op.i32Load, Op.brIf],
+    "CatalogSnapshot, looked at in PostgresMainLoopOnce",
+  );
 }
 
 /** `MyLatch = &LocalLatchData` in SwitchBackToLocalLatch, which ProcKill calls. */

@@ -109,6 +109,11 @@ export class PostgresProcess {
     if (this.proc !== 0) this.#machine.words[(this.proc + procWaitEvent) >> 2] = info;
   }
 
+  /** Whether the process has a snapshot of the catalogs, which holds back what other sessions may clean up. */
+  get hasCatalogSnapshot(): boolean {
+    return this.#machine.words[this.#located.addresses.catalogSnapshot >> 2] !== 0;
+  }
+
   latchIsSet(): boolean {
     return this.#machine.words[this.latch >> 2] !== 0;
   }

@@ -123,7 +123,8 @@ export class Session implements SessionState {
     this.#hasBatch = true;
     try {
       return await this.#turn(async () => {
-        const status = await this.#run(input, output);
+        let status = await this.#run(input, output);
+        if (status === "T" && this.saidReady && this.#host.process.hasCatalogSnapshot) status = await this.#idle();
         if (status !== "ended") this.onIdle();
         return status;
       });
@@ -132,24 +133,9 @@ export class Session implements SessionState {
     }
   }
 
-  /**
-   * Has the backend handle its signals between two of the client's batches. It gets a Sync for that, or, in the middle of a
-   * pipeline, which a Sync would end, a Flush. All that it says to that and the client did not ask for goes to `client`
-   * before the next batch begins: a batch that waits for this turn is answered after it.
-   */
-  serveSignals(): Promise<void> {
-    return this.#turn(async () => {
-      const betweenPipelines = this.saidReady;
-      const parts: Uint8Array[] = [];
-      const input = bytesInput(betweenPipelines ? syncMessage : flushMessage);
-      const status = await this.#run(input, (bytes) => void parts.push(bytes.slice()));
-      const answer = Buffer.concat(parts);
-      const hasReady = betweenPipelines && status !== "ended";
-      this.saidReady = betweenPipelines;
-      const said = hasReady ? answer.subarray(0, answer.length - readyForQueryBytes) : answer;
-      // Nobody waits for the client to take it: it is little, and the turn is everybody's.
-      if (said.length > 0) void this.client(said);
-    });
+  /** Has the backend handle its signals between two of the client's batches: one that waits for this turn is answered after it. */
+  async serveSignals(): Promise<void> {
+    await this.#turn(() => this.#idle());
   }
 
   /** Ends the backend as PostgreSQL does: rolls back, drops its temporary tables, gives back all that it holds. */
@@ -161,6 +147,25 @@ export class Session implements SessionState {
       await this.#exits(() => this.#host.entry.exitPrepare(0));
       this.#end();
     });
+  }
+
+  /**
+   * Has the backend do what PostgreSQL's main loop does before it reads a message: handle signals, and let go of a snapshot
+   * that would hold up others while it waits. It gets a Sync for that, or, in the middle of a pipeline, which a Sync would
+   * end, a Flush. What it says to that and the client did not ask for goes to `client`.
+   */
+  async #idle(): Promise<TransactionStatus | "ended"> {
+    const betweenPipelines = this.saidReady;
+    const parts: Uint8Array[] = [];
+    const input = bytesInput(betweenPipelines ? syncMessage : flushMessage);
+    const status = await this.#run(input, (bytes) => void parts.push(bytes.slice()));
+    const answer = Buffer.concat(parts);
+    const hasReady = betweenPipelines && status !== "ended";
+    this.saidReady = betweenPipelines;
+    const said = hasReady ? answer.subarray(0, answer.length - readyForQueryBytes) : answer;
+    // Nobody waits for the client to take it: it is little, and the turn is everybody's.
+    if (said.length > 0) void this.client(said);
+    return status;
   }
 
   async #run(input: SessionInput, output: SessionOutput): Promise<TransactionStatus | "ended"> {
