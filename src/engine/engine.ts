@@ -84,8 +84,8 @@ export interface Engine {
   readonly waitReady: Promise<void>;
   /** PostgreSQL's own `server_version`, for example `18.6`. */
   readonly serverVersion: string;
-  /** The databases a client may name in its startup packet. */
-  readonly databases: readonly string[];
+  /** The databases that a client may name in its startup packet; absent where PostgreSQL is asked when it does. */
+  readonly databases?: readonly string[] | undefined;
   /**
    * Starts a session that nobody else is in; absent where all clients share one. `processId` is unique, and what
    * `pg_backend_pid()` says there.

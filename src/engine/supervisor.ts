@@ -44,7 +44,7 @@ const rememberedBytes = 200;
 /**
  * Boots PGlite on a thread and resolves when it answers. Rejects with what kept it from that, and leaves nothing open:
  * with a `SessionsUnavailableError` when it would have booted without `maxSessions`.
- * The only database it serves is `postgres`, the one that PGlite connects to.
+ * Without `maxSessions` the only database it serves is `postgres`, the one that PGlite connects to.
  */
 export async function openEngine(options: EngineOptions): Promise<Engine> {
   if (options.maxSessions !== undefined && !canPark()) {
@@ -58,7 +58,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
 
 class Supervisor implements Engine {
   readonly waitReady: Promise<void>;
-  readonly databases = ["postgres"];
+  readonly databases: readonly string[] | undefined = ["postgres"];
   serverVersion = "";
   readonly #options: EngineOptions;
   readonly #listeners = new Set<(death: EngineDeath) => void>();
@@ -285,6 +285,8 @@ class Supervisor implements Engine {
 
 /** The same for an engine that has a session for each client. */
 class SessionSupervisor extends Supervisor {
+  override readonly databases = undefined;
+
   openSession(processId: number, parameters: ReadonlyMap<string, string>, events: SessionEvents): EngineSession {
     const thread = this.sessions;
     if (!thread) throw new Error("the engine is starting again");

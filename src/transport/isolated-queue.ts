@@ -73,7 +73,7 @@ export class IsolatedQueue implements SocketQueue {
     });
   }
 
-  /** Waits for the engine only where PostgreSQL has to decide: about another user, or settings. */
+  /** Waits for the engine only where PostgreSQL has to decide: about another user or database, or settings. */
   async attach(connection: SocketConnection): Promise<ReadonlyMap<string, string>> {
     // After a death of the engine this waits for the new one.
     await this.#engine.runExclusive(() => Promise.resolve());
@@ -85,8 +85,9 @@ export class IsolatedQueue implements SocketQueue {
     const application = parameters.get("application_name") ?? "";
     const usual = new Map([...this.#parameters, ["application_name", application]]);
     const encoding = (parameters.get("client_encoding") ?? "UTF8").replaceAll(/['-]/g, "").toUpperCase();
-    const isKnown = parameters.get("user") === "postgres" && ["UTF8", "UNICODE", "AUTO"].includes(encoding);
-    const isEasy = isKnown && [...parameters.keys()].every((name) => harmless.has(name));
+    const isKnown = parameters.get("user") === "postgres" && parameters.get("database") === "postgres";
+    const isUtf8 = ["UTF8", "UNICODE", "AUTO"].includes(encoding);
+    const isEasy = isKnown && isUtf8 && [...parameters.keys()].every((name) => harmless.has(name));
     const statuses = isEasy ? usual : ((await member.login()) ?? usual);
     member.told = new Map(statuses);
     return statuses;

@@ -14,7 +14,8 @@ import type { TlsServer } from "./tls.ts";
 
 /** What a login is decided by. */
 interface LoginRules {
-  readonly databases: readonly string[];
+  /** Those that clients may name; any, if PostgreSQL itself decides. */
+  readonly databases?: readonly string[] | undefined;
   /** Without it, nobody is asked for a password. */
   readonly secret?: ScramSecret | undefined;
   /** Without it, a request for encryption is answered with no. */
@@ -23,7 +24,6 @@ interface LoginRules {
 
 /** Makes the login. */
 export function createLogin({ databases, secret, tls }: LoginRules): Login {
-  const accept = defaultLogin(databases);
   return async (request): Promise<LoginReply> => {
     if (request.kind === "ssl" && tls) {
       const socket = tls.upgrade(request.socket, "direct" in request);
@@ -40,6 +40,7 @@ export function createLogin({ databases, secret, tls }: LoginRules): Login {
         return { kind: "refuse", error: { severity: "FATAL", code, message, detail, hint } };
       }
     }
-    return accept(request);
+    const named = request.kind === "startup" ? request.parameters.get("database") : undefined;
+    return defaultLogin(databases ?? (named ? [named] : []))(request);
   };
 }

@@ -110,6 +110,26 @@ describeScripts("settings and roles", {
     C! connect user=no_such_role         → FATAL 28000 role "no_such_role" does not exist
     D! connect database=no_such_database → FATAL 3D000 database "no_such_database" does not exist
   `,
+  "several databases": `
+    A: create database devdb_one                      → CREATE DATABASE
+    B! connect database=devdb_one                     → connected
+    B: select current_database()                      → devdb_one
+    B: create table t (v int)                         → CREATE TABLE
+    B: insert into t values (1)                       → INSERT 0 1
+    A: select v from t                                → ERROR 42P01 relation "t" does not exist
+    A: create database devdb_two template devdb_one   → ERROR 55006 source database "devdb_one" is being accessed by other users (There is 1 other session using the database.)
+    A: drop database devdb_one                        → ERROR 55006 database "devdb_one" is being accessed by other users (There is 1 other session using the database.)
+    B! leave                                          → gone
+    A: create database devdb_two template devdb_one   → CREATE DATABASE
+    C! connect database=devdb_two                     → connected
+    C: select v from t                                → 1
+    A: alter database devdb_one rename to devdb_three → ALTER DATABASE
+    D! connect database=devdb_one                     → FATAL 3D000 database "devdb_one" does not exist
+    E! connect database=template0                     → FATAL 55000 database "template0" is not currently accepting connections
+    A: drop database devdb_two with (force)           → DROP DATABASE
+    C: select 1                                       → FATAL 57P01 terminating connection due to administrator command / closed
+    A: drop database devdb_three                      → DROP DATABASE
+  `,
   "row level security follows the role of the session": `
     setup: create role devdb_one; create role devdb_two; create table t (owner text, v int); insert into t values ('devdb_one', 1), ('devdb_two', 2)
     setup: alter table t enable row level security; create policy own on t using (owner = current_user); grant select on t to devdb_one, devdb_two
