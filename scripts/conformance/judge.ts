@@ -45,7 +45,9 @@ export function judge(
 }
 
 function applies(entry: KnownDifference, spec: string, run: PermutationRun): boolean {
-  return entry.spec === spec && (entry.permutation === undefined || entry.permutation === run.name);
+  return (
+    run.ending === "ran" && entry.spec === spec && (entry.permutation === undefined || entry.permutation === run.name)
+  );
 }
 
 function explains({ wording }: KnownDifference, actual: string, texts: readonly string[]): boolean {

@@ -11,7 +11,7 @@ import { UsageError } from "../../src/errors.ts";
 import { Random } from "../../test/support/random.ts";
 import { readExpectedOutputs } from "./expected-output.ts";
 import { judge, type Verdict } from "./judge.ts";
-import { knownDifferences } from "./known-differences.ts";
+import { type KnownDifference, knownDifferences } from "./known-differences.ts";
 import { type ConformanceOptions, isChosen } from "./options.ts";
 import { parseSpec } from "./parse-spec.ts";
 import { type RunReport, type SpecReport, specLine } from "./report.ts";
@@ -30,8 +30,9 @@ export async function runSuite(options: ConformanceOptions, log: (line: string) 
   try {
     const version = await server.start();
     log(version);
+    const known = knownDifferences(version);
     for (const name of names) {
-      const report = await runOne(options, name, server);
+      const report = await runOne(options, name, server, known);
       specs.push(report);
       log(specLine(report));
       if (report.problem === noServer) break;
@@ -43,7 +44,12 @@ export async function runSuite(options: ConformanceOptions, log: (line: string) 
   }
 }
 
-async function runOne(options: ConformanceOptions, name: string, server: ServerUnderTest): Promise<SpecReport> {
+async function runOne(
+  options: ConformanceOptions,
+  name: string,
+  server: ServerUnderTest,
+  known: readonly KnownDifference[],
+): Promise<SpecReport> {
   const { directory, limitMs } = options;
   let spec: Spec;
   try {
@@ -55,7 +61,7 @@ async function runOne(options: ConformanceOptions, name: string, server: ServerU
   const verdicts: Verdict[] = [];
   try {
     await runSpec(server, name, spec, choosePermutations(options, spec), limitMs, (index, run) => {
-      verdicts.push(judge(name, index, run, expected, knownDifferences));
+      verdicts.push(judge(name, index, run, expected, known));
     });
   } catch {
     return { name, problem: noServer, verdicts };
