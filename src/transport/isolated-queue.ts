@@ -18,6 +18,7 @@ import {
   type TransactionStatus,
 } from "@electric-sql/pglite-socket";
 import type { Engine, EngineSession } from "../engine/engine.ts";
+import { encodeMessage } from "../wire/frontend.ts";
 import { readLogin } from "./login-answer.ts";
 
 /** Startup parameters that PostgreSQL takes from anybody, and whose effect on the login answer is known here. */
@@ -280,10 +281,7 @@ class Member {
   #begin(): EngineSession | undefined {
     try {
       this.#session = this.#start({
-        onOpened: (answer) => {
-          this.#opened?.(readLogin(answer).parameters);
-          this.#opened = undefined;
-        },
+        onOpened: (answer) => this.#begun(readLogin(answer).parameters),
         onOutput: (data) => this.#take(data),
         onPause: () => this.#output.flush(),
         onProgress: (position, isMidway) => this.#progress(position, isMidway),
@@ -300,6 +298,16 @@ class Member {
       });
       return undefined;
     }
+  }
+
+  #begun(parameters: ReadonlyMap<string, string>): void {
+    this.#opened?.(parameters);
+    // A session that begins late may have settings, of its role for example, that the login answer could not know.
+    for (const [name, value] of this.#opened ? [] : parameters) {
+      if (this.told.get(name) !== value) this.#output.write(encodeMessage("S", name, value));
+      this.told.set(name, value);
+    }
+    this.#opened = undefined;
   }
 
   #take(data: Uint8Array): void {

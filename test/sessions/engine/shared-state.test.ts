@@ -65,8 +65,12 @@ test("DROP DATABASE and DROP TABLESPACE get past the barrier with idle and parke
 test("pg_reload_conf reaches every session", async () => {
   await a.rows("alter system set work_mem = '6MB'");
   await a.rows("select pg_reload_conf()");
-  for (const session of [a, b]) expect(await session.rows("show work_mem")).toEqual(["6MB"]);
+  const later = await SqlSession.open(host);
+  for (const session of [a, b, later]) expect(await session.rows("show work_mem")).toEqual(["6MB"]);
   await a.rows("alter system reset work_mem");
+  await a.rows("select pg_reload_conf()");
+  for (const session of [a, later]) expect(await session.rows("show work_mem")).toEqual(["4MB"]);
+  await later.close();
 });
 
 test("VACUUM, VACUUM FULL, ANALYZE, TRUNCATE and CHECKPOINT run beside open transactions", async () => {

@@ -32,8 +32,9 @@ async function client() {
     },
   } as unknown as Engine;
   const queue = new IsolatedQueue(engine);
+  const parameters = new Map(["user", "database"].map((name) => [name, "postgres"]));
   const connection = {
-    ...{ id: 1, processId: 7, secretKey, parameters: new Map([["user", "postgres"]]) },
+    ...{ id: 1, processId: 7, secretKey, parameters },
     ...{ send: () => {}, drained: () => undefined, terminate: () => {}, finish: () => {} },
   };
   await queue.attach(connection);

@@ -72,6 +72,8 @@ export class SessionHost implements SessionContext {
   readonly idleTimers = new IdleTimers<Session>((session) => this.#signal(session, Signal.alarm));
   readonly #walWriter: AuxiliaryProcess;
   readonly #sessions = new Map<number, Session>();
+  /** Whether the configuration files have been read again since the postmaster's image was taken. */
+  #hasReloaded = false;
   #nextPid = firstPid;
 
   constructor(booted: BootedPostgres) {
@@ -139,7 +141,10 @@ export class SessionHost implements SessionContext {
     this.#sessions.set(session.pid, session);
     const database = parameters.database ?? parameters.user;
     const accepted = await session.start(encodeStartup(parameters), database, parameters.user, output);
-    return accepted ? session : undefined;
+    if (!accepted) return undefined;
+    // A postmaster would have read them again, too, before it forked.
+    if (this.#hasReloaded) this.#signal(session, Signal.hangup);
+    return session;
   }
 
   /** What a CancelRequest does: PostgreSQL's SIGINT. */
@@ -200,6 +205,7 @@ export class SessionHost implements SessionContext {
     if (!session || session.state === "ended") {
       // pg_reload_conf tells the postmaster, whose pid is not one of ours; it would tell everybody.
       if (signal === Signal.hangup) {
+        this.#hasReloaded = true;
         for (const every of this.#sessions.values()) this.#signal(every, signal);
         for (const every of this.#auxiliaries) every.signal(signal);
         return 0;
