@@ -6,7 +6,7 @@
  */
 import { RecordKind } from "./channel.ts";
 import type { EngineInput, ExecOptions } from "./engine.ts";
-import type { Interrupts } from "./thread/interrupts.ts";
+import type { Interrupts, Timeout } from "./thread/interrupts.ts";
 import { type EngineThreadOptions, type OnDeath, ThreadLife } from "./thread-life.ts";
 
 interface Run {
@@ -102,6 +102,15 @@ export class EngineThread extends ThreadLife {
       if (this.channel.running !== run || this.channel.hasUnseenOutput || !stillWanted()) return;
       interrupt(this.interrupts);
     });
+  }
+
+  /** Ends the statement of `run` as PostgreSQL's alarm does, if its timeout is over still. */
+  expire(run: number, timeout: Timeout): void {
+    this.interrupt(
+      run,
+      () => this.interrupts.isOver(timeout),
+      (interrupts) => interrupts.expire(timeout),
+    );
   }
 
   // Moves input in and output out until both have to wait for the engine thread, or the output for its reader.

@@ -110,6 +110,16 @@ export class SessionThread extends ThreadLife {
     });
   }
 
+  /**
+   * A timeout of a session that computes is over. PostgreSQL's own alarm is run by the thread (`sessions/waiting.ts`), when the
+   * session listens: from here it might be set off after PostgreSQL has just given it up, and end the next statement.
+   */
+  expire(number: number): void {
+    this.channel.guarded(() => {
+      if (this.channel.running === number) this.interrupts.attend();
+    });
+  }
+
   protected died(cause: unknown): void {
     this.#onDeath(this, cause);
   }

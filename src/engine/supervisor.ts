@@ -227,16 +227,12 @@ class Supervisor implements Engine {
     const run = thread.running;
     if (run === 0) return;
     const { interrupts } = thread;
-    const isOver = (timeout: Timeout): boolean => (interrupts.remainingMs(timeout) ?? 1) <= 0;
     for (const timeout of [Timeout.lock, Timeout.statement]) {
-      if (isOver(timeout))
-        thread.interrupt(
-          run,
-          () => isOver(timeout),
-          () => interrupts.expire(timeout),
-        );
+      if (interrupts.isOver(timeout)) thread.expire(run, timeout);
     }
-    if (isOver(Timeout.transaction) && thread instanceof EngineThread) {
+    if (!interrupts.isOver(Timeout.transaction)) return;
+    if (thread instanceof SessionThread) thread.expire(run);
+    else {
       const options = this.#current;
       this.#current = undefined;
       options?.onTransactionTimeout?.();

@@ -36,6 +36,24 @@ describe.each(bothSessions)("%s sessions", (sessions) => {
     expect(rows(await client.query("show statement_timeout"))).toEqual([["0"]]);
   });
 
+  test("a timeout that comes with the end of its statement does not end the next one", {
+    timeout: 60_000,
+  }, async () => {
+    const client = await server.login();
+    let timedOut = 0;
+    for (let i = 0; i < 300; i++) {
+      await client.query(`begin; set local statement_timeout = ${1 + (i % 8)}`);
+      const answer = outline(await client.query(`select count(*) from generate_series(1, ${(i % 40) * 1000})`));
+      // It was the transaction's, so it does not apply to what is sent after the error; to a COMMIT it might.
+      const end = outline(await client.query(answer.includes("E") ? "rollback" : "set local statement_timeout = 0"));
+      if (answer.includes("E")) {
+        timedOut++;
+        expect(end).toBe("CZI");
+      } else await client.query("rollback");
+    }
+    report(`${timedOut} of 300 statements timed out`);
+  });
+
   test("a hundred statements that time out leave no cancel behind", async () => {
     const client = await server.login();
     await client.query("set statement_timeout = '5ms'");
@@ -69,10 +87,13 @@ describe.each(bothSessions)("%s sessions", (sessions) => {
     expect(rows(await observer.query(`reset ${setting}; select count(*) from t`))).toEqual([["0"]]);
   });
 
-  test("transaction_timeout ends a connection while its statement runs", async () => {
+  test.each([
+    ["waits", "select pg_sleep(100)"],
+    ["computes", "do $$begin loop end loop; end$$"],
+  ])("transaction_timeout ends a connection while its statement %s", async (_, sql) => {
     const client = await server.login();
     await client.query("set transaction_timeout = '100ms'");
-    client.send(message.query("begin"), message.query("select pg_sleep(100)"));
+    client.send(message.query("begin"), message.query(sql));
     await client.until("Z");
     const messages = await client.untilEnd();
     expect(errorFields(messages)?.get("C")).toBe("25P04");

@@ -79,9 +79,20 @@ export class Interrupts {
     if (latch !== 0) Atomics.store(this.#words, latch >> 2, 1);
   }
 
-  /** Forgets a cancel that came too late for its statement. */
+  /** Forgets a cancel, or a timeout's, that came too late for its statement. */
   clearCancel(): void {
     Atomics.store(this.#words, this.#at.queryCancelPending >> 2, 0);
+    for (const timeout of [Timeout.lock, Timeout.statement]) this.#setIndicator(timeout, 0);
+  }
+
+  /** Has PostgreSQL call ProcessInterrupts, which does nothing if there is nothing to do. */
+  attend(): void {
+    Atomics.store(this.#words, this.#at.interruptPending >> 2, 1);
+  }
+
+  /** Whether a timeout is running and its time has come. */
+  isOver(timeout: Timeout): boolean {
+    return (this.remainingMs(timeout) ?? 1) <= 0;
   }
 
   /** How many ms a timeout still has, or undefined if it is not running. */
@@ -100,7 +111,11 @@ export class Interrupts {
 
   /** What the alarm does when a timeout is over: the cancel then says so in its message. */
   expire(timeout: Timeout): void {
-    this.#view.setUint8(this.#at.allTimeouts + timeout * timeoutBytes + indicatorAt, 1);
+    this.#setIndicator(timeout, 1);
     this.cancelQuery();
+  }
+
+  #setIndicator(timeout: Timeout, value: number): void {
+    this.#view.setUint8(this.#at.allTimeouts + timeout * timeoutBytes + indicatorAt, value);
   }
 }

@@ -23,7 +23,7 @@ export function sessionCalls(host: SessionContext): MachineCalls {
       if (kind === Hook.waitLatch) return waitLatch(host, first, second, waitEvent);
       if (kind === Hook.sleep) return sleep(host, first);
       if (kind === Hook.kill) return host.kill(first, second);
-      if (kind === Hook.interrupts) return letCheckpointerWork(host);
+      if (kind === Hook.interrupts) return processInterrupts(host);
       const { running } = host.scheduler;
       if (!running) return second;
       if (kind === Hook.requestCheckpoint) return host.checkpointer.request(running, first);
@@ -76,11 +76,16 @@ async function waitUntil(
     if (session.checkDeadlock) process.checkDeadlock();
     session.checkDeadlock = false;
     host.deliverSignals(session);
-    const timeoutTime = process.nextTimeout();
-    if (timeoutTime !== undefined && timeoutTime <= performance.now()) process.raise(Signal.alarm);
+    raiseAlarm(host);
     if (latch !== undefined && process.latchIsSet()) return timeout;
     if (deadline <= performance.now()) return 0;
   }
+}
+
+/** What SIGALRM does when the time of one of PostgreSQL's timeouts has come. */
+function raiseAlarm({ process }: SessionContext): void {
+  const time = process.nextTimeout();
+  if (time !== undefined && time <= performance.now()) process.raise(Signal.alarm);
 }
 
 let waits = 0;
@@ -115,9 +120,13 @@ function sleep(host: SessionContext, microseconds: number): number | Promise<num
   });
 }
 
-/** A session that writes much WAL waits for the checkpointer now and then, where PostgreSQL may be interrupted. */
-function letCheckpointerWork(host: SessionContext): number | Promise<number> {
+/**
+ * What is done where PostgreSQL may be interrupted: its alarm, which nobody else sets off while a session computes; and a
+ * session that writes much WAL waits for the checkpointer now and then.
+ */
+function processInterrupts(host: SessionContext): number | Promise<number> {
   const session = host.scheduler.running;
+  if (session) raiseAlarm(host);
   const waitMs = session && host.checkpointer.yieldMs(session);
   if (waitMs === undefined) return 0;
   return host.scheduler.park({ deadline: performance.now() + waitMs }).then(() => {
