@@ -19,7 +19,7 @@ import {
 } from "@electric-sql/pglite-socket";
 import type { Engine, EngineSession } from "../engine/engine.ts";
 import { encodeMessage } from "../wire/frontend.ts";
-import { readLogin } from "./login-answer.ts";
+import { readLogin, readParameterStatus } from "./login-answer.ts";
 
 /** Startup parameters that PostgreSQL takes from anybody, and whose effect on the login answer is known here. */
 const harmless: ReadonlySet<string> = new Set(["user", "database", "application_name", "client_encoding"]);
@@ -301,13 +301,15 @@ class Member {
   }
 
   #begun(parameters: ReadonlyMap<string, string>): void {
-    this.#opened?.(parameters);
-    // A session that begins late may have settings, of its role for example, that the login answer could not know.
-    for (const [name, value] of this.#opened ? [] : parameters) {
-      if (this.told.get(name) !== value) this.#output.write(encodeMessage("S", name, value));
-      this.told.set(name, value);
+    if (this.#opened) {
+      this.#opened(parameters);
+      this.#opened = undefined;
+      return;
     }
-    this.#opened = undefined;
+    // A session that begins late may have settings, of its role for example, that the login answer could not know.
+    for (const [name, value] of parameters) {
+      if (this.#isNews(name, value)) this.#output.write(encodeMessage("S", name, value));
+    }
   }
 
   #take(data: Uint8Array): void {
@@ -328,7 +330,7 @@ class Member {
   }
 
   #answer(type: number, message: Uint8Array): Uint8Array | undefined {
-    if (type === 0x53) return this.#isNews(message) ? undefined : nothing;
+    if (type === 0x53) return this.#isNews(...readParameterStatus(message.subarray(5))) ? undefined : nothing;
     this.#answered++;
     if (type !== 0x5a) return undefined;
     this.#due = Math.max(0, this.#due - 1);
@@ -337,8 +339,7 @@ class Member {
   }
 
   // Engine: PGlite reports a setting that was set, PostgreSQL one that has another value than it reported before.
-  #isNews(parameterStatus: Uint8Array): boolean {
-    const [name = "", value = ""] = Buffer.from(parameterStatus.subarray(5)).toString("utf8").split("\0");
+  #isNews(name: string, value: string): boolean {
     if (this.told.get(name) === value) return false;
     this.told.set(name, value);
     return true;

@@ -12,10 +12,7 @@ export function readLogin(answer: Buffer): { parameters: ReadonlyMap<string, str
   const parameters = new Map<string, string>();
   let error: ErrorFields | undefined;
   for (const { type, body } of new MessageReader().push(answer)) {
-    if (type === "S") {
-      const [name = "", value = ""] = body.toString("utf8").split("\0");
-      parameters.set(name, value);
-    }
+    if (type === "S") parameters.set(...readParameterStatus(body));
     if (type === "E") {
       const fields = readErrorFields(body);
       error = {
@@ -28,4 +25,10 @@ export function readLogin(answer: Buffer): { parameters: ReadonlyMap<string, str
     }
   }
   return { parameters, ...(error ? { error } : {}) };
+}
+
+/** The name and the value in the body of a ParameterStatus. */
+export function readParameterStatus(body: Uint8Array): [name: string, value: string] {
+  const [name = "", value = ""] = Buffer.from(body).toString("utf8").split("\0");
+  return [name, value];
 }

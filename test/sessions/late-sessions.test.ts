@@ -1,7 +1,7 @@
 /** A session that begins with its client's first statement: what the login answer could not know is told then. */
 import { beforeEach, expect, test } from "vitest";
 import { productServer } from "../support/product-server.ts";
-import type { BackendMessage, WireClient } from "../support/wire-client.ts";
+import { type BackendMessage, message, WireClient } from "../support/wire-client.ts";
 import { isolatedSessionsAvailable, requireIsolatedSessions } from "./support/isolated.ts";
 
 const server = isolatedSessionsAvailable ? productServer() : undefined;
@@ -32,11 +32,16 @@ test("settings of the role and of the database", async () => {
   expect(await statusesOfANewClient("select 1")).toEqual([]);
 });
 
-test("settings of the configuration files", async () => {
+test("settings of the configuration files, also at a login for which the session has begun", async () => {
   const admin = await server!.login();
+  await admin.query("create role reader login");
   await admin.query("alter system set timezone = 'Europe/Vienna'");
   await admin.query("select pg_reload_conf()");
   expect(await statusesOfANewClient("select 1")).toEqual([["TimeZone", "Europe/Vienna"]]);
+  const early = await WireClient.connect(server!.transport);
+  early.send(message.startup({ user: "reader", database: "postgres" }));
+  expect(told(await early.until("Z"))).toContainEqual(["TimeZone", "Europe/Vienna"]);
+  await early.end();
   await admin.query("alter system reset timezone");
   await admin.query("select pg_reload_conf()");
   expect(await statusesOfANewClient("select 1")).toEqual([]);

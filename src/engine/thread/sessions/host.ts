@@ -142,8 +142,11 @@ export class SessionHost implements SessionContext {
     const database = parameters.database ?? parameters.user;
     const accepted = await session.start(encodeStartup(parameters), database, parameters.user, output);
     if (!accepted) return undefined;
-    // A postmaster would have read them again, too, before it forked.
-    if (this.#hasReloaded) this.#signal(session, Signal.hangup);
+    if (this.#hasReloaded) {
+      // A postmaster would have read them before it forked: what changes belongs to the answer.
+      session.signals.push(Signal.hangup);
+      await session.serveSignals();
+    }
     return session;
   }
 
