@@ -73,3 +73,15 @@ export function oneOf<Word extends string>(option: string, text: string, words: 
   if (found === undefined) throw new UsageError(`${option} ${JSON.stringify(text)}: takes ${words.join(" or ")}`);
   return found;
 }
+
+/** Names with commas between, in the order of `known`. */
+export function list<Name extends string>(option: string, text: string, known: readonly Name[]): Name[] {
+  const wanted = text.split(",").map((name) => name.trim());
+  const strange = wanted.find((name) => !(known as readonly string[]).includes(name));
+  if (strange !== undefined) {
+    throw new UsageError(
+      `${option} ${JSON.stringify(text)}: ${JSON.stringify(strange)} is none of ${known.join(", ")}`,
+    );
+  }
+  return known.filter((name) => wanted.includes(name));
+}

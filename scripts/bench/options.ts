@@ -7,7 +7,7 @@
 import { existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { UsageError } from "../../src/errors.ts";
-import { number, parseOptions, whole } from "../command-line.ts";
+import { list, number, parseOptions, whole } from "../command-line.ts";
 import { type RowName, rows, type TargetName, targetNames } from "./catalogue.ts";
 
 /** What a run of the benchmark does. */
@@ -62,17 +62,6 @@ export function readBenchOptions(argv: readonly string[]): BenchOptions | "help"
     jsonFile: values.json === undefined ? undefined : writableFile(values.json),
     profile: profile?.[0],
   };
-}
-
-function list<Name extends string>(option: string, text: string, known: readonly Name[]): Name[] {
-  const wanted = text.split(",").map((name) => name.trim());
-  const strange = wanted.find((name) => !(known as readonly string[]).includes(name));
-  if (strange !== undefined) {
-    throw new UsageError(
-      `${option} ${JSON.stringify(text)}: ${JSON.stringify(strange)} is none of ${known.join(", ")}`,
-    );
-  }
-  return known.filter((name) => wanted.includes(name));
 }
 
 function writableFile(file: string): string {

@@ -7,7 +7,7 @@
 import { existsSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { UsageError } from "../../src/errors.ts";
-import { parseOptions, whole } from "../command-line.ts";
+import { anySeed, parseOptions, whole } from "../command-line.ts";
 import { type Address, readAddress, type TargetName, targetNames } from "./launch.ts";
 
 /** What a run does. */
@@ -63,7 +63,7 @@ export function readConformanceOptions(argv: readonly string[]): ConformanceOpti
     target: values.url === undefined ? targetName(values.target ?? "ours") : address(values.url),
     only: values.only?.split(",") ?? [],
     sample: values.sample === undefined ? undefined : whole("--sample", values.sample, 1, 100_000),
-    seed: values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : whole("--seed", values.seed, 0, 2 ** 32),
+    seed: values.seed === undefined ? anySeed() : whole("--seed", values.seed, 0, 2 ** 32),
     limitMs: whole("--limit", values.limit ?? "30", 1, 600) * 1000,
     show: whole("--show", values.show ?? "20", 0, 100_000),
     report: values.report === undefined ? undefined : writableFile(values.report),

@@ -7,7 +7,7 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { UsageError } from "../../src/errors.ts";
-import { anySeed, number, oneOf, parseOptions, whole } from "../command-line.ts";
+import { anySeed, list, number, oneOf, parseOptions, whole } from "../command-line.ts";
 import { type Kind, kinds } from "./kinds.ts";
 import type { Target } from "./server-under-test.ts";
 
@@ -60,14 +60,14 @@ export function readFuzzOptions(argv: readonly string[]): FuzzOptions | "help" {
   const cases = caseNumber !== undefined ? 1 : optional(values.cases, (text) => whole("--cases", text, 1, 1e9));
   const minutes =
     optional(values.minutes, (text) => number("--minutes", text, 0.01, 1440)) ?? (cases === undefined ? 1 : undefined);
-  const left = values.without === undefined ? [] : kindList("--without", values.without);
+  const left = values.without === undefined ? [] : list("--without", values.without, kinds);
   return {
     seed: optional(values.seed, (text) => whole("--seed", text, 0, 2 ** 32 - 1)) ?? anySeed(),
     minutes,
     cases,
     from: caseNumber ?? whole("--from", values.from ?? "0", 0, 1e9),
     play,
-    kinds: kindList("--only", values.only ?? kinds.join(",")).filter((kind) => !left.includes(kind)),
+    kinds: list("--only", values.only ?? kinds.join(","), kinds).filter((kind) => !left.includes(kind)),
     target: oneOf("--target", values.target ?? "ours", ["ours", "stock"]),
     program: optional(values.program, existingFile),
     maxFailures: whole("--failures", values.failures ?? "10", 1, 1e6),
@@ -83,17 +83,6 @@ function caseAndPlay(text: string): [number, number | undefined] {
   if (rest.length > 0)
     throw new UsageError(`--case ${JSON.stringify(text)}: takes a number, or two with a point between`);
   return [whole("--case", number, 0, 1e9), optional(play, (digits) => whole("--case", digits, 0, 1e6))];
-}
-
-function kindList(option: string, text: string): Kind[] {
-  const wanted = text.split(",").map((name) => name.trim());
-  const strange = wanted.find((name) => !(kinds as readonly string[]).includes(name));
-  if (strange !== undefined) {
-    throw new UsageError(
-      `${option} ${JSON.stringify(text)}: ${JSON.stringify(strange)} is none of ${kinds.join(", ")}`,
-    );
-  }
-  return kinds.filter((kind) => wanted.includes(kind));
 }
 
 function existingFile(text: string): string {
