@@ -117,3 +117,14 @@ test("a session that has done little costs less than a megabyte while another on
   expect(little.session.image.size).toBeLessThan(1 << 20);
   await Promise.all([little, other].map(({ session }) => host.closeSession(session)));
 });
+
+test("sessions that have done the same share what is the same in their memory", async () => {
+  const both = [await SqlSession.open(host), await SqlSession.open(host)];
+  await a.rows("create table same (id int primary key, note text)");
+  // In turns: what has become the same is found when one is loaded after the other.
+  for (let round = 0; round < 3; round++) {
+    for (const [at, session] of both.entries()) await session.rows(`insert into same values (${2 * round + at}, 'note')`);
+  }
+  for (const { session } of both) expect(session.image.size).toBeLessThan(300 << 10);
+  await Promise.all(both.map(({ session }) => host.closeSession(session)));
+});

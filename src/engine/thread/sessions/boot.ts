@@ -13,7 +13,7 @@ import { pgliteFile } from "../pglite-files.ts";
 import { Hook } from "../rewrite/hooks.ts";
 import type { Located } from "../rewrite/postgres.ts";
 import { FileDescriptors, type FileSystem } from "./file-descriptors.ts";
-import { Image, Reference } from "./image.ts";
+import { Image } from "./image.ts";
 import { instantiateAsMachine, isMemoryOf, machineOf } from "./instantiate.ts";
 import type { Machine } from "./machine.ts";
 import { locateMemory, type MemoryMap, withoutConstants } from "./private-memory.ts";
@@ -78,7 +78,7 @@ export async function bootPostgres(options: BootOptions): Promise<BootedPostgres
       refuseCommands(pglite);
       map = locateMemory(machine);
       const image = new Image(machine.pages);
-      image.save(machine, map, new Reference());
+      image.save(machine, map);
       postmaster = { image, files: new FileDescriptors(files()).fork() };
       return second;
     },

@@ -1,10 +1,11 @@
 /**
  * Where the pages of all images of an engine lie.
  *
- * Owns: places for pages, in blocks. Does not own: what a page holds (`image.ts`).
- * Why: a session's image grows and shrinks all the time. Arrays of its own for each of them would be returned to the
- * system's allocator in other sizes than they are asked for, and the process would grow.
- * Invariant: a place is either free or one image's; at most one block is allocated without being used.
+ * Owns: places for pages, in blocks, and how many images use each. Does not own: what a page holds (`image.ts`).
+ * Why: sessions that do the same have the same pages, so most places are used by many images. And a session's image grows
+ * and shrinks all the time: arrays of its own for each of them would be returned to the system's allocator in other sizes
+ * than they are asked for, and the process would grow.
+ * Invariant: a place is free exactly when nobody uses it; at most one block is allocated without being used.
  */
 /** The unit in which memory is compared and kept, in bytes. */
 export const pageBytes = 4096;
@@ -12,13 +13,14 @@ export const pageBytes = 4096;
 /** Pages in a block: 4 MiB. */
 const blockPages = 1024;
 
-/** A block, and which of its places are free: the last one is taken first. */
+/** A block: its places, how many use each, and which are free: the last one is taken first. */
 interface Block {
-  readonly bytes: Uint8Array;
+  readonly places: readonly Uint8Array[];
+  readonly users: Uint32Array;
   readonly free: number[];
 }
 
-/** See the head of the file. A place is a number; places that follow one another in a block lie side by side. */
+/** See the head of the file. A place is a number. */
 export class PagePool {
   /** Undefined for a block that was given back. */
   readonly #blocks: (Block | undefined)[] = [];
@@ -32,7 +34,7 @@ export class PagePool {
     return this.#blocks.filter((block) => block !== undefined).length * blockPages * pageBytes;
   }
 
-  /** A free place, whose contents are anything. The first blocks are filled first, so that the others can be given back. */
+  /** A free place, for one user; its contents are anything. The first blocks are filled first, so that the others can be given back. */
   take(): number {
     let block = this.#blocks[this.#first];
     while (!block?.free.length) {
@@ -40,42 +42,51 @@ export class PagePool {
       block = this.#blocks[this.#first];
     }
     if (block.free.length === blockPages) this.#unused--;
-    return this.#first * blockPages + block.free.pop()!;
+    const index = block.free.pop()!;
+    block.users[index] = 1;
+    return this.#first * blockPages + index;
   }
 
-  /** Gives places back. */
-  free(places: readonly number[]): void {
-    // The last one is taken first: in this order they come out as they lie.
-    for (let at = places.length - 1; at >= 0; at--) this.#free(places[at]!);
+  /** Adds a user, who may read it only while there is another one. Answers the place. */
+  share(place: number): number {
+    this.#block(place).users[place % blockPages]!++;
+    return place;
   }
 
-  /** The bytes of `count` places from `place` on; all of one block. */
-  at(place: number, count = 1): Uint8Array {
-    const start = (place % blockPages) * pageBytes;
-    return this.#blocks[Math.floor(place / blockPages)]!.bytes.subarray(start, start + count * pageBytes);
+  /** Whether it has more than one user. */
+  isShared(place: number): boolean {
+    return this.#block(place).users[place % blockPages]! > 1;
   }
 
-  /** Whether `next` lies right behind `place`. */
-  isNext(place: number, next: number): boolean {
-    return next === place + 1 && next % blockPages !== 0;
-  }
-
-  #allocate(): void {
-    const gap = this.#blocks.indexOf(undefined);
-    this.#first = gap < 0 ? this.#blocks.length : gap;
-    const free = Array.from({ length: blockPages }, (_, at) => blockPages - 1 - at);
-    this.#blocks[this.#first] = { bytes: new Uint8Array(blockPages * pageBytes), free };
-    this.#unused++;
-  }
-
-  #free(place: number): void {
+  /** Takes one user away; without any, the place is free. */
+  release(place: number): void {
     const index = Math.floor(place / blockPages);
-    const { free } = this.#blocks[index]!;
+    const { users, free } = this.#block(place);
+    if (--users[place % blockPages]! > 0) return;
     free.push(place % blockPages);
     this.#first = Math.min(this.#first, index);
     if (free.length < blockPages) return;
     // One is kept: a session that comes and goes would allocate it each time.
     if (this.#unused > 0) this.#blocks[index] = undefined;
     else this.#unused++;
+  }
+
+  /** The bytes of a place. */
+  at(place: number): Uint8Array {
+    return this.#block(place).places[place % blockPages]!;
+  }
+
+  #block(place: number): Block {
+    return this.#blocks[Math.floor(place / blockPages)]!;
+  }
+
+  #allocate(): void {
+    const gap = this.#blocks.indexOf(undefined);
+    this.#first = gap < 0 ? this.#blocks.length : gap;
+    const bytes = new Uint8Array(blockPages * pageBytes);
+    const places = Array.from({ length: blockPages }, (_, at) => bytes.subarray(at * pageBytes, (at + 1) * pageBytes));
+    const free = Array.from({ length: blockPages }, (_, at) => blockPages - 1 - at);
+    this.#blocks[this.#first] = { places, users: new Uint32Array(blockPages), free };
+    this.#unused++;
   }
 }

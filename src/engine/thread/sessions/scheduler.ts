@@ -8,7 +8,7 @@
  * session in its turn is seen before the next turn begins.
  */
 import type { FileDescriptors } from "./file-descriptors.ts";
-import { type Image, Reference } from "./image.ts";
+import type { Image } from "./image.ts";
 import type { Machine } from "./machine.ts";
 import type { MemoryMap } from "./private-memory.ts";
 import { delayUntil } from "./timer-delay.ts";
@@ -63,7 +63,7 @@ export class Scheduler<S extends Schedulable> {
   readonly #map: MemoryMap;
   readonly #queue: Turn<S>[] = [];
   readonly #parked = new Map<S, Parked<S>>();
-  #reference = new Reference();
+  #reference: Image | undefined;
   #loaded: S;
   /** When it was loaded, as a time of `performance.now()`. */
   #loadedAt = 0;
@@ -144,15 +144,20 @@ export class Scheduler<S extends Schedulable> {
   }
 
   /**
-   * Makes the memory of the loaded session, in its turn, the one that all images are kept against, and turns the others,
-   * which must be all there are, into images of that kind.
+   * Makes the memory of the loaded session, in its turn, the one that pages of all images are compared with, and has the
+   * others share what they have in common with it.
    */
   keepAgainstLoaded(others: readonly Image[]): void {
-    const reference = new Reference(this.#machine, this.#map);
-    this.#loaded.image.save(this.#machine, this.#map, this.#reference);
-    for (const image of others) image.rebase(this.#reference, reference, this.#machine, this.#map);
-    this.#loaded.image.load(this.#machine, this.#reference, this.#loaded.image);
-    this.#reference = reference;
+    const own = this.#loaded.image;
+    own.save(this.#machine, this.#map);
+    this.#reference = own.copy();
+    let outgoing = own;
+    for (const image of others) {
+      image.load(this.#machine, outgoing);
+      image.save(this.#machine, this.#map, this.#reference);
+      outgoing = image;
+    }
+    own.load(this.#machine, outgoing);
   }
 
   #enqueue(turn: Turn<S>): void {
@@ -198,7 +203,7 @@ export class Scheduler<S extends Schedulable> {
       outgoing.files.save();
       this.#loaded = session;
       this.#loadedAt = performance.now();
-      session.image.load(this.#machine, this.#reference, outgoing.image);
+      session.image.load(this.#machine, outgoing.image);
       session.files.load();
       this.switches++;
     }
@@ -206,7 +211,7 @@ export class Scheduler<S extends Schedulable> {
   }
 
   #checkImage({ image }: S): void {
-    const overlooked = image.overlooked(this.#machine, this.#map, this.#reference);
+    const overlooked = image.overlooked(this.#machine);
     if (overlooked.length === 0) return;
     const pages = overlooked.map((address) => `0x${address.toString(16)}`);
     throw new Error(`pages of the loaded session have changed without a mark: ${pages.join(", ")}`);

@@ -9,20 +9,23 @@ function take(pool: PagePool, count: number): number[] {
   return Array.from({ length: count }, () => pool.take());
 }
 
-test("places lie side by side as they are taken, also those that were given back", () => {
-  const pool = new PagePool();
-  for (let round = 0; round < 3; round++) {
-    const places = take(pool, 100);
-    for (const [at, place] of places.entries()) if (at > 0) expect(pool.isNext(places[at - 1]!, place)).toBe(true);
-    expect(pool.at(places[0]!, 100)).toHaveLength(100 * pageBytes);
-    pool.free(places);
-  }
-});
+function release(pool: PagePool, places: readonly number[]): void {
+  for (const place of places) pool.release(place);
+}
 
-test("the last place of a block has no next one", () => {
+test("a place that several use is free when the last one has released it", () => {
   const pool = new PagePool();
-  const places = take(pool, blockPages + 1);
-  expect(pool.isNext(places.at(-2)!, places.at(-1)!)).toBe(false);
+  const place = pool.take();
+  expect(pool.at(place)).toHaveLength(pageBytes);
+  expect(pool.isShared(place)).toBe(false);
+  expect(pool.share(place)).toBe(place);
+  expect(pool.isShared(place)).toBe(true);
+  pool.release(place);
+  expect(pool.isShared(place)).toBe(false);
+  expect(take(pool, 50)).not.toContain(place);
+  pool.release(place);
+  expect(pool.take()).toBe(place);
+  expect(pool.isShared(place)).toBe(false);
 });
 
 test("what one large image needed is given back, but for one block", () => {
@@ -30,13 +33,13 @@ test("what one large image needed is given back, but for one block", () => {
   const small = take(pool, 10);
   const large = take(pool, 9 * blockPages);
   expect(pool.size).toBe(10 * blockBytes);
-  pool.free(large);
+  release(pool, large);
   expect(pool.size).toBe(2 * blockBytes);
   pool.at(small[9]!).fill(7);
   const again = take(pool, 3 * blockPages);
   expect(pool.size).toBe(4 * blockBytes);
   expect(new Set([...small, ...again]).size).toBe(10 + 3 * blockPages);
-  pool.free([...small, ...again]);
+  release(pool, [...small, ...again]);
   expect(pool.size).toBe(blockBytes);
 });
 
@@ -47,7 +50,7 @@ test(`no place belongs to two (seed ${runSeed})`, () => {
   for (let mark = 1; mark < 400; mark++) {
     if (random.oneIn(2) && images.length > 0) {
       const [{ places }] = images.splice(random.below(images.length), 1) as [(typeof images)[number]];
-      pool.free(places);
+      release(pool, places);
     }
     const places = take(pool, random.below(random.oneIn(10) ? 3000 : 50));
     for (const place of places) new DataView(pool.at(place).buffer, pool.at(place).byteOffset).setInt32(0, mark);
