@@ -8,6 +8,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { EngineChannel } from "../channel.ts";
 import { importExtensions } from "../extensions.ts";
 import type { ThreadMessage, ThreadOptions } from "./protocol.ts";
+import { optimizeSooner } from "./tier-up.ts";
 
 /** An engine that has been booted. */
 interface Booted {
@@ -34,6 +35,7 @@ post({ kind: "closed" });
 port.close();
 
 async function boot(): Promise<Booted> {
+  optimizeSooner();
   const extensions = await importExtensions(options.extensions);
   if (options.maxSessions === undefined) {
     const { bootShared } = await import("./shared.ts");

@@ -17,7 +17,7 @@ import { cacheDirectory, keepInCache } from "./user-cache.ts";
 import { type CompiledModule, webAssembly } from "./wasm/web-assembly.ts";
 
 /** Part of the file's name: to be raised with every change of the rewrite or of the file's form. */
-const rewriteVersion = 41;
+const rewriteVersion = 42;
 
 /** A smaller library is rewritten sooner than read. */
 const smallestKept = 1 << 16;

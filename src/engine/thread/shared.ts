@@ -8,11 +8,11 @@ import { types } from "node:util";
 import type { Extensions } from "@electric-sql/pglite";
 import { type EngineChannel, RecordKind } from "../channel.ts";
 import { Backend } from "./backend.ts";
-import { compileParser, parserGuard, parserName } from "./baseline-parser.ts";
 import { findTimeouts, type InterruptAddresses, Interrupts } from "./interrupts.ts";
 import { type PostgresCalls, refuseMissingFunctions } from "./missing-functions.ts";
 import type { ThreadOptions } from "./protocol.ts";
 import { original, shareMemories } from "./shared-memory.ts";
+import { compileParser, parserGuard, parserName } from "./tier-up.ts";
 import { insertOnEntry } from "./wasm/module.ts";
 import { type CompiledModule, type Imports, type WasmInstance, webAssembly } from "./wasm/web-assembly.ts";
 

@@ -1,42 +1,57 @@
 /**
- * Makes a module mark every page of memory that it writes to.
+ * Makes a module mark what it writes to in memory.
  *
- * Owns: the marks: one byte for each page, in a second memory that all modules of an engine import. Does not own: who reads
- * and clears them (`sessions/written-pages.ts`), what JavaScript writes.
+ * Owns: the marks: one byte for each granule of 256 bytes, in a second memory that all modules of an engine import. Does not
+ * own: who reads and clears them (`sessions/written-pages.ts`), what JavaScript writes.
  * Why: a session's memory has to be saved when another one is loaded, and comparing all of it costs more than everything
- * else in a switch. A mark costs an instruction or two for each store.
+ * else in a switch. A mark costs a few instructions, so as few are made as will do:
+ * - A mark stands for its granule and the next one. So stores to `base + offset` with offsets in the same 256 have one mark,
+ *   that of `base`, which takes no addition: `offset / 256` goes into the mark's own instruction.
+ * - What has been marked is not marked again before the next call: only in a call can another session be loaded.
+ * - A function's own frame on the C stack gets no marks: the part of the stack that is in use counts as written.
  * Invariant: no value, no order of effects and no trap of the original changes; a mark is set after its store, and no
  * index of a function, type or global moves.
  */
-import { ByteReader, concat, signed, unsigned } from "../wasm/bytes.ts";
+import { ByteReader, concat, unsigned } from "../wasm/bytes.ts";
 import { ExternalKind } from "../wasm/imports.ts";
-import { instructions, Op, skipLocals } from "../wasm/instructions.ts";
+import { type Instruction, instructions, Op, skipLocals } from "../wasm/instructions.ts";
 import { WasmModule } from "../wasm/module.ts";
+import { constant, get } from "./code.ts";
+import { FunctionFlow, type Value } from "./function-flow.ts";
 
-/** Where a module imports the memory of the marks from; it has `marksPages` pages of 64 KiB. */
-export const marksImport = { module: "env", field: "sessions_written", pages: 16 } as const;
+/** Where a module imports the memory of the marks from; it has so many pages of 64 KiB: a byte for each granule of 4 GiB. */
+export const marksImport = { module: "env", field: "sessions_written", pages: 256 } as const;
 
-/** A marked page is so many bytes: two to the power of this. */
-export const pageBits = 12;
+/** A granule is so many bytes: two to the power of this. */
+export const granuleBits = 8;
 
-const valueType = { i32: 0x7f, i64: 0x7e, f32: 0x7d, f64: 0x7c } as const;
-type ValueType = (typeof valueType)[keyof typeof valueType];
+const i32Type = 0x7f;
 
-/** The stores: the type of the value, and how many bytes are written. */
-const stores = new Map<number, { readonly type: ValueType; readonly bytes: number }>([
-  [0x36, { type: valueType.i32, bytes: 4 }],
-  [0x37, { type: valueType.i64, bytes: 8 }],
-  [0x38, { type: valueType.f32, bytes: 4 }],
-  [0x39, { type: valueType.f64, bytes: 8 }],
-  [0x3a, { type: valueType.i32, bytes: 1 }],
-  [0x3b, { type: valueType.i32, bytes: 2 }],
-  [0x3c, { type: valueType.i64, bytes: 1 }],
-  [0x3d, { type: valueType.i64, bytes: 2 }],
-  [0x3e, { type: valueType.i64, bytes: 4 }],
+/** How many bytes the stores write. */
+const stores = new Map<number, number>([
+  [0x36, 4],
+  [0x37, 8],
+  [0x38, 4],
+  [0x39, 8],
+  [0x3a, 1],
+  [0x3b, 2],
+  [0x3c, 1],
+  [0x3d, 2],
+  [0x3e, 4],
 ]);
-const bulk = { prefix: 0xfc, init: 8, copy: 10, fill: 11 } as const;
-const i32Op = { sub: 0x6b, shrU: 0x76, store8: 0x3a } as const;
-const emptyBlock = 0x40;
+const store8 = 0x3a;
+const bulk = { init: 8, copy: 10, fill: 11 } as const;
+
+/** The most states of locals, and of granules behind one, that a fact's number has room for. */
+const factWindows = 1 << 16;
+
+type Code = readonly number[];
+
+/** Code that goes behind an instruction. */
+interface Insertion {
+  readonly at: number;
+  readonly code: Code;
+}
 
 /**
  * The same module with marks in all its functions. A module with a memory of its own is returned as it is, and so is one
@@ -49,7 +64,8 @@ export function markWrites(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
   if (!importsMemory || isMarked) return new Uint8Array(bytes);
   const marks = module.importMemory(marksImport.module, marksImport.field, marksImport.pages);
   module.bodies.forEach((body, at) => {
-    const marked = new MarkedBody(body, module.parameterCount(at + module.importedFunctions), marks).toBytes();
+    const { parameters } = module.signatureOf(at + module.importedFunctions);
+    const marked = new MarkedBody(module, body, parameters, marks).toBytes();
     if (marked) module.bodies[at] = marked;
   });
   return module.toBytes();
@@ -59,96 +75,114 @@ export function markWrites(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
 class MarkedBody {
   readonly #body: Uint8Array;
   readonly #marks: number;
-  readonly #firstLocal: number;
-  readonly #groups: number;
-  readonly #groupsStart: number;
-  /** The types of the added locals; each is made when it is first needed. */
-  readonly #added: ValueType[] = [];
-  readonly #named = new Map<string, number>();
+  readonly #flow: FunctionFlow;
+  readonly #all: readonly Instruction[];
+  readonly #locals: ReturnType<typeof readLocals>;
+  readonly #firstAdded: number;
+  /** The added locals, each for a value at its height of the operand stack. */
+  readonly #added = new Map<number, number>();
+  readonly #insertions: Insertion[] = [];
 
-  constructor(body: Uint8Array, parameters: number, marks: number) {
+  constructor(module: WasmModule, body: Uint8Array, parameters: number, marks: number) {
     this.#body = body;
     this.#marks = marks;
-    const { groups, start, count } = readLocals(body);
-    this.#groups = groups;
-    this.#groupsStart = start;
-    this.#firstLocal = parameters + count;
+    this.#all = [...instructions(body, 0, body.length)];
+    this.#locals = readLocals(body);
+    this.#firstAdded = parameters + this.#locals.count;
+    this.#flow = new FunctionFlow(module, body, countSets(this.#all), this.#firstAdded);
   }
 
-  /** The body, or undefined when it writes nothing. */
+  /** The body, or undefined when nothing in it needs a mark. */
   toBytes(): Uint8Array | undefined {
-    const body = this.#body;
-    const first = skipLocals(body, 0);
-    const parts: (Uint8Array | readonly number[])[] = [];
-    let copied = first;
-    let pending:
-      | { readonly start: number; readonly code: (end: number) => readonly (Uint8Array | readonly number[])[] }
-      | undefined;
-    const settle = (end: number) => {
-      if (!pending) return;
-      parts.push(body.subarray(copied, pending.start), ...pending.code(end));
-      copied = end;
-      pending = undefined;
-    };
-    for (const { offset, op, operand } of instructions(body, 0, body.length)) {
-      settle(offset);
-      const store = stores.get(op);
-      if (store) pending = { start: offset, code: (end) => this.#store(store, operand, body.subarray(offset, end)) };
-      else if (op === bulk.prefix) {
-        const kind = body[offset + 1]!;
-        if (kind !== bulk.init && kind !== bulk.copy && kind !== bulk.fill) continue;
-        pending = { start: offset, code: (end) => this.#bulk(body.subarray(offset, end)) };
-      }
+    if (!this.#all.some((instruction) => this.#written(instruction) > 0)) return undefined;
+    for (const instruction of this.#all) {
+      if (this.#flow.isReachable) this.#mark(instruction);
+      this.#flow.step(instruction);
     }
-    settle(body.length);
-    if (parts.length === 0) return undefined;
-    const groups = this.#added.map((type) => [1, type]);
-    return concat([
-      unsigned(this.#groups + groups.length),
-      body.subarray(this.#groupsStart, first),
-      ...groups,
-      ...parts,
-      body.subarray(copied),
-    ]);
+    if (this.#insertions.length === 0) return undefined;
+    this.#insertions.sort((one, other) => one.at - other.at);
+    const first = skipLocals(this.#body, 0);
+    const added = this.#added.size === 0 ? [] : [...unsigned(this.#added.size), i32Type];
+    const groups = this.#locals.groups + (this.#added.size === 0 ? 0 : 1);
+    const parts: (Uint8Array | Code)[] = [unsigned(groups), this.#body.subarray(this.#locals.start, first), added];
+    let copied = first;
+    for (const { at, code } of this.#insertions) {
+      parts.push(this.#body.subarray(copied, at), code);
+      copied = at;
+    }
+    return concat([...parts, this.#body.subarray(copied)]);
+  }
+
+  /** How many bytes a store writes, infinitely many for what has a length; 0 for other instructions. */
+  #written({ op, offset }: Instruction): number {
+    const second = this.#body[offset + 1]!;
+    const isBulk = op === Op.bulk && (second === bulk.init || second === bulk.copy || second === bulk.fill);
+    return isBulk ? Number.POSITIVE_INFINITY : (stores.get(op) ?? 0);
+  }
+
+  #mark(instruction: Instruction): void {
+    const written = this.#written(instruction);
+    if (written === Number.POSITIVE_INFINITY) this.#markLength(instruction);
+    else if (written > 0) this.#markStore(instruction, written);
   }
 
   // The stack has the address and the value.
-  #store({ type, bytes }: { type: ValueType; bytes: number }, align: number, store: Uint8Array) {
-    const value = this.#local(`value ${type}`, type);
-    const address = this.#local("address", valueType.i32);
-    const offset = offsetOf(store);
-    const keep = [...set(value), ...tee(address), ...get(value)];
-    const mark = (more: number) => [...get(address), ...plus(offset + more), ...this.#markPage()];
-    const isAligned = 1 << align >= bytes;
-    return [keep, store, mark(0), isAligned ? [] : mark(bytes - 1)];
+  #markStore({ offset, end }: Instruction, bytes: number): void {
+    const target = this.#flow.operand(1)!;
+    const displacement = offsetOf(this.#body, offset + 1);
+    if (isInFrame(target, displacement, bytes)) return;
+    const code: number[] = [];
+    // A constant is marked as a base of 0: its granules have one way to be written only.
+    const [start, base] = target.kind === "constant" ? [target.number >>> 0, undefined] : [0, this.#held(target, 1)];
+    const first = (start + displacement) >>> granuleBits;
+    const last = (start + displacement + bytes - 1) >>> granuleBits;
+    for (let granule = first; granule <= last; granule++) {
+      const fact = (base === undefined ? 0 : 1 + this.#flow.stateOf(base)) * factWindows + granule;
+      if (granule < factWindows && this.#flow.holds(fact)) continue;
+      if (granule < factWindows) this.#flow.note(fact);
+      const page = base === undefined ? constant(0) : [...get(base), ...constant(granuleBits), Op.i32ShiftRight];
+      code.push(...page, ...constant(1), store8, 0x40, ...unsigned(this.#marks), ...unsigned(granule));
+    }
+    if (code.length > 0) this.#insertions.push({ at: end, code });
   }
 
-  // memory.fill, copy and init: the stack has the target, two others, of which the last is the length.
-  #bulk(instruction: Uint8Array) {
-    const length = this.#local("length", valueType.i32);
-    const source = this.#local("source", valueType.i32);
-    const target = this.#local("address", valueType.i32);
-    const keep = [...set(length), ...set(source), ...tee(target), ...get(source), ...get(length)];
-    const page = [...constant(pageBits), i32Op.shrU];
-    const first = [...get(target), ...page];
-    const last = [...get(target), ...get(length), Op.i32Add, ...constant(-1), Op.i32Add, ...page];
-    const count = [...last, ...first, i32Op.sub, ...constant(1), Op.i32Add];
-    const fill = [...first, ...constant(1), ...count, bulk.prefix, bulk.fill, ...unsigned(this.#marks)];
-    return [keep, instruction, [...get(length), Op.if, emptyBlock, ...fill, Op.end]];
+  // memory.fill, copy and init: the stack has the target, another one, and the length.
+  #markLength({ end }: Instruction): void {
+    const [length, target] = [this.#flow.operand(0)!, this.#flow.operand(2)!];
+    if (length.kind === "constant" && isInFrame(target, 0, length.number)) return;
+    const pushTarget = target.kind === "constant" ? constant(target.number) : get(this.#held(target, 2));
+    const pushLength = length.kind === "constant" ? constant(length.number) : get(this.#held(length, 0));
+    const granule = [...constant(granuleBits), Op.i32ShiftRight];
+    const last = [...pushTarget, ...pushLength, Op.i32Add, ...constant(-1), Op.i32Add, ...granule];
+    const count = [...last, ...pushTarget, ...granule, Op.i32Subtract, ...constant(1), Op.i32Add];
+    const fill = [Op.bulk, bulk.fill, ...unsigned(this.#marks)];
+    const code = [...pushTarget, ...granule, ...constant(1), ...count, ...fill];
+    this.#insertions.push({ at: end, code: [...pushLength, Op.if, Op.noResult, ...code, Op.end] });
   }
 
-  // The stack has an address.
-  #markPage(): number[] {
-    return [...constant(pageBits), i32Op.shrU, ...constant(1), i32Op.store8, 0x40, ...unsigned(this.#marks), 0];
+  /** A local that holds a value of the stack, which is below `depth` others. */
+  #held(value: Value, depth: number): number {
+    if (value.kind === "local" && this.#flow.stateOf(value.number) === value.state) return value.number;
+    const height = this.#flow.heightBelow(depth);
+    const local = this.#added.get(height) ?? this.#firstAdded + this.#added.size;
+    this.#added.set(height, local);
+    this.#insertions.push({ at: value.end, code: [Op.localTee, ...unsigned(local)] });
+    this.#flow.forget(local);
+    return local;
   }
+}
 
-  #local(name: string, type: ValueType): number {
-    const known = this.#named.get(name);
-    if (known !== undefined) return known;
-    const index = this.#firstLocal + this.#added.push(type) - 1;
-    this.#named.set(name, index);
-    return index;
+/** Whether this is in the frame of the function itself, which ends at 0. */
+function isInFrame({ kind, number }: Value, displacement: number, bytes: number): boolean {
+  return kind === "frame" && number + displacement + bytes <= 0;
+}
+
+function countSets(all: readonly Instruction[]): Map<number, number> {
+  const sets = new Map<number, number>();
+  for (const { op, operand } of all) {
+    if (op === Op.localSet || op === Op.localTee) sets.set(operand, (sets.get(operand) ?? 0) + 1);
   }
+  return sets;
 }
 
 function readLocals(body: Uint8Array): { groups: number; start: number; count: number } {
@@ -164,28 +198,8 @@ function readLocals(body: Uint8Array): { groups: number; start: number; count: n
 }
 
 /** The offset immediate of a store, which follows the alignment. */
-function offsetOf(store: Uint8Array): number {
-  const reader = new ByteReader(store, 1);
+function offsetOf(body: Uint8Array, at: number): number {
+  const reader = new ByteReader(body, at);
   reader.skipNumber();
   return reader.unsigned();
-}
-
-function plus(offset: number): number[] {
-  return offset === 0 ? [] : [...constant(offset), Op.i32Add];
-}
-
-function get(local: number): number[] {
-  return [Op.localGet, ...unsigned(local)];
-}
-
-function set(local: number): number[] {
-  return [Op.localSet, ...unsigned(local)];
-}
-
-function tee(local: number): number[] {
-  return [Op.localTee, ...unsigned(local)];
-}
-
-function constant(value: number): number[] {
-  return [Op.i32Const, ...signed(value)];
 }

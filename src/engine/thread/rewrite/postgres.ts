@@ -9,7 +9,7 @@
  * Engine: the functions have no names in the binary; each is found as its comment says, exactly once, or the rewrite
  * fails with the pattern's name (test/unit/engine/rewrite.test.ts runs it on the installed binary).
  */
-import { parserGuard, parserName } from "../baseline-parser.ts";
+import { parserGuard, parserName } from "../tier-up.ts";
 import { concat } from "../wasm/bytes.ts";
 import { Op } from "../wasm/instructions.ts";
 import { WasmModule } from "../wasm/module.ts";

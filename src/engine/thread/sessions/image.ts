@@ -7,8 +7,8 @@
  * others. Of a session that has run, only those pages are looked at that have been written to. Pages that have become the
  * same are found where they are compared anyway: when one would be written over the other, and, with those of the
  * reference, when a place would be taken.
- * Invariant: nobody writes to a place that more than one image has. While a session is loaded, a page without a mark
- * (`written-pages.ts`) is as its image has it.
+ * Invariant: nobody writes to a place that more than one image has. While a session is loaded, a page that has no mark
+ * (`written-pages.ts`) and is not part of the stack is as its image has it.
  */
 import type { Machine } from "./machine.ts";
 import { type PagePool, pageBytes } from "./page-pool.ts";
@@ -66,10 +66,13 @@ export class Image {
     const { bytes, written } = machine;
     this.#stack = stackOf(machine);
     this.#setRanges(privateRanges(map, this.#stack, programBreak(machine)));
-    const places = this.#places;
-    for (const [index, address] of this.#addresses.entries()) {
-      if (places[index] !== nowhere && !written.isUnknown && !written.has(address)) continue;
-      places[index] = this.#take(bytes, address, places[index]!, reference);
+    const [addresses, places, stack] = [this.#addresses, this.#places, stackRange(machine, this.#stack)];
+    for (let index = 0; index < addresses.length; index++) {
+      const address = addresses[index]!;
+      const isWritten = written.isUnknown || written.has(address) || isIn(address, stack);
+      if (isWritten || places[index] === nowhere) {
+        places[index] = this.#take(bytes, address, places[index]!, reference);
+      }
     }
     written.clear(this.#ranges);
   }
@@ -77,9 +80,10 @@ export class Image {
   /** Puts the memory into the machine, in which that of `outgoing` is as it was saved. */
   load(machine: Machine, outgoing: Image): void {
     const { bytes, written } = machine;
-    const [places, theirs] = [this.#places, outgoing.#addresses];
+    const [addresses, places, theirs] = [this.#addresses, this.#places, outgoing.#addresses];
     let next = 0;
-    for (const [index, address] of this.#addresses.entries()) {
+    for (let index = 0; index < addresses.length; index++) {
+      const address = addresses[index]!;
       while (theirs[next]! < address) next++;
       // A page with a mark is written to by another thread, at any time.
       const there = theirs[next] === address && !written.has(address) ? outgoing.#places[next]! : nowhere;
@@ -95,11 +99,14 @@ export class Image {
   }
 
   /** For tests: the pages of the loaded session that `save` would not take although they have changed. */
-  overlooked({ bytes, written }: Machine): number[] {
+  overlooked(machine: Machine): number[] {
+    const { bytes, written } = machine;
     if (written.isUnknown) return [];
+    const stack = stackRange(machine, 0);
     return this.#addresses.filter((address, index) => {
       const place = this.#places[index]!;
-      return place !== nowhere && !written.has(address) && !equal(bytes, address, this.#pool.at(place));
+      if (place === nowhere || written.has(address) || isIn(address, stack)) return false;
+      return !equal(bytes, address, this.#pool.at(place));
     });
   }
 
@@ -164,6 +171,20 @@ function same(one: Range, other: Range): boolean {
 
 function stackOf(machine: Machine): number {
   return machine.function("emscripten_stack_get_current")();
+}
+
+/** Where the stack is in use: functions make no marks in their frames. */
+function stackRange(machine: Machine, stack: number): Range {
+  return { start: pageOf(stack), end: machine.address("__heap_base") };
+}
+
+/** The address at which the page of another address begins. */
+function pageOf(address: number): number {
+  return address - (address % pageBytes);
+}
+
+function isIn(address: number, { start, end }: Range): boolean {
+  return address >= start && address < end;
 }
 
 /** Whether the page at `address` is `page`. */

@@ -5,13 +5,14 @@
  * the memory and the wrapping of `WebAssembly` (`../shared-memory.ts`), the rewrite, PGlite's options (`boot.ts`).
  * Invariant: only instances of PGlite's modules are touched: the rewritten main module, and side modules on its memory.
  */
-import { compileParser } from "../baseline-parser.ts";
+
 import { refuseMissingFunctions } from "../missing-functions.ts";
 import { loadMarked } from "../module-cache.ts";
 import { hookImport } from "../rewrite/hooks.ts";
 import { marksImport } from "../rewrite/mark-writes.ts";
 import { type Located, tableImport } from "../rewrite/postgres.ts";
 import { original, shareMemories } from "../shared-memory.ts";
+import { compileParser } from "../tier-up.ts";
 import { bridges, isTrampoline, type TrampolineSlots, trampolines } from "../trampolines.ts";
 import { type CompiledModule, type Imports, type WasmInstance, webAssembly } from "../wasm/web-assembly.ts";
 import { tracked, trackWrites } from "./import-writes.ts";

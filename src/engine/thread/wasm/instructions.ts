@@ -9,11 +9,15 @@ import { ByteReader } from "./bytes.ts";
 
 /** Operation codes that the rewrite looks for or writes. */
 export const Op = {
+  unreachable: 0x00,
+  block: 0x02,
   loop: 0x03,
   if: 0x04,
   else: 0x05,
   end: 0x0b,
+  br: 0x0c,
   brIf: 0x0d,
+  brTable: 0x0e,
   return: 0x0f,
   call: 0x10,
   callIndirect: 0x11,
@@ -21,22 +25,29 @@ export const Op = {
   localGet: 0x20,
   localSet: 0x21,
   localTee: 0x22,
+  globalGet: 0x23,
+  globalSet: 0x24,
   i32Load: 0x28,
   i32Store: 0x36,
   i32Const: 0x41,
   i32EqualZero: 0x45,
   i32Equal: 0x46,
   i32Add: 0x6a,
+  i32Subtract: 0x6b,
   i32Or: 0x72,
   i32Shl: 0x74,
+  i32ShiftRight: 0x76,
   i32Wrap: 0xa7,
+  /** Followed by another code: conversions that saturate, and what works on many bytes. */
+  bulk: 0xfc,
   /** Not an instruction: the type of a block without a result. */
   noResult: 0x40,
 } as const;
 
-/** One instruction: where it starts, and its first immediate if that is a number. */
+/** One instruction: where it starts and ends, and its first immediate if that is a number. */
 export interface Instruction {
   readonly offset: number;
+  readonly end: number;
   readonly op: number;
   readonly operand: number;
 }
@@ -52,7 +63,8 @@ export function* instructions(
   while (!reader.done) {
     const offset = reader.offset;
     const op = reader.byte();
-    yield { offset, op, operand: readImmediates(reader, op) };
+    const operand = readImmediates(reader, op);
+    yield { offset, end: reader.offset, op, operand };
   }
 }
 

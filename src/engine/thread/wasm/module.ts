@@ -16,6 +16,16 @@ interface Export {
   readonly index: number;
 }
 
+/** How many values a function takes and gives. */
+export interface Signature {
+  readonly parameters: number;
+  readonly results: number;
+}
+
+/** The name under which a library imports the stack pointer, and an exported function that only reads it. */
+const stackPointerImport = "__stack_pointer";
+const stackPointerReader = "emscripten_stack_get_current";
+
 /** The form of a function type. */
 const functionType = 0x60;
 
@@ -28,7 +38,9 @@ export class WasmModule {
   readonly importedFunctions: number;
   readonly #sections: Section[];
   #tableImport: Import | undefined;
-  #parameters: number[] | undefined;
+  #stackPointer: { readonly index: number | undefined } | undefined;
+  #types: readonly Signature[] | undefined;
+  #signatures: readonly Signature[] | undefined;
 
   constructor(bytes: Uint8Array) {
     this.#sections = splitSections(bytes);
@@ -105,10 +117,22 @@ export class WasmModule {
     return index;
   }
 
-  /** How many parameters a function that is not imported has. */
-  parameterCount(index: number): number {
-    this.#parameters ??= readParameterCounts(this.#body(SectionId.type), this.#body(SectionId.function));
-    return this.#parameters[index - this.importedFunctions]!;
+  /** The signatures of the types. */
+  get types(): readonly Signature[] {
+    this.#types ??= readTypes(this.#body(SectionId.type));
+    return this.#types;
+  }
+
+  /** The signature of the function with this index. */
+  signatureOf(index: number): Signature {
+    this.#signatures ??= this.#readSignatures();
+    return this.#signatures[index]!;
+  }
+
+  /** The index of the global that is the pointer of the C stack; undefined if the module has none that can be told. */
+  get stackPointer(): number | undefined {
+    this.#stackPointer ??= { index: this.#findStackPointer() };
+    return this.#stackPointer.index;
   }
 
   /** The start of linear memory as the data segments write it, `limit` bytes of it. */
@@ -136,6 +160,25 @@ export class WasmModule {
       [SectionId.code as number, concat([unsigned(this.bodies.length), ...this.bodies.flatMap(writeBody)])],
     ]);
     return joinSections(this.#sections.map(({ id, body }) => ({ id, body: edited.get(id) ?? body })));
+  }
+
+  #readSignatures(): readonly Signature[] {
+    const imported = this.imports.filter(({ kind }) => kind === ExternalKind.function);
+    const own = new ByteReader(this.#body(SectionId.function));
+    const types = imported.map(({ description }) => new ByteReader(description).unsigned());
+    for (let count = own.unsigned(); count > 0; count--) types.push(own.unsigned());
+    return types.map((type) => this.types[type]!);
+  }
+
+  #findStackPointer(): number | undefined {
+    const globals = this.imports.filter(({ kind }) => kind === ExternalKind.global);
+    const imported = globals.findIndex(({ field }) => field === stackPointerImport);
+    if (imported >= 0) return imported;
+    const reader = this.exports.get(stackPointerReader);
+    if (reader?.kind !== ExternalKind.function || reader.index < this.importedFunctions) return undefined;
+    const body = this.body(reader.index);
+    const [first, second] = [...instructions(body, 0, body.length)];
+    return first?.op === Op.globalGet && second?.op === Op.end ? first.operand : undefined;
   }
 
   #body(id: number): Uint8Array {
@@ -189,17 +232,16 @@ function readBodies(body: Uint8Array): Uint8Array[] {
   });
 }
 
-function readParameterCounts(types: Uint8Array, functions: Uint8Array): number[] {
+function readTypes(types: Uint8Array): Signature[] {
   const reader = new ByteReader(types);
-  const counts = Array.from({ length: reader.unsigned() }, () => {
+  return Array.from({ length: reader.unsigned() }, () => {
     if (reader.byte() !== functionType) throw new Error("the WebAssembly module has a type that is no function's");
     const parameters = reader.unsigned();
     reader.skip(parameters);
-    reader.skip(reader.unsigned());
-    return parameters;
+    const results = reader.unsigned();
+    reader.skip(results);
+    return { parameters, results };
   });
-  const indexes = new ByteReader(functions);
-  return Array.from({ length: indexes.unsigned() }, () => counts[indexes.unsigned()]!);
 }
 
 /** The initial values of the globals that are i32 constants; undefined for others. */
