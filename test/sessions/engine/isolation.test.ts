@@ -123,7 +123,8 @@ test("sessions that have done the same share what is the same in their memory", 
   await a.rows("create table same (id int primary key, note text)");
   // In turns: what has become the same is found when one is loaded after the other.
   for (let round = 0; round < 3; round++) {
-    for (const [at, session] of both.entries()) await session.rows(`insert into same values (${2 * round + at}, 'note')`);
+    for (const [at, session] of both.entries())
+      await session.rows(`insert into same values (${2 * round + at}, 'note')`);
   }
   for (const { session } of both) expect(session.image.size).toBeLessThan(300 << 10);
   await Promise.all(both.map(({ session }) => host.closeSession(session)));
