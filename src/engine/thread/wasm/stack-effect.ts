@@ -8,7 +8,7 @@
 import { Op } from "./instructions.ts";
 
 /** How many values an instruction takes, and how many it leaves. */
-export interface StackEffect {
+interface StackEffect {
   readonly pops: number;
   readonly pushes: number;
 }
