@@ -37,7 +37,10 @@ const tieringBudget = 500_000;
 
 /** Has V8 optimize sooner what is compiled from now on. */
 export function optimizeSooner(v8 = process.versions.v8): void {
-  if (versionsWithFlags.test(v8)) setFlagsFromString(`--wasm-tiering-budget=${tieringBudget}`);
+  if (!versionsWithFlags.test(v8)) return;
+  setFlagsFromString(`--wasm-tiering-budget=${tieringBudget}`);
+  // What a thread of V8's takes for optimizing, the allocator keeps for that thread: 15 MB less with one of them.
+  setFlagsFromString("--wasm-num-compilation-tasks=1");
 }
 
 /**

@@ -129,3 +129,19 @@ test("sessions that have done the same share what is the same in their memory", 
   for (const { session } of both) expect(session.image.size).toBeLessThan(300 << 10);
   await Promise.all(both.map(({ session }) => host.closeSession(session)));
 });
+
+test("the check of these tests sees a write without a mark, in the heap and in static data", async () => {
+  const [one, other] = [await SqlSession.open(host), await SqlSession.open(host)];
+  for (const session of [one, other, one]) await session.rows("select 1");
+  const { machine } = host;
+  const heap = machine.function("malloc")(8) & ~3;
+  for (const session of [other, one]) await session.rows("select 1");
+  for (const address of [machine.address("work_mem"), heap]) {
+    const page = address - (address % 4096);
+    machine.words[address >> 2]! ^= 1;
+    expect(one.session.image.overlooked(machine)).toEqual([page]);
+    machine.words[address >> 2]! ^= 1;
+    expect(one.session.image.overlooked(machine)).toEqual([]);
+  }
+  await Promise.all([one, other].map(({ session }) => host.closeSession(session)));
+});

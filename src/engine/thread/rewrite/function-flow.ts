@@ -53,7 +53,7 @@ export class FunctionFlow {
   /** Of each local that has been set. */
   readonly #states = new Map<number, number>();
   #lastState: number;
-  /** Locals that are set once: how often each is set. */
+  /** How often each local is set. */
   readonly #sets: ReadonlyMap<number, number>;
   /** Locals that are an offset in the frame, all through the function. */
   readonly #frameLocals = new Map<number, number>();

@@ -42,7 +42,7 @@ const stores = new Map<number, number>([
 const store8 = 0x3a;
 const bulk = { init: 8, copy: 10, fill: 11 } as const;
 
-/** The most states of locals, and of granules behind one, that a fact's number has room for. */
+/** How many granules behind its base a fact's number has room for. */
 const factWindows = 1 << 16;
 
 type Code = readonly number[];

@@ -2,7 +2,7 @@
  * The load-time rewrite of PGlite's `pglite.wasm` for real sessions.
  *
  * Owns: which functions of PostgreSQL are made callable, and which ones call back into JavaScript. Does not own: what the
- * callbacks do (`../sessions/`), or the rewrite of side modules (`side-module.ts`).
+ * callbacks do (`../sessions/`), or the marks, which libraries get, too (`mark-writes.ts`).
  * Invariant: no index moves and no behaviour changes until a hook does something: with hooks that return their second
  * argument the rewritten module is the stock one, on shared memory.
  *

@@ -85,7 +85,8 @@ export class SessionHost implements SessionContext {
     this.machine = machine;
     this.process = new PostgresProcess(machine, located);
     this.process.checkLayout();
-    // The main thread sets the flags of a cancel.
+    // The main thread sets the flags of a cancel. It sets the session's latch, too, which is in shared memory, or, while the
+    // session ends, in its own: PostgreSQL sets that one itself then (SwitchBackToLocalLatch).
     machine.written.always = ["InterruptPending", "QueryCancelPending"].map((name) => machine.address(name));
     this.entry = entryPoints(machine, () => this.scheduler.running?.input.pending === true);
     this.#own = new Session(this, ownPid, new Image(machine.pages), new FileDescriptors(files));
@@ -105,8 +106,6 @@ export class SessionHost implements SessionContext {
     // theirs.
     setFlagsFromString(`--stack-size=${parkedStackKib}`);
     setFlagsFromString(`--wasm-stack-switching-stack-size=${parkedStackKib}`);
-    // What a thread of V8's takes for optimizing, the allocator keeps for that thread: 15 MB less with one of them.
-    setFlagsFromString("--wasm-num-compilation-tasks=1");
     const booted = await bootPostgres(options);
     const host = new SessionHost(booted);
     host.checkpointer.start(booted.located.addresses.checkpointerShared);

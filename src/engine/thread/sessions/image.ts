@@ -12,7 +12,7 @@
  */
 import type { Machine } from "./machine.ts";
 import { type PagePool, pageBytes } from "./page-pool.ts";
-import { type MemoryMap, privateRanges, programBreak } from "./private-memory.ts";
+import { dataEnd, type MemoryMap, privateRanges, programBreak } from "./private-memory.ts";
 
 /** In place of a place: the page is not kept, and in memory it may hold anything. */
 const nowhere = -1;
@@ -98,11 +98,11 @@ export class Image {
     machine.function("_emscripten_stack_restore")(this.#stack);
   }
 
-  /** For tests: the pages of the loaded session that `save` would not take although they have changed. */
+  /** For tests: the pages of the loaded session, without those of its stack, that `save` would not take although they have changed. */
   overlooked(machine: Machine): number[] {
     const { bytes, written } = machine;
     if (written.isUnknown) return [];
-    const stack = stackRange(machine, 0);
+    const stack = stackRange(machine, dataEnd(machine));
     return this.#addresses.filter((address, index) => {
       const place = this.#places[index]!;
       if (place === nowhere || written.has(address) || isIn(address, stack)) return false;
@@ -173,7 +173,7 @@ function stackOf(machine: Machine): number {
   return machine.function("emscripten_stack_get_current")();
 }
 
-/** Where the stack is in use: functions make no marks in their frames. */
+/** Where the stack is in use, given its pointer: functions make no marks in their frames. */
 function stackRange(machine: Machine, stack: number): Range {
   return { start: pageOf(stack), end: machine.address("__heap_base") };
 }

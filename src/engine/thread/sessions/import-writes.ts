@@ -36,6 +36,9 @@ function scattered(counted: number): Writes {
 const writesOf: Readonly<Record<string, Writes>> = {
   clock_time_get: at(2, 8),
   fd_close: nothing,
+  // They call PostgreSQL's side, which makes its own marks; PL/pgSQL calls them all the time.
+  getTempRet0: nothing,
+  setTempRet0: nothing,
   fd_pread: scattered(4),
   fd_pwrite: at(4, 4),
   fd_read: scattered(3),

@@ -2,7 +2,7 @@
  * The one WebAssembly instance that PostgreSQL runs on: its memory, table and exports, and its calls out.
  *
  * Owns: views of the memory (which may grow), the callbacks of the rewritten module, calling exports. Does not own: which
- * session's memory is loaded (`images.ts`), who runs (`scheduler.ts`).
+ * session's memory is loaded (`image.ts`), who runs (`scheduler.ts`).
  * Invariant: a callback of the machine belongs to the session that is loaded; only one session runs at a time.
  */
 import { mustWait } from "../trampolines.ts";

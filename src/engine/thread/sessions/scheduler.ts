@@ -2,7 +2,7 @@
  * Whose session is loaded, and who runs next.
  *
  * Owns: the one turn that is being taken, the queue of turns, the parked sessions and when they are woken. Does not own:
- * what a session does in its turn (`session.ts`), the images' contents (`private-memory.ts`).
+ * what a session does in its turn (`session.ts`), the images' contents (`image.ts`).
  * Invariant: at most one session is in its turn, and its memory is the loaded one; a turn ends when the session parks or
  * has finished. After every turn each parked session is looked at, so that no wake-up is lost: a latch that was set by the
  * session in its turn is seen before the next turn begins.

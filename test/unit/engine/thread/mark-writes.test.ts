@@ -117,6 +117,8 @@ const stores: readonly (readonly [string, number, number, number])[] = [
   ["i64.store16", 0x3d, i64, 2],
   ["i64.store32", 0x3e, i64, 4],
 ];
+/** A frame of 64 bytes, whose start local 2 is. */
+const frame = [0x23, 0, ...number(64), 0x6b, 0x22, 2, 0x24, 0];
 const store = (offset: number, base: readonly number[] = get(0)) => [...base, ...get(1), 0x36, 2, ...unsigned(offset)];
 
 test.each(stores)("%s", (_, op, type, bytes) => {
@@ -158,6 +160,11 @@ test("a mark on one way only is none behind it", () => {
   const afterCall = [0x03, 0x40, ...store(0), ...call, ...number(0), 0x0d, 0, end, ...store(4)];
   for (const value of [0, 1])
     for (const code of [inIf, inElse, inLoop, leavesCall, afterCall]) markedBy(code, 4096, value);
+  const outwards = [0x02, 0x40, 0x02, 0x40, ...get(1), 0x0d, 1, end, ...store(0), end, ...store(4)];
+  const byTable = [0x02, 0x40, 0x02, 0x40, ...get(1), 0x0e, 1, 0, 1, end, ...store(0), end, ...store(4)];
+  const value = [...number(7), ...get(1), 0x6a];
+  const isFrame = [...frame, ...get(1), 0x04, 0x40, ...get(2), 0x21, 3, end, ...get(3), ...value, 0x36, 2, 0];
+  for (const taken of [0, 1]) for (const code of [outwards, byTable, isFrame]) markedBy(code, 8192, taken);
   // An error that does not come back takes nothing away.
   const fails = [...store(0), ...get(1), 0x04, 0x40, ...call, 0x00, end, ...store(4)];
   const grows = markWrites(moduleOf(fails)).length - moduleOf(fails).length;
@@ -165,7 +172,6 @@ test("a mark on one way only is none behind it", () => {
 });
 
 test("a function's own frame has no marks, what lies above it has", () => {
-  const frame = [0x23, 0, ...number(64), 0x6b, 0x22, 2, 0x24, 0];
   expect(markedBy([...frame, ...store(60, get(2)), ...call], 0, 9)).toEqual([[], []]);
   expect(markedBy([...frame, ...store(64, get(2)), ...call], 0, 9)).toEqual([[(stackTop - 64) >> granuleBits], []]);
   const other = [...frame, ...get(0), 0x21, 2, ...store(0, get(2))];

@@ -29,6 +29,8 @@ class BodyMaker {
   readonly #locals: number;
   #left = 60;
   #depth = 0;
+  /** Whether the blocks around are loops, from the outermost to the innermost. */
+  readonly #labels: boolean[] = [];
 
   constructor(random: Random, locals: number) {
     this.#random = random;
@@ -37,8 +39,13 @@ class BodyMaker {
 
   body(): Code {
     const frame = [0x23, 0, ...number(frameBytes), subtract, 0x22, frameLocal, 0x24, 0];
+    // Far from each other: with a common granule, the marks of one would do for the other.
+    const addresses = Array.from({ length: this.#locals - firstFree }, (_, at) => [
+      ...number(0x4800 + 0x600 * at + this.#random.below(0x500)),
+      ...[0x21, firstFree + at],
+    ]);
     const leave = [...get(frameLocal), ...number(frameBytes), add, 0x24, 0];
-    return [...frame, ...this.#statements(12), ...leave];
+    return [...frame, ...addresses.flat(), ...this.#statements(12), ...leave];
   }
 
   #statements(count: number): Code {
@@ -57,11 +64,13 @@ class BodyMaker {
     if (kind === 4) return [...this.#value(), 0x21, this.#freeLocal()];
     if (kind === 5) return random.oneIn(2) ? [0x10, 0] : this.#bulk();
     this.#depth++;
+    this.#labels.push(kind === 7);
     try {
       if (kind === 6) return [...this.#value(), 0x04, 0x40, ...this.#inner(), ...this.#else(), end];
       if (kind === 7) return this.#loop();
       return [0x02, 0x40, ...this.#inner(), ...this.#branch(), ...this.#inner(), end];
     } finally {
+      this.#labels.pop();
       this.#depth--;
     }
   }
@@ -76,9 +85,11 @@ class BodyMaker {
 
   /** Out of blocks, the innermost or one around it; into a loop's start it would not end. */
   #branch(): Code {
-    if (this.#random.oneIn(6)) return [...this.#value(), 0x0e, 1, 0, 0];
-    if (this.#random.oneIn(6)) return [0x0c, 0];
-    return [...this.#value(), ...number(1), and, 0x0d, 0];
+    const target = () =>
+      this.#random.of(this.#labels.flatMap((isLoop, at) => (isLoop ? [] : [this.#labels.length - 1 - at])));
+    if (this.#random.oneIn(6)) return [...this.#value(), ...number(3), and, 0x0e, 2, target(), target(), target()];
+    if (this.#random.oneIn(6)) return [0x0c, target()];
+    return [...this.#value(), ...number(1), and, 0x0d, target()];
   }
 
   #loop(): Code {
@@ -110,8 +121,10 @@ class BodyMaker {
       const offset = random.below(frameBytes - 8);
       return [...get(frameLocal), ...this.#value(), ...conversion, op, align, ...unsigned(offset)];
     }
+    // In each round of a loop another value: the same one again would look like no write.
+    const value = [...this.#value(), ...get(roundsLocal), add];
     const offset = random.of([0, 4, 8, 248, 252, 255, 256, 511, 4092, random.below(1 << 16)]);
-    return [...this.#address(), ...this.#value(), ...conversion, op, align, ...unsigned(offset)];
+    return [...this.#address(), ...value, ...conversion, op, align, ...unsigned(offset)];
   }
 
   #bulk(): Code {
