@@ -97,98 +97,123 @@ interface Session {
   isEnded: boolean;
 }
 
+/** Sessions on a machine, the first of which is loaded at the start. */
+class Play {
+  readonly #world: World;
+  readonly #postmaster: Image;
+  readonly #start: Model;
+  readonly #sessions: Session[] = [];
+  #loaded: Session;
+  #reference: Image | undefined;
+
+  constructor(world: World) {
+    this.#world = world;
+    this.#postmaster = new Image(world.pool);
+    this.#postmaster.save(world.machine, map);
+    this.#start = world.model();
+    world.written.always = [alwaysAt];
+    this.#loaded = { image: new Image(world.pool), model: undefined, isEnded: false };
+    this.#sessions.push(this.#loaded);
+  }
+
+  step(): void {
+    const { random, written, stack, end } = this.#world;
+    const length = 1 + random.below(600);
+    const kind = random.below(12);
+    if (kind === 0 && this.#sessions.length < 12) this.#begin();
+    if (kind === 1) this.#end();
+    if (kind === 2) this.#world.end = within(lowestBreak, highestBreak, end + (random.below(9) - 4) * 1500);
+    if (kind === 3) this.#world.stack = within(page(21), heapBase, stack + (random.below(9) - 4) * 2000);
+    if (kind === 4) {
+      written.addUnknown();
+      this.#world.write(page(7), page(7) + length, false);
+    }
+    if (kind === 5) this.#world.write(stack, Math.min(heapBase, stack + length), false);
+    if (kind === 6) this.#takeReference();
+    if (kind === 7 || kind === 8) this.#load(random.of(this.#sessions));
+    if (kind > 8) this.#write(length);
+  }
+
+  /** All of them end, and what was kept for others is given up. */
+  finish(): void {
+    const { machine } = this.#world;
+    this.#begin();
+    this.#load(this.#sessions.at(-1)!);
+    for (const session of this.#sessions) {
+      if (session.isEnded) continue;
+      this.#load(session);
+      this.#discard();
+    }
+    const last = this.#postmaster.copy();
+    this.#loaded.image.save(machine, map, this.#reference);
+    last.load(machine, this.#loaded.image);
+    for (const image of [last, this.#postmaster, ...(this.#reference ? [this.#reference] : [])]) {
+      image.discard();
+      image.save(machine, map);
+      image.load(machine, image);
+    }
+  }
+
+  #begin(): void {
+    this.#sessions.push({ image: this.#postmaster.copy(), model: this.#start, isEnded: false });
+  }
+
+  #load(session: Session): void {
+    if (session === this.#loaded) return;
+    const { machine, random, bytes } = this.#world;
+    expect(this.#loaded.image.overlooked(machine)).toEqual([]);
+    this.#loaded.model = this.#world.model();
+    this.#loaded.image.save(machine, map, this.#reference);
+    // Another thread writes to it, at any time.
+    if (random.oneIn(4)) bytes[alwaysAt] = random.below(4);
+    session.image.load(machine, this.#loaded.image);
+    this.#loaded = session;
+    if (!session.isEnded) this.#world.expect(session.model!);
+    if (random.oneIn(4)) bytes[alwaysAt] = random.below(4);
+  }
+
+  #end(): void {
+    if (this.#sessions.filter(({ isEnded }) => !isEnded).length < 3 || this.#loaded.isEnded) return;
+    this.#discard();
+    this.#load(this.#world.random.of(this.#sessions.filter((session) => session !== this.#loaded)));
+  }
+
+  #discard(): void {
+    this.#loaded.image.discard();
+    this.#loaded.isEnded = true;
+  }
+
+  #takeReference(): void {
+    if (this.#reference || this.#loaded.isEnded || !this.#loaded.model) return;
+    this.#loaded.image.save(this.#world.machine, map);
+    this.#reference = this.#loaded.image.copy();
+  }
+
+  /** In static data, in the heap and the shared memory behind it, or in the heap's other part. */
+  #write(length: number): void {
+    const { random, end } = this.#world;
+    const [low, high] = random.of([
+      [map.dataStart, map.dataEnd],
+      [page(37), map.sharedEnd],
+      [map.controlEnd, end],
+    ] as const);
+    const at = low + random.below(high - low);
+    this.#world.write(at, Math.min(high, at + length));
+  }
+}
+
+function within(low: number, high: number, value: number): number {
+  return Math.min(high, Math.max(low, value));
+}
+
 function play(seed: number): void {
   const world = new World(seed);
-  const { machine, random, written, pool } = world;
-  const postmaster = new Image(pool);
-  postmaster.save(machine, map);
-  const start = world.model();
-  written.always = [alwaysAt];
-  const sessions: Session[] = [{ image: new Image(pool), model: undefined, isEnded: false }];
-  let loaded = sessions[0]!;
-  let reference: Image | undefined;
-
-  const begin = () => sessions.push({ image: postmaster.copy(), model: start, isEnded: false });
-  const load = (session: Session) => {
-    if (session === loaded) return;
-    expect(loaded.image.overlooked(machine)).toEqual([]);
-    loaded.model = world.model();
-    loaded.image.save(machine, map, reference);
-    // Another thread writes to it, at any time.
-    if (random.oneIn(4)) world.bytes[alwaysAt] = random.below(4);
-    session.image.load(machine, loaded.image);
-    loaded = session;
-    if (!session.isEnded) world.expect(session.model!);
-    if (random.oneIn(4)) world.bytes[alwaysAt] = random.below(4);
-  };
-  const end = () => {
-    loaded.image.discard();
-    loaded.isEnded = true;
-    load(random.of(sessions.filter((session) => session !== loaded)));
-  };
-  const takeReference = () => {
-    loaded.image.save(machine, map);
-    reference = loaded.image.copy();
-  };
-  const step = () => {
-    const length = 1 + random.below(600);
-    switch (random.below(12)) {
-      case 0:
-        if (sessions.length < 12) begin();
-        return;
-      case 1:
-        if (sessions.filter(({ isEnded }) => !isEnded).length > 2 && !loaded.isEnded) end();
-        return;
-      case 2:
-        world.end = Math.min(highestBreak, Math.max(lowestBreak, world.end + (random.below(9) - 4) * 1500));
-        return;
-      case 3:
-        world.stack = Math.min(heapBase, Math.max(page(21), world.stack + (random.below(9) - 4) * 2000));
-        return;
-      case 4:
-        written.addUnknown();
-        return world.write(page(7), page(7) + length, false);
-      case 5:
-        return world.write(world.stack, Math.min(heapBase, world.stack + length), false);
-      case 6:
-        if (!reference && !loaded.isEnded && loaded.model) takeReference();
-        return;
-      case 7:
-      case 8:
-        return load(random.of(sessions));
-      default: {
-        const [low, high] = random.of([
-          [map.dataStart, map.dataEnd],
-          [page(37), map.sharedEnd],
-          [map.controlEnd, world.end],
-        ] as const);
-        const at = low + random.below(high - low);
-        world.write(at, Math.min(high, at + length));
-      }
-    }
-  };
-  for (let count = 0; count < 300; count++) step();
-
-  // All of them end: then nothing is kept but the postmaster's image and the reference.
-  begin();
-  load(sessions.at(-1)!);
-  for (const session of sessions) {
-    if (session.isEnded) continue;
-    load(session);
-    session.image.discard();
-    session.isEnded = true;
-  }
-  const last = postmaster.copy();
-  loaded.image.save(machine, map, reference);
-  last.load(machine, loaded.image);
-  for (const image of [last, postmaster, ...(reference ? [reference] : [])]) {
-    image.discard();
-    image.save(machine, map);
-    image.load(machine, image);
-  }
+  const sessions = new Play(world);
+  for (let count = 0; count < 300; count++) sessions.step();
+  sessions.finish();
   const blockPages = 1024;
-  expect(new Set(Array.from({ length: blockPages }, () => pool.take())).size).toBe(blockPages);
-  expect(pool.size).toBe(blockPages * pageBytes);
+  expect(new Set(Array.from({ length: blockPages }, () => world.pool.take())).size).toBe(blockPages);
+  expect(world.pool.size).toBe(blockPages * pageBytes);
 }
 
 test(`what is loaded is what was saved, and nothing is kept of what has ended (seed ${runSeed})`, () => {
