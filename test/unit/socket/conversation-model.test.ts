@@ -94,3 +94,15 @@ test(`clients of one session get the answers of a session of their own (SEED=${r
   expect(deferred).toBeGreaterThan(0);
   expect(limited).toBeLessThan(scripts / 20);
 });
+
+test("a skipped Close of another client's unnamed statement does not bring it back behind a Query that dropped it", () => {
+  const model = new SharedModel(new Random(1));
+  const [a, b] = [model.client(), model.client()];
+  const [two] = modelSql.rows;
+  a.send([message.parse("", two!), message.sync()]);
+  // The error has the rest of its pipeline skipped, and with it what makes room for B's own unnamed statement.
+  b.send([message.describe("S", "s2"), message.describe("S", ""), message.sync(), message.query(two!)]);
+  const answer = lines(a.send([message.bind("", ""), message.execute(""), message.sync()]));
+  expect(answer).not.toContain("26000");
+  expect(answer).toContain("SELECT 1");
+});
