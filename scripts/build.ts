@@ -38,12 +38,13 @@ const entries = {
   cli: "src/cli/main.ts",
   index: "src/index.ts",
   testing: "src/testing/index.ts",
-  "engine-thread": "src/engine/thread/main.ts",
+  "engine-thread": "src/thread/main.ts",
+  watchdog: "src/thread/watchdog.ts",
   "initdb-thread": "src/engine/thread/initdb-thread.ts",
 };
 
 /** Dependencies of the published package; everything else is bundled in. */
-const external = [
+export const external = [
   "@electric-sql/pglite",
   "@mongodb-js/saslprep",
   "commander",

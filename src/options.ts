@@ -43,7 +43,8 @@ export interface OptionValues {
   maxConnections: number;
   idleTimeoutMs: number;
   stallTimeoutMs: number;
-  transactionIdleTimeoutMs: number;
+  /** Undefined: `transactionIdleDefaultsMs`. */
+  transactionIdleTimeoutMs: number | undefined;
   migrations: string;
   seed: string | undefined;
   extensions: readonly string[];
@@ -64,6 +65,8 @@ export interface OptionSpec<T> {
   /** The environment variable, if there is one. */
   readonly environment?: string;
   readonly default: T;
+  /** What `--help` says about a default that depends on other options. */
+  readonly defaultNote?: string;
   readonly kind: ValueKind<NonNullable<T>>;
   readonly group: (typeof optionGroups)[number];
   /** For a person; starts in lower case, no full stop. */
@@ -78,6 +81,9 @@ export interface OptionSpec<T> {
 
 /** The longest time that a Node timer can wait; about 24 days. */
 const longestTimeoutMs = 2 ** 31 - 1;
+
+/** `transactionIdleTimeoutMs` where it is not given: a transaction that idles holds up everybody where there is one session for all. */
+export const transactionIdleDefaultsMs = { isolated: 0, shared: 30_000 } as const satisfies Record<Sessions, number>;
 
 const milliseconds = wholeNumber(0, longestTimeoutMs, " (milliseconds; 0 for never)");
 
@@ -222,15 +228,16 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
     default: 10_000,
     kind: milliseconds,
     group: "Limits",
-    help: "end a client that stops in the middle of a message, a pipeline or a COPY; 0 for never",
+    help: "end a client that stops in the middle of a message or of its login, or, with shared sessions, of a pipeline or a COPY; 0 for never",
   },
   transactionIdleTimeoutMs: {
     flags: "--transaction-idle-timeout <ms>",
     environment: "DEV_DB_TRANSACTION_IDLE_TIMEOUT_MS",
-    default: 30_000,
+    default: undefined,
+    defaultNote: `${transactionIdleDefaultsMs.isolated}, or ${transactionIdleDefaultsMs.shared} with shared sessions`,
     kind: milliseconds,
     group: "Limits",
-    help: "end a client that is idle in a transaction while others wait for it; 0 for never",
+    help: "end a client that is idle in a transaction while others wait for it: for its locks, or, with shared sessions, for their turn; 0 for never",
   },
   output: {
     flags: "-o, --output <form>",

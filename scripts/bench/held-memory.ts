@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { dropDirectory, makeDirectory } from "./leftovers.ts";
 
-const patienceMs = 5_000;
+const patienceMs = 30_000;
 /** The main thread and the engine. */
 const threads = 2;
 

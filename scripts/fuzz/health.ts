@@ -18,7 +18,6 @@ import { type BackendMessage, rows, WireClient } from "../../test/support/wire-c
 import { type Endpoint, withinMs } from "./client.ts";
 import { stopTimeoutMs } from "./server-under-test.ts";
 
-const limitMs = 500;
 const timesBaseline = 5;
 /** Later than this, the server is taken to be stuck. */
 const stuckMs = 10_000;
@@ -41,14 +40,16 @@ export class Health {
   readonly #delay = monitorEventLoopDelay({ resolution: turnMs });
   /** The time of a probe while nothing else goes on: the median of some. */
   baselineMs = 0;
+  readonly #lateAfterMs: number;
 
-  private constructor(endpoint: Endpoint) {
+  private constructor(endpoint: Endpoint, lateAfterMs: number) {
     this.#endpoint = endpoint;
+    this.#lateAfterMs = lateAfterMs;
   }
 
   /** Measures the baseline and lets the client in that stays. Rejects when the server does not serve. */
-  static async begin(endpoint: Endpoint): Promise<Health> {
-    const health = new Health(endpoint);
+  static async begin(endpoint: Endpoint, lateAfterMs: number): Promise<Health> {
+    const health = new Health(endpoint, lateAfterMs);
     health.#delay.enable();
     const times: number[] = [];
     for (let left = 15; left > 0; left--) {
@@ -63,7 +64,7 @@ export class Health {
 
   /** The latest time of an answer that is not late. */
   get limitMs(): number {
-    return Math.max(limitMs, timesBaseline * this.baselineMs);
+    return Math.max(this.#lateAfterMs, timesBaseline * this.baselineMs);
   }
 
   /** A probe by a new client, and nothing else. */

@@ -26,6 +26,8 @@ export interface FuzzOptions {
   readonly target: Target;
   /** The command line to start as the server; undefined for dist/cli.js. */
   readonly program: string | undefined;
+  /** A new client that waits longer than this is a failure, unless that is usual on this machine. */
+  readonly lateAfterMs: number;
   /** The run ends after so many failures. */
   readonly maxFailures: number;
 }
@@ -40,6 +42,7 @@ export const fuzzHelp = `npm run fuzz -- [options]
   --from K           begin with case K (default 0)
   --only KIND,…      ${kinds.join(", ")}
   --without KIND,…   all but these
+  --late-after MS    how long a new client may wait, 1 to 10000 (default 500)
   --failures N       end after N failures (default 10)
   --target T         ours or stock, the unpatched library (default ours)
   --program FILE     the built command line to start instead of dist/cli.js
@@ -49,7 +52,7 @@ export const fuzzHelp = `npm run fuzz -- [options]
 const text = { type: "string" } as const;
 const known = {
   ...{ seed: text, minutes: text, cases: text, case: text, from: text, only: text, without: text },
-  ...{ failures: text, target: text, program: text, help: { type: "boolean" } as const },
+  ...{ "late-after": text, failures: text, target: text, program: text, help: { type: "boolean" } as const },
 };
 
 /** Reads the arguments after the script name; `"help"` when help was asked for. Throws a `UsageError`. */
@@ -70,6 +73,7 @@ export function readFuzzOptions(argv: readonly string[]): FuzzOptions | "help" {
     kinds: list("--only", values.only ?? kinds.join(","), kinds).filter((kind) => !left.includes(kind)),
     target: oneOf("--target", values.target ?? "ours", ["ours", "stock"]),
     program: optional(values.program, existingFile),
+    lateAfterMs: whole("--late-after", values["late-after"] ?? "500", 1, 10_000),
     maxFailures: whole("--failures", values.failures ?? "10", 1, 1e6),
   };
 }

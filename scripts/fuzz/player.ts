@@ -10,12 +10,12 @@ import { type Endpoint, FuzzClient, withinMs } from "./client.ts";
 import type { Action, Play } from "./play.ts";
 
 /** A client that made no mistake may wait this long for its last answer. */
-const lastAnswerMs = 5_000;
+const lastAnswerMs = 30_000;
 /** Others go on after this long without an answer, and soon when the one before did not come either. */
 const patienceMs = 80;
 const shortPatienceMs = 8;
 /** A server has to close its side this long after a client has closed its own. */
-const letGoMs = 3_000;
+const letGoMs = 30_000;
 
 /** One performance. */
 export class Player {

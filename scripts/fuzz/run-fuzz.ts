@@ -81,7 +81,7 @@ class Run {
   async begin(): Promise<void> {
     this.#server = await ServerUnderTest.start(this.#options.target, this.#options.program);
     await emptyDatabase(this.#server);
-    this.#health = await Health.begin(this.#server.endpoint);
+    this.#health = await Health.begin(this.#server.endpoint, this.#options.lateAfterMs);
     this.#start = await settledVitals(this.#server);
     this.#warm = undefined;
     this.#looks = 0;

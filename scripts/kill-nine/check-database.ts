@@ -6,6 +6,17 @@
 import postgres from "postgres";
 import type { FoundRow, Ledger } from "./ledger.ts";
 
+const own = "relname ~ '^(k_|rows|accounts)'";
+/** amcheck of all tables and indexes; an answer is damage. */
+const structures = [
+  `select c.relname || ': ' || v.msg as said from pg_class c, verify_heapam(c.oid) v where relkind in ('r', 'm') and ${own}`,
+  ...["bt_index_check(c.oid, true)", "gin_index_check(c.oid)"].map((check) => {
+    const method = check.startsWith("bt") ? "btree" : "gin";
+    return `select 'unchecked: ' || relname as said from pg_class c join pg_index on indexrelid = c.oid, ${check} checked
+      where indisvalid and relam = (select oid from pg_am where amname = '${method}') and ${own} and checked is null`;
+  }),
+];
+
 /** Asks, and returns what is wrong, in sentences. Empties the table when it has more than `mostRows` rows. */
 export async function checkDatabase(url: string, ledger: Ledger, mostRows: number): Promise<string[]> {
   const sql = postgres(url, { max: 1, onnotice: () => {}, connect_timeout: 5 });
@@ -18,10 +29,9 @@ export async function checkDatabase(url: string, ledger: Ledger, mostRows: numbe
     const [byIndex] = await sql`select count(*)::int as count from rows where writer >= 0`;
     if (byIndex?.count !== found.length)
       wrong.push(`${byIndex?.count} rows by the index, ${found.length} in the table`);
-    for (const index of ["rows_pkey", "rows_filler", "accounts_pkey"]) {
-      await sql`select bt_index_check(${index}::regclass, true)`.catch((error) => {
-        wrong.push(`bt_index_check(${index}): ${String(error)}`);
-      });
+    for (const question of structures) {
+      const damaged = await sql.unsafe(question).catch((error) => [{ said: String(error) }]);
+      wrong.push(...damaged.map(({ said }) => `amcheck: ${said}`));
     }
     if (found.length > mostRows) {
       await sql`truncate rows`;

@@ -8,13 +8,18 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import type { HeldMemory } from "../bench/held-memory.ts";
 
 const cli = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
 const running = new Set<ChildProcess>();
 process.once("exit", () => {
   for (const child of running) child.kill("SIGKILL");
 });
+
+/** What is loaded into the process beside the server. */
+interface Preload {
+  readonly nodeArguments: readonly string[];
+  readonly environment: Readonly<Record<string, string>>;
+}
 
 /** A server process. */
 export interface ServedProcess {
@@ -23,7 +28,9 @@ export interface ServedProcess {
   readonly ready: Promise<string>;
   /** Resolves when it has ended, of whatever. */
   readonly ended: Promise<unknown>;
-  /** The end of what it has printed on standard error. */
+  /** What it has printed on standard error. */
+  words(): string;
+  /** The end of that. */
   lastWords(): string;
   /** Sends SIGKILL. */
   kill(): Promise<void>;
@@ -31,27 +38,24 @@ export interface ServedProcess {
   terminate(patienceMs: number): Promise<number | undefined>;
 }
 
-/**
- * Starts dist/cli.js on a data directory, with nothing to migrate; `args` are further arguments, `held` is asked later what it
- * has in use.
- */
-export function startServed(directory: string, args: readonly string[] = [], held?: HeldMemory): ServedProcess {
+/** Starts dist/cli.js on a data directory, with nothing to migrate; `args` are further arguments. */
+export function startServed(directory: string, args: readonly string[] = [], preload?: Preload): ServedProcess {
   const options = ["--port", "0", "--migrations", "none", "-o", "json", "--db", directory, ...args];
-  const child = spawn(process.execPath, [...(held?.nodeArguments ?? []), cli, ...options], {
-    env: { PATH: process.env.PATH, ...held?.environment },
+  const child = spawn(process.execPath, [...(preload?.nodeArguments ?? []), cli, ...options], {
+    env: { PATH: process.env.PATH, ...preload?.environment },
     stdio: ["ignore", "pipe", "pipe"],
   });
   running.add(child);
-  let lastWords = "";
+  let words = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    lastWords = (lastWords + text).slice(-2_000);
+    words += text;
   });
   const ended = once(child, "close").finally(() => running.delete(child));
   const line = once(createInterface({ input: child.stdout }), "line");
   const ready = Promise.race([
     line.then(([text]) => JSON.parse(text as string).url as string),
     ended.then(([code, signal]) => {
-      throw new Error(`the server ended (${signal ?? code}) before it was ready: ${lastWords.trim()}`);
+      throw new Error(`the server ended (${signal ?? code}) before it was ready: ${words.slice(-2_000).trim()}`);
     }),
   ]);
   ready.catch(() => {});
@@ -59,7 +63,8 @@ export function startServed(directory: string, args: readonly string[] = [], hel
     ready,
     ended,
     pid: child.pid ?? 0,
-    lastWords: () => lastWords,
+    words: () => words,
+    lastWords: () => words.slice(-2_000),
     terminate: async (patienceMs) => {
       child.kill("SIGTERM");
       const timer = setTimeout(() => child.kill("SIGKILL"), patienceMs);

@@ -57,7 +57,13 @@ export function startWriters(url: string, count: number, ledger: Ledger, next: n
 }
 
 /** One transaction, answered or not, or a CHECKPOINT now and then. */
-async function writeOnce(writer: number, run: Run, ledger: Ledger, next: number[], random: Random): Promise<void> {
+export async function writeOnce(
+  writer: number,
+  run: Run,
+  ledger: Ledger,
+  next: number[],
+  random: Random,
+): Promise<void> {
   if (random.oneIn(200)) await run("checkpoint");
   const first = next[writer] ?? 1;
   const count = random.oneIn(2) ? 1 : 1 + random.below(20);

@@ -65,7 +65,8 @@ export async function measure({ sessions, db }: Configuration, megabytes: number
   }
 }
 
-function residentMb(pid: number, name: "VmRSS" | "VmHWM"): number | undefined {
+/** Of a process now, or at most; undefined where the system does not say. */
+export function residentMb(pid: number, name: "VmRSS" | "VmHWM"): number | undefined {
   try {
     const status = readFileSync(`/proc/${pid}/status`, "latin1");
     return Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status)?.[1]) / 1024;

@@ -37,6 +37,8 @@ const stallMs = 30_000;
 const longStallMs = 180_000;
 const longestBetweenLooksMs = 120_000;
 const sampleMs = 10_000;
+/** So many transactions have committed before the first look, however long that takes. */
+const leastCommits = 25;
 const endPatienceMs = 20_000;
 /** 128 + 15. */
 const exitCodeOfSigterm = 143;
@@ -86,6 +88,8 @@ class Life {
   readonly #workers: Worker[];
   readonly #random: Random;
   #disturber: Disturber | undefined;
+  /** Whether the load has ended, however. */
+  #isOver = false;
 
   constructor(options: LifeOptions, run: Run, served: ServedProcess, port: number, held: HeldMemory, vitals: Vitals) {
     const { clients, seed, number } = options;
@@ -138,6 +142,7 @@ class Life {
     try {
       await Promise.race([phases(), stalled]);
     } finally {
+      this.#isOver = true;
       watch.abort();
       void this.#disturber?.stop();
       for (const worker of this.#workers) {
@@ -154,6 +159,8 @@ class Life {
   async #disturbFor(milliseconds: number, observer: PgSession): Promise<void> {
     this.#disturber = new Disturber(this.#workers, observer, this.#random, this.#run.counts);
     await sleep(milliseconds, undefined, { ref: false });
+    // A machine that is busy elsewhere takes longer until there is something to check.
+    while (this.#run.counts.commits < leastCommits && !this.#isOver) await sleep(20, undefined, { ref: false });
     await this.#disturber.stop();
   }
 

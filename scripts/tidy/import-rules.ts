@@ -11,7 +11,7 @@ import type { Import, Module } from "./module.ts";
 const ranks: readonly (readonly string[])[] = [
   ["cli", "testing"],
   ["index"],
-  ["dev-db"],
+  ["dev-db", "thread"],
   ["transport", "migrate", "databases", "trace"],
   ["scheduler"],
   ["engine"],

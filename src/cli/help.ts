@@ -69,7 +69,8 @@ function optionSections(keys: readonly OptionKey[]): string[] {
 
 function optionLines(spec: OptionSpec<unknown>): string[] {
   const short = spec.flags.startsWith("--") ? `    ${spec.flags}` : spec.flags;
-  const notes = [spec.environment, `default ${showDefault(spec.default)}`].filter((note) => note !== undefined);
+  const shown = spec.defaultNote ?? showDefault(spec.default);
+  const notes = [spec.environment, `default ${shown}`].filter((note) => note !== undefined);
   return [`  ${short}`, ...wrap(`${capitalize(spec.help)}. [${notes.join(", ")}]`, indent + 4)];
 }
 

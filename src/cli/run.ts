@@ -7,12 +7,12 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { controlDevDb } from "../dev-db/control.ts";
-import { ExitCode, UsageError } from "../errors.ts";
+import { DataDirectoryError, ExitCode, UsageError } from "../errors.ts";
 import type { Log, ResolvedOptions } from "../options.ts";
 import { type Child, startChild } from "./child.ts";
 import { type CliCommand, serverOptions } from "./command.ts";
 import { logTo } from "./log.ts";
-import { listenForSignals } from "./signals.ts";
+import { listenForSignals, SignalReceived } from "./signals.ts";
 
 /** The command `run`. */
 export const runCommand: CliCommand = {
@@ -30,13 +30,19 @@ export const runCommand: CliCommand = {
       log("error", "ending before everything is closed");
     });
     const { db, stop } = await startUnlessAborted(options, cwd, log, signal);
+    const ending = new AbortController();
+    signal.addEventListener("abort", () => ending.abort(signal.reason), { once: true });
+    if (signal.aborted) ending.abort(signal.reason);
+    // Without its database the command has nothing to go on with.
+    db.ended.catch(() => ending.abort(new SignalReceived("SIGTERM")));
     let exitCode: number = ExitCode.failure;
     try {
       log("info", `${withoutPassword(db.url)} is ready (${(db.ms / 1000).toFixed(1)} s)`);
-      child = startChild({ argv, environment: childEnvironment(environment, db.env, log), cwd, signal });
+      child = startChild({ argv, environment: childEnvironment(environment, db.env, log), cwd, signal: ending.signal });
       exitCode = await child.ended;
     } finally {
       await stop().catch((error) => {
+        if (error instanceof DataDirectoryError) throw error;
         log("error", `closing the server: ${String(error)}`);
         exitCode ||= ExitCode.failure;
       });

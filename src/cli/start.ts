@@ -31,7 +31,7 @@ export const startCommand: CliCommand = {
     const control = controlDevDb(options, { cwd, log, signal });
     const db = await control.start();
     stdout.write(readyText(options.output, db, { db: options.db, cwd, pid: process.pid }));
-    await aborted(signal);
+    await Promise.race([aborted(signal), db.ended]);
     const reason = signal.reason as SignalReceived;
     log("info", `${reason.signal}: closing`);
     await control.stop();

@@ -38,12 +38,19 @@ class Run {
   readonly started: Promise<DevDb>;
   readonly #abort = new AbortController();
   readonly #cleanup = new CleanupStack();
+  /** Settles with the end, whoever has caused it. */
+  readonly #ended: Promise<void>;
+  #hasEnded: (ending: Promise<void>) => void = () => {};
   /** The end of the run before this one. */
   readonly #previous: Promise<void>;
   #ending: Promise<void> | undefined;
 
   constructor(options: ResolvedOptions, context: DevDbContext, previous: Promise<void> = Promise.resolve()) {
     this.#previous = previous.catch(() => {});
+    this.#ended = new Promise((resolve) => {
+      this.#hasEnded = resolve;
+    });
+    this.#ended.catch(() => {});
     this.started = this.#start(options, context);
     // Whoever asked for the start sees its error; a stop that nobody else waits for must not report it again.
     this.started.catch(() => {});
@@ -60,6 +67,7 @@ class Run {
       // A start that never got further than waiting for the end of the run before must not look ended before that is.
       this.#ending = Promise.all([this.#cleanup.close(), this.#previous]).then(() => {});
       this.#ending.catch(() => {});
+      this.#hasEnded(this.#ending);
     }
     return this.#ending;
   }
@@ -76,6 +84,11 @@ class Run {
         log,
         signal: this.#abort.signal,
         cleanup: this.#cleanup,
+        onLost: (lost) => {
+          // What has become of it is in the error, which `ended` and `close` have.
+          log("error", "the data directory is lost: ending at once");
+          void this.end(lost).catch(() => {});
+        },
         ...(parts ? { parts } : {}),
       });
       this.#abort.signal.throwIfAborted();
@@ -111,6 +124,7 @@ class Run {
       ms,
       env: connectionEnvironment(address),
       stats: () => transport.stats(),
+      ended: this.#ended,
       close,
       [Symbol.asyncDispose]: close,
     };

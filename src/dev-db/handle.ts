@@ -4,8 +4,9 @@
  * Owns: these types. Does not own: what stands behind them (`control.ts`).
  * Invariant: nothing here refers to PGlite or to the socket library, so that the published types need neither.
  */
+
+import type { TransportStats } from "../engine/listener.ts";
 import type { Log, OptionValues, Sessions } from "../options.ts";
-import type { TransportStats } from "../transport/listen.ts";
 
 /** Options of the library; every one may be left out. Environment and package.json are not read. */
 export interface DevDbOptions extends Partial<OptionsOf<Omit<OptionValues, "output" | "logLevel">>> {
@@ -44,8 +45,18 @@ export interface DevDb extends AsyncDisposable {
   readonly ms: number;
   /** `DATABASE_URL`, `PGHOST` and the other variables of libpq, for a process that is to use this database. */
   readonly env: Readonly<Record<string, string>>;
-  stats(): DevDbStats;
-  /** Ends every client with 57P01, checkpoints and closes. Idempotent; all callers share one close. */
+  /** What goes on now: it is asked of the thread that serves the clients. */
+  stats(): Promise<DevDbStats>;
+  /**
+   * Settles when the database has ended: resolves after `close`, rejects with a `DataDirectoryError` when it has ended by
+   * itself because its data directory was removed, moved or taken over. Nobody has to listen.
+   */
+  readonly ended: Promise<void>;
+  /**
+   * Gives clients a moment to hang up, some 100 ms at most, ends those that stay with 57P01, checkpoints and closes.
+   * Idempotent; all callers share one close. Rejects with a `DataDirectoryError` when the data directory is not this
+   * database's any more; then nothing was written there.
+   */
   close(): Promise<void>;
 }
 

@@ -9,14 +9,14 @@ import { resolve } from "node:path";
 import { describeOpenFailure } from "../engine/data-directory.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { EngineOptions } from "../engine/supervisor.ts";
-import { SessionsUnavailableError, UsageError } from "../errors.ts";
-import type { ResolvedOptions } from "../options.ts";
+import { DataDirectoryError, SessionsUnavailableError, UsageError } from "../errors.ts";
+import { type ResolvedOptions, transactionIdleDefaultsMs } from "../options.ts";
 
 /** A few more sessions than connections: one that is ending still has its place, and the start has one of its own. */
 const spareSessions = 10;
 
 /** What the caller knows of the engine's options. */
-type OtherOptions = Pick<EngineOptions, "extensions" | "restore"> & Required<Pick<EngineOptions, "log">>;
+type OtherOptions = Pick<EngineOptions, "directory" | "extensions" | "restore"> & Required<Pick<EngineOptions, "log">>;
 
 /**
  * Opens it. Rejects with a `UsageError` when isolated sessions were asked for and cannot be had; where they are only the
@@ -29,11 +29,14 @@ export async function openEngineAt(
   openEngine: (options: EngineOptions) => Promise<Engine>,
   signal: AbortSignal,
 ): Promise<Engine> {
-  const open = (sessions: Pick<EngineOptions, "maxSessions">) =>
+  const open = (sessions: Pick<EngineOptions, "maxSessions" | "transactionIdleTimeoutMs">) =>
     openInPlace(options, cwd, { ...otherOptions, ...sessions }, openEngine);
   if (options.sessions === "shared") return open({});
   try {
-    return await open({ maxSessions: options.maxConnections + spareSessions });
+    return await open({
+      maxSessions: options.maxConnections + spareSessions,
+      transactionIdleTimeoutMs: options.transactionIdleTimeoutMs ?? transactionIdleDefaultsMs.isolated,
+    });
   } catch (error) {
     if (!(error instanceof SessionsUnavailableError)) throw error;
     const name = options.givenAs.get("sessions");
@@ -58,6 +61,7 @@ async function openInPlace(
   try {
     return await openEngine({ dataDir: path, fsync: options.fsync === "on", ...durable });
   } catch (error) {
-    throw error instanceof SessionsUnavailableError ? error : describeOpenFailure(path, error);
+    const isOurs = error instanceof SessionsUnavailableError || error instanceof DataDirectoryError;
+    throw isOurs ? error : describeOpenFailure(path, error);
   }
 }

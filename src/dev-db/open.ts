@@ -10,13 +10,15 @@ import { statSync } from "node:fs";
 import { resolve } from "node:path";
 import { prepareDataDirectory } from "../engine/data-directory.ts";
 import { lockDirectory } from "../engine/directory-lock.ts";
+import type { OwnedDirectory } from "../engine/directory-ownership.ts";
 import type { Engine } from "../engine/engine.ts";
 import { findExtensions } from "../engine/extensions.ts";
+import type { ListenOptions, Transport } from "../engine/listener.ts";
 import { type EngineOptions, openEngine } from "../engine/supervisor.ts";
-import { UsageError } from "../errors.ts";
+import { type DataDirectoryError, UsageError } from "../errors.ts";
 import { applyMigrations, findMigrations } from "../migrate/index.ts";
-import { type Log, nameOf, type ResolvedOptions, type Sessions } from "../options.ts";
-import { type ListenOptions, listen, type Transport } from "../transport/listen.ts";
+import { type Log, nameOf, type ResolvedOptions, type Sessions, transactionIdleDefaultsMs } from "../options.ts";
+import { listen } from "../transport/listen.ts";
 import { type Access, prepareAccess } from "./access.ts";
 import { type ClientAddress, clientAddress } from "./address.ts";
 import type { CleanupStack } from "./cleanup.ts";
@@ -33,6 +35,8 @@ interface OpenContext {
   /** Ends the start as soon as the running step lets it. */
   signal: AbortSignal;
   cleanup: CleanupStack;
+  /** Is told when the database has ended by itself, because its data directory is not its own any more. */
+  onLost: (lost: DataDirectoryError) => void;
   parts?: OpenParts;
 }
 
@@ -59,7 +63,7 @@ export interface OpenedDevDb {
  * goes on; then closing the cleanup stack is up to the caller.
  */
 export async function openDevDb(options: ResolvedOptions, context: OpenContext): Promise<OpenedDevDb> {
-  const { cleanup, cwd, log, signal, parts = realParts } = context;
+  const { cleanup, cwd, log, onLost, signal, parts = realParts } = context;
   const step = stepper(signal, log);
   const seed = findSeed(options, cwd);
   const socket = findSocketDirectory(options, cwd);
@@ -69,7 +73,7 @@ export async function openDevDb(options: ResolvedOptions, context: OpenContext):
   const access = await step("prepare the access", () => prepareAccess(options, cwd, cleanup));
   const port = await step("probe the port", () => probePort(options, log));
 
-  await step("lock the data directory", () => lockDataDirectory(options, cwd, cleanup));
+  const directory = await step("lock the data directory", () => lockDataDirectory(options, cwd, cleanup, log));
   const prepare = async (fresh: Engine) => {
     const migrated = migrations && (await applyMigrations(fresh, migrations, log));
     const listenAlone = () => parts.listen(fresh, { ...listenOptions(options, access, 0, log), host: "127.0.0.1" });
@@ -78,10 +82,19 @@ export async function openDevDb(options: ResolvedOptions, context: OpenContext):
   };
   const engine = await step("open the engine", () =>
     cleanup.open(
-      () => openEngineAt(options, cwd, { extensions, log, restore: prepare }, parts.openEngine, signal),
+      () =>
+        openEngineAt(
+          options,
+          cwd,
+          { extensions, log, restore: prepare, ...(directory ? { directory } : {}) },
+          parts.openEngine,
+          signal,
+        ),
       (opened) => opened.close(),
     ),
   );
+  // Behind the engine, which tells the clients first.
+  directory?.onLost(onLost);
   const migrationsApplied = await step("migrate and seed", () => prepare(engine));
 
   const listenAt = (at: number) => parts.listen(engine, { ...listenOptions(options, access, at, log), ...socket });
@@ -93,7 +106,7 @@ export async function openDevDb(options: ResolvedOptions, context: OpenContext):
   );
   const address = { ...clientAddress(transport), certificateFile: access.certificateFile };
   await step("select 1", () => awaitReady(address, signal));
-  const sessions = engine.openSession ? "isolated" : "shared";
+  const sessions = engine.listen ? "isolated" : "shared";
   return { transport, serverVersion: engine.serverVersion, sessions, address, migrationsApplied };
 }
 
@@ -126,14 +139,20 @@ async function locateMigrations(options: ResolvedOptions, cwd: string, log: Log)
 }
 
 /** The lock is on the cleanup stack below the engine: the next owner gets the directory when nobody uses it any more. */
-async function lockDataDirectory(options: ResolvedOptions, cwd: string, cleanup: CleanupStack): Promise<void> {
-  if (options.db === "memory://") return;
+async function lockDataDirectory(
+  options: ResolvedOptions,
+  cwd: string,
+  cleanup: CleanupStack,
+  log: Log,
+): Promise<OwnedDirectory | undefined> {
+  if (options.db === "memory://") return undefined;
   const path = resolve(cwd, options.db);
-  prepareDataDirectory(path);
-  await cleanup.open(
+  prepareDataDirectory(path, log);
+  const { directory } = await cleanup.open(
     () => lockDirectory(path),
     (lock) => lock.release(),
   );
+  return directory;
 }
 
 function listenOptions(options: ResolvedOptions, access: Access, port: number, log: Log): ListenOptions {
@@ -144,7 +163,7 @@ function listenOptions(options: ResolvedOptions, access: Access, port: number, l
     maxConnections,
     idleTimeoutMs,
     stallTimeoutMs,
-    transactionIdleTimeoutMs,
+    transactionIdleTimeoutMs: transactionIdleTimeoutMs ?? transactionIdleDefaultsMs.shared,
     password: access.password,
     certificate: access.certificate,
     log: (line) => log("debug", line),

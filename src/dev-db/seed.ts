@@ -8,6 +8,7 @@
 import { statSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Engine } from "../engine/engine.ts";
+import type { Transport } from "../engine/listener.ts";
 import { UsageError } from "../errors.ts";
 import {
   applySeed,
@@ -18,7 +19,6 @@ import {
   shouldRunModuleSeed,
 } from "../migrate/index.ts";
 import { type Log, nameOf, type ResolvedOptions } from "../options.ts";
-import type { Transport } from "../transport/listen.ts";
 import { clientAddress, connectionUrl } from "./address.ts";
 import type { CleanupStack } from "./cleanup.ts";
 

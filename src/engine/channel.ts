@@ -29,32 +29,10 @@ export const RecordKind = {
   done: 6,
   /** As `run`, for a startup packet. */
   startup: 7,
-  // With a session for every connection, `run` is its number; each record belongs to one.
-  /** Start a session; the payload is its startup parameters as JSON. Answered with `opened` or `ended`. */
-  open: 8,
-  /** End a session, whatever it does. Answered with `ended`. */
-  closeSession: 9,
-  /** End its statement, if it waits. */
-  cancel: 10,
-  /** So many bytes of its output were taken by its client: Int32. */
-  credit: 11,
-  /** A session has been started; the payload is what PostgreSQL says at a login. */
-  opened: 12,
-  /** It has run all its input up to a position: Int32. */
-  idle: 13,
-  /** It waits for more input in the middle of a message or of a COPY: Int32, as `idle`. */
-  hungry: 14,
-  /** It is no more; the payload is what PostgreSQL said at its end, if it was not `output`. */
-  ended: 15,
-  /** The beginning of the payload of the next record of the same run, which did not fit in one piece. */
-  part: 16,
 } as const;
 
 /** One of `RecordKind`. */
 export type RecordKind = (typeof RecordKind)[keyof typeof RecordKind];
-
-// In pieces they mean the same.
-const streams: ReadonlySet<RecordKind> = new Set([RecordKind.input, RecordKind.output]);
 
 /** The memory that both threads see; it is sent to the engine thread when that is started. */
 export interface ChannelMemory {
@@ -101,22 +79,15 @@ export function allocateChannel(): ChannelMemory {
 }
 
 /** A record as it lies in the ring; `payload` is valid until `advance`. */
-export interface ChannelRecord {
+interface ChannelRecord {
   readonly kind: RecordKind;
   /** Which run it belongs to. */
   readonly run: number;
   readonly payload: Uint8Array;
-  /** When it was written: `channelClock`. */
-  readonly time: number;
-}
-
-/** The time that both threads have in common, in µs modulo 2^32. */
-export function channelClock(): number {
-  return ((performance.timeOrigin + performance.now()) * 1000) | 0;
 }
 
 /**
- * Records of one writer for one reader. A record is a header (kind, run, length of the payload, time) and its payload,
+ * Records of one writer for one reader. A record is a header (kind, run, length of the payload) and its payload,
  * padded to the header's size; no record wraps around the end, so that a payload is always one view.
  */
 class Ring {
@@ -153,11 +124,9 @@ class Ring {
     const start = this.#index(at + headerBytes);
     const length = Math.min(wanted, free, this.#bytes.length - start);
     const header = this.#index(at) >> 2;
-    const isCut = data !== undefined && from + length < data.length && !streams.has(kind);
-    this.#header[header] = isCut ? RecordKind.part : kind;
+    this.#header[header] = kind;
     this.#header[header + 1] = run;
     this.#header[header + 2] = length;
-    this.#header[header + 3] = channelClock();
     if (data && length > 0) this.#bytes.set(data.subarray(from, from + length), start);
     Atomics.store(this.#words, this.#written, (at + headerBytes + padded(length)) | 0);
     return length;
@@ -173,7 +142,6 @@ class Ring {
       kind: this.#header[header] as RecordKind,
       run: this.#header[header + 1]!,
       payload: this.#bytes.subarray(start, start + this.#header[header + 2]!),
-      time: this.#header[header + 3]!,
     };
   }
 
@@ -259,19 +227,18 @@ export class MainChannel extends ChannelEnd {
   }
 
   take(record: ChannelRecord): void {
-    const isEnd = record.kind === RecordKind.done || record.kind === RecordKind.idle;
-    if (isEnd) this.#spinner.learn(Atomics.load(this.words, Word.tookMicros) / 1000);
+    if (record.kind === RecordKind.done) this.#spinner.learn(Atomics.load(this.words, Word.tookMicros) / 1000);
     this.#toMain.advance(record);
     this.#wakeEngine();
   }
 
   /**
-   * Waits a bounded moment for a record, or for space if `wantsSpace`, unless nothing is `expected`. When it returns
+   * Waits a bounded moment for a record, or for space if `wantsSpace`. When it returns
    * false the engine thread will post a message as soon as there is something.
    */
-  settle(wantsSpace: boolean, expected = true): boolean {
+  settle(wantsSpace: boolean): boolean {
     const ready = () => !this.#toMain.isEmpty || (wantsSpace && this.#toEngine.hasSpace);
-    if (expected && this.#spinner.spin(ready)) return true;
+    if (this.#spinner.spin(ready)) return true;
     Atomics.store(this.words, Word.mainParked, wantsSpace ? 2 : 1);
     if (!ready()) return false;
     Atomics.store(this.words, Word.mainParked, 0);
@@ -323,11 +290,6 @@ export class EngineChannel extends ChannelEnd {
     return this.#toEngine.peek();
   }
 
-  /** Waits for the next record, for `limitMs` at most. */
-  park(limitMs: number): void {
-    if (limitMs > 0) this.#wait(() => !this.#toEngine.isEmpty, limitMs);
-  }
-
   /** Waits for the next record, to be taken with `take`. */
   next(): ChannelRecord {
     for (;;) {
@@ -344,23 +306,24 @@ export class EngineChannel extends ChannelEnd {
 
   /** Writes all of `data`, waiting for space. */
   send(kind: RecordKind, run: number, data?: Uint8Array): void {
-    let sent = 0;
-    do {
+    for (let sent = 0; ; ) {
       // Under the guard: whoever cancels must not take a statement that has just been answered for one that still runs.
       let taken = -1;
       this.guarded(() => {
         taken = this.#toMain.write(kind, run, data, sent);
       });
-      if (taken < 0) this.#wait(() => this.#toMain.hasSpace);
-      else {
-        sent += taken;
-        this.#wakeMain();
+      if (taken < 0) {
+        this.#wait(() => this.#toMain.hasSpace);
+        continue;
       }
-      if (taken >= 0 && !data) return;
-    } while (data && sent < data.length);
+      sent += taken;
+      this.#wakeMain();
+      // A record without payload has been written, too.
+      if (!data || sent >= data.length) return;
+    }
   }
 
-  #wait(ready: () => boolean, limitMs = Number.POSITIVE_INFINITY): void {
+  #wait(ready: () => boolean): void {
     const began = performance.now();
     if (this.#spinner.spin(ready)) {
       this.#spinner.learn(performance.now() - began);
@@ -369,9 +332,8 @@ export class EngineChannel extends ChannelEnd {
     Atomics.store(this.words, Word.engineParked, 1);
     for (;;) {
       const signal = Atomics.load(this.words, Word.signal);
-      const left = began + limitMs - performance.now();
-      if (ready() || left <= 0) break;
-      Atomics.wait(this.words, Word.signal, signal, left);
+      if (ready()) break;
+      Atomics.wait(this.words, Word.signal, signal);
     }
     Atomics.store(this.words, Word.engineParked, 0);
     this.#spinner.learn(performance.now() - began - wakeUpMs);

@@ -8,6 +8,7 @@
  * own to its name, which fails if there is one with a file in it. A dead owner's files are removed by their names, and that
  * cannot hit the lock of somebody who was faster; so nobody needs a lock to take over a lock.
  */
+import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
 import {
   mkdirSync,
@@ -19,8 +20,9 @@ import {
   unlinkSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { DataDirectoryError } from "../errors.ts";
+import { type HeldDirectory, holdDirectory, letGo, OwnedDirectory } from "./directory-ownership.ts";
 import { askLivenessSocket, type LivenessSocket, openLivenessSocket } from "./liveness-socket.ts";
 import {
   judgeLiveness,
@@ -39,7 +41,9 @@ const mostRounds = 100;
 
 /** A lock that is held. */
 export interface DirectoryLock {
-  /** Lets the next one have it. Idempotent. */
+  /** The directory that was locked; it may cease to be this server's own at any time. */
+  readonly directory: OwnedDirectory;
+  /** Lets the next one have it, and lets go of the directory. Idempotent. */
   release(): Promise<void>;
 }
 
@@ -54,35 +58,61 @@ export interface DirectoryLock {
 export async function lockDirectory(path: string): Promise<DirectoryLock> {
   const self = await ownIdentity();
   try {
-    for (let round = 0; round < mostRounds; round++) {
-      const lock = await tryToTake(path, self);
-      if (lock) return await settle(path, lock);
-      await clearUnlessHeld(path, self);
-    }
+    return await settle(...(await take(path, self)));
   } catch (error) {
-    if (error instanceof DataDirectoryError) throw error;
+    if (error instanceof DataDirectoryError || error instanceof assert.AssertionError) throw error;
     const reason = (error as NodeJS.ErrnoException).code ?? String(error);
     throw new DataDirectoryError(`${path} cannot be locked (${reason})`, { cause: error });
   }
-  throw new DataDirectoryError(`${path} cannot be locked: it changes hands too often`);
+}
+
+/** What an attempt leaves to be held: the name of the owner's record, and how to let the next one have the lock. */
+interface TakenLock {
+  readonly record: string;
+  release(): Promise<void>;
+}
+
+async function take(path: string, self: ProcessIdentity): Promise<[HeldDirectory, TakenLock]> {
+  const held = holdDirectory(path);
+  try {
+    for (let round = 0; round < mostRounds; round++) {
+      const lock = await tryToTake(held, self);
+      if (lock) return [held, lock];
+      await clearUnlessHeld(held, self);
+    }
+    throw new DataDirectoryError(`${path} cannot be locked: it changes hands too often`);
+  } catch (error) {
+    letGo(held);
+    throw error;
+  }
 }
 
 /** What is left to do for the one that has the lock; it has it no more if that fails. */
-async function settle(path: string, lock: DirectoryLock): Promise<DirectoryLock> {
+async function settle(held: HeldDirectory, lock: TakenLock): Promise<DirectoryLock> {
+  let directory: OwnedDirectory | undefined;
+  let releasing: Promise<void> | undefined;
+  const release = () => {
+    releasing ??= lock.release().finally(() => (directory ? directory.close() : letGo(held)));
+    return releasing;
+  };
   try {
-    removeAttempts(path);
-    refusePostmaster(path);
-    return lock;
+    removeAttempts(held.place);
+    refusePostmaster(held);
+    directory = new OwnedDirectory(held, join(lockName, lock.record));
+    const lost = directory.check();
+    if (lost) throw lost;
+    assertSole(held.place, lock.record);
+    return { directory, release };
   } catch (error) {
-    await lock.release();
+    await release();
     throw error;
   }
 }
 
 /** One attempt: undefined if the lock has, or had, an owner. */
-async function tryToTake(path: string, self: ProcessIdentity): Promise<DirectoryLock | undefined> {
+async function tryToTake({ place }: HeldDirectory, self: ProcessIdentity): Promise<TakenLock | undefined> {
   const name = randomUUID();
-  const attempt = join(path, `${lockName}.${name}`);
+  const attempt = join(place, `${lockName}.${name}`);
   const files = [`${name}.json`, `${name}.socket`];
   let socket: LivenessSocket | undefined;
   mkdirSync(attempt);
@@ -90,8 +120,8 @@ async function tryToTake(path: string, self: ProcessIdentity): Promise<Directory
     writeFileSync(join(attempt, files[0]!), JSON.stringify(self));
     socket = await openLivenessSocket(attempt, files[1]!);
     // On some systems a directory cannot be renamed to the name of another one, even if that is empty.
-    quietly(() => rmdirSync(join(path, lockName)));
-    renameSync(attempt, join(path, lockName));
+    quietly(() => rmdirSync(join(place, lockName)));
+    renameSync(attempt, join(place, lockName));
   } catch (error) {
     await socket?.close();
     removeAttempt(attempt);
@@ -100,28 +130,25 @@ async function tryToTake(path: string, self: ProcessIdentity): Promise<Directory
     if (taken.includes((error as NodeJS.ErrnoException).code ?? "")) return undefined;
     throw error;
   }
-  let releasing: Promise<void> | undefined;
   return {
-    release: () => {
-      releasing ??= (async () => {
-        removeLock(path, files);
-        await socket?.close();
-      })();
-      return releasing;
+    record: files[0]!,
+    release: async () => {
+      removeLock(place, files);
+      await socket?.close();
     },
   };
 }
 
 /** Throws if the lock has a living owner; removes what a dead one left. */
-async function clearUnlessHeld(path: string, self: ProcessIdentity): Promise<void> {
-  const files = ownerFiles(path);
+async function clearUnlessHeld({ path, place }: HeldDirectory, self: ProcessIdentity): Promise<void> {
+  const files = ownerFiles(place);
   const record = files.find((file) => file.endsWith(".json"));
-  const owner = record && readOwner(join(path, lockName, record));
+  const owner = record && readOwner(join(place, lockName, record));
   if (owner) {
-    const liveness = await judgeOwner(path, record, owner, self);
+    const liveness = await judgeOwner(place, record, owner, self);
     if (liveness !== "dead") throw new DataDirectoryError(describeOwner(path, owner, self, liveness));
   }
-  removeLock(path, files);
+  removeLock(place, files);
 }
 
 /** The pid says the most; the socket may know better where the pid cannot be seen, or its last threads still run. */
@@ -175,9 +202,19 @@ function ownerFiles(path: string): string[] {
 }
 
 function removeLock(path: string, files: readonly string[]): void {
+  assert(
+    files.every((file) => file !== "" && file === basename(file)),
+    "only an owner's own files are removed, by their names in the lock",
+  );
   const lock = join(path, lockName);
   for (const file of files) quietly(() => unlinkSync(join(lock, file)));
   quietly(() => rmdirSync(lock));
+}
+
+/** A lock with the files of two owners would be nobody's. */
+function assertSole(path: string, record: string): void {
+  const records = ownerFiles(path).filter((file) => file.endsWith(".json"));
+  assert.deepEqual(records, [record], "the lock that was taken has one owner, this server");
 }
 
 /** For the owner only: whoever is still trying has lost, and finds that out when its attempt is gone. */
@@ -196,11 +233,11 @@ function removeAttempt(attempt: string): void {
  * A postmaster writes its pid into the first line of postmaster.pid (PostgreSQL: src/backend/utils/init/miscinit.c,
  * CreateLockFile). Engine: PGlite, which runs in single-user mode, writes -42 there; that says nothing.
  */
-function refusePostmaster(path: string): void {
+function refusePostmaster({ path, place }: HeldDirectory): void {
   const file = join(path, "postmaster.pid");
   let pid = 0;
   quietly(() => {
-    pid = Number.parseInt(readFileSync(file, "utf8"), 10);
+    pid = Number.parseInt(readFileSync(join(place, "postmaster.pid"), "utf8"), 10);
   });
   if (!(pid > 0) || pid === process.pid || !pidExists(pid)) return;
   throw new DataDirectoryError(

@@ -7,7 +7,7 @@
 import { RecordKind } from "./channel.ts";
 import type { EngineInput, ExecOptions } from "./engine.ts";
 import type { Interrupts, Timeout } from "./thread/interrupts.ts";
-import { type EngineThreadOptions, type OnDeath, ThreadLife } from "./thread-life.ts";
+import { type BootCircumstances, type EngineThreadOptions, type OnDeath, ThreadLife } from "./thread-life.ts";
 
 interface Run {
   readonly number: number;
@@ -30,13 +30,16 @@ export class EngineThread extends ThreadLife {
   #held = false;
   #whenIdle: (() => void)[] = [];
 
-  private constructor(options: EngineThreadOptions, onDeath: OnDeath<EngineThread>) {
+  private constructor(options: EngineThreadOptions & BootCircumstances, onDeath: OnDeath<EngineThread>) {
     super(options);
     this.#onDeath = onDeath;
   }
 
   /** Starts a thread and resolves when its PostgreSQL answers. Rejects with why it did not; then nothing is left of it. */
-  static async boot(options: EngineThreadOptions, onDeath: OnDeath<EngineThread>): Promise<EngineThread> {
+  static async boot(
+    options: EngineThreadOptions & BootCircumstances,
+    onDeath: OnDeath<EngineThread>,
+  ): Promise<EngineThread> {
     const thread = new EngineThread(options, onDeath);
     await thread.booted();
     return thread;

@@ -5,6 +5,7 @@
  * (the queue), or what the bytes mean (`wire/`).
  * Invariant: at most one `execProtocolRawStream` runs at a time; callers take turns through `runExclusive`.
  */
+import type { ListenOptions, Transport } from "./listener.ts";
 
 /** Frontend messages: a `Uint8Array`, or what can be cut like one (the data of a COPY that lies in a file). */
 export interface EngineInput {
@@ -36,36 +37,11 @@ export interface IdleTimeouts {
   readonly transactionMs?: number;
 }
 
-/** What a session of its own tells its client. The bytes of an answer are only valid during the call. */
-export interface SessionEvents {
-  /** It has been started; with what PostgreSQL says at a login, from AuthenticationOk to ReadyForQuery. */
-  onOpened(answer: Buffer): void;
-  onOutput(data: Uint8Array): void;
-  /** All output there is has been handed out. */
-  onPause(): void;
-  /** It has read its input up to a position; `isMidway`: it waits for more, in the middle of a COPY or a message. */
-  onProgress(position: number, isMidway: boolean): void;
-  /** PostgreSQL has ended it, with these last words if they were no output: it refused the client. */
-  onEnded(lastWords: Buffer): void;
-  /** The engine has died. */
-  onGone(cause: unknown): void;
-}
-
-/** One client's PostgreSQL session. */
-export interface EngineSession {
-  /** Hands over frontend messages, whole or in parts; returns the position of their end in the session's input. */
-  send(bytes: Uint8Array): number;
-  /** So many bytes of its output were taken; it goes on when enough were. */
-  acknowledge(bytes: number): void;
-  /** Whether it is its turn in the engine. */
-  readonly isRunning: boolean;
-  /**
-   * Ends its statement with 57014, whether it runs or waits, as soon as it listens, for as long as `stillWanted` says so;
-   * see `Engine.interrupt`.
-   */
-  interrupt(stillWanted: () => boolean): void;
-  /** Ends it as a client that goes: what is open is undone. Resolves when it is gone. */
-  close(): Promise<void>;
+/** For the log: a client and the beginning of its statement. */
+export interface StatementOwner {
+  readonly processId: number;
+  readonly applicationName: string;
+  readonly statement: string;
 }
 
 /** Why the engine is gone, and what that means for the data. */
@@ -73,6 +49,13 @@ export interface EngineDeath {
   readonly cause: unknown;
   /** For the clients; a sentence. */
   readonly consequence: string;
+  /** What clients are told where no new engine follows, instead of what PostgreSQL says about a crash. */
+  readonly farewell?: {
+    readonly severity: "FATAL";
+    readonly code: string;
+    readonly message: string;
+    readonly detail: string;
+  };
 }
 
 /**
@@ -87,10 +70,10 @@ export interface Engine {
   /** The databases that a client may name in its startup packet; absent where PostgreSQL is asked when it does. */
   readonly databases?: readonly string[] | undefined;
   /**
-   * Starts a session that nobody else is in; absent where all clients share one. `processId` is unique, and what
-   * `pg_backend_pid()` says there.
+   * Listens for clients, each with a session of its own, until the listener is stopped, also through deaths of the engine.
+   * Rejects with the system's error (EADDRINUSE …). Absent where all clients share one session: then `transport/` listens.
    */
-  openSession?(processId: number, parameters: ReadonlyMap<string, string>, events: SessionEvents): EngineSession;
+  listen?(options: ListenOptions): Promise<Transport>;
   /** Runs `fn` while nobody else uses the engine. After a death of the engine it waits for the new one. */
   runExclusive<T>(fn: () => Promise<T>): Promise<T>;
   /**
@@ -107,6 +90,9 @@ export interface Engine {
   idleTimeouts(): IdleTimeouts;
   /** Calls `listener` when the engine has died; returns how to stop that. Everything of its session is gone then. */
   onDeath(listener: (death: EngineDeath) => void): () => void;
-  /** Ends what is running, checkpoints and shuts down. Idempotent. */
+  /**
+   * Ends what is running, checkpoints and shuts down. Idempotent. Rejects with a `DataDirectoryError`, and has not written
+   * anything, when the data directory is not the one that was opened any more.
+   */
   close(): Promise<void>;
 }

@@ -46,7 +46,8 @@ export async function finishInitialization(path: string, sync: boolean): Promise
   moveIntoPlace(path);
   if (sync) {
     syncFile(path);
-    syncFile(join(path, ".."));
+    // Not joined: what stands for the directory may be a link to it.
+    syncFile(`${path}/..`);
   }
   rmSync(join(path, initializationName), { recursive: true, force: true });
 }

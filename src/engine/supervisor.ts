@@ -1,45 +1,24 @@
 /**
- * The engine on its own thread, as the rest of the project gets it: turns, cancelling, timeouts, death and rebirth.
+ * The engine as the rest of the project gets it; and one that has one session for all: turns, cancelling, timeouts.
  *
- * Owns: which engine thread is the current one, and watching over what runs in it. Does not own: the thread and its
- * bytes (`engine-thread.ts`), or who runs next (the queue).
- * Invariant: the main thread never waits for the engine but in promises; when the engine has died its listeners know
- * before anybody's run is rejected, and the next turn is given by a new engine.
+ * Owns: which kind of engine is opened, and watching over what runs in a shared session. Does not own: the thread and its
+ * bytes (`engine-thread.ts`), death and rebirth (`keeper.ts`), or who runs next (the queue).
  */
 import { SessionsUnavailableError } from "../errors.ts";
-import { describeMessages } from "../wire/describe-messages.ts";
-import type {
-  Engine,
-  EngineDeath,
-  EngineInput,
-  EngineSession,
-  ExecOptions,
-  IdleTimeouts,
-  SessionEvents,
-} from "./engine.ts";
+import type { Engine, EngineInput, ExecOptions, IdleTimeouts, StatementOwner } from "./engine.ts";
 import { EngineThread } from "./engine-thread.ts";
-import { executeSql } from "./execute-sql.ts";
-import { SessionThread } from "./session-thread.ts";
+import { IsolatedEngine } from "./isolated-engine.ts";
+import { type EngineOptions, Keeper } from "./keeper.ts";
+import { RecentRuns } from "./recent-runs.ts";
 import { Timeout } from "./thread/interrupts.ts";
 import { canPark } from "./thread/wasm/web-assembly.ts";
-import type { EngineThreadOptions } from "./thread-life.ts";
+import type { BootCircumstances } from "./thread-life.ts";
 
-/** What `openEngine` takes. */
-export interface EngineOptions extends EngineThreadOptions {
-  /** Brings a database in memory back to what it was at the start, through an engine that nobody else uses yet. */
-  readonly restore?: (engine: Engine) => Promise<unknown>;
-  /** How long a statement may ignore that it is cancelled before its thread is replaced, in ms. */
-  readonly stuckAfterMs?: number;
-}
+export type { EngineOptions } from "./keeper.ts";
 
 // How often a statement that runs on is looked at, in ms: its timeouts, and a cancel that it has not seen yet.
 const watchIntervalMs = 5;
-const defaultStuckAfterMs = 10_000;
-// How long `close` waits for a statement to end and for PostgreSQL to shut down, in ms each.
-const closeTimeoutMs = 2000;
-// How many of the last runs the log shows after a death.
-const rememberedRuns = 8;
-const rememberedBytes = 200;
+const defaultDeafAfterMs = 10_000;
 
 /**
  * Boots PGlite on a thread and resolves when it answers. Rejects with what kept it from that, and leaves nothing open:
@@ -47,119 +26,87 @@ const rememberedBytes = 200;
  * Without `maxSessions` the only database it serves is `postgres`, the one that PGlite connects to.
  */
 export async function openEngine(options: EngineOptions): Promise<Engine> {
-  if (options.maxSessions !== undefined && !canPark()) {
+  const { maxSessions } = options;
+  if (maxSessions !== undefined && !canPark()) {
     const needs = "isolated sessions need Node 24 or later (WebAssembly JSPI)";
     throw new SessionsUnavailableError(`${needs}, this is Node ${process.version}`);
   }
-  const supervisor = options.maxSessions === undefined ? new Supervisor(options) : new SessionSupervisor(options);
-  await supervisor.waitReady;
-  return supervisor;
+  const engine = maxSessions === undefined ? new Supervisor(options) : new IsolatedEngine({ ...options, maxSessions });
+  await engine.waitReady;
+  return engine;
 }
 
-class Supervisor implements Engine {
-  readonly waitReady: Promise<void>;
+/** A cancel that has not been heard yet. */
+interface Insistence {
+  readonly thread: EngineThread;
+  readonly isWanted: () => boolean;
+  readonly cancel: () => void;
+  readonly whose: StatementOwner | undefined;
+}
+
+class Supervisor extends Keeper<EngineThread> {
   readonly databases: readonly string[] | undefined = ["postgres"];
-  serverVersion = "";
-  readonly #options: EngineOptions;
-  readonly #listeners = new Set<(death: EngineDeath) => void>();
-  /** The one that gives turns. */
-  #thread: EngineThread | SessionThread | undefined;
-  /** The newest one, also while it is being restored. */
-  #booted: EngineThread | SessionThread | undefined;
-  /** The boot that is under way. */
-  #booting: Promise<void> | undefined;
-  #turn: Promise<unknown> = Promise.resolve();
-  #closing: Promise<void> | undefined;
   #current: ExecOptions | undefined;
   #watch: NodeJS.Timeout | undefined;
-  readonly #recent: Uint8Array[] = [];
+  readonly #recent = new RecentRuns();
 
-  constructor(options: EngineOptions) {
-    this.#options = options;
-    this.waitReady = this.#boot();
+  protected bootThread(circumstances: BootCircumstances): Promise<EngineThread> {
+    return EngineThread.boot({ ...this.options, ...circumstances }, (dead, cause) => {
+      this.died(dead, cause, this.#recent.take());
+    });
   }
 
-  async #boot(): Promise<void> {
-    const kind = this.#options.maxSessions === undefined ? EngineThread : SessionThread;
-    const thread = await kind.boot(this.#options, (dead, cause) => this.#onDeathOf(dead, cause));
-    try {
-      this.#booted = thread;
-      if (this.#closing) throw new Error("the engine was closed while it booted");
-      const isFirst = this.serverVersion === "";
-      const [version] = await executeSql(this.#alone(thread), "show server_version");
-      this.serverVersion = version?.rows[0]?.[0] ?? "";
-      if (!isFirst) await this.#options.restore?.(this.#alone(thread));
-      this.#thread = thread;
-    } catch (error) {
-      await thread.kill();
-      throw error;
-    }
-  }
-
-  // The engine for whoever uses it before everybody else.
-  #alone(thread: EngineThread | SessionThread): Engine {
+  protected alone(thread: EngineThread): Pick<Engine, "execProtocolRawStream" | "databases"> {
     return {
-      waitReady: Promise.resolve(),
       databases: this.databases,
-      serverVersion: this.serverVersion,
-      runExclusive: (fn) => fn(),
       execProtocolRawStream: (message, options) => thread.exec(message, options),
-      interrupt: () => {},
-      idleTimeouts: () => ({}),
-      onDeath: () => () => {},
-      close: () => Promise.resolve(),
     };
   }
 
-  runExclusive<T>(fn: () => Promise<T>): Promise<T> {
-    const turn = this.#turn.then(() => (this.#thread ? fn() : this.#afterBoot(fn)));
-    this.#turn = turn.catch(() => {});
-    return turn;
-  }
+  // Its clients are the main thread's.
+  protected async replaced(): Promise<void> {}
 
-  async #afterBoot<T>(fn: () => Promise<T>): Promise<T> {
-    if (this.#closing) throw new Error("the engine is closed");
-    this.#booting ??= this.#revive();
-    await this.#booting;
-    return fn();
+  protected quiesce(thread: EngineThread): Promise<void> {
+    this.interrupt(() => true);
+    return thread.idle();
   }
 
   async execProtocolRawStream(message: EngineInput, options: ExecOptions): Promise<void> {
-    const thread = this.#thread;
+    const { thread } = this;
     if (!thread) throw new Error("the engine is closed");
-    this.remember(message);
+    this.#recent.add(message);
     this.#current = options;
     const running = thread.exec(message, options);
-    if (thread.running !== 0) this.watch();
+    if (thread.running !== 0) this.#watch ??= setTimeout(() => this.#look(), watchIntervalMs);
     await running;
   }
 
-  interrupt(stillWanted: () => boolean): void {
-    const thread = this.#thread;
+  interrupt(stillWanted: () => boolean, whose?: StatementOwner): void {
+    const { thread } = this;
     const run = thread?.running ?? 0;
     if (!thread || run === 0) return;
     const isWanted = (): boolean => thread.running === run && stillWanted();
-    this.insist(thread, run, isWanted, () => thread.interrupt(run, isWanted, (interrupts) => interrupts.cancelQuery()));
+    const cancel = () => thread.interrupt(run, isWanted, (interrupts) => interrupts.cancelQuery());
+    this.#insist({ thread, isWanted, cancel, whose });
   }
 
-  /** Calls `cancel` again and again while it is wanted. A thread whose run does not listen to it for long is replaced. */
-  protected insist(
-    thread: EngineThread | SessionThread,
-    run: number,
-    isWanted: () => boolean,
-    cancel: () => void,
-  ): void {
+  /**
+   * Calls `cancel` again and again while it is wanted. A statement that does not look for interrupts goes on, as it does in
+   * PostgreSQL, and so does the engine: the log says which one it is that all others wait for.
+   */
+  #insist({ thread, isWanted, cancel, whose }: Insistence): void {
     let since = performance.now();
-    const { stuckAfterMs = defaultStuckAfterMs } = this.#options;
+    let isLogged = false;
+    const { deafAfterMs = defaultDeafAfterMs } = this.options;
     const attempt = (): void => {
       if (!thread.isAlive || !isWanted()) return;
       cancel();
       if (!isWanted()) return;
-      // A session that waits for its turn cannot listen; nor can one that is held up by a reader that takes nothing.
-      if (thread.running !== run || thread.isHeldUp) since = performance.now();
-      if (performance.now() - since > stuckAfterMs) {
-        void thread.fail(new Error(`a statement went on for ${stuckAfterMs} ms after it was cancelled`));
-        return;
+      // One that is held up by a reader that takes nothing cannot listen.
+      if (thread.isHeldUp) since = performance.now();
+      if (performance.now() - since > deafAfterMs && !isLogged) {
+        isLogged = true;
+        this.log("info", describeDeafness(deafAfterMs, whose));
       }
       // PostgreSQL ignores a cancel that comes while it still reads the statement.
       setTimeout(attempt, watchIntervalMs);
@@ -167,18 +114,8 @@ class Supervisor implements Engine {
     attempt();
   }
 
-  /** The engine thread that can start sessions now; undefined while there is none. */
-  protected get sessions(): SessionThread | undefined {
-    return this.#thread instanceof SessionThread ? this.#thread : undefined;
-  }
-
-  /** From now on what runs is looked at. */
-  protected watch(): void {
-    this.#watch ??= setTimeout(() => this.#look(), watchIntervalMs);
-  }
-
   idleTimeouts(): IdleTimeouts {
-    const interrupts = this.#thread?.interrupts;
+    const interrupts = this.thread?.interrupts;
     if (!interrupts) return {};
     const whole = (timeout: Timeout) =>
       interrupts.remainingMs(timeout) === undefined ? undefined : interrupts.lengthMs(timeout);
@@ -192,36 +129,10 @@ class Supervisor implements Engine {
     };
   }
 
-  onDeath(listener: (death: EngineDeath) => void): () => void {
-    this.#listeners.add(listener);
-    return () => void this.#listeners.delete(listener);
-  }
-
-  close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
-  }
-
-  async #close(): Promise<void> {
-    await this.#booting?.catch(() => {});
-    const thread = this.#booted;
-    if (!thread) return;
-    this.interrupt(() => true);
-    if (!(await within(closeTimeoutMs, thread.idle()))) this.#log("error", "closing: a statement did not end");
-    this.#thread = undefined;
-    const closed = thread.close().catch((error: Error) => {
-      this.#log("error", `closing: ${error.message}; the next start will recover from the log`);
-    });
-    if (!(await within(closeTimeoutMs, closed))) {
-      this.#log("error", "closing: PostgreSQL did not shut down in time; it will recover from its log");
-      await thread.kill();
-    }
-  }
-
   // The engine has no clock of its own: what PostgreSQL would be told by SIGALRM it is told from here.
   #look(): void {
     this.#watch = undefined;
-    const thread = this.#thread;
+    const { thread } = this;
     if (!thread?.isBusy) return;
     this.#watch = setTimeout(() => this.#look(), watchIntervalMs);
     const run = thread.running;
@@ -231,85 +142,15 @@ class Supervisor implements Engine {
       if (interrupts.isOver(timeout)) thread.expire(run, timeout);
     }
     if (!interrupts.isOver(Timeout.transaction)) return;
-    if (thread instanceof SessionThread) thread.expire(run);
-    else {
-      const options = this.#current;
-      this.#current = undefined;
-      options?.onTransactionTimeout?.();
-      if (options) this.interrupt(() => thread.running === run);
-    }
-  }
-
-  // Before the run is rejected: who listens must know first.
-  #onDeathOf(thread: EngineThread | SessionThread, cause: unknown): void {
-    if (this.#thread !== thread || this.#closing) return;
-    this.#thread = undefined;
-    const runs = this.#recent.splice(0).map((bytes) => `  ${describeMessages(bytes)}`);
-    this.#log("error", `the engine died: ${describe(cause)}\nits last runs, the newest last:\n${runs.join("\n")}`);
-    const consequence = this.#options.restore
-      ? "The database was in memory: it starts again from its migrations and seed."
-      : "It recovers from its log; what was committed is still there.";
-    for (const listener of this.#listeners) listener({ cause, consequence });
-    this.#booting ??= this.#revive();
-    // Whoever needs the engine next sees why there is none.
-    this.#booting.catch(() => {});
-  }
-
-  async #revive(): Promise<void> {
-    const began = performance.now();
-    try {
-      await this.#boot();
-      this.#log("info", `a new engine runs after ${Math.round(performance.now() - began)} ms`);
-    } catch (error) {
-      this.#log("error", `no new engine could be started: ${describe(error)}`);
-      throw error;
-    } finally {
-      this.#booting = undefined;
-    }
-  }
-
-  /** Keeps the beginning of what is sent, for the log of a death. */
-  protected remember(message: EngineInput): void {
-    this.#recent.push(Buffer.from(message.subarray(0, Math.min(message.length, rememberedBytes))));
-    if (this.#recent.length > rememberedRuns) this.#recent.shift();
-  }
-
-  #log(level: "error" | "info" | "debug", line: string): void {
-    this.#options.log?.(level, line);
+    const options = this.#current;
+    this.#current = undefined;
+    options?.onTransactionTimeout?.();
+    if (options) this.interrupt(() => thread.running === run);
   }
 }
 
-/** The same for an engine that has a session for each client. */
-class SessionSupervisor extends Supervisor {
-  override readonly databases = undefined;
-
-  openSession(processId: number, parameters: ReadonlyMap<string, string>, events: SessionEvents): EngineSession {
-    const thread = this.sessions;
-    if (!thread) throw new Error("the engine is starting again");
-    // What the start itself used would be seen by the clients.
-    void thread.closeOwn();
-    const session = thread.open(processId, parameters, events);
-    const { send, interrupt } = session;
-    session.send = (bytes) => {
-      this.remember(bytes);
-      this.watch();
-      return send.call(session, bytes);
-    };
-    session.interrupt = (isWanted) => this.insist(thread, processId, isWanted, () => interrupt.call(session, isWanted));
-    return session;
-  }
-}
-
-function describe(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error);
-}
-
-async function within(limitMs: number, promise: Promise<unknown>): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), limitMs);
-  });
-  const inTime = await Promise.race([promise.then(() => true), late]);
-  clearTimeout(timer);
-  return inTime;
+function describeDeafness(ms: number, whose: StatementOwner | undefined): string {
+  const { processId, applicationName, statement } = whose ?? {};
+  const owner = whose ? `process ${processId} (application_name "${applicationName}"): "${statement}"` : "a statement";
+  return `${owner} goes on ${ms / 1000} s after it was cancelled; it does not check for that yet, and the others wait for it`;
 }

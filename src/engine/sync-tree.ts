@@ -5,12 +5,16 @@
  * Invariant: when it resolves, every file and every directory has been synced by itself.
  */
 import { execFile } from "node:child_process";
-import { closeSync, fsyncSync, openSync, readdirSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 
-/** Syncs a directory, its files and all below. Rejects with the error of the system. */
+/** Syncs a directory, its files and all below, and what links in it lead to (`initdb --waldir`). Rejects with the error of the system. */
 export async function syncTree(directory: string): Promise<void> {
   await writeBack(directory);
+  for (const entry of readdirSync(directory, { withFileTypes: true })) {
+    const path = join(directory, entry.name);
+    if (entry.isSymbolicLink() && statSync(path, { throwIfNoEntry: false })?.isDirectory()) syncEach(path);
+  }
   syncEach(directory);
 }
 
@@ -33,7 +37,8 @@ export function syncFile(path: string): void {
  */
 function writeBack(path: string): Promise<void> {
   return new Promise((resolve) => {
-    execFile("sync", ["-f", path], () => resolve());
+    // The path may lead through this process's own descriptors.
+    execFile("sync", ["-f", "."], { cwd: path }, () => resolve());
   });
 }
 

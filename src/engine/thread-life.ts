@@ -1,14 +1,16 @@
 /**
- * The life of an engine thread, seen from the main thread: its boot, its wake-ups, its end.
+ * The life of an engine thread with one session for all, seen from the main thread: its boot, its wake-ups, its end.
  *
- * Owns: the worker and its channel. Does not own: what goes through the channel (`engine-thread.ts`, `session-thread.ts`),
- * or what follows a death (`supervisor.ts`). Invariant: the state has one owner, here; `gone` is called once.
+ * Owns: the worker and its channel. Does not own: what goes through the channel (`engine-thread.ts`), or what follows a death
+ * (`keeper.ts`). Invariant: the state has one owner, here; `gone` is called once.
  */
 import { Worker } from "node:worker_threads";
-import { SessionsUnavailableError } from "../errors.ts";
 import { allocateChannel, MainChannel, RecordKind } from "./channel.ts";
+import type { OwnedDirectory } from "./directory-ownership.ts";
 import type { FoundExtension } from "./extensions.ts";
+import { tellOfSlowStart } from "./slow-start.ts";
 import { Interrupts } from "./thread/interrupts.ts";
+import { stackMb } from "./thread/native-stack.ts";
 import type { ThreadMessage, ThreadOptions } from "./thread/protocol.ts";
 
 /** What an engine thread boots. */
@@ -17,28 +19,45 @@ export interface EngineThreadOptions {
   readonly dataDir: string;
   /** Whether a COMMIT in a directory waits for the disk; by default not. */
   readonly fsync?: boolean;
+  /** The directory as it was locked; absent in memory, and in tests of the engine alone. */
+  readonly directory?: OwnedDirectory;
   readonly extensions: readonly FoundExtension[];
-  /** One PostgreSQL session for each client, that many at once; absent: one for all. */
-  readonly maxSessions?: number;
+  /** After how long a start says why it takes long, in ms. */
+  readonly slowStartMs?: number;
+  /** V8's stack for it, in MiB. */
+  readonly stackSizeMb?: number;
   /** Receives what a person should know. */
   readonly log?: (level: "error" | "info" | "debug", line: string) => void;
+}
+
+/** What one boot has of its own. */
+export interface BootCircumstances {
+  /** Whether an empty directory gets a new database: never where there has been one already. */
+  readonly mayInitialize: boolean;
+}
+
+/** What both kinds of threads are started with. */
+export function threadOptions(options: EngineThreadOptions & BootCircumstances): ThreadOptions {
+  const { dataDir, fsync = false, directory, mayInitialize, extensions } = options;
+  return { dataDir, fsync, ...(directory ? { identity: directory.identity } : {}), mayInitialize, extensions };
 }
 
 /** Is told when a thread has ended without having been told to, before its runs are rejected. */
 export type OnDeath<T> = (thread: T, cause: unknown) => void;
 
-// From sources this module is TypeScript, which Node runs as it is; the bundle has the thread in a file of its own.
-const threadUrl = new URL(import.meta.url.endsWith(".ts") ? "./thread/main.ts" : "./engine-thread.js", import.meta.url);
-
-// The native stack under WebAssembly's own. PostgreSQL refuses deep recursion (54001) by the depth of the latter, which
-// it must reach first. Only what is used of it costs memory.
-const stackSizeMb = 64;
+/**
+ * The thread's bundle; from sources, too: Node runs TypeScript as it is, but not that of a package, as the socket library is.
+ */
+export const engineThreadUrl = new URL(
+  import.meta.url.endsWith(".ts") ? "../../dist/engine-thread.js" : "./engine-thread.js",
+  import.meta.url,
+);
 
 // How long the event loop stays awake after an answer, in ms: at most, and at least.
 const longestGapMs = 1;
 const shortestWatchMs = 0.05;
 
-/** What both kinds of engine threads have in common. */
+/** The life of one thread. */
 export abstract class ThreadLife {
   /** Resolves when the thread has ended; never rejects. */
   readonly ended: Promise<void>;
@@ -46,29 +65,25 @@ export abstract class ThreadLife {
   interrupts!: Interrupts;
   protected readonly channel: MainChannel;
   readonly #worker: Worker;
-  readonly #log: EngineThreadOptions["log"];
   #state: "booting" | "alive" | "closing" | "ended" = "booting";
-  /** See `ThreadOptions`. */
-  readonly #checking = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
-  #checkWatch: NodeJS.Timeout | undefined;
+  readonly #log: EngineThreadOptions["log"];
+  readonly #endOfStart: () => void;
   #booted: () => void = () => {};
   #failed: (cause: unknown) => void = () => {};
   #closeError: Error | undefined;
 
-  protected constructor(options: EngineThreadOptions) {
+  protected constructor(options: EngineThreadOptions & BootCircumstances) {
     const memory = allocateChannel();
-    const { dataDir, fsync = false, extensions, maxSessions } = options;
-    const workerData: ThreadOptions = {
-      channel: memory,
-      dataDir,
-      fsync,
-      extensions,
-      checking: this.#checking,
-      ...(maxSessions === undefined ? {} : { maxSessions }),
-    };
+    const { stackSizeMb = stackMb } = options;
     this.#log = options.log;
     this.channel = new MainChannel(memory);
-    this.#worker = new Worker(threadUrl, { workerData, name: "pglite-devdb engine", resourceLimits: { stackSizeMb } });
+    this.#endOfStart = tellOfSlowStart(options);
+    const workerData: ThreadOptions = { ...threadOptions(options), channel: memory };
+    this.#worker = new Worker(engineThreadUrl, {
+      workerData,
+      name: "pglite-devdb engine",
+      resourceLimits: { stackSizeMb },
+    });
     this.#worker.on("message", (message: ThreadMessage) => this.#onMessage(message));
     this.#worker.once("error", (error: Error) => {
       if (this.#state === "closing") this.#closeError = error;
@@ -106,29 +121,13 @@ export abstract class ThreadLife {
       this.channel.onWake();
       this.pump();
     }
-    if (message.kind === "checking") this.#watchCheck(message.step, message.limitMs);
-    if (message.kind === "checked") {
-      clearTimeout(this.#checkWatch);
-      if (message.wasTried)
-        this.#log?.("debug", "PGlite's WebAssembly is an unknown one: isolated sessions passed the self-check");
-    }
+    if (message.kind === "log") this.#log?.("error", message.text);
     if (message.kind === "ready") {
       this.interrupts = new Interrupts(message.memory, message.addresses);
       this.#state = "alive";
+      this.#endOfStart();
       this.#booted();
     }
-  }
-
-  #watchCheck(step: string, limitMs: number): void {
-    clearTimeout(this.#checkWatch);
-    if (!this.#isChecking) return;
-    this.#checkWatch = setTimeout(() => {
-      if (this.#isChecking) void this.fail(new Error(`it did not get past ${step} within ${limitMs / 1000} s`));
-    }, limitMs);
-  }
-
-  get #isChecking(): boolean {
-    return this.#state === "booting" && Atomics.load(this.#checking, 0) === 1;
   }
 
   /**
@@ -147,11 +146,6 @@ export abstract class ThreadLife {
     const budget = 2 * this.#typicalGapMs + shortestWatchMs;
     if (budget > longestGapMs) return;
     this.#awakeUntil = now + budget;
-    this.lookAgain();
-  }
-
-  /** Has `pump` called in the event loop's next turn. */
-  protected lookAgain(): void {
     this.#watch ??= setImmediate(this.#look);
   }
 
@@ -163,11 +157,6 @@ export abstract class ThreadLife {
     this.#watch = performance.now() < this.#awakeUntil ? setImmediate(this.#look) : undefined;
     this.pump();
   };
-
-  /** Whether `pump` will be called again by the event loop's next turn. */
-  protected get isAwake(): boolean {
-    return this.#watch !== undefined;
-  }
 
   /** Tells PostgreSQL to checkpoint and end, when nothing runs. Settled when the thread is gone; rejects if that failed. */
   async close(): Promise<void> {
@@ -194,19 +183,10 @@ export abstract class ThreadLife {
   #end(cause: unknown): void {
     if (this.#state === "ended") return;
     const before = this.#state;
-    const reported = this.#isChecking ? sessionsUnavailable(cause) : cause;
+    this.#endOfStart();
     this.#state = "ended";
-    clearTimeout(this.#checkWatch);
     if (before === "alive") this.died(cause);
-    this.#failed(reported);
+    this.#failed(cause);
     this.gone(cause);
   }
-}
-
-function sessionsUnavailable(cause: unknown): SessionsUnavailableError {
-  // Emscripten throws things that are no errors.
-  const reason = String((cause as { readonly message?: unknown } | undefined)?.message ?? cause);
-  return new SessionsUnavailableError(`isolated sessions failed their self-check with this PGlite: ${reason}`, {
-    cause,
-  });
 }

@@ -45,7 +45,7 @@ const wrong = (url: URL) => {
   url.password = "wrong";
 };
 
-describe("psql", { timeout: 120_000 }, () => {
+describe("psql", () => {
   const encryption = "SSL connection (protocol: TLSv1.3";
 
   test.each(["prefer", "require", "verify-ca", "verify-full"])("sslmode=%s is encrypted", async (sslmode) => {

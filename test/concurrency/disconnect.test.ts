@@ -17,6 +17,9 @@ const countOf = (value: number) => message.query(`select count(*) from kept wher
 // A statement that is the first of its transaction began when the transaction did.
 const ownTransaction = "select now() = statement_timestamp()";
 
+/** Whether the stock library fails hangs on the order of its callbacks: once is enough to show it. Ours is right every time. */
+const attempts = { stock: 50, ours: 5 };
+
 describe.each(targets())("a client that disconnects on %s", (target) => {
   const server = caseServer(target, { schema: "create table kept (value int)" });
   const queued = () => server.running.server.getStats().queuedQueries;
@@ -25,13 +28,8 @@ describe.each(targets())("a client that disconnects on %s", (target) => {
     ["Parse", 1, "1"],
     ["Bind", 2, "2"],
     ["Execute", 3, "C"],
-    // Whether the stock library fails hangs on the order of its callbacks: it may take a few attempts to see it.
-  ])(
-    "after %s, without Sync, leaves no open pipeline to the next client",
-    {
-      retry: target === "stock" ? 5 : 0,
-    },
-    async (_, count, lastReply) => {
+  ])("after %s, without Sync, leaves no open pipeline to the next client", async (_, count, lastReply) => {
+    for (let attempt = 1; attempt <= attempts[target]; attempt++) {
       const [gone, next] = await server.clients("gone", "next");
       gone.send(...insertPipeline(0).slice(0, count), message.flush());
       await gone.until(lastReply);
@@ -40,10 +38,12 @@ describe.each(targets())("a client that disconnects on %s", (target) => {
         await server.ask(next, message.query(ownTransaction)),
         await server.ask(next, ...unprepared("select $1::int", ["7"])),
       ];
+      if (target === "ours") expect(seen).toEqual(["t", "7"]);
       // On the stock library the next client's query runs in the transaction of the client that is gone.
-      expect(seen).toEqual({ ours: ["t", "7"], stock: ["f", "7"] }[target]);
-    },
-  );
+      else if (seen[0] === "f") return;
+    }
+    expect(target, `not seen to fail in ${attempts.stock} attempts`).toBe("ours");
+  });
 
   it("after Execute, without Sync, has committed nothing", async () => {
     const [gone, next] = await server.clients("gone", "next");

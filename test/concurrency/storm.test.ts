@@ -3,7 +3,7 @@
  *
  * Ours is the whole product here, with its engine on a thread; `split-storm.test.ts` has the patched library alone.
  *
- * Owns: nothing but the two targets; `src/trace/storm.ts` is the storm, and `hundred-thousand.storm.test.ts` the long
+ * Owns: nothing but the two targets; `src/trace/storm.ts` is the storm, and `hundred-thousand.long.test.ts` the long
  * form of this file. `SEED` and `QUERIES` choose what is asked, `TARGETS` whom.
  */
 import { randomInt } from "node:crypto";
@@ -19,7 +19,6 @@ const queries = { ours: Number(process.env.QUERIES ?? 5_000), stock: 400 };
 
 test.runIf(targets().includes("ours"))(
   `ours answers every query of a storm of six clients right (seed ${seed})`,
-  { timeout: 300_000 },
   async () => {
     const server = new ProductServer({});
     await server.start();
@@ -41,7 +40,6 @@ test.runIf(targets().includes("ours"))(
 
 test.runIf(targets().includes("stock"))(
   `the stock library corrupts more than a tenth of the queries of a storm of six clients (seed ${seed})`,
-  { timeout: 300_000 },
   async () => {
     const server = await startServer("stock");
     try {

@@ -1,7 +1,8 @@
 /** Bytes that are no messages: a FATAL error for who sent them, nothing for anybody else. */
-import { PGlite } from "@electric-sql/pglite";
+import type { PGlite } from "@electric-sql/pglite";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { ask } from "../support/answer.ts";
+import { createEngine } from "../support/engines.ts";
 import { startServer, type TestServer } from "../support/servers.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { errorFields, message, types, WireClient } from "../support/wire-client.ts";
@@ -15,7 +16,7 @@ let bystander: WireClient;
 let written = 0;
 
 beforeAll(async () => {
-  engine = await PGlite.create();
+  engine = await createEngine();
   await engine.exec("create table t(n int); create table kept(n int)");
   server = await startServer("ours", { db: engine, stallTimeout, maxMessageBytes: 100_000 });
   bystander = await WireClient.login(server);

@@ -1,18 +1,22 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
-import { PGlite } from "@electric-sql/pglite";
+import type { PGlite } from "@electric-sql/pglite";
+import { drizzle } from "drizzle-orm/node-postgres";
 import pg from "pg";
 import { PGLiteSocketServer } from "pglite-socket-stock";
 import postgres from "postgres";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { closePostgres } from "../../src/testing/index.ts";
+import { createEngine } from "../support/engines.ts";
+
+type Closable = Parameters<typeof closePostgres>[0];
 
 let engine: PGlite;
 let server: PGLiteSocketServer;
 let line: Awaited<ReturnType<typeof openLine>>;
 
 beforeAll(async () => {
-  engine = await PGlite.create();
+  engine = await createEngine();
   server = new PGLiteSocketServer({ db: engine, port: 0, maxConnections: 10 });
   await server.start();
 });
@@ -60,7 +64,7 @@ async function openLine(serverPort: number) {
       isSilent = true;
     },
     /** Resolves when something was sent into the silence. */
-    heardNothing: () => vi.waitFor(() => expect(swallowed).toBeGreaterThan(0)),
+    heardNothing: () => vi.waitFor(() => expect(swallowed).toBeGreaterThan(0), { timeout: 60_000 }),
     close: async () => {
       for (const socket of sockets) socket.destroy();
       await new Promise((resolve) => front.close(resolve));
@@ -69,10 +73,7 @@ async function openLine(serverPort: number) {
 }
 
 /** Each kind of client with one query behind it, and a way to send another one. */
-const clients: [
-  kind: string,
-  open: () => Promise<{ client: Parameters<typeof closePostgres>[0]; query(): Promise<unknown> }>,
-][] = [
+const clients: [kind: string, open: () => Promise<{ client: Closable; query(): Promise<unknown> }>][] = [
   [
     "a postgres.js client",
     async () => {
@@ -105,7 +106,7 @@ describe.each(clients)("%s", (_kind, open) => {
     const { client } = await open();
     expect(line.openConnections()).toBeGreaterThan(0);
     expect(await closePostgres(client)).toBe("closed");
-    await vi.waitFor(() => expect(line.openConnections()).toBe(0));
+    await vi.waitFor(() => expect(line.openConnections()).toBe(0), { timeout: 60_000 });
   });
 
   test("is closed once by two callers at the same time", async () => {
@@ -113,6 +114,61 @@ describe.each(clients)("%s", (_kind, open) => {
     expect(await Promise.all([closePostgres(client), closePostgres(client)])).toEqual(["closed", "closed"]);
     expect(await closePostgres(client)).toBe("closed");
   });
+});
+
+/** Each kind of client, two of its sockets, and work that it has not finished. */
+const owners: [kind: string, open: () => Promise<{ client: Closable; sockets: Socket[]; work: Promise<unknown> }>][] = [
+  [
+    "a pg Pool",
+    async () => {
+      const { pool, sockets } = await openPool();
+      return { client: pool, sockets, work: Promise.resolve() };
+    },
+  ],
+  [
+    "a database of drizzle",
+    async () => {
+      const { pool, sockets } = await openPool();
+      return { client: drizzle(pool), sockets, work: Promise.resolve() };
+    },
+  ],
+  [
+    "a postgres.js client with a query under way",
+    async () => {
+      const sockets: Socket[] = [];
+      const { hostname, port } = new URL(line.url);
+      const socket = async () => {
+        const made = connect(Number(port), hostname);
+        sockets.push(made);
+        await once(made, "connect");
+        return made;
+      };
+      const sql = postgres(line.url, { max: 2, socket, onnotice: () => {} } as postgres.Options<
+        Record<string, postgres.PostgresType>
+      >);
+      await Promise.all([sql`select 1`, sql`select 1`]);
+      // A query is sent when somebody waits for it.
+      return { client: sql, sockets, work: sql`select pg_sleep(0.1)`.execute() };
+    },
+  ],
+];
+
+async function openPool(): Promise<{ pool: pg.Pool; sockets: Socket[] }> {
+  const pool = new pg.Pool({ connectionString: line.url, max: 2 });
+  const sockets: Socket[] = [];
+  pool.on("connect", (client) => {
+    sockets.push((client as unknown as { connection: { stream: Socket } }).connection.stream);
+  });
+  await Promise.all([pool.query("select 1"), pool.query("select 1")]);
+  return { pool, sockets };
+}
+
+test.each(owners)("%s has no open socket when it is closed", async (_, open) => {
+  const { client, sockets, work } = await open();
+  expect(sockets.map(({ closed }) => closed)).toEqual([false, false]);
+  expect(await closePostgres(client)).toBe("closed");
+  expect(sockets.map(({ closed }) => closed)).toEqual([true, true]);
+  await work;
 });
 
 describe("with a server that has fallen silent", () => {

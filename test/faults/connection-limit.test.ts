@@ -1,8 +1,9 @@
 /** maxConnections: who is refused and how, and that a place is freed exactly once. */
 import { connect, type Socket } from "node:net";
-import { PGlite } from "@electric-sql/pglite";
+import type { PGlite } from "@electric-sql/pglite";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { ask } from "../support/answer.ts";
+import { createEngine } from "../support/engines.ts";
 import { Random, runSeed } from "../support/random.ts";
 import { startServer, type TestServer } from "../support/servers.ts";
 import { waitUntil } from "../support/wait-until.ts";
@@ -18,7 +19,7 @@ const clients: WireClient[] = [];
 const sockets: Socket[] = [];
 
 beforeAll(async () => {
-  engine = await PGlite.create();
+  engine = await createEngine();
   await engine.exec("create table t(n int)");
 });
 beforeEach(async () => {

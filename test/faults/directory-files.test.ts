@@ -1,11 +1,12 @@
 /** What is added to the files of a durable database: fsync, counted at Node (its calls are the real ones, and noted), and rename. */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PGlite } from "@electric-sql/pglite";
 import postgres from "postgres";
 import { beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
 import { openDirectoryFiles } from "../../src/engine/directory-files.ts";
+import { lockDirectory } from "../../src/engine/directory-lock.ts";
 import { startCli } from "../support/cli-process.ts";
 import { initializedDirectory, initializeTemplate } from "../support/data-directory.ts";
 import { noteFsyncs } from "../support/fsyncs.ts";
@@ -71,6 +72,26 @@ test("a rename replaces its target in one step", async () => {
   expect(FS.readFile(`${PGlite.paths.PGDATA}/old`, { encoding: "utf8" })).toBe("new");
   expect(readFileSync(join(db, "old"), "utf8")).toBe("new");
   expect(FS.analyzePath(`${PGlite.paths.PGDATA}/new`).exists).toBe(false);
+});
+
+test("without a descriptor to work below (no /proc), too, nothing is changed in what has come to the path", async () => {
+  const db = initializedDirectory();
+  const lock = await lockDirectory(db);
+  onTestFinished(() => lock.release());
+  const identity = { ...lock.directory.identity, place: db };
+  const engine = await PGlite.create(await openDirectoryFiles({ path: db, identity, fsync: false }));
+  await engine.exec("create table t (n int)");
+  renameSync(db, `${db}.old`);
+  mkdirSync(db);
+  const lost = `${db} is not this server's data directory any more: it has been moved`;
+  await expect(engine.exec("create table u (n int); insert into t values (1); checkpoint")).rejects.toThrow();
+  const { FS } = engine.Module;
+  const { PGDATA } = PGlite.paths;
+  expect(() => FS.writeFile(`${PGDATA}/global/new`, "new")).toThrow();
+  expect(() => FS.writeFile(`${PGDATA}/new`, "new")).toThrow(lost);
+  expect(() => FS.mkdir(`${PGDATA}/made`)).toThrow(lost);
+  expect(() => FS.unlink(`${PGDATA}/PG_VERSION`)).toThrow(lost);
+  expect(readdirSync(db)).toEqual([]);
 });
 
 test("a postmaster.pid that a kill has left empty does not keep the next start from opening", async () => {

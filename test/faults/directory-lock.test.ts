@@ -142,8 +142,7 @@ test("a postmaster of PostgreSQL is respected while it lives; what PGlite writes
 });
 
 test("the command line: a second server exits with 5 and names the first; after kill -9 of that it starts", async () => {
-  const removeTemplate = await initializeTemplate();
-  onTestFinished(removeTemplate);
+  await initializeTemplate();
   const db = initializedDirectory();
   const first = startCli(["--port", "0", "--db", db]);
   await first.line(/is ready/);

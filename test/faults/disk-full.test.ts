@@ -2,9 +2,10 @@
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { PGlite } from "@electric-sql/pglite";
+import type { PGlite } from "@electric-sql/pglite";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { ask } from "../support/answer.ts";
+import { createEngine } from "../support/engines.ts";
 import { startServer, type TestServer } from "../support/servers.ts";
 import { errorFields, message, WireClient } from "../support/wire-client.ts";
 
@@ -18,7 +19,7 @@ let other: WireClient;
 let directory: string;
 
 beforeAll(async () => {
-  engine = await PGlite.create();
+  engine = await createEngine();
   await engine.exec("create table t(t text)");
   server = await startServer("ours", { db: engine });
 });

@@ -5,10 +5,11 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import type { Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { PGlite } from "@electric-sql/pglite";
+import type { PGlite } from "@electric-sql/pglite";
 import { PGLiteSocketServer, type PGLiteSocketServerOptions } from "@electric-sql/pglite-socket";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { ask } from "../support/answer.ts";
+import { createEngine } from "../support/engines.ts";
 import { close, listenOn } from "../support/free-range.ts";
 import { WatchedEngine } from "../support/watched-engine.ts";
 import { message, WireClient } from "../support/wire-client.ts";
@@ -19,7 +20,7 @@ const servers: PGLiteSocketServer[] = [];
 const squatters: Server[] = [];
 
 beforeAll(async () => {
-  pglite = await PGlite.create();
+  pglite = await createEngine();
   directory = mkdtempSync(join(tmpdir(), "library-start-"));
 });
 afterEach(async () => {

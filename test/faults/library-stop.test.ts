@@ -1,7 +1,8 @@
 /** Stopping the server: it ends whatever the clients do, tells them, and leaves the engine alone afterwards. */
-import { PGlite } from "@electric-sql/pglite";
+import type { PGlite } from "@electric-sql/pglite";
 import { PGLiteSocketServer } from "@electric-sql/pglite-socket";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { createEngine } from "../support/engines.ts";
 import { waitUntil, within } from "../support/wait-until.ts";
 import { WatchedEngine } from "../support/watched-engine.ts";
 import { errorFields, message, rows, types, WireClient } from "../support/wire-client.ts";
@@ -15,7 +16,7 @@ let server: PGLiteSocketServer;
 const clients: WireClient[] = [];
 
 beforeAll(async () => {
-  pglite = await PGlite.create();
+  pglite = await createEngine();
 });
 beforeEach(async () => {
   await pglite.exec("drop table if exists t; create table t(n int)");
@@ -145,6 +146,7 @@ describe("stop", () => {
     client.send(query("insert into t values (2)"));
     await waitUntil("the second is queued", () => server.getStats().queuedQueries === 1);
     const stopped = server.stop();
+    await waitUntil("the second is dropped", () => server.getStats().queuedQueries === 0);
     release();
     await stopped;
     expect(engine.running).toBe(0);

@@ -2,9 +2,10 @@
  * What a client leaves behind when it goes: nothing of what a session of its own would have lost, where nobody else has
  * used the shared one; what shared-queue.ts says, where somebody has.
  */
-import { PGlite } from "@electric-sql/pglite";
+import type { PGlite } from "@electric-sql/pglite";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { ask, hear } from "../support/answer.ts";
+import { createEngine } from "../support/engines.ts";
 import { startServer, type TestServer } from "../support/servers.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { message, WireClient } from "../support/wire-client.ts";
@@ -16,7 +17,7 @@ let server: TestServer;
 const clients: WireClient[] = [];
 
 beforeAll(async () => {
-  engine = await PGlite.create();
+  engine = await createEngine();
 });
 beforeEach(async () => {
   // One case that fails must not be the failure of the next ones.

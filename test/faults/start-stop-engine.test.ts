@@ -66,7 +66,8 @@ describe("a database", () => {
       expect(db.url).toBe(db.env.DATABASE_URL);
       expect(db.version).toMatch(/^18\.\d+$/);
       expect(db.ms).toBeGreaterThan(0);
-      expect(db.stats()).toMatchObject({ maxConnections: 7, queuedQueries: 0 });
+      // The end of a client is worked off after it has been told.
+      await expect.poll(() => db.stats(), { timeout: 30_000 }).toMatchObject({ maxConnections: 7, queuedQueries: 0 });
       expect(await reach(port)).toBe("reached");
     }
     expect(await reach(port)).toBe("ECONNREFUSED");

@@ -1,8 +1,9 @@
 /** Clocks: which client is timed out, when, and who never is. */
 import { Duplex } from "node:stream";
-import { PGlite } from "@electric-sql/pglite";
+import type { PGlite } from "@electric-sql/pglite";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { ask, hear } from "../support/answer.ts";
+import { createEngine } from "../support/engines.ts";
 import { startServer, type TestServer, type TestServerOptions } from "../support/servers.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { WatchedEngine } from "../support/watched-engine.ts";
@@ -18,7 +19,7 @@ let server: TestServer | undefined;
 const clients: WireClient[] = [];
 
 beforeAll(async () => {
-  engine = await PGlite.create();
+  engine = await createEngine();
   await engine.exec("create table t(n int)");
   watched = new WatchedEngine(engine);
 });

@@ -2,13 +2,14 @@
  * drizzle-kit folders: the same rule and the same ledger as drizzle-orm's own migrator, which runs here in process on
  * the same PGlite; it is what `drizzle-kit migrate` calls.
  */
-import { PGlite } from "@electric-sql/pglite";
+import type { PGlite } from "@electric-sql/pglite";
 import { readMigrationFiles } from "drizzle-orm/migrator";
 import { drizzle as drizzleOrm } from "drizzle-orm/pglite";
 import { migrate } from "drizzle-orm/pglite/migrator";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { MigrationSource } from "../../src/migrate/index.ts";
 import { readSqlFile } from "../../src/migrate/sql-file.ts";
+import { createEngine } from "../support/engines.ts";
 import {
   addDrizzleFiles,
   addFiles,
@@ -29,7 +30,7 @@ const LEDGER = "SELECT id, hash, created_at FROM drizzle.__drizzle_migrations OR
 
 let pglite: PGlite;
 beforeAll(async () => {
-  pglite = await PGlite.create();
+  pglite = await createEngine();
 });
 afterAll(() => pglite?.close());
 beforeEach(() => emptyDatabase(pglite));

@@ -1,9 +1,10 @@
 /** COPY of more data than is kept in memory, of more than is allowed, and data that comes slowly. */
 import { readdirSync, readlinkSync } from "node:fs";
-import { PGlite } from "@electric-sql/pglite";
+import type { PGlite } from "@electric-sql/pglite";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { ask, hear } from "../support/answer.ts";
-import { memoryInUse } from "../support/memory.ts";
+import { createEngine } from "../support/engines.ts";
+import { memoryBelow, memoryInUse } from "../support/memory.ts";
 import { Random, runSeed } from "../support/random.ts";
 import { startServer, type TestServer } from "../support/servers.ts";
 import { waitUntil } from "../support/wait-until.ts";
@@ -20,7 +21,7 @@ let limited: TestServer;
 let client: WireClient;
 
 beforeAll(async () => {
-  engine = await PGlite.create();
+  engine = await createEngine();
   await engine.exec("create table big(n int, t text)");
   server = await startServer("ours", { db: engine });
   limited = await startServer("ours", { db: engine, maxCopyBytes });
@@ -125,7 +126,7 @@ describe("more than 8 MiB", () => {
     const count = Math.floor((30 * mebibyte) / piece.length);
     await send(Array.from({ length: count }, () => piece));
     await waitUntil("all is sent", () => client.socket.writableLength === 0);
-    expect((memoryInUse() - before) / (count * piece.length)).toBeLessThan(0.5);
+    await memoryBelow(before, 0.5 * count * piece.length);
     client.send(copyDone());
     expect(await hear(client)).toBe(`COPY ${count * 20}`);
   });

@@ -2,11 +2,12 @@
 import { once } from "node:events";
 import type { Duplex } from "node:stream";
 import { connect as connectTls, TLSSocket } from "node:tls";
-import { PGlite } from "@electric-sql/pglite";
+import type { PGlite } from "@electric-sql/pglite";
 import type { Login, LoginRequest } from "@electric-sql/pglite-socket";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { encodeMessage } from "../../src/wire/frontend.ts";
 import { ask } from "../support/answer.ts";
+import { createEngine } from "../support/engines.ts";
 import { selfSigned } from "../support/self-signed.ts";
 import { startServer, type TestServer, type TestServerOptions } from "../support/servers.ts";
 import { waitUntil } from "../support/wait-until.ts";
@@ -22,7 +23,7 @@ let requests: LoginRequest[] = [];
 const clients: WireClient[] = [];
 
 beforeAll(async () => {
-  engine = await PGlite.create();
+  engine = await createEngine();
 });
 afterEach(async () => {
   for (const client of clients.splice(0)) client.destroy();

@@ -3,9 +3,10 @@
  *
  * Owns: the comparison. Invariant: without the socket library, so that the two can only differ in the model.
  */
-import { PGlite } from "@electric-sql/pglite";
+import type { PGlite } from "@electric-sql/pglite";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { readErrorFields } from "../../src/wire/query-results.ts";
+import { createEngine } from "../support/engines.ts";
 import { ModelBackend } from "../support/model-backend.ts";
 import { randomBatch } from "../support/model-script.ts";
 import { Random, runSeed } from "../support/random.ts";
@@ -13,7 +14,7 @@ import { message } from "../support/wire-client.ts";
 
 let engine: PGlite;
 beforeAll(async () => {
-  engine = await PGlite.create();
+  engine = await createEngine();
 });
 afterAll(() => engine.close());
 

@@ -1,5 +1,5 @@
 /** A login with a password, at the level of messages: what is offered, refused, cut, delayed and left behind. */
-import { PGlite } from "@electric-sql/pglite";
+import type { PGlite } from "@electric-sql/pglite";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { keepSecret } from "../../src/transport/authenticate.ts";
 import { createLogin } from "../../src/transport/login.ts";
@@ -8,6 +8,7 @@ import { encodeMessage } from "../../src/wire/frontend.ts";
 import type { ScramSecret } from "../../src/wire/scram.ts";
 import { ScramClient } from "../../src/wire/scram-client.ts";
 import { ask } from "../support/answer.ts";
+import { createEngine } from "../support/engines.ts";
 import { authentication, logInWith, startupOf } from "../support/scram-conversation.ts";
 import { startServer, type TestServer, type TestServerOptions } from "../support/servers.ts";
 import { waitUntil } from "../support/wait-until.ts";
@@ -20,7 +21,7 @@ let server: TestServer;
 const clients: WireClient[] = [];
 
 beforeAll(async () => {
-  engine = await PGlite.create();
+  engine = await createEngine();
   secret = await keepSecret(password);
 });
 beforeEach(() => serve());

@@ -1,6 +1,7 @@
 /** The tap: it sees every message of both directions, whole, once, in order, however it came. */
-import { PGlite } from "@electric-sql/pglite";
+import type { PGlite } from "@electric-sql/pglite";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { createEngine } from "../support/engines.ts";
 import { startServer, type TestServer } from "../support/servers.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { message, WireClient } from "../support/wire-client.ts";
@@ -13,7 +14,7 @@ let server: TestServer;
 let seen: { id: number; source: string; bytes: Buffer }[] = [];
 
 beforeAll(async () => {
-  engine = await PGlite.create();
+  engine = await createEngine();
   await engine.exec("create table t(n int)");
 });
 beforeEach(async () => {

@@ -6,7 +6,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from "node:tls";
-import { PGlite } from "@electric-sql/pglite";
+import type { PGlite } from "@electric-sql/pglite";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { keepSecret } from "../../src/transport/authenticate.ts";
 import { createLogin } from "../../src/transport/login.ts";
@@ -15,6 +15,7 @@ import { encodeSaslInitialResponse, encodeSaslResponse, mechanism } from "../../
 import type { ScramSecret } from "../../src/wire/scram.ts";
 import { bindingHeader, clientKeyOf, hash, hmac, saltPassword, xor } from "../../src/wire/scram.ts";
 import { ask } from "../support/answer.ts";
+import { createEngine } from "../support/engines.ts";
 import { authentication, logInWith, startupOf } from "../support/scram-conversation.ts";
 import { selfSigned } from "../support/self-signed.ts";
 import { startServer, type TestServer, type TestServerOptions } from "../support/servers.ts";
@@ -30,7 +31,7 @@ let server: TestServer;
 const clients: WireClient[] = [];
 
 beforeAll(async () => {
-  engine = await PGlite.create();
+  engine = await createEngine();
   secret = await keepSecret(password);
 });
 beforeEach(() => serve());
@@ -186,7 +187,8 @@ describe("direct negotiation", () => {
   });
 
   test("a handshake that stops, or whose client goes, leaves nothing behind", async () => {
-    await serve({ stallTimeout: 150 });
+    // Long enough for the handshake of the next client, also on a busy machine.
+    await serve({ stallTimeout: 1_000 });
     const hello = await clientHello(postgresql);
     for (const go of ["stops", "resetAndDestroy", "end"] as const) {
       for (const sent of [1, 60, hello.length]) {

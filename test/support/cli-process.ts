@@ -88,7 +88,7 @@ export function startCli(args: readonly string[], settings: CliSettings = {}): C
     ended,
     async line(pattern) {
       const find = () => stdout.slice(0, stdout.lastIndexOf("\n") + 1).match(pattern);
-      await waitUntil(`stdout has ${pattern}`, () => find() !== null || end !== undefined, 60_000);
+      await waitUntil(`stdout has ${pattern}`, () => find() !== null || end !== undefined, 200_000);
       const match = find();
       if (!match) throw new Error(`ended without ${pattern}: ${JSON.stringify(end)}`);
       return match;

@@ -10,47 +10,27 @@ import { PGlite } from "@electric-sql/pglite";
 import { inject } from "vitest";
 import { within } from "./wait-until.ts";
 
-let template: Promise<File> | undefined;
-
 /** Boots an engine of its own for the caller, who closes it. */
 export async function createEngine(): Promise<PGlite> {
-  template ??= readTemplate();
-  if (template) return PGlite.create({ loadDataDir: await template });
+  const template = readFileSync(await engineTemplate());
+  return PGlite.create({ loadDataDir: new File([template], "engine-template.tar", { type: "application/x-tar" }) });
+}
+
+/** The file of an empty database cluster, made by the first of the run's processes that asks for it. */
+export async function engineTemplate(): Promise<string> {
+  const path = join(inject("runDirectory"), "engine-template.tar");
+  if (existsSync(path)) return path;
   const engine = await PGlite.create();
-  template = writeTemplate(engine);
-  await template;
-  return engine;
+  const dump = await engine.dumpDataDir("none");
+  await engine.close();
+  // Another process may read it or write it at any time.
+  const unfinished = `${path}.${process.pid}`;
+  writeFileSync(unfinished, Buffer.from(await dump.arrayBuffer()));
+  renameSync(unfinished, path);
+  return path;
 }
 
 /** Closes an engine; one that cannot be closed any more is left behind after `limitMs`. */
 export async function closeEngine(engine: PGlite, limitMs = 2000): Promise<void> {
   await within(limitMs, engine.close());
-}
-
-/** Absent where the tests run without the directory of `global-setup.ts`. */
-function templatePath(): string | undefined {
-  const directory: string | undefined = inject("runDirectory");
-  return directory === undefined ? undefined : join(directory, "engine-template.tar");
-}
-
-function readTemplate(): Promise<File> | undefined {
-  const path = templatePath();
-  return path !== undefined && existsSync(path) ? Promise.resolve(asFile(readFileSync(path))) : undefined;
-}
-
-async function writeTemplate(engine: PGlite): Promise<File> {
-  const dump = await engine.dumpDataDir("none");
-  const bytes = Buffer.from(await dump.arrayBuffer());
-  const path = templatePath();
-  if (path !== undefined) {
-    // Another process may read it or write it at any time.
-    const unfinished = `${path}.${process.pid}`;
-    writeFileSync(unfinished, bytes);
-    renameSync(unfinished, path);
-  }
-  return asFile(bytes);
-}
-
-function asFile(tar: Buffer): File {
-  return new File([new Uint8Array(tar)], "engine-template.tar", { type: "application/x-tar" });
 }

@@ -91,7 +91,7 @@ export interface PlayOptions {
 
 /** Plays a conversation on a connection of its own and returns the trace of what happened. */
 export async function play(address: Address, golden: Golden, options: PlayOptions = {}): Promise<string> {
-  const { login = true, cut = allTogether, limitMs = 5_000 } = options;
+  const { login = true, cut = allTogether, limitMs = 30_000 } = options;
   const client = await WireClient.connect(address);
   const reader = new LineReader(client, limitMs);
   const answers: string[][] = [];

@@ -1,12 +1,14 @@
 /**
  * The built program beside another PGlite than the one in node_modules.
  *
- * Owns: a copy of dist/ in a temporary directory, the packages that it finds there, and a cache of its own. Does not own:
- * dist/ (`global-setup.ts`), the processes (`cli-process.ts`). Invariant: it goes with the test.
+ * Owns: a copy of dist/ in a temporary directory, the packages that it finds there, and a cache of its own, in which there is
+ * an empty cluster of the product's PGlite where the user's cache has one. Does not own: dist/ (`global-setup.ts`), the
+ * processes (`cli-process.ts`). Invariant: it goes with the test.
  */
-import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { cacheDirectory } from "../../src/engine/thread/user-cache.ts";
 import { temporaryDirectory } from "./cli-process.ts";
 import { currentPGlite } from "./pglite-versions.ts";
 
@@ -51,7 +53,18 @@ export function install({ pglite, binary, isolatedByDefault }: InstallationOptio
     else symlinkSync(pglite ?? currentPGlite.directory, target);
   }
   const cache = join(directory, "cache");
+  copyCluster(join(cache, "pglite-devdb"));
   return { cli: join(dist, "cli.js"), environment: { XDG_CACHE_HOME: cache }, cache: join(cache, "pglite-devdb") };
+}
+
+/** Tests of the first start have an empty cache of their own. */
+function copyCluster(cache: string): void {
+  const ofUser = cacheDirectory();
+  if (ofUser === undefined || !existsSync(ofUser)) return;
+  mkdirSync(cache, { recursive: true });
+  for (const name of readdirSync(ofUser)) {
+    if (/^cluster-\d+-[0-9a-z-]+$/.test(name)) cpSync(join(ofUser, name), join(cache, name));
+  }
 }
 
 /** Modules are found by where they really are: a link to the JavaScript would lead to the binary beside it. */

@@ -6,8 +6,9 @@
  */
 import { afterAll, afterEach, beforeAll } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";
+import type { ListenOptions, Transport } from "../../src/engine/listener.ts";
 import { type EngineOptions, openEngine } from "../../src/engine/supervisor.ts";
-import { type ListenOptions, listen, type Transport } from "../../src/transport/listen.ts";
+import { listen } from "../../src/transport/listen.ts";
 import { type BackendMessage, message, WireClient } from "./wire-client.ts";
 
 type Sessions = (typeof bothSessions)[number];
@@ -61,7 +62,12 @@ export class ProductServer {
       log: (_, line) => void this.log.push(line),
       ...this.#options.engine,
     });
-    this.transport = await listen(this.engine, {
+    this.transport = await this.listen();
+  }
+
+  /** Opens one more listener on the engine, for a test that stops it. */
+  listen(options: Partial<ListenOptions> = {}): Promise<Transport> {
+    return listen(this.engine, {
       host: "127.0.0.1",
       port: 0,
       maxConnections: 100,
@@ -69,6 +75,7 @@ export class ProductServer {
       stallTimeoutMs: 60_000,
       transactionIdleTimeoutMs: 60_000,
       ...this.#options.listen,
+      ...options,
     });
   }
 
@@ -106,12 +113,13 @@ export class ProductServer {
   async running(processId: number): Promise<void> {
     const isOwn = this.#options.sessions !== "shared";
     const runs = (state: string | undefined) => state === "running" || (isOwn && state === "waiting");
-    while (!runs(this.stateOf(processId))) await new Promise((resolve) => setImmediate(resolve));
+    while (!runs(await this.stateOf(processId))) await new Promise((resolve) => setImmediate(resolve));
   }
 
   /** What a connection does. */
-  stateOf(processId: number): string | undefined {
-    return this.transport.stats().connections.find((connection) => connection.processId === processId)?.state;
+  async stateOf(processId: number): Promise<string | undefined> {
+    const { connections } = await this.transport.stats();
+    return connections.find((connection) => connection.processId === processId)?.state;
   }
 }
 

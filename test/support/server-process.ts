@@ -11,6 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { PGLiteSocketServerOptions } from "@electric-sql/pglite-socket";
 import { build } from "esbuild";
+import { engineTemplate } from "./engines.ts";
 
 /** A server in another process. */
 export interface ServerProcess {
@@ -43,7 +44,7 @@ export async function startServerProcess(options: Omit<PGLiteSocketServerOptions
       },
     ],
   });
-  const child = fork(script, [JSON.stringify(options)]);
+  const child = fork(script, [JSON.stringify(options), await engineTemplate()]);
   let hasEnded = false;
   child.once("exit", () => {
     hasEnded = true;

@@ -4,9 +4,10 @@
  * Owns: starting and stopping them. Does not own: what a test does with them.
  * Invariant: everything started here is stopped by its `stop`, also when the other parts fail.
  */
-import { PGlite } from "@electric-sql/pglite";
+import type { PGlite } from "@electric-sql/pglite";
 import { PGLiteSocketServer as PatchedServer, type PGLiteSocketServerOptions } from "@electric-sql/pglite-socket";
 import { PGLiteSocketServer as StockServer } from "pglite-socket-stock";
+import { createEngine } from "./engines.ts";
 
 /** Which library serves: `TARGETS=stock,ours` (both by default) selects for tests that run on both. */
 export type Target = "stock" | "ours";
@@ -37,7 +38,7 @@ export type TestServerOptions = Partial<Omit<PGLiteSocketServerOptions, "db">> &
 /** Starts a server on a free port. */
 export async function startServer(target: Target, options: TestServerOptions = {}): Promise<TestServer> {
   const { ownConnectionLimit, ...libraryOptions } = options;
-  const db = options.db ?? (await PGlite.create());
+  const db = options.db ?? (await createEngine());
   const settings = { port: 0, ...(ownConnectionLimit ? {} : { maxConnections: 100 }), ...libraryOptions, db };
   const server = target === "ours" ? new PatchedServer(settings) : new StockServer(settings);
   await server.start();

@@ -8,7 +8,7 @@
 import { createServer, type Server, type Socket } from "node:net";
 import type { OpenParts } from "../../src/dev-db/open.ts";
 import type { Engine } from "../../src/engine/engine.ts";
-import type { Transport } from "../../src/transport/listen.ts";
+import type { Transport } from "../../src/engine/listener.ts";
 
 /** The places where a test can hold a start or let it fail. */
 export type Place = "open engine" | "listen" | "answer";
@@ -73,7 +73,7 @@ export function standIn(): StandIn {
             await new Promise((resolve) => server.close(resolve));
             await close();
           },
-          stats: () => ({ activeConnections: 0, queuedQueries: 0, maxConnections, connections: [] }),
+          stats: async () => ({ activeConnections: 0, queuedQueries: 0, maxConnections, connections: [] }),
         } satisfies Transport;
       },
     },

@@ -49,7 +49,8 @@ describe("defaults", () => {
       maxConnections: 100,
       idleTimeoutMs: 0,
       stallTimeoutMs: 10_000,
-      transactionIdleTimeoutMs: 30_000,
+      // 0 with isolated sessions, 30000 with shared ones.
+      transactionIdleTimeoutMs: undefined,
       migrations: "auto",
       seed: undefined,
       extensions: [],

@@ -8,7 +8,7 @@ import { join, relative } from "node:path";
 import * as patched from "@electric-sql/pglite-socket";
 import * as stock from "pglite-socket-stock";
 import { afterAll, expect, test } from "vitest";
-import { requirePatched } from "../../src/transport/listen.ts";
+import { requirePatched } from "../../src/transport/serve.ts";
 
 const root = join(import.meta.dirname, "../..");
 const installed = join(root, "node_modules/@electric-sql/pglite-socket");

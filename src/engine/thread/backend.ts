@@ -5,6 +5,7 @@
  * (`main.ts`), or when it is interrupted (`supervisor.ts`). Invariant: PostgreSQL is only entered while there is input
  * for it: at the end of its input it would take its client for gone and end for everyone.
  */
+import assert from "node:assert/strict";
 import type { PGlite } from "@electric-sql/pglite";
 import { encodeMessage } from "../../wire/frontend.ts";
 import { type EngineChannel, RecordKind } from "../channel.ts";
@@ -20,6 +21,9 @@ const longJump = 100;
 const copyMessages: ReadonlySet<number> = new Set(Buffer.from("dcfHS"));
 const copyFail = encodeMessage("f", "the data of this COPY ended");
 
+/** ReadyForQuery, outside of a transaction. */
+const readyOutside = encodeMessage("Z", Buffer.from("I"));
+
 /** One PostgreSQL backend and its input. */
 export class Backend {
   readonly #postgres: PostgresModule;
@@ -32,6 +36,10 @@ export class Backend {
   readonly #frame = new FrameCutter();
   /** Since PostgreSQL was entered. */
   #framesRead = 0;
+  /** Messages of nobody's that run now. */
+  #unheard: Uint8Array | undefined;
+  /** The end of what it has said to its client. */
+  #lastWords = Buffer.alloc(0);
 
   /** Takes PostgreSQL's input and output over from PGlite. */
   constructor(postgres: PostgresModule, channel: EngineChannel, interrupts: Interrupts) {
@@ -67,6 +75,26 @@ export class Backend {
     this.#end();
   }
 
+  /** Whether its client, whoever that is, has been told that it is ready and in no transaction. */
+  get isIdle(): boolean {
+    return this.#lastWords.equals(readyOutside);
+  }
+
+  /** Runs messages between two runs, up to a Sync, while it `isIdle`. Nobody gets what it answers. */
+  runUnheard(messages: Uint8Array): void {
+    assert(this.isIdle, "messages of nobody's would end a client's pipeline or run in its transaction");
+    this.#unheard = messages;
+    this.#consumed = 0;
+    try {
+      while (this.#hasInput()) this.#enter();
+      this.#postgres._PostgresSendReadyForQueryIfNecessary();
+      this.#postgres._pgl_pq_flush();
+    } finally {
+      this.#unheard = undefined;
+      this.#consumed = 0;
+    }
+  }
+
   #begin(run: number): void {
     this.#run = run;
     this.#input = "open";
@@ -97,6 +125,9 @@ export class Backend {
   }
 
   #nextInput(): Uint8Array | undefined {
+    if (this.#unheard) {
+      return this.#consumed < this.#unheard.length ? this.#unheard.subarray(this.#consumed) : undefined;
+    }
     while (this.#input === "open") {
       const record = this.#channel.next();
       if (record.kind === RecordKind.input && record.payload.length > this.#consumed) {
@@ -138,7 +169,12 @@ export class Backend {
   }
 
   #write(address: number, size: number): number {
-    this.#channel.send(RecordKind.output, this.#run, this.#postgres.HEAPU8.subarray(address, address + size));
+    if (this.#unheard) return size;
+    const bytes = this.#postgres.HEAPU8.subarray(address, address + size);
+    this.#lastWords = Buffer.concat([this.#lastWords, bytes.subarray(-readyOutside.length)]).subarray(
+      -readyOutside.length,
+    );
+    this.#channel.send(RecordKind.output, this.#run, bytes);
     return size;
   }
 }

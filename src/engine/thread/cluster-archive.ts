@@ -5,8 +5,10 @@
  * Form: CRC-32 of all that follows (4 bytes, little endian) | length of the index (4) | the index as JSON | the contents,
  * one file after the other, each without the zeros at its end: most of a new WAL segment is nothing else.
  */
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import assert from "node:assert/strict";
+import { closeSync, fstatSync, readSync } from "node:fs";
 import { crc32 } from "node:zlib";
+import { openCached } from "./user-cache.ts";
 
 /** A file of a data directory. */
 export interface ClusterFile {
@@ -36,6 +38,12 @@ const headBytes = 8;
 
 const partBytes = 1 << 18;
 
+/** Of all files together; that of PostgreSQL 18 has some 40 MB. */
+const largestClusterBytes = 1 << 29;
+
+/** Names with slashes between them, none of which leads elsewhere. */
+const pathInCluster = /^(?!.*(?:^|\/)\.{1,2}(?:\/|$))[\w.-]+(?:\/[\w.-]+)*$/;
+
 /** The archive of a data directory, in memory of its own. */
 export function packCluster({ directories, files }: Omit<Cluster, "close">): Uint8Array<ArrayBuffer> {
   const contents = files.map((file) => withoutZerosAtEnd(file.read()));
@@ -60,17 +68,18 @@ export function packCluster({ directories, files }: Omit<Cluster, "close">): Uin
 /** The data directory in an archive that is in memory. */
 export function unpackCluster(archive: Uint8Array): Cluster {
   return clusterOf(
+    archive.length,
     (at, length) => archive.slice(at, at + length),
     () => {},
   );
 }
 
 /**
- * The data directory in an archive that is a file, which stays open: what is not needed of it takes no memory. Throws if there
- * is none, and if it is damaged.
+ * The data directory in an archive that is a file of the cache, which stays open: what is not needed of it takes no memory.
+ * Throws if there is none, and if it is damaged, or would be written anywhere but below the directory that it is put into.
  */
 export function openCluster(path: string): Cluster {
-  const file = openSync(path, "r");
+  const file = openCached(path);
   const read = (at: number, length: number): Uint8Array => {
     const bytes = new Uint8Array(length);
     if (readSync(file, bytes, 0, length, at) !== length) throw new Error(`${path} has become shorter`);
@@ -78,7 +87,7 @@ export function openCluster(path: string): Cluster {
   };
   try {
     checkArchive(file);
-    return clusterOf(read, () => closeSync(file));
+    return clusterOf(fstatSync(file).size, read, () => closeSync(file));
   } catch (error) {
     closeSync(file);
     throw error;
@@ -99,9 +108,11 @@ function checkArchive(file: number): void {
   if (size < headBytes || part.readUInt32LE(0) !== crc) throw new Error("the archive is damaged");
 }
 
-function clusterOf(read: (at: number, length: number) => Uint8Array, close: () => void): Cluster {
+function clusterOf(bytes: number, read: (at: number, length: number) => Uint8Array, close: () => void): Cluster {
   const indexLength = Buffer.from(read(4, 4)).readUInt32LE();
+  assert(headBytes + indexLength <= bytes, "the index lies in the archive");
   const index = JSON.parse(Buffer.from(read(headBytes, indexLength)).toString("utf8")) as Index;
+  checkIndex(index, bytes - headBytes - indexLength);
   let next = headBytes + indexLength;
   const files = index.files.map(([name, size, length]) => {
     const at = next;
@@ -109,6 +120,20 @@ function clusterOf(read: (at: number, length: number) => Uint8Array, close: () =
     return { name, size, read: () => read(at, length) };
   });
   return { directories: index.directories, files, close };
+}
+
+/** Throws unless the files are below the directory, of a size that a new cluster has, and all there. */
+function checkIndex({ directories, files }: Index, contentBytes: number): void {
+  for (const name of [...directories, ...files.map(([name]) => name)]) {
+    assert(pathInCluster.test(name), `${JSON.stringify(name)} is the name of a file in a data directory`);
+  }
+  const isCount = (value: number) => Number.isInteger(value) && value >= 0;
+  for (const [name, size, length] of files) {
+    assert(isCount(size) && isCount(length) && length <= size, `the file ${name} has a size`);
+  }
+  const sum = (sizes: readonly number[]) => sizes.reduce((total, size) => total + size, 0);
+  assert(sum(files.map(([, size]) => size)) <= largestClusterBytes, "a new data directory is not that large");
+  assert(sum(files.map(([, , length]) => length)) === contentBytes, "the archive has the contents of all its files");
 }
 
 function withoutZerosAtEnd(bytes: Uint8Array): Uint8Array {

@@ -85,11 +85,6 @@ export class Interrupts {
     for (const timeout of [Timeout.lock, Timeout.statement]) this.#setIndicator(timeout, 0);
   }
 
-  /** Has PostgreSQL call ProcessInterrupts, which does nothing if there is nothing to do. */
-  attend(): void {
-    Atomics.store(this.#words, this.#at.interruptPending >> 2, 1);
-  }
-
   /** Whether a timeout is running and its time has come. */
   isOver(timeout: Timeout): boolean {
     return (this.remainingMs(timeout) ?? 1) <= 0;

@@ -1,13 +1,27 @@
 /**
  * The files of a database in memory: a new cluster in the file system that PGlite has in memory.
  *
- * Owns: putting it there before PGlite looks for one, and reading a file's contents when it is first opened. Does not own:
- * the cluster (`new-cluster.ts`), the file system.
+ * Owns: putting it there before PGlite looks for one, what is configured otherwise than on a disk, and reading a file's
+ * contents when it is first opened. Does not own: the cluster (`new-cluster.ts`), the file system.
  * Invariant: a file that nobody has opened takes no memory; most of a new cluster are template0 and template1.
  */
 import { MemoryFS, PGlite } from "@electric-sql/pglite";
 import type { Cluster, ClusterFile } from "./cluster-archive.ts";
+import { giveBackMemory, type MemoryNode } from "./memory-contents.ts";
 import { newCluster } from "./new-cluster.ts";
+
+/**
+ * Nobody ever recovers from the WAL of a database in memory, and it is memory: so it is short, and has no images of pages.
+ * These are lines of postgresql.conf, so that ALTER SYSTEM and SET win. A new segment is taken in one piece, not in many
+ * that grow.
+ */
+const configuration = `
+# added for a database in memory
+max_wal_size = 64MB
+min_wal_size = 32MB
+full_page_writes = off
+wal_init_zero = off
+`;
 
 /** To be given to PGlite as `fs`. */
 export async function openMemoryFiles(): Promise<MemoryFS> {
@@ -25,14 +39,17 @@ class MemoryFiles extends MemoryFS {
   /** Engine: PGlite calls it once, when the file system is there, and afterwards looks whether it has a database. */
   override async initialSyncFs(): Promise<void> {
     const { FS } = this.pg!.Module;
+    giveBackMemory(
+      (FS as unknown as { filesystems: { MEMFS: Parameters<typeof giveBackMemory>[0] } }).filesystems.MEMFS,
+    );
     const { directories, files } = this.#cluster;
     const { PGDATA } = PGlite.paths;
     FS.mkdir(PGDATA);
     for (const name of directories) FS.mkdir(`${PGDATA}/${name}`);
-    for (const file of files) {
+    for (const file of files.map(configured)) {
       const path = `${PGDATA}/${file.name}`;
       FS.writeFile(path, "");
-      readWhenOpened(FS.lookupPath(path, {}).node as unknown as MemoryNode, file);
+      readWhenOpened(FS.lookupPath(path, {}).node as unknown as UnreadNode, file);
     }
   }
 
@@ -42,16 +59,19 @@ class MemoryFiles extends MemoryFS {
   }
 }
 
-/** The parts of a file in Emscripten's MEMFS that PGlite's types leave out. */
-interface MemoryNode {
-  contents: Uint8Array | null;
-  /** The file's size; `contents` may be longer. */
-  usedBytes: number;
-  stream_ops: { open?: () => void };
-  node_ops: { setattr: (node: MemoryNode, attributes: { size?: number }) => void };
+function configured(file: ClusterFile): ClusterFile {
+  if (file.name !== "postgresql.conf") return file;
+  const contents = Buffer.concat([file.read(), Buffer.from(configuration)]);
+  return { ...file, size: contents.length, read: () => contents };
 }
 
-function readWhenOpened(node: MemoryNode, file: ClusterFile): void {
+/** What is set on a file until it is opened. */
+interface UnreadNode extends MemoryNode {
+  stream_ops: { open?: () => void };
+  node_ops: { setattr: (node: UnreadNode, attributes: { size?: number }) => void };
+}
+
+function readWhenOpened(node: UnreadNode, file: ClusterFile): void {
   const { stream_ops, node_ops } = node;
   const load = () => {
     node.stream_ops = stream_ops;

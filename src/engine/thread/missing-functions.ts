@@ -9,17 +9,7 @@
  * (test/faults/engine-death.test.ts).
  */
 
-/** What is needed of PostgreSQL to raise an error in it. */
-export interface PostgresCalls {
-  /** Its exported functions. */
-  readonly exports: Readonly<Record<string, ((...parameters: number[]) => number) | undefined>>;
-  /** Its memory as it is now. */
-  readonly bytes: Uint8Array;
-}
-
-// ERROR of src/include/utils/elog.h, and MAKE_SQLSTATE('0','A','0','0','0').
-const error = 21;
-const featureNotSupported = ("A".charCodeAt(0) - "0".charCodeAt(0)) << 6;
+import { type PostgresCalls, raiseUnsupported } from "./unsupported.ts";
 
 /** The imports of a library, with every function that turns out to be missing replaced by an error. */
 export function refuseMissingFunctions(
@@ -42,19 +32,9 @@ export function refuseMissingFunctions(
   });
 }
 
-// ereport(): errfinish() leaves by a long jump, like any error of PostgreSQL's own.
 function raise(postgres: PostgresCalls, name: string): number {
-  const call = (callee: string, ...parameters: number[]) => postgres.exports[callee]!(...parameters);
-  const text = (value: string): number => {
-    const bytes = Buffer.from(`${value}\0`);
-    const address = call("malloc", bytes.length);
-    postgres.bytes.set(bytes, address);
-    return address;
-  };
-  call("errstart", error, 0);
-  call("errcode", featureNotSupported);
-  call("errmsg_internal", text(`this PostgreSQL was built without the function ${name}`), 0);
-  call("errhint", text("PGlite cannot convert between encodings: use UTF8."), 0);
-  call("errfinish", 0, 0, 0);
-  return 0;
+  return raiseUnsupported(postgres, {
+    message: `this PostgreSQL was built without the function ${name}`,
+    hint: "PGlite cannot convert between encodings: use UTF8.",
+  });
 }

@@ -9,15 +9,15 @@
  * that cannot be read or written, or is of another form, costs only the time of a rewrite.
  */
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { markWrites } from "./rewrite/mark-writes.ts";
 import { type Located, rewritePostgres } from "./rewrite/postgres.ts";
-import { cacheDirectory, keepInCache } from "./user-cache.ts";
+import { reserveStack } from "./rewrite/stack-depth.ts";
+import { cacheDirectory, keepInCache, readCached } from "./user-cache.ts";
 import { type CompiledModule, webAssembly } from "./wasm/web-assembly.ts";
 
 /** Part of the file's name: to be raised with every change of the rewrite or of the file's form. */
-const rewriteVersion = 42;
+const rewriteVersion = 44;
 
 /** A smaller library is rewritten sooner than read. */
 const smallestKept = 1 << 16;
@@ -52,7 +52,7 @@ export async function loadRewritten(
   const hash = sha256(stock);
   const known = hash.toString("hex") in knownBinaries;
   const path = directory && join(directory, `sessions-${rewriteVersion}-${hash.toString("hex", 0, 16)}`);
-  const cached = path ? readCached(path) : undefined;
+  const cached = path ? readModule(path) : undefined;
   if (cached) {
     // Written by another version of this program, or compiled by another V8.
     const module = await webAssembly.compile(cached.bytes).catch(() => undefined);
@@ -65,18 +65,32 @@ export async function loadRewritten(
   return { module, located, known };
 }
 
-/** A library with marks, as `markWrites` makes it, from the cache if it is there. */
+/** A library with marks, as `markWrites` makes it, and larger frames (`reserveStack`), from the cache if it is there. */
 export function loadMarked(stock: Uint8Array, directory: string | undefined = cacheDirectory()): Uint8Array {
-  if (!directory || stock.length < smallestKept) return markWrites(stock);
-  const path = join(directory, `library-${rewriteVersion}-${sha256(stock).toString("hex", 0, 16)}`);
-  const cached = readWhole(path);
-  if (cached) return cached;
-  const marked = markWrites(stock);
-  if (marked.length !== stock.length) keepInCache(path, Buffer.concat([sha256(marked), marked]));
-  return marked;
+  return loadEdited("library", stock, (bytes) => markWrites(reserveStack(bytes)), directory);
 }
 
-function readCached(path: string): { bytes: Uint8Array; located: Located } | undefined {
+/** A module or library with larger frames only, for one session that all share, from the cache if it is there. */
+export function loadReserved(stock: Uint8Array, directory: string | undefined = cacheDirectory()): Uint8Array {
+  return loadEdited("shared", stock, reserveStack, directory);
+}
+
+function loadEdited(
+  kind: string,
+  stock: Uint8Array,
+  edit: (bytes: Uint8Array) => Uint8Array,
+  directory: string | undefined,
+): Uint8Array {
+  if (!directory || stock.length < smallestKept) return edit(stock);
+  const path = join(directory, `${kind}-${rewriteVersion}-${sha256(stock).toString("hex", 0, 16)}`);
+  const cached = readWhole(path);
+  if (cached) return cached;
+  const edited = edit(stock);
+  if (edited.length !== stock.length) keepInCache(path, Buffer.concat([sha256(edited), edited]));
+  return edited;
+}
+
+function readModule(path: string): { bytes: Uint8Array; located: Located } | undefined {
   try {
     const body = readWhole(path);
     if (!body) return undefined;
@@ -90,7 +104,7 @@ function readCached(path: string): { bytes: Uint8Array; located: Located } | und
 /** What is behind the hash, if it is that. */
 function readWhole(path: string): Buffer | undefined {
   try {
-    const file = readFileSync(path);
+    const file = readCached(path);
     const body = file.subarray(hashBytes);
     return sha256(body).equals(file.subarray(0, hashBytes)) ? body : undefined;
   } catch {

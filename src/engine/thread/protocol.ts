@@ -1,32 +1,110 @@
 /**
- * What the main thread and the engine thread tell each other beside the channel: at the start and at the end.
+ * What the main thread and the engine thread tell each other.
  *
- * Owns: these types. Does not own: the bytes of clients, which go through the channel.
- * Invariant: nothing here is sent while a query runs, but the wake-up of a main thread that has gone to its event loop.
+ * Owns: these types. Does not own: the bytes of clients. With a session for each client they never leave the engine thread;
+ * with one session for all they go through the channel.
+ * Invariant: nothing here is sent for what a client does, but the wake-up of a main thread that has gone to its event loop.
  */
+import type { MessagePort } from "node:worker_threads";
 import type { ChannelMemory } from "../channel.ts";
+import type { DirectoryIdentity } from "../directory-ownership.ts";
+import type { EngineDeath } from "../engine.ts";
 import type { FoundExtension } from "../extensions.ts";
+import type { ListenOptions, TransportStats } from "../listener.ts";
 import type { InterruptAddresses } from "./interrupts.ts";
 
 /** What the engine thread is started with. */
 export interface ThreadOptions {
-  readonly channel: ChannelMemory;
   /** A directory, or `memory://`. */
   readonly dataDir: string;
   readonly fsync: boolean;
+  /** The directory that was locked; absent in memory. */
+  readonly identity?: DirectoryIdentity;
+  /** Whether an empty directory gets a new database. */
+  readonly mayInitialize: boolean;
   readonly extensions: readonly FoundExtension[];
-  /** One PostgreSQL session for each client, that many at once; absent: one for all. */
-  readonly maxSessions?: number;
+  /** One session for all clients, whose bytes go through this. */
+  readonly channel?: ChannelMemory;
+  /** A session for each client. */
+  readonly isolated?: IsolatedOptions;
+}
+
+/** What there is to know where each client has a session. */
+export interface IsolatedOptions {
+  /** How many there may be at once. */
+  readonly maxSessions: number;
+  /** How long one of them may idle in a transaction while another waits for its locks, in ms; 0 for as long as it likes. */
+  readonly transactionIdleTimeoutMs: number;
   /** Its one number is 1 while the thread finds out whether it can have sessions: an end then says that it cannot. */
   readonly checking: Int32Array<SharedArrayBuffer>;
+  /** What a death of the engine means for the data; for the clients, a sentence. */
+  readonly consequence: string;
+  /** Gets a `StatementOwner` for each turn that has not given way for `deafAfterMs`, while the thread computes. */
+  readonly reports: MessagePort;
+  readonly deafAfterMs: number;
+}
+
+/** What a thread with sessions can be asked for. A listener has a number that the main thread gives it. */
+export interface ThreadRequests {
+  /** Runs frontend messages in a session of the process's own. */
+  execute(messages: Uint8Array): Uint8Array;
+  /** Answers with the bound port. */
+  listen(listener: number, options: Omit<ListenOptions, "log">): number;
+  stopListening(listener: number): void;
+  stats(listener: number): TransportStats;
+  /** Ends all sessions, checkpoints and shuts down; the thread ends. */
+  close(): void;
+}
+
+/** A crashed thread is told that its addresses are held, and it can tell its clients: they may connect anew at once. */
+interface Held {
+  readonly kind: "held";
+  /** What they are told instead of what PostgreSQL says about a crash. */
+  readonly farewell?: EngineDeath["farewell"];
+}
+
+/** It is to end as if it had crashed. */
+interface Fail {
+  readonly kind: "fail";
+  readonly cause: SentError;
+}
+
+/** What it is sent. */
+export type ThreadRequest = Held | Fail | ThreadCall;
+
+/** One of its requests. */
+export type ThreadCall = {
+  [Kind in keyof ThreadRequests]: {
+    readonly kind: Kind;
+    readonly id: number;
+    readonly parameters: Parameters<ThreadRequests[Kind]>;
+  };
+}[keyof ThreadRequests];
+
+/** An error as it is sent: a copy between threads would lose what the system says. */
+export interface SentError {
+  readonly message: string;
+  readonly stack?: string | undefined;
+  readonly code?: string | undefined;
+  readonly address?: string | undefined;
 }
 
 /** What it says. An error that ends it arrives as the worker's `error` event. */
 export type ThreadMessage =
+  /** With one session for all: it answers queries. */
   | { readonly kind: "ready"; readonly memory: SharedArrayBuffer; readonly addresses: InterruptAddresses }
   | { readonly kind: "wake" }
+  /** With sessions: it takes requests. */
+  | { readonly kind: "serving" }
+  /** What PostgreSQL has written to its log, and no client is told. */
+  | { readonly kind: "log"; readonly text: string }
   /** It begins a step of finding out whether it can have sessions. One that takes longer than `limitMs` hangs. */
   | { readonly kind: "checking"; readonly step: string; readonly limitMs: number }
   /** Whether it had to try the sessions out for that. */
   | { readonly kind: "checked"; readonly wasTried: boolean }
+  | { readonly kind: "answer"; readonly id: number; readonly value?: unknown; readonly error?: SentError }
+  /** What a listener has to say. */
+  | { readonly kind: "line"; readonly listener: number; readonly line: string }
+  /** PostgreSQL has crashed. Nobody listens any more, the clients are being told, and the thread ends; `runs` were the last. */
+  | { readonly kind: "dying"; readonly cause: SentError; readonly runs: readonly string[] }
   | { readonly kind: "closed" };

@@ -9,10 +9,15 @@ import type { Extensions } from "@electric-sql/pglite";
 import { type EngineChannel, RecordKind } from "../channel.ts";
 import { Backend } from "./backend.ts";
 import { findTimeouts, type InterruptAddresses, Interrupts } from "./interrupts.ts";
-import { type PostgresCalls, refuseMissingFunctions } from "./missing-functions.ts";
+import { refuseMissingFunctions } from "./missing-functions.ts";
+import { loadReserved } from "./module-cache.ts";
+import { maxPreparedTransactions } from "./prepared-transactions.ts";
 import type { ThreadOptions } from "./protocol.ts";
+import { ServerLog } from "./server-log.ts";
+import { SharedCheckpoints } from "./shared-checkpoints.ts";
 import { original, shareMemories } from "./shared-memory.ts";
 import { compileParser, parserGuard, parserName } from "./tier-up.ts";
+import type { PostgresCalls } from "./unsupported.ts";
 import { insertOnEntry } from "./wasm/module.ts";
 import { type CompiledModule, type Imports, type WasmInstance, webAssembly } from "./wasm/web-assembly.ts";
 
@@ -24,31 +29,44 @@ const running = new WeakMap<object, PostgresCalls>();
 const sharedBuffers = "16MB";
 
 /** Boots PGlite. Rejects with PGlite's own error, or when its memory is not shared. */
-export async function bootShared({ dataDir, fsync }: ThreadOptions, extensions: Extensions, channel: EngineChannel) {
-  shareMemories({ instantiate, link });
+export async function bootShared(options: ThreadOptions, extensions: Extensions, channel: EngineChannel) {
+  const { dataDir, fsync, identity, mayInitialize } = options;
+  shareMemories({ instantiate, link, edit: loadReserved });
   const { PGlite } = await import("@electric-sql/pglite");
   const { openDirectoryFiles } = await import("../directory-files.ts");
   const { openMemoryFiles } = await import("./memory-files.ts");
-  const { fs, startParams } =
+  const { startParams, ...files } =
     dataDir === "memory://"
       ? { fs: await openMemoryFiles(), startParams: PGlite.defaultStartParams }
-      : await openDirectoryFiles({ path: dataDir, fsync });
-  const pglite = await PGlite.create({
-    fs,
-    startParams: [...startParams, "-c", `shared_buffers=${sharedBuffers}`],
-    extensions,
+      : await openDirectoryFiles({ path: dataDir, fsync, identity, mayInitialize });
+  const log = new ServerLog();
+  const { onStderr } = log;
+  // As in PostgreSQL, system tables can only be changed by who asks for that.
+  const ordinary = startParams.filter((parameter) => parameter !== "-O");
+  const settings = [`shared_buffers=${sharedBuffers}`, `max_prepared_transactions=${maxPreparedTransactions}`];
+  const parameters = [...ordinary, ...settings.flatMap((setting) => ["-c", setting])];
+  const pglite = await PGlite.create({ ...files, startParams: parameters, extensions, onStderr }).catch((error) => {
+    throw log.explainFailedStart(error);
   });
+  log.hasStarted();
   const { Module: postgres } = pglite;
   const memory: ArrayBuffer | SharedArrayBuffer = postgres.HEAPU8.buffer;
   if (!(memory instanceof SharedArrayBuffer)) throw new Error("PGlite's memory is not shared");
   const addresses = interruptAddresses(postgres as unknown as Record<string, unknown>, memory);
   const backend = new Backend(postgres, channel, new Interrupts(memory, addresses));
+  const checkpoints = new SharedCheckpoints(backend, postgres);
   // Engine: PGlite throws for a command of the system (COPY … TO PROGRAM), and a throw ends PostgreSQL for everyone. No
   // pipe at all is an error of the statement.
   postgres._pgl_set_popen_fn(postgres.addFunction(() => 0, "ppp"));
   return {
     ready: { kind: "ready" as const, memory, addresses },
-    run: async () => runUntilClosed(backend, channel),
+    run: async () => {
+      try {
+        runUntilClosed(backend, checkpoints, channel);
+      } catch (error) {
+        throw log.explainEnd(error);
+      }
+    },
     close: () => pglite.close(),
   };
 }
@@ -88,13 +106,16 @@ function isLinkers(env: object): boolean {
   return types.isProxy(env);
 }
 
-function runUntilClosed(backend: Backend, channel: EngineChannel): void {
+function runUntilClosed(backend: Backend, checkpoints: SharedCheckpoints, channel: EngineChannel): void {
   for (;;) {
     const record = channel.next();
     const { kind, run } = record;
     channel.take(record);
     if (kind === RecordKind.close) return;
-    if (kind === RecordKind.run) backend.run(run);
+    if (kind === RecordKind.run) {
+      backend.run(run);
+      checkpoints.afterRun();
+    }
     if (kind === RecordKind.startup) backend.startup(run);
   }
 }

@@ -1,17 +1,46 @@
 /**
  * Where the engine keeps what is slow to make and can be made again.
  *
- * Owns: the directory of the user's cache, and replacing a file in it. Does not own: what the files are, or whether they
- * can be trusted (`module-cache.ts`, `new-cluster.ts`).
+ * Owns: the directory of the user's cache, whether it can be trusted, and opening and replacing a file in it. Does not own:
+ * what the files are, or whether they are whole (`module-cache.ts`, `new-cluster.ts`).
  * Invariant: a file is either whole or not there: it is written beside and renamed.
  */
 import { randomUUID } from "node:crypto";
-import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { homedir } from "node:os";
 import { dirname, isAbsolute, join } from "node:path";
 
-/** Where the user's programs keep what can be made again (XDG base directory specification); undefined for nowhere. */
+/** Far more than any file of the cache has; a larger one is none of ours. */
+const longestFileBytes = 1 << 28;
+
+/**
+ * Where the user's programs keep what can be made again (XDG base directory specification); undefined for nowhere. What is
+ * in it is run: a directory of somebody else, or one that others may write to, is not used, with a warning that names it.
+ */
 export function cacheDirectory(): string | undefined {
+  const path = pathOfCache();
+  const distrust = path && reasonNotToTrust(path);
+  if (!distrust) return path;
+  if (!warned.has(path)) process.emitWarning(`the cache ${path} is not used: ${distrust}`);
+  warned.add(path);
+  return undefined;
+}
+
+const warned = new Set<string>();
+
+function pathOfCache(): string | undefined {
   try {
     const base = process.env.XDG_CACHE_HOME || join(homedir(), ".cache");
     return isAbsolute(base) ? join(base, "pglite-devdb") : undefined;
@@ -21,13 +50,61 @@ export function cacheDirectory(): string | undefined {
   }
 }
 
+/** A part of a sentence; undefined if it can be trusted, or is not there. */
+function reasonNotToTrust(path: string): string | undefined {
+  const user = process.getuid?.();
+  // Windows, where a user's profile is closed to others.
+  if (user === undefined) return undefined;
+  try {
+    const found = statSync(path, { throwIfNoEntry: false });
+    if (!found) return undefined;
+    if (!found.isDirectory()) return "it is not a directory";
+    if (found.uid !== user) return `it belongs to the user with the id ${found.uid}, this process runs as ${user}`;
+    if (found.mode & 0o022) return `others may write to it (${(found.mode & 0o777).toString(8)}); chmod 0700 ${path}`;
+    if (found.mode & 0o055) chmodSync(path, 0o700);
+    return undefined;
+  } catch (error) {
+    return `it cannot be looked at (${(error as NodeJS.ErrnoException).code})`;
+  }
+}
+
+/**
+ * Opens a file of the cache to read it. Throws for what is no regular file of this user, or is too large. Opening never
+ * waits, as that of a pipe would.
+ */
+export function openCached(path: string): number {
+  const { O_RDONLY, O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants;
+  const file = openSync(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  try {
+    const found = fstatSync(file);
+    const user = process.getuid?.();
+    if (!found.isFile()) throw new Error(`${path} is not a regular file`);
+    if (user !== undefined && found.uid !== user) throw new Error(`${path} belongs to another user`);
+    if (found.size > longestFileBytes) throw new Error(`${path} is too large`);
+    return file;
+  } catch (error) {
+    closeSync(file);
+    throw error;
+  }
+}
+
+/** The contents of a file of the cache. Throws as `openCached` does. */
+export function readCached(path: string): Buffer {
+  const file = openCached(path);
+  try {
+    return readFileSync(file);
+  } finally {
+    closeSync(file);
+  }
+}
+
 /** Writes a file of the cache. Not being able to (a read-only home, a full disk) is no error: it is made again then. */
 export function keepInCache(path: string, contents: Uint8Array): void {
   const temporary = `${path}.${randomUUID()}`;
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     try {
-      writeFileSync(temporary, contents, { mode: 0o600 });
+      writeFileSync(temporary, contents, { mode: 0o600, flag: "wx" });
       renameSync(temporary, path);
     } finally {
       rmSync(temporary, { force: true });

@@ -18,14 +18,14 @@ export type Program = (name: string, url: string, connections: number, limitMs?:
 /** A python program of test/clients/programs. */
 export function pythonProgram(file: string): Program {
   // -B: no __pycache__ in the checkout.
-  return (name, url, connections, limitMs = 60_000) =>
+  return (name, url, connections, limitMs = 200_000) =>
     run(python, ["-B", join(programs, file), name, url, `${connections}`], { limitMs });
 }
 
 /** The java program of test/clients/programs, after it was compiled by `compileJava` into `classes`. */
 export function javaProgram(classes: string): Program {
   const java = ["-Xshare:auto", "-XX:TieredStopAtLevel=1", "-cp", `${classes}:${jdbcDriver}`, "WithJdbc"];
-  return (name, url, connections, limitMs = 60_000) =>
+  return (name, url, connections, limitMs = 200_000) =>
     run("java", [...java, name, jdbcUrl(url), `${connections}`], { limitMs });
 }
 
@@ -53,7 +53,7 @@ export function expectRight(result: Run, name: string, checked: number): void {
 export async function expectStockFails(program: Program, name: string, processes: 1 | 6 = 1): Promise<string> {
   const stock = await startStock();
   try {
-    const alone = await program(name, stock.url, 1, 30_000);
+    const alone = await program(name, stock.url, 1);
     expect(alone.code, alone.all).toBe(0);
     const together = await atOnce(processes, () => program(name, stock.url, 6 / processes, 10_000));
     const failed = together.filter(({ code }) => code !== 0);

@@ -26,7 +26,7 @@ export interface RunOptions {
   readonly cwd?: string;
   /** Its standard input; a function may write it piece by piece, and kill the program. */
   readonly input?: string | ((stdin: Writable, kill: () => void) => Promise<void>);
-  /** When it is killed; 60 s by default. */
+  /** When it is killed; 200 s by default. */
   readonly limitMs?: number;
 }
 
@@ -69,7 +69,7 @@ export async function run(file: string, args: readonly string[], options: RunOpt
   const timer = setTimeout(() => {
     timedOut = true;
     killGroup();
-  }, options.limitMs ?? 60_000);
+  }, options.limitMs ?? 200_000);
   try {
     const { input } = options;
     if (typeof input === "function") await Promise.race([input(child.stdin, killGroup), closed]);

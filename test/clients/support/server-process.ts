@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import postgres from "postgres";
 import { expect } from "vitest";
+import { engineTemplate } from "../../support/engines.ts";
 import { cleanEnvironment } from "./run-program.ts";
 
 /** The checkout. */
@@ -39,7 +40,7 @@ export async function startOurs(args: readonly string[] = []): Promise<ServerPro
 
 /** Starts the stock library with its connection limit raised: with its default of one connection it serves no pool. */
 export async function startStock(): Promise<ServerProcess> {
-  return await start([join(import.meta.dirname, "stock-server.ts")], undefined);
+  return await start([join(import.meta.dirname, "stock-server.ts"), await engineTemplate()], undefined);
 }
 
 async function start(args: readonly string[], exitCode: number | undefined): Promise<ServerProcess> {
@@ -76,7 +77,7 @@ async function start(args: readonly string[], exitCode: number | undefined): Pro
 
 async function expectHealthy(child: ChildProcess, url: string, log: () => string): Promise<void> {
   expect(child.exitCode, log()).toBeNull();
-  const sql = postgres(url, { max: 1, connect_timeout: 10 });
+  const sql = postgres(url, { max: 1, connect_timeout: 60 });
   try {
     expect(await sql`select 6 * 7 as answer`).toEqual([{ answer: 42 }]);
   } finally {

@@ -28,7 +28,7 @@ export async function besideProcesses<Report>(
   const running = processes.map(async ({ file, name }) => {
     const result = await run(process.execPath, [join(programs, file), url, name], {
       input: () => over,
-      limitMs: 110_000,
+      limitMs: 200_000,
     });
     if (result.code !== 0) throw new Error(result.all);
     return JSON.parse(result.stdout) as Report;

@@ -19,5 +19,3 @@ const reason = "NOT RUN: this Node cannot suspend WebAssembly (24 or newer can)"
 export function requireIsolatedSessions(context: TestContext): void {
   if (!isolatedSessionsAvailable) context.skip(reason);
 }
-
-if (!isolatedSessionsAvailable) process.stderr.write(`test/sessions: ${reason}\n`);

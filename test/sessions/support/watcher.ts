@@ -8,7 +8,7 @@ import { wipeDatabase } from "../../../scripts/conformance/wipe.ts";
 import { waitUntil, within } from "../../support/wait-until.ts";
 import { type Address, type BackendMessage, errorFields, rows, WireClient } from "../../support/wire-client.ts";
 
-const answerMs = 20_000;
+const answerMs = 120_000;
 
 /** The watching connection. */
 export class Watcher {

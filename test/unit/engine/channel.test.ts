@@ -3,7 +3,6 @@
  */
 import { expect, test } from "vitest";
 import { allocateChannel, EngineChannel, MainChannel, RecordKind } from "../../../src/engine/channel.ts";
-import { PartCollector } from "../../../src/engine/part-collector.ts";
 import { Random, runSeed } from "../../support/random.ts";
 
 function ends(): { main: MainChannel; engine: EngineChannel; posts: () => number } {
@@ -39,27 +38,6 @@ test("records come out as they went in, whatever their sizes, many times around 
     } while (written < bytes.length);
     expect(read).toBe(bytes.length);
   }
-});
-
-test("a payload that is cut is put together again, wherever the ring ends", () => {
-  const { main, engine } = ends();
-  const parts = new PartCollector();
-  const payload = Buffer.from(JSON.stringify({ long: "x".repeat(5000) }));
-  let cut = 0;
-  for (let i = 1; i <= 2000; i++) {
-    let sent = 0;
-    while (sent < payload.length) sent += main.send(RecordKind.open, i, payload, sent);
-    let whole: Uint8Array | undefined;
-    while (!whole) {
-      const record = engine.next();
-      if (record.kind === RecordKind.part) cut++;
-      whole = parts.collect(record);
-      if (whole)
-        expect([record.kind, record.run, Buffer.from(whole).equals(payload)]).toEqual([RecordKind.open, i, true]);
-      engine.take(record);
-    }
-  }
-  expect(cut).toBeGreaterThan(0);
 });
 
 test("a full ring takes nothing until something was read, and loses nothing", () => {

@@ -1,10 +1,10 @@
 /**
  * Which paths are accepted as a data directory, and that nothing is written into one that is not.
  */
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { describeOpenFailure, prepareDataDirectory } from "../../../src/engine/data-directory.ts";
 import { DataDirectoryError } from "../../../src/errors.ts";
 
@@ -63,4 +63,60 @@ test("an engine that cannot open it leads to a sentence, also for an error witho
   expect(describeOpenFailure("/d", new Error("boom")).message).toContain(
     "/d cannot be opened as a data directory (boom)",
   );
+});
+
+test("PostgreSQL's words are shown, with the path as people know it, and deleting is not advised", () => {
+  const path = directory("words", { PG_VERSION: "18\n" });
+  mkdirSync(join(path, "base", "5"), { recursive: true });
+  writeFileSync(join(path, "base", "5", "1259"), "x");
+  const words = 'LOG:  syntax error in file "/pglite/data/postgresql.conf" line 3\nFATAL:  it contains errors';
+  const { message } = describeOpenFailure(path, Object.assign(new Error("status 1"), { words }));
+  expect(message).toBe(
+    `PostgreSQL does not start in ${path}:\n  LOG:  syntax error in file "${path}/postgresql.conf" line 3\n  FATAL:  it contains errors`,
+  );
+});
+
+test("deleting is advised where initdb was interrupted before anything could be in it", () => {
+  const path = directory("unfinished", { PG_VERSION: "18\n", "postgresql.conf": "" });
+  mkdirSync(join(path, "base", "1"), { recursive: true });
+  expect(describeOpenFailure(path, new Error("boom")).message).toMatch(/first start was interrupted.*delete it$/);
+  writeFileSync(join(path, "base", "1", "1259"), "x");
+  expect(describeOpenFailure(path, new Error("boom")).message).not.toContain("delete");
+});
+
+describe.runIf(process.platform !== "win32")("permissions", () => {
+  function withMode(name: string, mode: number, files: Record<string, string>): string {
+    const path = directory(name, files);
+    chmodSync(path, mode);
+    return path;
+  }
+  const modeOf = (path: string) => statSync(path).mode & 0o777;
+
+  test.each([0o777, 0o775, 0o757])(
+    "a data directory that others may write to (%o) is refused as by PostgreSQL",
+    (mode) => {
+      const path = withMode(`open-${mode}`, mode, { PG_VERSION: "18\n" });
+      const message = refusal(path);
+      expect(message).toContain(`data directory "${path}" has invalid permissions`);
+      expect(message).toContain("DETAIL:  Permissions should be u=rwx (0700) or u=rwx,g=rx (0750).");
+      expect(modeOf(path)).toBe(mode);
+    },
+  );
+
+  test("one that others may only read, as PGlite makes it, is made private, and the log says so", () => {
+    const path = withMode("readable", 0o755, { PG_VERSION: "18\n" });
+    const log: string[] = [];
+    prepareDataDirectory(path, (_, line) => log.push(line));
+    expect(modeOf(path)).toBe(0o700);
+    expect(log).toEqual([expect.stringContaining(`${path} had the permissions 0755; it has 0700 now`)]);
+  });
+
+  test("0750 stays; an empty directory gets 0700, as by initdb", () => {
+    const group = withMode("group", 0o750, { PG_VERSION: "18\n" });
+    prepareDataDirectory(group);
+    expect(modeOf(group)).toBe(0o750);
+    const empty = withMode("empty-open", 0o777, {});
+    prepareDataDirectory(empty);
+    expect(modeOf(empty)).toBe(0o700);
+  });
 });

@@ -29,7 +29,7 @@ function run(script: string, ...args: string[]): Promise<Outcome> {
   });
 }
 
-test.each(scripts)("%s", { timeout: 60_000 }, async (script) => {
+test.each(scripts)("%s", async (script) => {
   const [args, message] = bad[script]!;
   const [help, unknown, wrong] = await Promise.all([
     run(script, "--help"),

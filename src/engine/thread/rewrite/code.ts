@@ -11,9 +11,8 @@ import type { WasmModule } from "../wasm/module.ts";
 /** Instructions, one after another. */
 type Code = readonly (readonly number[])[];
 
-/** The type of a block without a result. */
-const empty = 0x40;
-const i32Type = 0x7f;
+/** The type of a local. */
+export const i32Type = 0x7f;
 
 /** Puts code in front of a function's own. */
 export function callOnEntry(module: WasmModule, index: number, code: Code): void {
@@ -38,6 +37,11 @@ export function set(local: number): number[] {
   return [Op.localSet, ...unsigned(local)];
 }
 
+/** Copies into a local. */
+export function tee(local: number): number[] {
+  return [Op.localTee, ...unsigned(local)];
+}
+
 /** Pushes a number. */
 export function constant(value: number): number[] {
   return [Op.i32Const, ...signed(value)];
@@ -50,10 +54,10 @@ export function call(index: number): number[] {
 
 /** Runs `code` if the popped number is not 0. */
 export function ifTrue(code: Code): number[][] {
-  return [[Op.if, empty], ...code.map((instruction) => [...instruction]), [Op.end]];
+  return [[Op.if, Op.noResult], ...code.map((instruction) => [...instruction]), [Op.end]];
 }
 
 /** Runs `code`, which pushes a number at its end, until that is 0. */
 export function repeatWhile(code: Code): number[][] {
-  return [[Op.loop, empty], ...code.map((instruction) => [...instruction]), [Op.brIf, 0], [Op.end]];
+  return [[Op.loop, Op.noResult], ...code.map((instruction) => [...instruction]), [Op.brIf, 0], [Op.end]];
 }

@@ -84,7 +84,7 @@ export class FunctionFlow {
     return this.#states.get(local) ?? local;
   }
 
-  /** A local that the function itself does not have holds another value from here on. */
+  /** From here on a local holds another value; also one that was added to the function. */
   forget(local: number): void {
     this.#states.set(local, ++this.#lastState);
   }
@@ -140,7 +140,7 @@ export class FunctionFlow {
   }
 
   #set(local: number, value: Value | undefined): void {
-    this.#states.set(local, ++this.#lastState);
+    this.forget(local);
     // In the outermost block, what comes later in the function is only reached through here.
     const isAlwaysSet = this.#sets.get(local) === 1 && this.#blocks.length === 1;
     if (value?.kind === "frame" && isAlwaysSet) this.#frameLocals.set(local, value.number);

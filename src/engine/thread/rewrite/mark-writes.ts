@@ -14,9 +14,9 @@
  */
 import { ByteReader, concat, unsigned } from "../wasm/bytes.ts";
 import { ExternalKind } from "../wasm/imports.ts";
-import { type Instruction, instructions, Op, skipLocals } from "../wasm/instructions.ts";
+import { type Instruction, instructions, Op } from "../wasm/instructions.ts";
 import { WasmModule } from "../wasm/module.ts";
-import { constant, get } from "./code.ts";
+import { constant, get, i32Type, tee } from "./code.ts";
 import { FunctionFlow, type Value } from "./function-flow.ts";
 
 /** Where a module imports the memory of the marks from; it has so many pages of 64 KiB: a byte for each granule of 4 GiB. */
@@ -24,8 +24,6 @@ export const marksImport = { module: "env", field: "sessions_written", pages: 25
 
 /** A granule is so many bytes: two to the power of this. */
 export const granuleBits = 8;
-
-const i32Type = 0x7f;
 
 /** How many bytes the stores write. */
 const stores = new Map<number, number>([
@@ -101,10 +99,10 @@ class MarkedBody {
     }
     if (this.#insertions.length === 0) return undefined;
     this.#insertions.sort((one, other) => one.at - other.at);
-    const first = skipLocals(this.#body, 0);
+    const { start, end: first } = this.#locals;
     const added = this.#added.size === 0 ? [] : [...unsigned(this.#added.size), i32Type];
     const groups = this.#locals.groups + (this.#added.size === 0 ? 0 : 1);
-    const parts: (Uint8Array | Code)[] = [unsigned(groups), this.#body.subarray(this.#locals.start, first), added];
+    const parts: (Uint8Array | Code)[] = [unsigned(groups), this.#body.subarray(start, first), added];
     let copied = first;
     for (const { at, code } of this.#insertions) {
       parts.push(this.#body.subarray(copied, at), code);
@@ -166,7 +164,7 @@ class MarkedBody {
     const height = this.#flow.heightBelow(depth);
     const local = this.#added.get(height) ?? this.#firstAdded + this.#added.size;
     this.#added.set(height, local);
-    this.#insertions.push({ at: value.end, code: [Op.localTee, ...unsigned(local)] });
+    this.#insertions.push({ at: value.end, code: tee(local) });
     this.#flow.forget(local);
     return local;
   }
@@ -185,7 +183,8 @@ function countSets(all: readonly Instruction[]): Map<number, number> {
   return sets;
 }
 
-function readLocals(body: Uint8Array): { groups: number; start: number; count: number } {
+/** The groups of locals, where they start and end, and how many locals they are. */
+function readLocals(body: Uint8Array): { groups: number; start: number; end: number; count: number } {
   const reader = new ByteReader(body);
   const groups = reader.unsigned();
   const start = reader.offset;
@@ -194,7 +193,7 @@ function readLocals(body: Uint8Array): { groups: number; start: number; count: n
     count += reader.unsigned();
     reader.skip(1);
   }
-  return { groups, start, count };
+  return { groups, start, end: reader.offset, count };
 }
 
 /** The offset immediate of a store, which follows the alignment. */

@@ -17,6 +17,7 @@ import { rewriteCheckpoints } from "./checkpoints.ts";
 import { call, callOnEntry, constant, functionBody, get, set } from "./code.ts";
 import { Hook, hookImport } from "./hooks.ts";
 import { Locator, only } from "./locate.ts";
+import { reserveStackIn } from "./stack-depth.ts";
 
 /** What getpid() of PGlite's libc answers, always. */
 const constantPid = 42;
@@ -78,6 +79,8 @@ export function rewritePostgres(stock: Uint8Array): RewrittenModule {
   module.replaceBody(kill, functionBody([get(0), get(1), constant(Hook.kill), call(hook)]));
 
   if (module.exports.has(parserName)) callOnEntry(module, module.exportedFunction(parserName), [parserGuard]);
+
+  reserveStackIn(module);
 
   const addresses = { ...locateVariables(locator), checkpointerShared: rewriteCheckpoints(locator, hook) };
   const tableSize = module.importTable(tableImport.module, tableImport.field);

@@ -16,10 +16,13 @@ export class AuxiliaryProcess implements SessionState {
   readonly pid: number;
   readonly image: Image;
   readonly files: FileDescriptors;
-  readonly lingerMs = 0;
+  readonly onTurnEnd = () => undefined;
+  readonly mayGiveWay = false;
+  readonly owner = undefined;
   readonly input = noInput;
   readonly output = () => undefined;
   readonly signals: number[] = [];
+  readonly idleInTransactionSince = undefined;
   /** Addresses in shared memory; 0 before the start and after the end. */
   proc = 0;
   latch = 0;
@@ -50,11 +53,6 @@ export class AuxiliaryProcess implements SessionState {
   /** Starts it in its first turn; if nobody else has one, it is up and waits when this returns. */
   start(): void {
     this.#ended = this.#host.scheduler.take(this, () => this.#run());
-    this.#ended.then(
-      (status) =>
-        this.#isEnding || this.#host.crashed(new Error(`process ${this.pid} of PostgreSQL exited: ${status}`)),
-      (error: unknown) => this.#host.crashed(error),
-    );
   }
 
   /** Tells it to end; resolves with its exit status. */
@@ -78,16 +76,17 @@ export class AuxiliaryProcess implements SessionState {
     const running = this.#main();
     this.proc = process.proc;
     this.latch = process.latch;
-    try {
-      await running;
-      throw new Error(`process ${this.pid} of PostgreSQL returned from its main function`);
-    } catch (error) {
-      if (!(error instanceof ProcessExit)) throw error;
-      return error.status;
-    } finally {
-      this.proc = 0;
-      this.latch = 0;
-      this.files.closeAll();
+    const end = await running.then(
+      () => new Error(`process ${this.pid} of PostgreSQL returned from its main function`),
+      (error: unknown) => error,
+    );
+    if (!(end instanceof ProcessExit)) return this.#host.crashed(end);
+    if (!this.#isEnding) {
+      return this.#host.crashed(new Error(`process ${this.pid} of PostgreSQL exited: ${end.status}`));
     }
+    this.proc = 0;
+    this.latch = 0;
+    this.files.closeAll();
+    return end.status;
   }
 }

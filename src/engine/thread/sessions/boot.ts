@@ -10,13 +10,16 @@ import { readFileSync } from "node:fs";
 import { type Extensions, PGlite } from "@electric-sql/pglite";
 import { loadRewritten, type RewrittenPostgres } from "../module-cache.ts";
 import { pgliteFile } from "../pglite-files.ts";
+import { maxPreparedTransactions } from "../prepared-transactions.ts";
 import { Hook } from "../rewrite/hooks.ts";
 import type { Located } from "../rewrite/postgres.ts";
+import { ServerLog } from "../server-log.ts";
 import { FileDescriptors, type FileSystem } from "./file-descriptors.ts";
 import { Image } from "./image.ts";
 import { instantiateAsMachine, isMemoryOf, machineOf } from "./instantiate.ts";
 import type { Machine } from "./machine.ts";
 import { locateMemory, type MemoryMap, withoutConstants } from "./private-memory.ts";
+import { StartupProcess } from "./startup-process.ts";
 
 /** What `bootPostgres` takes. */
 export interface BootOptions {
@@ -47,10 +50,11 @@ export interface BootedPostgres {
   readonly postmaster: { readonly image: Image; readonly files: FileDescriptors };
   readonly files: FileSystem;
   readonly maxSessions: number;
+  readonly log: ServerLog;
 }
 
-/** Engine: PGlite's start parameters; `-F` (no fsync) is left to `settings`. */
-const startParameters = ["--single", "-O", "-j"];
+/** Engine: PGlite's start parameters, but `-F` (no fsync), which is left to `settings`, and `-O` (system tables may be changed). */
+const startParameters = ["--single", "-j"];
 const libraryDirectory = "/pglite/lib/postgresql";
 /** Libraries that are not preloaded: they change the server for all, need a network, or are rare and large. */
 const notPreloaded =
@@ -61,31 +65,36 @@ export function loadPostgres(): Promise<RewrittenPostgres> {
   return loadRewritten(readFileSync(pgliteFile("pglite.wasm")));
 }
 
-/** Boots PGlite. Rejects with PGlite's own error, or when the binary is not of the known shape. */
+/** Boots PGlite. Rejects with why PostgreSQL or PGlite did not start, or when the binary is not of the known shape. */
 export async function bootPostgres(options: BootOptions): Promise<BootedPostgres> {
   const { module, located } = options.postgres ?? (await loadPostgres());
   let pglite: PGlite | undefined;
   let postmaster: BootedPostgres["postmaster"] | undefined;
   let map: MemoryMap | undefined;
+  const log = new ServerLog();
   const files = () => pglite?.Module.FS as unknown as FileSystem & { readdir(path: string): string[] };
-  instantiateAsMachine(module, located, (machine) => ({
-    read: () => 0,
-    write: (_, length) => length,
-    hook: (_, second, kind) => {
-      if (kind === Hook.kill) return noSuchProcess(machine);
+  instantiateAsMachine(module, located, (machine) => {
+    const process = new StartupProcess(machine, located);
+    const begin = (username: number) => {
       // initdb runs on a machine of its own.
-      if (kind !== Hook.postgresMain || !pglite?.Module || !isMemoryOf(machine, pglite.Module.HEAPU8)) return second;
+      if (!pglite?.Module || !isMemoryOf(machine, pglite.Module.HEAPU8)) return username;
       refuseCommands(pglite);
       map = locateMemory(machine);
       const image = new Image(machine.pages);
       image.save(machine, map);
       postmaster = { image, files: new FileDescriptors(files()).fork() };
-      return second;
-    },
-  }));
+      return username;
+    };
+    return {
+      read: () => 0,
+      write: (_, length) => length,
+      hook: (first, second, kind) => (kind === Hook.postgresMain ? begin(second) : process.hook(first, second, kind)),
+    };
+  });
   const pgliteOptions = {
     ...(options.files ? { fs: options.files } : { dataDir: options.dataDir }),
     pgliteWasmModule: module as unknown as object,
+    onStderr: log.onStderr,
     ...(options.extensions ? { extensions: options.extensions } : {}),
     // Read by PGlite when the libraries of its extensions are in its file system.
     get startParams(): string[] {
@@ -94,7 +103,9 @@ export async function bootPostgres(options: BootOptions): Promise<BootedPostgres
     },
   };
   pglite = new PGlite(pgliteOptions as ConstructorParameters<typeof PGlite>[0]);
-  await pglite.waitReady;
+  await pglite.waitReady.catch((error: unknown) => {
+    throw log.explainFailedStart(error);
+  });
   const machine = machineOf(pglite.Module.HEAPU8);
   if (!postmaster || !map) throw new Error("PostgreSQL started without passing the hook in PostgresMain");
   return {
@@ -105,6 +116,7 @@ export async function bootPostgres(options: BootOptions): Promise<BootedPostgres
     postmaster,
     files: files(),
     maxSessions: options.maxSessions,
+    log,
   };
 }
 
@@ -134,7 +146,7 @@ function settingsOf(options: BootOptions, libraries: readonly string[]): string[
     max_wal_senders: "0",
     autovacuum_worker_slots: "1",
     autovacuum_max_workers: "1",
-    max_prepared_transactions: "16",
+    max_prepared_transactions: String(maxPreparedTransactions),
     shared_buffers: options.sharedBuffers ?? "16MB",
     // Dynamic shared memory must lie in shared memory: emscripten's mmap would give every session a copy.
     min_dynamic_shared_memory: "16MB",
@@ -149,11 +161,4 @@ function settingsOf(options: BootOptions, libraries: readonly string[]): string[
 function installedLibraries(names: readonly string[]): string[] {
   const libraries = names.flatMap((name) => (name.endsWith(".so") ? [name.slice(0, -".so".length)] : []));
   return libraries.filter((name) => !notPreloaded.test(name)).sort();
-}
-
-/** What the only process of a machine is told when it sends a signal. */
-function noSuchProcess(machine: Machine): number {
-  const noSuchProcessNumber = 71;
-  machine.setWord(machine.function("__errno_location")(), noSuchProcessNumber);
-  return -1;
 }

@@ -1,10 +1,10 @@
 /**
- * Seeing that sessions wait for each other in a circle.
+ * Who waits for whom: which sessions a lock is held by, and whether sessions wait for each other in a circle.
  *
- * Owns: reading the lock tables in shared memory. Does not own: deciding it: this only says when PostgreSQL's own check is
- * worth running, and in whom. It may see a circle where PostgreSQL sees none (it takes every holder for a conflicting
- * one); then the check finds nothing and the sessions wait on.
- * Mirrors storage/lmgr/deadlock.c, FindLockCycle.
+ * Owns: reading the lock tables in shared memory. Does not own: deciding about a circle: this only says when PostgreSQL's own
+ * check is worth running, and in whom. It may see a circle where PostgreSQL sees none (it takes every holder for a
+ * conflicting one); then the check finds nothing and the sessions wait on.
+ * Mirrors storage/lmgr/deadlock.c, FindLockCycle, and storage/lmgr/lock.c, LockConflicts.
  */
 import type { SessionContext, SessionState } from "./session-context.ts";
 
@@ -15,8 +15,35 @@ const procLockProc = 4;
 const procLockHeld = 12;
 const procLockLink = 20;
 const procWaitLock = 92;
+const procWaitLockMode = 100;
 /** A corrupt list must not hang the engine. */
 const longestList = 100_000;
+
+/**
+ * The modes that conflict with each mode, as bits: from ACCESS SHARE (1) to ACCESS EXCLUSIVE (8), the table of "Table-Level
+ * Locks" in the manual. All kinds of locks use it.
+ */
+const conflicts = [
+  [],
+  [8],
+  [7, 8],
+  [5, 6, 7, 8],
+  [4, 5, 6, 7, 8],
+  [3, 4, 6, 7, 8],
+  [3, 4, 5, 6, 7, 8],
+  [2, 3, 4, 5, 6, 7, 8],
+  [1, 2, 3, 4, 5, 6, 7, 8],
+].map((modes) => modes.reduce((mask, mode) => mask | (1 << mode), 0));
+
+/** The sessions whose locks `session` waits for: those that hold one in a mode that conflicts. */
+export function blockers(host: SessionContext, session: SessionState): SessionState[] {
+  const { words } = host.machine;
+  const lock = session.proc === 0 ? 0 : words[(session.proc + procWaitLock) >> 2]!;
+  if (lock === 0) return [];
+  const mask = conflicts[words[(session.proc + procWaitLockMode) >> 2]!] ?? 0;
+  const procs = holders(words, lock, mask).filter((proc) => proc !== session.proc);
+  return procs.flatMap((proc) => host.byProc(proc) ?? []);
+}
 
 /** The sessions that `session` waits for, if it also waits for itself through them; else none. */
 export function inDeadlock(host: SessionContext, session: SessionState): SessionState[] {
@@ -42,14 +69,14 @@ export function inDeadlock(host: SessionContext, session: SessionState): Session
   return reaches(session.proc) ? path : [];
 }
 
-/** The PGPROCs that hold the lock in any mode. */
-function holders(words: Uint32Array, lock: number): number[] {
+/** The PGPROCs that hold the lock in one of the modes. */
+function holders(words: Uint32Array, lock: number, modes = ~0): number[] {
   const head = lock + lockProcLocks;
   const procs: number[] = [];
   let link = words[(head + 4) >> 2]!;
   for (let count = 0; link !== head && link !== 0 && count < longestList; count++) {
     const procLock = link - procLockLink;
-    if (words[(procLock + procLockHeld) >> 2] !== 0) procs.push(words[(procLock + procLockProc) >> 2]!);
+    if ((words[(procLock + procLockHeld) >> 2]! & modes) !== 0) procs.push(words[(procLock + procLockProc) >> 2]!);
     link = words[(link + 4) >> 2]!;
   }
   return procs;

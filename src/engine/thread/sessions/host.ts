@@ -6,9 +6,10 @@
  * the background writer, and nobody starts the workers of autovacuum.
  * Invariant: PGlite's own process is never given to a client; it stays idle and unseen from the boot to the close.
  */
-import { setFlagsFromString } from "node:v8";
 import { encodeMessage, encodeQuery, encodeStartup } from "../../../wire/frontend.ts";
 import { readQueryResults } from "../../../wire/query-results.ts";
+import { sizeParkedStacks } from "../native-stack.ts";
+import type { ServerLog } from "../server-log.ts";
 import { AuxiliaryProcess } from "./auxiliary-process.ts";
 import { type BootedPostgres, type BootOptions, bootPostgres } from "./boot.ts";
 import { Checkpointer } from "./checkpointer.ts";
@@ -17,7 +18,7 @@ import { FileDescriptors } from "./file-descriptors.ts";
 import { IdleTimers } from "./idle-timers.ts";
 import { Image } from "./image.ts";
 import type { Machine } from "./machine.ts";
-import { PostgresProcess, Signal } from "./postgres-process.ts";
+import { ownPid, PostgresProcess, Signal } from "./postgres-process.ts";
 import { constantsAreUntouched } from "./private-memory.ts";
 import { Scheduler } from "./scheduler.ts";
 import { bytesInput, Session, type SessionOutput } from "./session.ts";
@@ -27,19 +28,12 @@ import { sessionCalls } from "./waiting.ts";
 /** `WAIT_EVENT_CLIENT_READ` (utils/wait_event.h): waiting for the client's next message. */
 const clientRead = 0x0600_0000;
 
-/** The pids of the sessions start above it. PGlite's own process has the pid 42, which its libc calls its own. */
+/** The pids of the sessions start above it. */
 const firstPid = 1001;
-const ownPid = 42;
 /** Beside the checkpointer's. */
 const walWriterPid = 44;
 /** `errno` of a signal to a process that does not exist. */
 const noSuchProcess = 71;
-
-/**
- * Enough for about the depth at which PostgreSQL itself ends a recursion (`max_stack_depth`). V8 keeps 4 MiB of stacks for the
- * next calls: with larger ones every batch would take a new one from the system, and twice the time.
- */
-const parkedStackKib = 3584;
 
 /** See `#takeReference`. */
 const ordinaryStatement = "select relname from pg_class where oid = 1259 and current_user <> ''";
@@ -75,6 +69,8 @@ export class SessionHost implements SessionContext {
   /** Whether the configuration files have been read again since the postmaster's image was taken. */
   #hasReloaded = false;
   #nextPid = firstPid;
+  /** Those who wait for the end of a session whose client has gone. */
+  #wantPlace: (() => void)[] = [];
 
   constructor(booted: BootedPostgres) {
     const { machine, map, located, files } = booted;
@@ -85,9 +81,8 @@ export class SessionHost implements SessionContext {
     this.machine = machine;
     this.process = new PostgresProcess(machine, located);
     this.process.checkLayout();
-    // The main thread sets the flags of a cancel. It sets the session's latch, too, which is in shared memory, or, while the
-    // session ends, in its own: PostgreSQL sets that one itself then (SwitchBackToLocalLatch).
-    machine.written.always = ["InterruptPending", "QueryCancelPending"].map((name) => machine.address(name));
+    // The watchdog sets it, on its own thread.
+    machine.written.always = [machine.address("InterruptPending")];
     this.entry = entryPoints(machine, () => this.scheduler.running?.input.pending === true);
     this.#own = new Session(this, ownPid, new Image(machine.pages), new FileDescriptors(files));
     this.#own.proc = this.process.proc;
@@ -102,20 +97,30 @@ export class SessionHost implements SessionContext {
 
   /** Boots PostgreSQL. Rejects when this PGlite cannot have real sessions, saying why. */
   static async open(options: BootOptions): Promise<SessionHost> {
-    // V8 gives stacks that may be parked 984 KiB, and no more than the limit of ordinary stacks. Those that there are keep
-    // theirs.
-    setFlagsFromString(`--stack-size=${parkedStackKib}`);
-    setFlagsFromString(`--wasm-stack-switching-stack-size=${parkedStackKib}`);
+    sizeParkedStacks();
     const booted = await bootPostgres(options);
     const host = new SessionHost(booted);
     host.checkpointer.start(booted.located.addresses.checkpointerShared);
     host.#walWriter.start();
-    await host.#takeReference();
+    await host.unlessCrashed(host.#takeReference()).catch((error: unknown) => {
+      throw host.log.explainFailedStart(error);
+    });
+    host.log.hasStarted();
     return host;
   }
 
   get #auxiliaries(): readonly AuxiliaryProcess[] {
     return [this.checkpointer.process, this.#walWriter];
+  }
+
+  /** Where PostgreSQL writes what nobody's client is told. */
+  get log(): ServerLog {
+    return this.#booted.log;
+  }
+
+  /** Whether what runs belongs to no client, who would be told what happens to it. */
+  get runsBehindClients(): boolean {
+    return this.#auxiliaries.some((process) => process === this.scheduler.running);
   }
 
   get openSessions(): number {
@@ -124,20 +129,27 @@ export class SessionHost implements SessionContext {
 
   /**
    * Starts a backend. All that PostgreSQL answers goes to `output`: authentication, ParameterStatus, BackendKeyData, or the
-   * FATAL error with which it refuses; then the result is undefined.
+   * FATAL error with which it refuses; then the result is undefined. `onBegun` gets it before it has started; one that is
+   * abandoned then is not started.
    */
   async createSession(
     parameters: StartupParameters,
     output: SessionOutput,
     pid = this.#nextPid++,
+    onBegun: (session: Session) => void = () => undefined,
   ): Promise<Session | undefined> {
     const { image, files } = this.#booted.postmaster;
-    if (this.#sessions.size >= this.#booted.maxSessions) {
+    // Those whose clients have gone end as soon as the thread gets to it: they are no reason to refuse anybody.
+    while (this.#isFull && [...this.#sessions.values()].some(({ abandoned }) => abandoned)) {
+      await new Promise<void>((resolve) => this.#wantPlace.push(resolve));
+    }
+    if (this.#isFull) {
       await output(tooManyClients);
       return undefined;
     }
     const session = new Session(this, pid, image.copy(), files.fork());
     this.#sessions.set(session.pid, session);
+    onBegun(session);
     const database = parameters.database ?? parameters.user;
     const accepted = await session.start(encodeStartup(parameters), database, parameters.user, output);
     if (!accepted) return undefined;
@@ -149,14 +161,21 @@ export class SessionHost implements SessionContext {
     return session;
   }
 
+  /** Whether a session computes: it has a turn, or has had one and lets the others run. */
+  computes(session: Session): boolean {
+    return this.scheduler.isComputing(session);
+  }
+
+  /** Whether the running turn has been asked to let the others run: set by whoever watches over the turns. */
+  isAskedToGiveWay: () => boolean = () => false;
+
+  get #isFull(): boolean {
+    return this.#sessions.size >= this.#booted.maxSessions;
+  }
+
   /** What a CancelRequest does: PostgreSQL's SIGINT. */
   cancel(session: Session): void {
     this.#signal(session, Signal.interrupt);
-  }
-
-  /** One of PostgreSQL's timeouts of an idle session is over: its SIGALRM. */
-  alarm(session: Session): void {
-    this.#signal(session, Signal.alarm);
   }
 
   /** Ends a session: at once if it is idle, else as PostgreSQL does on SIGTERM; its output is not wanted any more. */
@@ -172,8 +191,17 @@ export class SessionHost implements SessionContext {
     return constantsAreUntouched(this.#booted.map, this.machine);
   }
 
-  /** Ends all sessions, then PostgreSQL. Rejects when its last checkpoint failed; the next start recovers then. */
+  /** Ends all sessions, then PostgreSQL. Rejects when its last checkpoint failed, or it has crashed; the next start recovers then. */
   async close(): Promise<void> {
+    await this.unlessCrashed(this.#close());
+  }
+
+  /** Settles as `work` does, or rejects with what a session crashed of: one that has crashed settles nothing any more. */
+  async unlessCrashed(work: Promise<void>): Promise<void> {
+    await Promise.race([work, this.crash.then((error) => Promise.reject(error))]);
+  }
+
+  async #close(): Promise<void> {
     await Promise.all([...this.#sessions.values()].map((session) => this.closeSession(session)));
     try {
       await this.#walWriter.end(Signal.terminate);
@@ -225,9 +253,13 @@ export class SessionHost implements SessionContext {
     for (const signal of session.signals.splice(0)) this.process.raise(signal);
   }
 
-  /** Called by a session with what is no error of PostgreSQL's: a trap, an abort. Shared memory may be broken then. */
-  crashed(error: unknown): void {
-    this.#crash(error);
+  /**
+   * Called by a session with what is no error of PostgreSQL's: a trap, an abort. Shared memory may be broken then, and what
+   * waits for a lock there would wait for ever: the turn never ends, so that nobody else gets one.
+   */
+  crashed(error: unknown): Promise<never> {
+    this.#crash(this.#booted.log.explainEnd(error));
+    return new Promise(() => undefined);
   }
 
   /** Called by a session at the end of a batch: from now on a clock outside runs its timeouts. */
@@ -242,6 +274,7 @@ export class SessionHost implements SessionContext {
     session.image.discard();
     this.#sessions.delete(session.pid);
     session.onEnded();
+    for (const resolve of this.#wantPlace.splice(0)) resolve();
   }
 
   /** A C string that lives as long as the session. */
@@ -271,6 +304,8 @@ export class SessionHost implements SessionContext {
   #signal(session: Session, signal: number): void {
     // A backend that waits for its client's next message ignores a cancel.
     if (signal === Signal.interrupt && session.state === "idle") return;
+    // One that has not been handled stands for both.
+    if (session.signals.includes(signal)) return;
     session.signals.push(signal);
     if (this.scheduler.running === session) this.deliverSignals(session);
     else if (this.scheduler.isParked(session)) this.scheduler.wake(session);

@@ -10,6 +10,7 @@
  * Invariant: nobody writes to a place that more than one image has. While a session is loaded, a page that has no mark
  * (`written-pages.ts`) and is not part of the stack is as its image has it.
  */
+import assert from "node:assert/strict";
 import type { Machine } from "./machine.ts";
 import { type PagePool, pageBytes } from "./page-pool.ts";
 import { dataEnd, type MemoryMap, privateRanges, programBreak } from "./private-memory.ts";
@@ -121,6 +122,7 @@ export class Image {
       if (isCommon) return place;
       place = this.#pool.take();
     }
+    assert(!this.#pool.isShared(place), "nobody writes to a place that more than one image has");
     this.#pool.at(place).set(bytes.subarray(address, address + pageBytes));
     return place;
   }
@@ -160,6 +162,7 @@ export class Image {
       }
     }
     passOver(Number.POSITIVE_INFINITY);
+    assert(this.#places.length === kept.length, "each page of an image has a place, or is kept nowhere");
     this.#ranges = ranges;
     this.#addresses = kept;
   }

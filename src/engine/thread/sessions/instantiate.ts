@@ -5,7 +5,6 @@
  * the memory and the wrapping of `WebAssembly` (`../shared-memory.ts`), the rewrite, PGlite's options (`boot.ts`).
  * Invariant: only instances of PGlite's modules are touched: the rewritten main module, and side modules on its memory.
  */
-
 import { refuseMissingFunctions } from "../missing-functions.ts";
 import { loadMarked } from "../module-cache.ts";
 import { hookImport } from "../rewrite/hooks.ts";

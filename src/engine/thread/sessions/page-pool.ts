@@ -7,6 +7,8 @@
  * than they are asked for, and the process would grow.
  * Invariant: a place is free exactly when nobody uses it; at most one block is allocated without being used.
  */
+import assert from "node:assert/strict";
+
 /** The unit in which memory is compared and kept, in bytes. */
 export const pageBytes = 4096;
 
@@ -43,13 +45,16 @@ export class PagePool {
     }
     if (block.free.length === blockPages) this.#unused--;
     const index = block.free.pop()!;
+    assert(block.users[index] === 0, "a free place has no users");
     block.users[index] = 1;
     return this.#first * blockPages + index;
   }
 
   /** Adds a user, who may read it only while there is another one. Answers the place. */
   share(place: number): number {
-    this.#block(place).users[place % blockPages]!++;
+    const { users } = this.#block(place);
+    assert(users[place % blockPages]! > 0, "a place is shared with somebody who uses it");
+    users[place % blockPages]!++;
     return place;
   }
 
@@ -62,8 +67,10 @@ export class PagePool {
   release(place: number): void {
     const index = Math.floor(place / blockPages);
     const { users, free } = this.#block(place);
+    assert(users[place % blockPages]! > 0, "a place is given back once by each of its users");
     if (--users[place % blockPages]! > 0) return;
     free.push(place % blockPages);
+    assert(free.length <= blockPages, "a block has no more free places than places");
     this.#first = Math.min(this.#first, index);
     if (free.length < blockPages) return;
     // One is kept: a session that comes and goes would allocate it each time.
@@ -77,7 +84,9 @@ export class PagePool {
   }
 
   #block(place: number): Block {
-    return this.#blocks[Math.floor(place / blockPages)]!;
+    const block = this.#blocks[Math.floor(place / blockPages)];
+    assert(block, "a place that somebody uses lies in a block that is kept");
+    return block;
   }
 
   #allocate(): void {

@@ -13,6 +13,9 @@ import type { Machine } from "./machine.ts";
 /** Signal numbers, as emscripten's libc has them. */
 export const Signal = { hangup: 1, interrupt: 2, user1: 10, user2: 12, alarm: 14, terminate: 15, urgent: 23 } as const;
 
+/** The pid of the process that PGlite boots; its libc knows no other. */
+export const ownPid = 42;
+
 /** `TimeoutId` (utils/timeout.h), as far as it is needed. */
 const deadlockTimeout = 1;
 
@@ -178,8 +181,7 @@ export class PostgresProcess {
 
   /** Runs PostgreSQL's own handler of a signal, as if it had arrived now. */
   raise(signal: number): void {
-    const handler = this.#machine.words[(this.#located.addresses.signalHandlers >> 2) + signal];
-    if (handler) this.#machine.table.get(handler)?.(signal);
+    raiseSignal(this.#machine, this.#located, signal);
   }
 
   /** When the next of PostgreSQL's timeouts is due, as a time of `performance.now()`; undefined for none. */
@@ -241,6 +243,12 @@ export class PostgresProcess {
   #read(variable: Variable): number {
     return this.#machine.words[this.#variables[variable] >> 2]!;
   }
+}
+
+/** Runs the loaded process's own handler of a signal, as if it had arrived now. */
+export function raiseSignal(machine: Machine, { addresses }: Located, signal: number): void {
+  const handler = machine.words[(addresses.signalHandlers >> 2) + signal];
+  if (handler) machine.table.get(handler)?.(signal);
 }
 
 /** A time of `performance.now()` for a TimestampTz. */

@@ -7,6 +7,7 @@
  * has finished. After every turn each parked session is looked at, so that no wake-up is lost: a latch that was set by the
  * session in its turn is seen before the next turn begins.
  */
+import assert from "node:assert/strict";
 import type { FileDescriptors } from "./file-descriptors.ts";
 import type { Image } from "./image.ts";
 import type { Machine } from "./machine.ts";
@@ -17,16 +18,9 @@ import { delayUntil } from "./timer-delay.ts";
 export interface Schedulable {
   readonly image: Image;
   readonly files: FileDescriptors;
-  /** How long to wait for its next batch before another session is loaded, in ms; 0 for not at all. */
-  readonly lingerMs: number;
+  /** Called at the end of each of its turns, when it is loaded still. */
+  readonly onTurnEnd: () => void;
 }
-
-/**
- * How long a session may go on with one turn after the other while others wait for theirs, in ms. A switch costs about as
- * much as ten small statements: without this, clients that take turns would spend their time in switches. So the unfairness
- * is bounded: who waits for a turn waits for this time, and for one statement, at most for each session before it.
- */
-const longestStayMs = 4;
 
 /** What ends a wait; whichever comes first. */
 interface Wait {
@@ -36,6 +30,8 @@ interface Wait {
   readonly deadline?: number;
   /** The wait ends when it is settled. */
   readonly until?: Promise<unknown>;
+  /** It waits for nothing: it lets the others run. */
+  readonly givesWay?: boolean;
 }
 
 interface Turn<S> {
@@ -53,20 +49,14 @@ export class Scheduler<S extends Schedulable> {
   switches = 0;
   /** Told whose turn it is, and with undefined that nobody has one: whoever interrupts a running session has to know. */
   onTurn: ((session: S | undefined) => void) | undefined;
-  /** Whether whoever drives the sessions calls `resume`, so that a turn may be kept for the loaded session. */
-  mayLinger = false;
   /** For tests: compare all memory at every switch, and throw if an image would not get all that has changed. */
   checksImages = false;
-  /** Until when the next turn is kept for the loaded session, as a time of `performance.now()`; 0: it is not. */
-  #lingerUntil = 0;
   readonly #machine: Machine;
   readonly #map: MemoryMap;
   readonly #queue: Turn<S>[] = [];
   readonly #parked = new Map<S, Parked<S>>();
   #reference: Image | undefined;
   #loaded: S;
-  /** When it was loaded, as a time of `performance.now()`. */
-  #loadedAt = 0;
   #running: S | undefined;
   #timer: NodeJS.Timeout | undefined;
   #timerDeadline = Number.POSITIVE_INFINITY;
@@ -82,13 +72,13 @@ export class Scheduler<S extends Schedulable> {
     return this.#running;
   }
 
-  /** When the first wait with a deadline is over, as a time of `performance.now()`; infinite for none. */
-  get nextDeadline(): number {
-    return this.#timerDeadline;
-  }
-
   isParked(session: S): boolean {
     return this.#parked.has(session);
+  }
+
+  /** Whether it has a turn, or only lets the others run for a moment. */
+  isComputing(session: S): boolean {
+    return this.#running === session || this.#parked.get(session)?.wait.givesWay === true;
   }
 
   /** The sessions that wait, in the order in which they began to. */
@@ -103,7 +93,6 @@ export class Scheduler<S extends Schedulable> {
     try {
       return await fn();
     } finally {
-      if (this.mayLinger) this.#lingerUntil = performance.now() + session.lingerMs;
       this.#endTurn(session);
     }
   }
@@ -118,10 +107,7 @@ export class Scheduler<S extends Schedulable> {
       const wake = () => this.#parked.get(session) === parked && this.wake(session);
       wait.until?.then(wake, wake);
       // The stack is parked only when the hook has returned; until then its memory must stay loaded.
-      queueMicrotask(() => {
-        this.#lingerUntil = 0;
-        this.#endTurn(session);
-      });
+      queueMicrotask(() => this.#endTurn(session));
     });
   }
 
@@ -131,16 +117,6 @@ export class Scheduler<S extends Schedulable> {
     if (!parked) return;
     this.#parked.delete(session);
     this.#enqueue(parked);
-  }
-
-  /** When `resume` is to be called, as a time of `performance.now()`; infinite for never. */
-  get resumeAt(): number {
-    return this.#running || this.#queue.length === 0 ? Number.POSITIVE_INFINITY : this.#lingerUntil;
-  }
-
-  /** Gives the next turn if it is not kept any longer. */
-  resume(): void {
-    if (this.#queue.length > 0) this.#next();
   }
 
   /**
@@ -161,12 +137,15 @@ export class Scheduler<S extends Schedulable> {
   }
 
   #enqueue(turn: Turn<S>): void {
+    assert(!this.#parked.has(turn.session), "a session that waits for its turn waits for something else, too");
     this.#queue.push(turn);
     this.#next();
   }
 
   #endTurn(session: S): void {
-    if (this.#running !== session) throw new Error("a session ended a turn that it did not have");
+    assert(this.#running === session, "a session ended a turn that it did not have");
+    assert(this.#loaded === session, "a session had a turn while the memory of another one was loaded");
+    session.onTurnEnd();
     this.#running = undefined;
     this.onTurn?.(undefined);
     this.#wakeParked();
@@ -175,23 +154,14 @@ export class Scheduler<S extends Schedulable> {
 
   #next(): void {
     if (this.#running) return;
-    const turn = this.#takeNext();
+    const turn = this.#queue.shift();
     if (!turn) {
       this.#setTimer();
       return;
     }
+    assert(!this.#parked.has(turn.session), "a session is given a turn while it is parked");
     this.#begin(turn.session);
     turn.begin();
-  }
-
-  /** The oldest turn, unless the loaded session has one or may soon have one, and has not been loaded for long. */
-  #takeNext(): Turn<S> | undefined {
-    if (!this.mayLinger || this.#queue.length === 0) return this.#queue.shift();
-    const now = performance.now();
-    if (now - this.#loadedAt > longestStayMs) return this.#queue.shift();
-    const own = this.#queue.findIndex(({ session }) => session === this.#loaded);
-    if (own >= 0) return this.#queue.splice(own, 1)[0];
-    return now < this.#lingerUntil ? undefined : this.#queue.shift();
   }
 
   #begin(session: S): void {
@@ -202,7 +172,6 @@ export class Scheduler<S extends Schedulable> {
       outgoing.image.save(this.#machine, this.#map, this.#reference);
       outgoing.files.save();
       this.#loaded = session;
-      this.#loadedAt = performance.now();
       session.image.load(this.#machine, outgoing.image);
       session.files.load();
       this.switches++;

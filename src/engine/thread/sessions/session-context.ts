@@ -20,9 +20,16 @@ export interface SessionInput {
 /** Takes a session's output, a view that is valid only during the call. A promise parks the session until it is settled. */
 export type SessionOutput = (bytes: Uint8Array) => void | Promise<void>;
 
+/** Whose a session is, for a person: UTF-8. A new one for each statement. */
+export interface SessionOwner {
+  readonly application: Uint8Array;
+  readonly statement: Uint8Array;
+}
+
 /** What others than the session itself know and set of it. */
 export interface SessionState extends Schedulable {
   readonly pid: number;
+  readonly owner: SessionOwner | undefined;
   /** Addresses in shared memory; 0 before the start and after the end. */
   readonly proc: number;
   readonly latch: number;
@@ -30,6 +37,8 @@ export interface SessionState extends Schedulable {
   readonly output: SessionOutput;
   /** Signals that have arrived and whose handlers have not run. */
   readonly signals: number[];
+  /** Whether it may be parked where PostgreSQL looks for interrupts. */
+  readonly mayGiveWay: boolean;
   /** Whether the last output ended with ReadyForQuery; if not, the client is in the middle of a pipeline. */
   saidReady: boolean;
   /** The start of the wait for a lock, and when PostgreSQL would check for a deadlock; see `waiting.ts`. */
@@ -38,6 +47,8 @@ export interface SessionState extends Schedulable {
   waitNumber: number;
   /** Set to have PostgreSQL check for a deadlock in the session's next turn. */
   checkDeadlock: boolean;
+  /** Since when it waits for its client's next message with a transaction open, as a time of `performance.now()`. */
+  readonly idleInTransactionSince: number | undefined;
   /** Set when nobody is interested in the session any more, to end its waiting for a client. */
   abandoned: boolean;
 }
@@ -57,13 +68,16 @@ export interface SessionContext {
   readonly entry: EntryPoints;
   readonly scheduler: Scheduler<SessionState>;
   readonly checkpointer: CheckpointRequests;
+  /** Whether the running turn has been asked to let the others run. */
+  isAskedToGiveWay(): boolean;
   readonly idleTimers: Pick<IdleTimers<SessionState>, "clear">;
   byProc(proc: number): SessionState | undefined;
   kill(pid: number, signal: number): number;
   deliverSignals(session: SessionState): void;
   becameIdle(session: SessionState): void;
   ended(session: SessionState): void;
-  crashed(error: unknown): void;
+  /** To be told what is no error of PostgreSQL's, and waited for: the turn in which that happened has no end. */
+  crashed(error: unknown): Promise<never>;
   string(text: string): number;
 }
 

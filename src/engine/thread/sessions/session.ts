@@ -7,6 +7,7 @@
  * `PostgresMain` apart, so that it is driven from outside).
  * Invariant: nothing is called into PostgreSQL outside a turn of the session.
  */
+import assert from "node:assert/strict";
 import type { FileDescriptors } from "./file-descriptors.ts";
 import type { Image } from "./image.ts";
 import {
@@ -15,11 +16,12 @@ import {
   type SessionContext,
   type SessionInput,
   type SessionOutput,
+  type SessionOwner,
   type SessionState,
 } from "./session-context.ts";
 import { isStackOverflow, raiseStackOverflow } from "./stack-overflow.ts";
 
-export type { SessionInput, SessionOutput } from "./session-context.ts";
+export type { SessionInput, SessionOutput, SessionOwner } from "./session-context.ts";
 
 /** The transaction status of ReadyForQuery. */
 type TransactionStatus = "I" | "T" | "E";
@@ -50,12 +52,11 @@ export class Session implements SessionState {
   output: SessionOutput = () => undefined;
   /** Takes what the backend says outside a batch: notifications, and why it ended. */
   client: SessionOutput = () => undefined;
-  /** How long to wait for its next batch before another session is loaded, in ms; its client's habit. */
-  lingerMs = 0;
+  /** Called at the end of each of its turns: what it has said can go to its client. */
+  onTurnEnd: () => void = () => undefined;
+  owner: SessionOwner | undefined;
   /** Called in its last turn. */
   onEnded: () => void = () => undefined;
-  /** Called at the end of a batch, in its turn: nobody else has run since. */
-  onIdle: () => void = () => undefined;
   /** Whether the last output ended with ReadyForQuery; if not, the client is in the middle of a pipeline. */
   saidReady = false;
   /** The start of the wait for a lock, and when PostgreSQL would check for a deadlock; see `waiting.ts`. */
@@ -64,6 +65,8 @@ export class Session implements SessionState {
   waitNumber = 0;
   /** Set to have PostgreSQL check for a deadlock in the session's next turn. */
   checkDeadlock = false;
+  /** See `SessionState`. What the backend does meanwhile of its own accord does not count. */
+  idleInTransactionSince: number | undefined;
   /** Set when nobody is interested in the session any more, to end its waiting for a client. */
   abandoned = false;
   readonly #host: SessionContext;
@@ -81,6 +84,7 @@ export class Session implements SessionState {
   /** Starts the backend with a startup packet. Its whole answer goes to `output`. False when it refused the client. */
   start(packet: Uint8Array, database: string, user: string, output: SessionOutput): Promise<boolean> {
     return this.#turn(async () => {
+      if (this.abandoned) return this.#end();
       const { process, entry } = this.#host;
       process.becomeBackend(this.pid);
       this.input = bytesInput(packet);
@@ -90,10 +94,11 @@ export class Session implements SessionState {
       const left = await this.#exits(async () => {
         // As a process without a postmaster, which would have given it a slot.
         await entry.initProcess();
-        // Makes the Port, reads pg_hba.conf, and says that this is a client backend under a postmaster.
+        entry.setCallbacks();
+        // Makes the Port, reads pg_hba.conf, and says that this is a client backend under a postmaster. What fails, the client
+        // is told.
         entry.startPGlite();
         port = process.port;
-        entry.setCallbacks();
         await entry.processStartupPacket(port, 1, 1);
         this.input = endOfStartup();
         await entry.postgresMain(this.#host.string(database), this.#host.string(user));
@@ -123,9 +128,10 @@ export class Session implements SessionState {
     this.#hasBatch = true;
     try {
       return await this.#turn(async () => {
+        this.idleInTransactionSince = undefined;
         let status = await this.#run(input, output);
         if (status === "T" && this.saidReady && this.#host.process.hasCatalogSnapshot) status = await this.#idle();
-        if (status !== "ended") this.onIdle();
+        if ((status === "T" || status === "E") && this.saidReady) this.idleInTransactionSince = performance.now();
         return status;
       });
     } finally {
@@ -136,6 +142,11 @@ export class Session implements SessionState {
   /** Has the backend handle its signals between two of the client's batches: one that waits for this turn is answered after it. */
   async serveSignals(): Promise<void> {
     await this.#turn(() => this.#idle());
+  }
+
+  /** Only while it runs a batch: elsewhere PostgreSQL is called in ways that cannot be parked. */
+  get mayGiveWay(): boolean {
+    return this.state === "running";
   }
 
   /** Ends the backend as PostgreSQL does: rolls back, drops its temporary tables, gives back all that it holds. */
@@ -212,20 +223,26 @@ export class Session implements SessionState {
     const stack = entry.stack();
     const handler = machine.words[machine.address("PG_exception_stack") >> 2]!;
     try {
+      this.#assertLoaded();
       await call().catch((error: unknown) => {
         if (!isStackOverflow(error)) throw error;
         entry.restoreStack(stack);
         raiseStackOverflow(machine, handler);
       });
+      this.#assertLoaded();
       return undefined;
     } catch (error) {
-      if (!(error instanceof ProcessExit)) {
-        this.#host.crashed(error);
-        throw error;
-      }
+      if (!(error instanceof ProcessExit)) return this.#host.crashed(error);
       entry.restoreStack(stack);
       return error.status;
     }
+  }
+
+  /** PostgreSQL is entered and left in the session's own turn, as its own backend. */
+  #assertLoaded(): void {
+    const { scheduler, process } = this.#host;
+    assert(scheduler.running === this, "PostgreSQL was called outside a turn of the session");
+    assert(process.pid === this.pid, "PostgreSQL was called with the memory of another backend loaded");
   }
 
   #end(): false {

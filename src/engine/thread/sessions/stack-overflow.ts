@@ -2,9 +2,9 @@
  * A WebAssembly stack that has overflowed, as PostgreSQL's error 54001, which ends the session.
  *
  * Owns: raising that error. Does not own: noticing the overflow (`session.ts`).
- * Why: PostgreSQL measures its C stack; V8's stack, which every call uses as well, may be full before it is, mostly before
- * V8 has optimized what recurs (`host.ts` has its size). V8 throws a RangeError that leaves all frames, those that clean up after
- * an error among them: the session cannot go on.
+ * Why: PostgreSQL's own check ends a recursion long before V8's stack is full (`../rewrite/stack-depth.ts`,
+ * `../native-stack.ts`), but where V8's stacks do not grow, or where PostgreSQL recurs without a check. V8 throws a RangeError
+ * that leaves all frames, those that clean up after an error among them: the session cannot go on.
  */
 import { ErrorLevel, raiseError } from "./errors.ts";
 import type { Machine } from "./machine.ts";

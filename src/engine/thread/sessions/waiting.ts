@@ -5,14 +5,14 @@
  * Mirrors WaitLatch and the signal handlers: whatever happens to a waiting backend (a signal, one of PostgreSQL's
  * timeouts) is handled by PostgreSQL's own handlers in its own memory; they set its latch, which ends the wait.
  */
+import assert from "node:assert/strict";
+import { setImmediate as turnOfTheLoop } from "node:timers/promises";
+import { limits } from "../limits.ts";
 import { Hook } from "../rewrite/hooks.ts";
 import { inDeadlock } from "./deadlock.ts";
 import type { MachineCalls } from "./machine.ts";
 import { Signal, WaitEvent } from "./postgres-process.ts";
 import { ProcessExit, readyForQueryStart, type SessionContext, type SessionState } from "./session-context.ts";
-
-/** A message larger than PostgreSQL's buffer comes in one call; its reader may want to take it piece by piece. In bytes. */
-const longestWrite = 1 << 18;
 
 /** The calls of the machine while sessions run on it. */
 export function sessionCalls(host: SessionContext): MachineCalls {
@@ -61,13 +61,13 @@ async function waitUntil(
   deadline: number,
   timeout: number,
 ): Promise<number> {
-  const { process, scheduler } = host;
+  const { process } = host;
   for (;;) {
     if (session.proc !== 0 && process.awaitedLock !== 0) breakDeadlock(host, session);
     const due = Math.min(deadline, process.nextTimeout() ?? deadline);
     const latchIsSet = latch !== undefined && process.latchIsSet();
     if (!latchIsSet && due > performance.now()) {
-      await scheduler.park({
+      await park(host, session, {
         ...(latch === undefined ? {} : { latch }),
         ...(Number.isFinite(due) ? { deadline: due } : {}),
       });
@@ -80,6 +80,17 @@ async function waitUntil(
     if (latch !== undefined && process.latchIsSet()) return timeout;
     if (deadline <= performance.now()) return 0;
   }
+}
+
+/** Parks the running session; resolves in its next turn, with the memory of its backend loaded. */
+async function park(
+  host: SessionContext,
+  session: SessionState,
+  wait: Parameters<SessionContext["scheduler"]["park"]>[0],
+): Promise<void> {
+  await host.scheduler.park(wait);
+  assert(host.scheduler.running === session, "a wait was over in the turn of another session");
+  assert(host.process.pid === session.pid, "a wait was over with the memory of another backend loaded");
 }
 
 /** What SIGALRM does when the time of one of PostgreSQL's timeouts has come. */
@@ -114,25 +125,42 @@ function sleep(host: SessionContext, microseconds: number): number | Promise<num
   const session = host.scheduler.running;
   if (!session || microseconds <= 0) return microseconds;
   const deadline = performance.now() + microseconds / 1000;
-  return host.scheduler.park({ deadline }).then(() => {
+  return park(host, session, { deadline }).then(() => {
     host.deliverSignals(session);
     return 0;
   });
 }
 
 /**
- * What is done where PostgreSQL may be interrupted: its alarm, which nobody else sets off while a session computes; and a
- * session that writes much WAL waits for the checkpointer now and then.
+ * What is done where PostgreSQL may be interrupted: its alarm, which nobody else sets off while a session computes; a session
+ * that writes much WAL waits for the checkpointer now and then; and one that has run for long lets the others run.
  */
 function processInterrupts(host: SessionContext): number | Promise<number> {
   const session = host.scheduler.running;
-  if (session) raiseAlarm(host);
-  const waitMs = session && host.checkpointer.yieldMs(session);
-  if (waitMs === undefined) return 0;
-  return host.scheduler.park({ deadline: performance.now() + waitMs }).then(() => {
-    host.deliverSignals(session!);
-    return 0;
-  });
+  if (!session) return 0;
+  raiseAlarm(host);
+  const waitMs = host.checkpointer.yieldMs(session);
+  if (waitMs !== undefined) return pause(host, session, { deadline: performance.now() + waitMs });
+  // Whoever holds a lock of the short kind, or is in a critical section, cannot be interrupted and is asked again later.
+  if (!session.mayGiveWay || !host.process.mayBeInterrupted || !host.isAskedToGiveWay()) return 0;
+  return pause(host, session, { until: turnsOfTheLoop(), givesWay: true });
+}
+
+/** Two: a client that connects is accepted in the first, and what it says is read in the second. */
+async function turnsOfTheLoop(): Promise<void> {
+  await turnOfTheLoop();
+  await turnOfTheLoop();
+}
+
+async function pause(
+  host: SessionContext,
+  session: SessionState,
+  wait: Parameters<SessionContext["scheduler"]["park"]>[0],
+): Promise<number> {
+  await park(host, session, wait);
+  host.deliverSignals(session);
+  raiseAlarm(host);
+  return 0;
 }
 
 function read(host: SessionContext, address: number, length: number): number | Promise<number> {
@@ -151,7 +179,7 @@ function read(host: SessionContext, address: number, length: number): number | P
 function write(host: SessionContext, address: number, wanted: number): number | Promise<number> {
   const session = host.scheduler.running;
   if (!session) return wanted;
-  const length = Math.min(wanted, longestWrite);
+  const length = Math.min(wanted, limits.writeBytes);
   const bytes = host.machine.bytes.subarray(address, address + length);
   const last = length - readyForQueryStart.length - 1;
   session.saidReady = last >= 0 && readyForQueryStart.every((byte, at) => bytes[last + at] === byte);
@@ -180,7 +208,7 @@ async function waitForClient<T>(
   while (!settled) {
     // It may have been told so before this wait began, while its batch waited for a turn: nobody would end the wait.
     if (session.abandoned) return undefined;
-    await host.scheduler.park({ until: done });
+    await park(host, session, { until: done });
     host.deliverSignals(session);
   }
   return result;

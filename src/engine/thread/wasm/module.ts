@@ -1,11 +1,11 @@
 /**
  * A WebAssembly module taken apart as far as the rewrite needs it: imports, exports, functions, tables, constant data.
  *
- * Owns: reading those, and the edits that leave every index as it is (bodies replaced, exports added, memory shared,
+ * Owns: reading those, and the edits that leave every index as it is (bodies replaced, functions added, exports added, memory shared,
  * the table imported). Does not own: the imports' format (`imports.ts`), which functions these are (`../rewrite/`).
  * Invariant: no edit moves a function, type, global or table index, so no instruction has to be rewritten.
  */
-import { ByteReader, concat, name, unsigned } from "./bytes.ts";
+import { ByteReader, concat, name, unsigned, vector } from "./bytes.ts";
 import { ExternalKind, type Import, readImports, withSharedMemory, writeImports } from "./imports.ts";
 import { instructions, Op, skipLocals } from "./instructions.ts";
 import { joinSections, type Section, SectionId, splitSections } from "./sections.ts";
@@ -40,7 +40,8 @@ export class WasmModule {
   #tableImport: Import | undefined;
   #stackPointer: { readonly index: number | undefined } | undefined;
   #types: readonly Signature[] | undefined;
-  #signatures: readonly Signature[] | undefined;
+  /** By function index: the index of its type. */
+  readonly #functionTypes: number[];
 
   constructor(bytes: Uint8Array) {
     this.#sections = splitSections(bytes);
@@ -48,6 +49,7 @@ export class WasmModule {
     this.exports = readExports(this.#body(SectionId.export));
     this.bodies = readBodies(this.#body(SectionId.code));
     this.importedFunctions = this.imports.filter(({ kind }) => kind === ExternalKind.function).length;
+    this.#functionTypes = this.#readFunctionTypes();
   }
 
   /** The index of an imported function. */
@@ -85,6 +87,13 @@ export class WasmModule {
   replaceBody(index: number, body: Uint8Array): void {
     this.body(index);
     this.bodies[index - this.importedFunctions] = body;
+  }
+
+  /** Adds a function of the same type as `like`, behind all others. Returns its index. */
+  addFunction(like: number, body: Uint8Array): number {
+    this.#functionTypes.push(this.#functionTypes[like]!);
+    this.bodies.push(body);
+    return this.importedFunctions + this.bodies.length - 1;
   }
 
   addFunctionExport(field: string, index: number): void {
@@ -125,8 +134,7 @@ export class WasmModule {
 
   /** The signature of the function with this index. */
   signatureOf(index: number): Signature {
-    this.#signatures ??= this.#readSignatures();
-    return this.#signatures[index]!;
+    return this.types[this.#functionTypes[index]!]!;
   }
 
   /** The index of the global that is the pointer of the C stack; undefined if the module has none that can be told. */
@@ -156,18 +164,22 @@ export class WasmModule {
     const imports = this.#tableImport ? [...this.imports, this.#tableImport] : this.imports;
     const edited = new Map([
       [SectionId.import as number, writeImports(imports)],
+      [
+        SectionId.function as number,
+        new Uint8Array(vector(this.#functionTypes.slice(this.importedFunctions).map(unsigned))),
+      ],
       [SectionId.export as number, concat([unsigned(this.exports.size), ...[...this.exports].map(writeExport)])],
       [SectionId.code as number, concat([unsigned(this.bodies.length), ...this.bodies.flatMap(writeBody)])],
     ]);
     return joinSections(this.#sections.map(({ id, body }) => ({ id, body: edited.get(id) ?? body })));
   }
 
-  #readSignatures(): readonly Signature[] {
+  #readFunctionTypes(): number[] {
     const imported = this.imports.filter(({ kind }) => kind === ExternalKind.function);
-    const own = new ByteReader(this.#body(SectionId.function));
     const types = imported.map(({ description }) => new ByteReader(description).unsigned());
+    const own = new ByteReader(this.#body(SectionId.function));
     for (let count = own.unsigned(); count > 0; count--) types.push(own.unsigned());
-    return types.map((type) => this.types[type]!);
+    return types;
   }
 
   #findStackPointer(): number | undefined {

@@ -33,12 +33,13 @@ export async function prepareStress(session: SqlSession): Promise<void> {
   await session.rows(stressTables);
 }
 
-/** Runs `clients` sessions until `milliseconds` have passed, then checks the sum and the log. */
+/** Runs `clients` sessions until `milliseconds` have passed and `isEnough`, then checks the sum and the log. */
 export async function runStress(
   host: SessionHost,
   random: Random,
   clients: number,
   milliseconds: number,
+  isEnough: (counts: StressCounts) => boolean = () => true,
 ): Promise<StressCounts> {
   const counts: StressCounts = { statements: 0, committed: 0, errors: {}, wrongSums: [], sessionsOpened: 0 };
   const end = performance.now() + milliseconds;
@@ -46,7 +47,7 @@ export async function runStress(
   const client = async (number: number) => {
     let session = await SqlSession.open(host);
     counts.sessionsOpened++;
-    for (let transaction = 0; performance.now() < end; transaction++) {
+    for (let transaction = 0; performance.now() < end || !isEnough(counts); transaction++) {
       open[number] = session;
       await runTransaction(session, random, counts, number, transaction);
       if (random.oneIn(40)) {

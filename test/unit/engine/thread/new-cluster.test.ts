@@ -73,9 +73,7 @@ test("files of an unknown form keep their identity", () => {
   expect(withNewIdentity(cluster)).toBe(cluster);
 });
 
-test("initdb runs for the first cluster only; a template that is damaged is made again", {
-  timeout: 240_000,
-}, async () => {
+test("initdb runs for the first cluster only; a template that is damaged is made again", async () => {
   const cache = join(directory, "cache");
   const first = await newCluster(cache);
   first.close();
@@ -104,7 +102,7 @@ test("initdb runs for the first cluster only; a template that is damaged is made
   expect(readdirSync(cache)).toEqual([name]);
 });
 
-test("a cache that cannot be written costs only time", { timeout: 120_000 }, async () => {
+test("a cache that cannot be written costs only time", async () => {
   const blocked = join(directory, "blocked");
   writeFileSync(blocked, "a file");
   const cluster = await newCluster(join(blocked, "cache"));

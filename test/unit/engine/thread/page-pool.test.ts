@@ -28,6 +28,14 @@ test("a place that several use is free when the last one has released it", () =>
   expect(pool.isShared(place)).toBe(false);
 });
 
+test("a place that is given back twice, or shared when it is free, ends the engine instead of two sessions' memory", () => {
+  const pool = new PagePool();
+  const [place] = take(pool, 2) as [number];
+  pool.release(place);
+  expect(() => pool.release(place)).toThrow("given back once");
+  expect(() => pool.share(place)).toThrow("shared with somebody who uses it");
+});
+
 test("what one large image needed is given back, but for one block", () => {
   const pool = new PagePool();
   const small = take(pool, 10);

@@ -28,7 +28,6 @@ class BodyMaker {
   readonly #random: Random;
   readonly #locals: number;
   #left = 60;
-  #depth = 0;
   /** Whether the blocks around are loops, from the outermost to the innermost. */
   readonly #labels: boolean[] = [];
 
@@ -59,19 +58,19 @@ class BodyMaker {
 
   #statement(): Code {
     const random = this.#random;
-    const kind = random.below(this.#depth > 4 ? 6 : 10);
+    const kind = random.below(this.#labels.length > 4 ? 6 : 10);
     if (kind < 4) return this.#store();
     if (kind === 4) return [...this.#value(), 0x21, this.#freeLocal()];
     if (kind === 5) return random.oneIn(2) ? [0x10, 0] : this.#bulk();
-    this.#depth++;
-    this.#labels.push(kind === 7);
+    // One in another would count its rounds in the same local, and not end.
+    const isLoop = kind === 7 && !this.#labels.includes(true);
+    this.#labels.push(isLoop);
     try {
       if (kind === 6) return [...this.#value(), 0x04, 0x40, ...this.#inner(), ...this.#else(), end];
-      if (kind === 7) return this.#loop();
+      if (isLoop) return this.#loop();
       return [0x02, 0x40, ...this.#inner(), ...this.#branch(), ...this.#inner(), end];
     } finally {
       this.#labels.pop();
-      this.#depth--;
     }
   }
 
@@ -94,16 +93,7 @@ class BodyMaker {
 
   #loop(): Code {
     const again = [...get(roundsLocal), ...number(1), subtract, 0x22, roundsLocal, 0x0d, 0];
-    // One that is inside of it may count on: they end all the same, since each round takes at least one away.
-    return [...number(rounds), 0x21, roundsLocal, 0x03, 0x40, ...this.#noLoop(), ...again, end];
-  }
-
-  #noLoop(): Code {
-    const depth = this.#depth;
-    this.#depth = 9;
-    const code = this.#inner();
-    this.#depth = depth;
-    return code;
+    return [...number(rounds), 0x21, roundsLocal, 0x03, 0x40, ...this.#inner(), ...again, end];
   }
 
   #store(): Code {

@@ -1,0 +1,223 @@
+/**
+ * An engine thread with a session for each client, seen from the main thread: its boot, what it is asked, its end.
+ *
+ * Owns: the worker, and the requests that it has not answered. Does not own: its clients, which it serves itself
+ * (`../thread/`), or what follows a death (`keeper.ts`).
+ * Invariant: the state has one owner, here; every request is settled: with an answer, or with what the thread died of.
+ */
+import { MessageChannel, Worker } from "node:worker_threads";
+import { SessionsUnavailableError } from "../errors.ts";
+import type { EngineDeath, EngineInput, ExecOptions, StatementOwner } from "./engine.ts";
+import { packError, unpackError } from "./sent-error.ts";
+import { tellOfSlowStart } from "./slow-start.ts";
+import { limits } from "./thread/limits.ts";
+import { stackMb } from "./thread/native-stack.ts";
+import type { ThreadMessage, ThreadOptions, ThreadRequest, ThreadRequests } from "./thread/protocol.ts";
+import { type BootCircumstances, type EngineThreadOptions, engineThreadUrl, threadOptions } from "./thread-life.ts";
+import { within } from "./within.ts";
+
+/** What the boot of a thread with sessions takes. */
+interface EngineWorkerOptions extends EngineThreadOptions, BootCircumstances {
+  readonly maxSessions: number;
+  readonly transactionIdleTimeoutMs?: number;
+  readonly deafAfterMs?: number;
+  /** What its death means for the data; for the clients, a sentence. */
+  readonly consequence: string;
+}
+
+/** Who is told what of a thread. */
+interface EngineWorkerEvents {
+  /** It has died without having been told to end; before its requests are rejected. `runs`: what clients sent last. */
+  onDeath(worker: EngineWorker, cause: unknown, runs: readonly string[]): void;
+  /** What a listener has to say to a person. */
+  onLine(listener: number, line: string): void;
+  /** A statement has not looked for interrupts for `ms`: everybody waits for it. */
+  onDeaf(owner: StatementOwner, ms: number): void;
+}
+
+const defaultDeafAfterMs = 10_000;
+
+interface Pending {
+  resolve(value: unknown): void;
+  reject(error: unknown): void;
+}
+
+/** A running engine thread. */
+export class EngineWorker {
+  /** Resolves when the thread has ended; never rejects. */
+  readonly ended: Promise<void>;
+  readonly #worker: Worker;
+  readonly #events: EngineWorkerEvents;
+  readonly #log: EngineThreadOptions["log"];
+  readonly #endOfStart: () => void;
+  readonly #pending = new Map<number, Pending>();
+  /** See `IsolatedOptions`. */
+  readonly #checking = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
+  #state: "booting" | "alive" | "closing" | "dead" = "booting";
+  #isFailing = false;
+  #hasDied: () => void = () => {};
+  readonly #died = new Promise<void>((resolve) => {
+    this.#hasDied = resolve;
+  });
+  #requests = 0;
+  #checkWatch: NodeJS.Timeout | undefined;
+  #booted!: Pending;
+
+  private constructor(options: EngineWorkerOptions, events: EngineWorkerEvents) {
+    const { maxSessions, transactionIdleTimeoutMs = 0, consequence, stackSizeMb = stackMb } = options;
+    const { deafAfterMs = defaultDeafAfterMs } = options;
+    const { port1: deaf, port2: reports } = new MessageChannel();
+    deaf.on("message", (owner: StatementOwner) => events.onDeaf(owner, deafAfterMs));
+    deaf.unref();
+    const isolated = {
+      ...{ maxSessions, transactionIdleTimeoutMs, consequence, checking: this.#checking },
+      ...{ reports, deafAfterMs },
+    };
+    const workerData: ThreadOptions = { ...threadOptions(options), isolated };
+    this.#events = events;
+    this.#log = options.log;
+    this.#endOfStart = tellOfSlowStart(options);
+    const name = "pglite-devdb engine";
+    this.#worker = new Worker(engineThreadUrl, {
+      ...{ workerData, name, resourceLimits: { stackSizeMb } },
+      transferList: [reports],
+    });
+    this.#worker.on("message", (message: ThreadMessage) => this.#onMessage(message));
+    this.#worker.once("error", (error: Error) => this.#die(error));
+    this.ended = new Promise((resolve) => {
+      this.#worker.once("exit", (code) => {
+        deaf.close();
+        this.#die(new Error(`the engine thread ended with code ${code}`));
+        resolve();
+      });
+    });
+  }
+
+  /** Starts a thread and resolves when it takes requests. Rejects with why it did not; then nothing is left of it. */
+  static async boot(options: EngineWorkerOptions, events: EngineWorkerEvents): Promise<EngineWorker> {
+    const worker = new EngineWorker(options, events);
+    await new Promise((resolve, reject) => {
+      worker.#booted = { resolve, reject };
+    });
+    return worker;
+  }
+
+  /** Asks it for something; a call that crosses threads. */
+  ask<Kind extends keyof ThreadRequests>(
+    kind: Kind,
+    ...parameters: Parameters<ThreadRequests[Kind]>
+  ): Promise<ReturnType<ThreadRequests[Kind]>> {
+    if (this.#state !== "alive") return Promise.reject(new Error("the engine is closed"));
+    const id = ++this.#requests;
+    return new Promise((resolve, reject) => {
+      this.#pending.set(id, { resolve: resolve as Pending["resolve"], reject });
+      this.#worker.postMessage({ kind, id, parameters } as ThreadRequest);
+    });
+  }
+
+  /** Runs frontend messages in the process's own session; one call at a time. */
+  async exec(input: EngineInput, { onRawData }: ExecOptions): Promise<void> {
+    const messages = input.subarray(0, input.length);
+    await onRawData(await this.ask("execute", messages));
+  }
+
+  get isAlive(): boolean {
+    return this.#state === "alive";
+  }
+
+  /** Tells one that has died, and may still be able to tell its clients, that its addresses are held, and what to say. */
+  held(farewell: EngineDeath["farewell"]): void {
+    this.#worker.postMessage({ kind: "held", ...(farewell ? { farewell } : {}) } satisfies ThreadRequest);
+  }
+
+  /** As if it had died of `cause`; what it does is ended in any case, after a moment for it to tell its clients. */
+  async fail(cause: unknown): Promise<void> {
+    this.#worker.postMessage({ kind: "fail", cause: packError(cause) } satisfies ThreadRequest);
+    this.#isFailing = true;
+    // It says itself that it is dying, and what ran last, unless it computes.
+    await within(limits.heldMs, this.#died);
+    this.#die(cause);
+    await this.kill();
+  }
+
+  /** Tells PostgreSQL to end all sessions, to checkpoint and to end. Settled when the thread is gone; rejects if that failed. */
+  async close(): Promise<void> {
+    if (this.#state !== "alive") return this.ended;
+    const closed = this.ask("close");
+    this.#state = "closing";
+    try {
+      await closed;
+    } finally {
+      await this.ended;
+    }
+  }
+
+  /** Ends the thread, whatever it does: at once, unless it is dying. */
+  async kill(): Promise<void> {
+    // One that dies may be telling its clients why.
+    if (this.#state === "dead" || this.#isFailing) await within(limits.lastWordsMs, this.ended);
+    else this.#state = "closing";
+    await this.#worker.terminate();
+  }
+
+  #onMessage(message: ThreadMessage): void {
+    if (message.kind === "serving") {
+      this.#state = "alive";
+      this.#endOfStart();
+      this.#booted.resolve(undefined);
+    }
+    if (message.kind === "answer") this.#settle(message);
+    if (message.kind === "line") this.#events.onLine(message.listener, message.line);
+    if (message.kind === "log") this.#log?.("error", message.text);
+    if (message.kind === "dying") this.#die(unpackError(message.cause), message.runs);
+    if (message.kind === "checking") this.#watchCheck(message.step, message.limitMs);
+    if (message.kind === "checked") {
+      clearTimeout(this.#checkWatch);
+      if (message.wasTried)
+        this.#log?.("debug", "PGlite's WebAssembly is an unknown one: isolated sessions passed the self-check");
+    }
+  }
+
+  #settle({ id, value, error }: Extract<ThreadMessage, { kind: "answer" }>): void {
+    const pending = this.#pending.get(id);
+    this.#pending.delete(id);
+    if (error) pending?.reject(unpackError(error));
+    else pending?.resolve(value);
+  }
+
+  #watchCheck(step: string, limitMs: number): void {
+    clearTimeout(this.#checkWatch);
+    if (!this.#isChecking) return;
+    this.#checkWatch = setTimeout(() => {
+      if (!this.#isChecking) return;
+      this.#die(new Error(`it did not get past ${step} within ${limitMs / 1000} s`));
+      void this.#worker.terminate();
+    }, limitMs);
+  }
+
+  get #isChecking(): boolean {
+    return this.#state === "booting" && Atomics.load(this.#checking, 0) === 1;
+  }
+
+  #die(cause: unknown, runs: readonly string[] = []): void {
+    if (this.#state === "dead") return;
+    const before = this.#state;
+    const reported = this.#isChecking ? sessionsUnavailable(cause) : cause;
+    this.#state = "dead";
+    this.#hasDied();
+    this.#endOfStart();
+    clearTimeout(this.#checkWatch);
+    if (before === "alive") this.#events.onDeath(this, cause, runs);
+    this.#booted?.reject(reported);
+    for (const { reject } of this.#pending.values()) reject(cause);
+    this.#pending.clear();
+  }
+}
+
+function sessionsUnavailable(cause: unknown): SessionsUnavailableError {
+  // Emscripten throws things that are no errors.
+  const reason = String((cause as { readonly message?: unknown } | undefined)?.message ?? cause);
+  return new SessionsUnavailableError(`isolated sessions failed their self-check with this PGlite: ${reason}`, {
+    cause,
+  });
+}

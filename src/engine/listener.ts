@@ -1,0 +1,66 @@
+/**
+ * A listener for clients as whoever started it sees it: what it takes, what it offers.
+ *
+ * Owns: these types. Does not own: where it runs (on the engine thread, or on the main thread where all clients share one
+ * session), or what it does with a client (`transport/`). Invariant: the options can be sent to another thread, but `log`.
+ */
+
+/** What `listen` takes; times in milliseconds, 0 for never. */
+export interface ListenOptions {
+  host: string;
+  /** 0 takes any free port. */
+  port: number;
+  /** Also listen on `DIR/.s.PGSQL.PORT`. */
+  socketDir?: string;
+  maxConnections: number;
+  idleTimeoutMs: number;
+  stallTimeoutMs: number;
+  /** With shared sessions; isolated ones have the engine's. */
+  transactionIdleTimeoutMs: number;
+  /** What every client has to know; without it, nobody is asked. */
+  password?: string | undefined;
+  /** PEM, for the clients that ask for TLS; without it, they are told that there is none. */
+  certificate?: { readonly cert: string; readonly key: string } | undefined;
+  /** Gets one line per refused, failed or ended connection. */
+  log?: (line: string) => void;
+}
+
+/** A running listener. */
+export interface Transport {
+  readonly host: string;
+  /** The bound port. */
+  readonly port: number;
+  readonly socketDir: string | undefined;
+  /** What clients have to know, if they are asked. */
+  readonly password?: string | undefined;
+  /** Whether clients that ask for TLS get it. */
+  readonly offersTls?: boolean;
+  /**
+   * Stops listening, gives clients some 100 ms to hang up by themselves, no longer than they take, and ends those that
+   * stay with 57P01; two seconds at most, a little more if a statement does not listen. Idempotent.
+   */
+  stop(): Promise<void>;
+  stats(): Promise<TransportStats>;
+}
+
+/** What goes on at one moment. */
+export interface TransportStats {
+  activeConnections: number;
+  queuedQueries: number;
+  maxConnections: number;
+  /** One entry per logged-in connection. */
+  connections: ConnectionActivity[];
+}
+
+/** What a connection does. */
+interface ConnectionActivity {
+  /** The process id of its BackendKeyData. */
+  processId: number;
+  user: string;
+  applicationName: string;
+  state: "running" | "waiting" | "idle in transaction" | "idle";
+  /** The beginning of the statement that it runs, waits to run, or ran last. */
+  statement: string;
+  /** How long it has been in that state, in ms. */
+  forMs: number;
+}

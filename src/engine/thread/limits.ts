@@ -1,0 +1,63 @@
+/**
+ * The limits of a connection and of a turn where each client has a session, and what must hold between them.
+ *
+ * Owns: the numbers. Does not own: limits that a person sets (`options.ts`), those of a message and of input that nobody has
+ * read, which are the socket library's.
+ * Invariant: the inequalities below; they are asserted when this is loaded.
+ */
+import assert from "node:assert/strict";
+
+/** Times in ms, sizes in bytes. */
+export const limits = {
+  /** How often the watchdog looks: a turn that it sees twice is asked to give way. */
+  watchMs: 4,
+  /** How often a cancel is repeated while PostgreSQL has not begun the statement that it is for. */
+  cancelAgainMs: 5,
+  /** How long a statement runs on when its client has gone without a word; as with `client_connection_check_interval`. */
+  abandonedMs: 200,
+  /** How long clients at most wait for the answers to what runs when the server stops. */
+  quiesceMs: 1000,
+  /** How long the ends of their sessions are waited for when it has stopped. */
+  sessionsEndMs: 800,
+  /** How long a crashed thread waits for its addresses to be held for those who connect anew, before it tells its clients. */
+  heldMs: 100,
+  /** How long it lives on in all, for its clients to read why. */
+  lastWordsMs: 600,
+  /** How long the main thread waits for a listener to stop: its thread may not listen at all. */
+  stopListeningMs: 2500,
+  /** How long the main thread waits for what runs to end, and for PostgreSQL to shut down: each. */
+  closeMs: 2000,
+  /** How much of a message of PostgreSQL's is taken in one call, before a full socket is noticed. */
+  writeBytes: 1 << 18,
+  /** PostgreSQL's buffer for its output (libpq/pqcomm.c): it writes less at once only to have it sent. */
+  postgresBufferBytes: 8192,
+  /** How many of the last batches of clients the log shows when PostgreSQL crashes, and how much of each. */
+  rememberedRuns: 8,
+  rememberedBytes: 200,
+} as const;
+
+/** How long the library takes at most to let clients leave, end what runs, and end those that stay. */
+const libraryStopMs = 2000;
+/** How long a stop may take in all, as the README says. */
+const stopMs = 5000;
+
+const {
+  watchMs,
+  abandonedMs,
+  heldMs,
+  lastWordsMs,
+  quiesceMs,
+  stopListeningMs,
+  closeMs,
+  writeBytes,
+  postgresBufferBytes,
+} = limits;
+assert(2 * watchMs < abandonedMs, "a statement gives way before its client is given up, or nobody would notice");
+assert(abandonedMs < quiesceMs, "what runs at a stop is ended before its client is told so");
+assert(
+  quiesceMs < libraryStopMs && libraryStopMs < stopListeningMs,
+  "a listener has ended its clients before it is given up",
+);
+assert(stopListeningMs + closeMs < stopMs, "a thread that does not listen is ended in time");
+assert(heldMs < lastWordsMs, "a crashed thread tells its clients before it ends");
+assert(writeBytes >= postgresBufferBytes, "a small answer is taken in one call");

@@ -1,0 +1,97 @@
+/**
+ * Clients that come while there is no engine.
+ *
+ * Owns: the addresses of a listener in that time, and the sockets of who connects there: they are held, and when there is an
+ * engine again connected with its listener. Does not own: when that is (`kept-listener.ts`).
+ * Invariant: nothing of what a client says is read before it can be answered; every socket is ended with its other end.
+ *
+ * Why: Node cannot hand a socket to another thread, and a client that is refused may not come again.
+ */
+import { connect, createServer, type Server, type Socket } from "node:net";
+import { encodeMessage } from "../wire/frontend.ts";
+
+type Address = { readonly host: string; readonly port: number } | { readonly path: string };
+
+/** See the head of the file; to be used once. */
+export class WaitingRoom {
+  readonly #onWaiting: () => Promise<void>;
+  #servers: Server[] = [];
+  #isLeft = false;
+  readonly #sockets = new Set<Socket>();
+
+  /** `onWaiting` is called for each client; when it rejects there will be no engine for it. */
+  constructor(onWaiting: () => Promise<void>) {
+    this.#onWaiting = onWaiting;
+  }
+
+  /** Listens on all addresses. Rejects with the system's error, and listens nowhere then. */
+  async open(addresses: readonly Address[]): Promise<void> {
+    try {
+      for (const address of addresses) {
+        const server = createServer({ pauseOnConnect: true }, (socket) => this.#hold(socket));
+        this.#servers.push(server);
+        await new Promise<void>((resolve, reject) => {
+          server.once("error", reject);
+          server.listen(address, resolve);
+        });
+        if (this.#isLeft) throw new Error("there is an engine again");
+      }
+    } catch (error) {
+      this.#stopListening();
+      throw error;
+    }
+  }
+
+  /** Gives the addresses up; who has come stays. */
+  leave(): void {
+    this.#isLeft = true;
+    this.#stopListening();
+  }
+
+  /** Connects everybody with a listener that can answer. */
+  admit(listener: { readonly host: string; readonly port: number }): void {
+    for (const socket of this.#sockets) {
+      const other = connect(listener);
+      for (const [one, two] of [
+        [socket, other],
+        [other, socket],
+      ] as const) {
+        one.on("error", () => one.destroy());
+        one.once("close", () => two.destroySoon());
+        one.pipe(two);
+      }
+    }
+    this.#sockets.clear();
+  }
+
+  /** Sends everybody away. */
+  close(): void {
+    this.leave();
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  // A server gives its address up at once; its clients are not waited for.
+  #stopListening(): void {
+    for (const server of this.#servers.splice(0)) server.close();
+  }
+
+  #hold(socket: Socket): void {
+    socket.setNoDelay(true);
+    socket.on("error", () => socket.destroy());
+    socket.once("close", () => this.#sockets.delete(socket));
+    this.#sockets.add(socket);
+    this.#onWaiting().catch((error: unknown) => {
+      if (!this.#sockets.has(socket)) return;
+      socket.end(unavailable(error));
+      // Unread input would turn the close into a reset, and the client would lose the error.
+      socket.resume();
+    });
+  }
+}
+
+/** What PostgreSQL says while it cannot start (CAC_STARTUP in tcop/backend_startup.c). */
+function unavailable(error: unknown): Buffer {
+  const reason = `PostgreSQL could not be started again: ${error instanceof Error ? error.message : String(error)}`;
+  const fields = ["SFATAL", "VFATAL", "C57P03", "Mthe database system is not accepting connections", `D${reason}`];
+  return Buffer.from(encodeMessage("E", ...fields, new Uint8Array(1)));
+}

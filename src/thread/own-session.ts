@@ -1,0 +1,54 @@
+/**
+ * The session of the process itself, for migrations, seeds and questions about the server.
+ *
+ * Owns: its one session, which begins with its first messages. Does not own: what is asked (`engine/execute-sql.ts`).
+ * Invariant: one batch runs at a time; an end of the session is an error of the batch that it ends, and of those after it.
+ */
+import type { SessionHost } from "../engine/thread/sessions/host.ts";
+import { bytesInput, type Session } from "../engine/thread/sessions/session.ts";
+
+/** Its process id; those of clients are above it. */
+const ownNumber = 999;
+
+/** See the head of the file. */
+export class OwnSession {
+  readonly #host: SessionHost;
+  readonly #session: Promise<Session>;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(host: SessionHost) {
+    this.#host = host;
+    this.#session = open(host);
+    this.#session.catch(() => {});
+  }
+
+  /** Runs frontend messages; resolves with all that they are answered with. */
+  run(messages: Uint8Array): Promise<Uint8Array> {
+    const answer = this.#last.then(() => this.#run(messages));
+    this.#last = answer.catch(() => {});
+    return answer;
+  }
+
+  async close(): Promise<void> {
+    await this.#last;
+    const session = await this.#session.catch(() => undefined);
+    if (session) await this.#host.closeSession(session);
+  }
+
+  async #run(messages: Uint8Array): Promise<Uint8Array> {
+    const session = await this.#session;
+    const answer: Uint8Array[] = [];
+    const status = await session.run(bytesInput(messages), (bytes) => void answer.push(bytes.slice()));
+    const said = Buffer.concat(answer);
+    if (status === "ended") throw new Error(`PostgreSQL ended the session: ${said.toString("latin1")}`);
+    return said;
+  }
+}
+
+async function open(host: SessionHost): Promise<Session> {
+  const answer: Uint8Array[] = [];
+  const parameters = { user: "postgres", database: "postgres" };
+  const session = await host.createSession(parameters, (bytes) => void answer.push(bytes.slice()), ownNumber);
+  if (!session) throw new Error(`PostgreSQL refused a session: ${Buffer.concat(answer).toString("latin1")}`);
+  return session;
+}

@@ -1,0 +1,372 @@
+/**
+ * One client and its PostgreSQL session: input, turn, output, one write to the socket.
+ *
+ * Owns: the session's start on first need, its input and output, when a batch has run, what a cancel is for, its end. Does
+ * not own: turns (`engine/thread/sessions/`), the socket and its backpressure (the library).
+ * Invariant: `#state` says what may happen next. A batch is settled when PostgreSQL has read it and asks for more; a session
+ * whose client does not read its answers is parked, and only that; after `ending` nothing of its input is begun.
+ */
+import {
+  type Activity,
+  type Batch,
+  type ErrorFields,
+  Output,
+  ReplyReader,
+  type SocketConnection,
+  type TransactionStatus,
+} from "@electric-sql/pglite-socket";
+import { limits } from "../engine/thread/limits.ts";
+import type { SessionHost } from "../engine/thread/sessions/host.ts";
+import type { Session, SessionInput, SessionOwner } from "../engine/thread/sessions/session.ts";
+import { within } from "../engine/within.ts";
+import { encodeMessage } from "../wire/frontend.ts";
+import { readLogin, readParameterStatus } from "./login-answer.ts";
+
+/** What is needed of all sessions together. */
+export type SessionsOf = Pick<SessionHost, "createSession" | "closeSession" | "cancel" | "computes">;
+
+/**
+ * `attached`: there is no session yet. `running`: it has a batch, which runs, waits for something or for its turn.
+ * `ending`: it is being ended from here. `over`: there is none any more, or the client has been told why there is none.
+ */
+type State = "attached" | "starting" | "idle" | "running" | "ending" | "over";
+
+/** See the head of the file. */
+export class ClientSession implements SessionInput {
+  /** The ParameterStatus values that the client knows. */
+  told = new Map<string, string>();
+  readonly #connection: SocketConnection;
+  readonly #host: SessionsOf;
+  readonly #output: Output;
+  readonly #reader: ReplyReader;
+  #state: State = "attached";
+  #session: Session | undefined;
+  /** The session while it starts. */
+  #begun: Session | undefined;
+  #starting: Promise<void> = Promise.resolve();
+  #running: Promise<void> = Promise.resolve();
+  #ending: Promise<void> | undefined;
+  #opened: ((parameters: ReadonlyMap<string, string> | undefined) => void) | undefined;
+  /** What PostgreSQL has not read. */
+  #chunks: Uint8Array[] = [];
+  #wakeReader: (() => void) | undefined;
+  /** For the batches that have come since PostgreSQL last asked for more. */
+  #taken: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
+  #status: TransactionStatus = "I";
+  #pipelineOpen = false;
+  /** Counts the ends of what it asked for: ReadyForQuery, and errors. */
+  #answered = 0;
+  /** How many ReadyForQuery it is still to get. More than that after a Sync that a COPY has swallowed, until it is idle. */
+  #due = 0;
+  #statement: Buffer = empty;
+  #application: Buffer;
+  #since = Date.now();
+
+  constructor(connection: SocketConnection, host: SessionsOf) {
+    this.#connection = connection;
+    this.#application = Buffer.from(connection.parameters.get("application_name") ?? "");
+    this.#host = host;
+    this.#output = new Output(connection);
+    this.#reader = new ReplyReader(
+      {
+        verdict: (type) => (inspected.has(type) ? "inspect" : "forward"),
+        inspect: (type, message) => this.#inspect(type, message),
+      },
+      (bytes) => this.#output.write(bytes),
+    );
+  }
+
+  get processId(): number {
+    return this.#connection.processId;
+  }
+
+  /** Whether it owes something: the rest of a pipeline, or data of a COPY. */
+  get isMidway(): boolean {
+    return this.#wakeReader !== undefined || this.#pipelineOpen;
+  }
+
+  /** Whether it has an answer to all that it has sent, and its transaction is open. */
+  get isIdleInTransaction(): boolean {
+    return this.#status !== "I" && this.#taken === undefined;
+  }
+
+  /** The beginning of the last statement that it sent. */
+  get statement(): string {
+    return readable(this.#statement) || "(none)";
+  }
+
+  get #owner(): SessionOwner {
+    return { application: this.#application, statement: this.#statement };
+  }
+
+  /** How it is called in a message to another client. */
+  describe(): string {
+    const name = this.told.get("application_name");
+    return `connection ${this.processId}${name ? ` ("${name}")` : ""}`;
+  }
+
+  /** Tells its client why it ends, and ends it. */
+  terminate(error: ErrorFields): void {
+    this.#connection.terminate(error);
+  }
+
+  activity(): Activity {
+    const connection = this.#connection;
+    const idle = this.#status === "I" ? "idle" : "idle in transaction";
+    const busy = this.#session && this.#host.computes(this.#session) ? "running" : "waiting";
+    return {
+      processId: connection.processId,
+      user: connection.parameters.get("user") ?? "",
+      applicationName: connection.parameters.get("application_name") ?? "",
+      state: this.#taken ? busy : idle,
+      statement: readable(this.#statement),
+      forMs: Date.now() - this.#since,
+    };
+  }
+
+  /** Starts the session now; resolves with its ParameterStatus, or undefined if PostgreSQL refused the client. */
+  login(): Promise<ReadonlyMap<string, string> | undefined> {
+    return new Promise((resolve) => {
+      this.#opened = resolve;
+      this.#starting = this.#start();
+    });
+  }
+
+  /** Takes over the bytes. */
+  submit({ frames, bytes }: Batch): Promise<void> {
+    if (this.#state === "ending" || this.#state === "over") return Promise.resolve();
+    const last = frames.findLast(({ type }) => !neutral.has(type));
+    if (last) this.#pipelineOpen = !pipelineEnds.has(last.type);
+    this.#statement = statementOf(frames) ?? this.#statement;
+    if (this.#session) this.#session.owner = this.#owner;
+    this.#since = Date.now();
+    for (const { type } of frames) if (pipelineEnds.has(type)) this.#due++;
+    this.#chunks.push(bytes);
+    this.#taken ??= latch();
+    const { promise } = this.#taken;
+    this.#wake();
+    if (this.#state === "attached") this.#starting = this.#start();
+    if (this.#state === "idle") this.#running = this.#run();
+    return promise;
+  }
+
+  get pending(): boolean {
+    return this.#chunks.length > 0;
+  }
+
+  read(length: number): Uint8Array | Promise<Uint8Array> {
+    if (this.pending) return this.#cut(length);
+    this.#settle();
+    return new Promise<void>((resolve) => {
+      this.#wakeReader = resolve;
+    }).then(() => this.#cut(length));
+  }
+
+  /** Ends exactly the statement that runs or waits now, when it listens. */
+  cancel(): void {
+    const isOwed = this.#due > 0 || this.#pipelineOpen;
+    const answered = this.#answered;
+    const attempt = (): void => {
+      const isWanted = (this.#state === "running" || this.#state === "starting") && this.#answered === answered;
+      if (!isWanted) return;
+      if (this.#session) this.#host.cancel(this.#session);
+      // PostgreSQL ignores a cancel that comes while it still reads the statement; and while it waits for more of it, another.
+      if (!this.#wakeReader) setTimeout(attempt, limits.cancelAgainMs);
+    };
+    if (isOwed) attempt();
+  }
+
+  /** Ends the session; its client is told by whoever calls this. A statement that computes may end by itself for a moment. */
+  end(): Promise<void> {
+    this.#ending ??= this.#end();
+    return this.#ending;
+  }
+
+  /** As `end`, for a client that has gone. */
+  async leave(): Promise<void> {
+    const ended = this.end();
+    this.#settle();
+    this.#opened?.(undefined);
+    await ended;
+  }
+
+  /** PostgreSQL has crashed. What it was asked is settled when its client has been told. */
+  crashed(): void {
+    this.#state = "over";
+  }
+
+  async #start(): Promise<void> {
+    this.#state = "starting";
+    const answer: Uint8Array[] = [];
+    const start = { user: "postgres", ...Object.fromEntries(this.#connection.parameters) };
+    const take = (bytes: Uint8Array): void => void answer.push(bytes.slice());
+    const { processId } = this.#connection;
+    const begun = (session: Session): void => {
+      this.#begun = session;
+      session.abandoned = this.#is("ending");
+    };
+    const session = await this.#host.createSession(start, take, processId, begun).catch(nothing);
+    // After a crash it is told so.
+    if (this.#is("over")) return;
+    const words = Buffer.concat(answer);
+    if (!session) return this.#refused(words);
+    this.#session = session;
+    session.owner = this.#owner;
+    session.client = (message) => this.#reader.feed(message);
+    session.onTurnEnd = () => this.#output.flush();
+    session.onEnded = () => void setImmediate(() => this.#ended());
+    if (this.#is("ending")) return;
+    this.#logged(readLogin(words).parameters);
+    this.#state = "idle";
+    if (this.pending) this.#running = this.#run();
+  }
+
+  #logged(parameters: ReadonlyMap<string, string>): void {
+    if (this.#opened) {
+      this.#opened(parameters);
+      this.#opened = undefined;
+      return;
+    }
+    // A session that begins late may have settings, of its role for example, that the login answer could not know.
+    for (const [name, value] of parameters) {
+      if (this.#isNews(name, value)) this.#output.write(encodeMessage("S", name, value));
+    }
+  }
+
+  async #run(): Promise<void> {
+    const session = this.#session!;
+    this.#state = "running";
+    while (this.pending && this.#is("running")) {
+      // What PostgreSQL crashed of, everybody is told.
+      const status = await session.run(this, this.#take).catch(() => "ended");
+      if (status === "ended") return;
+    }
+    if (!this.#is("running")) return;
+    this.#state = "idle";
+    this.#due = 0;
+    this.#since = Date.now();
+    this.#settle();
+  }
+
+  readonly #take = (bytes: Uint8Array): void | Promise<void> => {
+    if (this.#state === "over") return;
+    this.#reader.feed(bytes);
+    // PostgreSQL wants it to be seen, as it does with a notice, before it goes on.
+    if (bytes.length < limits.postgresBufferBytes && !this.#session?.saidReady) this.#output.flush();
+    return this.#connection.drained();
+  };
+
+  #cut(length: number): Uint8Array {
+    const [chunk] = this.#chunks;
+    if (!chunk) return empty;
+    if (chunk.length <= length) {
+      this.#chunks.shift();
+      return chunk;
+    }
+    this.#chunks[0] = chunk.subarray(length);
+    return chunk.subarray(0, length);
+  }
+
+  #wake(): void {
+    this.#wakeReader?.();
+    this.#wakeReader = undefined;
+  }
+
+  #settle(): void {
+    this.#taken?.resolve();
+    this.#taken = undefined;
+  }
+
+  #inspect(type: number, message: Uint8Array): Uint8Array | undefined {
+    if (type === parameterStatus) return this.#isNews(...readParameterStatus(message.subarray(5))) ? undefined : empty;
+    this.#answered++;
+    if (type !== readyForQuery) return undefined;
+    this.#due = Math.max(0, this.#due - 1);
+    this.#status = String.fromCharCode(message[5]!) as TransactionStatus;
+    return undefined;
+  }
+
+  // Engine: PGlite reports a setting that was set, PostgreSQL one that has another value than it reported before.
+  #isNews(name: string, value: string): boolean {
+    if (this.told.get(name) === value) return false;
+    this.told.set(name, value);
+    if (name === "application_name") this.#application = Buffer.from(value);
+    return true;
+  }
+
+  async #end(): Promise<void> {
+    if (this.#is("attached")) this.#state = "over";
+    if (this.#is("over")) return;
+    if (this.#is("starting") && this.#begun) this.#begun.abandoned = true;
+    this.#state = "ending";
+    this.#chunks = [];
+    await this.#starting;
+    const session = this.#session;
+    if (!session || this.#is("over")) return;
+    if (this.#host.computes(session)) await within(limits.abandonedMs, this.#running);
+    const ended = this.#host.closeSession(session).catch(nothing);
+    this.#wake();
+    await ended;
+    this.#state = "over";
+  }
+
+  #refused(words: Buffer): void {
+    const { error } = readLogin(words);
+    if (error && this.#is("starting")) this.#connection.terminate(error);
+    this.#over();
+  }
+
+  // PostgreSQL has said why, as output.
+  #ended(): void {
+    if (!this.#is("ending") && !this.#is("over")) this.#connection.finish();
+    this.#over();
+  }
+
+  #over(): void {
+    this.#state = "over";
+    this.#opened?.(undefined);
+    this.#settle();
+  }
+
+  // It changes while it is awaited.
+  #is(state: State): boolean {
+    return this.#state === state;
+  }
+}
+
+const parameterStatus = 0x53;
+const readyForQuery = 0x5a;
+/** ReadyForQuery, ErrorResponse, ParameterStatus. */
+const inspected: ReadonlySet<number> = new Set([readyForQuery, 0x45, parameterStatus]);
+/** Sync, Query, FunctionCall: each is answered with a ReadyForQuery. */
+const pipelineEnds: ReadonlySet<number> = new Set(Buffer.from("SQF"));
+/** CopyData, CopyDone, CopyFail, Flush: they neither begin nor end a pipeline. */
+const neutral: ReadonlySet<number> = new Set(Buffer.from("dcfH"));
+const empty = Buffer.alloc(0);
+/** So much is shown of a statement. */
+const statementBytes = 120;
+
+/** The beginning of the last Query or Parse, and what follows it. */
+function statementOf(frames: Batch["frames"]): Buffer | undefined {
+  const frame = frames.findLast(({ type }) => type === 0x51 || type === 0x50);
+  if (!frame) return undefined;
+  const start = frame.type === 0x51 ? 5 : frame.bytes.indexOf(0, 5) + 1;
+  return Buffer.from(frame.bytes.subarray(start, start + statementBytes));
+}
+
+function readable(statement: Buffer): string {
+  const [text = ""] = statement.toString("utf8").split("\0");
+  return text.replaceAll(/\s+/g, " ").trim();
+}
+
+function latch(): { readonly promise: Promise<void>; readonly resolve: () => void } {
+  let resolve = nothing as () => void;
+  const promise = new Promise<void>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
+}
+
+function nothing(): undefined {
+  return undefined;
+}

@@ -1,0 +1,87 @@
+/**
+ * The door for clients, on the thread that it is opened on: the patched `@electric-sql/pglite-socket` with this project's
+ * options and refusals.
+ *
+ * Owns: the mapping of our options to the library's, the login, the listeners. Does not own: framing, batches and affinity
+ * (the library), who runs next (the queue), who may log in (`login.ts`).
+ * Invariant: an unpatched library is never started.
+ */
+import * as socket from "@electric-sql/pglite-socket";
+import type { ListenOptions, TransportStats } from "../engine/listener.ts";
+import { YoungGarbage } from "../engine/young-garbage.ts";
+import { keepSecret } from "./authenticate.ts";
+import { createLogin } from "./login.ts";
+import { createTlsServer } from "./tls.ts";
+
+// What patches/ makes of the library; a patch that changes what callers can rely on changes it.
+const EXPECTED_PATCH_ID = "pglite-devdb-1";
+
+/** What a door leads to. */
+interface Behind {
+  /** PGlite, or what stands in for it; a queue of its own does without. */
+  readonly db: socket.SocketEngine;
+  readonly queue: socket.SocketQueue;
+  /** Those that clients may name; any, if PostgreSQL itself decides. */
+  readonly databases?: readonly string[] | undefined;
+}
+
+/** A door. */
+export interface Door {
+  /** The bound port. */
+  readonly port: number;
+  stop(): Promise<void>;
+  stats(): TransportStats;
+}
+
+/** Starts listening. Rejects with the system's error (EADDRINUSE …) and leaves nothing open. */
+export async function openDoor({ db, queue, databases }: Behind, options: ListenOptions): Promise<Door> {
+  requirePatched(socket);
+  const { password, certificate } = options;
+  const login = createLogin({
+    databases,
+    secret: password === undefined ? undefined : await keepSecret(password),
+    tls: certificate && createTlsServer(certificate),
+  });
+  const server = new socket.PGLiteSocketServer({
+    db,
+    host: options.host,
+    port: options.port,
+    maxConnections: options.maxConnections,
+    idleTimeout: options.idleTimeoutMs,
+    stallTimeout: options.stallTimeoutMs,
+    login,
+    queue: withoutGarbage(queue),
+    ...(options.socketDir === undefined ? {} : { socketDir: options.socketDir }),
+    ...(options.log ? { debug: true, log: libraryLog(options.log) } : {}),
+  });
+  await server.start();
+  return { port: server.port, stop: () => server.stop(), stats: () => server.getStats() };
+}
+
+/** The same queue; what its clients send does not pile up as garbage. */
+function withoutGarbage<Q extends socket.SocketQueue>(queue: Q): Q {
+  const garbage = new YoungGarbage();
+  const submit: socket.SocketQueue["submit"] = queue.submit.bind(queue);
+  queue.submit = (connection, batch) => {
+    garbage.passed(batch.bytes.length);
+    return submit(connection, batch);
+  };
+  return queue;
+}
+
+/** Throws, saying how to install properly, when `library` is not the patched `@electric-sql/pglite-socket`. */
+export function requirePatched(library: { PATCH_ID?: unknown }): void {
+  if (library.PATCH_ID === EXPECTED_PATCH_ID) return;
+  throw new Error(
+    "@electric-sql/pglite-socket is not patched: the published library mixes up the answers of concurrent clients. " +
+      "In a checkout, run `npm ci` (its prepare step applies patches/); the published pglite-devdb has the patched code inside.",
+  );
+}
+
+/** Gets a message and what belongs to it. */
+type LibraryLog = (message: string, ...details: unknown[]) => void;
+
+/** The log as the library takes it: one line for each call. */
+export function libraryLog(log: (line: string) => void): LibraryLog {
+  return (message, ...details) => log([message, ...details.map(String)].join(" "));
+}

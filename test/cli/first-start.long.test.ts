@@ -1,0 +1,31 @@
+/** Starts with a cache that is of no use, or not whole. */
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { temporaryDirectory } from "../support/cli-process.ts";
+import { cluster, identifier } from "./support/first-start.ts";
+
+test("a cache whose files have all been cut off is made again", async () => {
+  const home = temporaryDirectory();
+  await identifier(home);
+  const cache = join(home, "pglite-devdb");
+  const whole = readFileSync(cluster(cache));
+  for (const name of readdirSync(cache)) truncateSync(join(cache, name), statSync(join(cache, name)).size >> 1);
+  await identifier(home, "--sessions", "shared");
+  expect(readFileSync(cluster(cache)).length).toBeGreaterThan(whole.length * 0.9);
+  await identifier(home);
+});
+
+test("a cache in which nothing can be read or replaced is done without", async () => {
+  const home = temporaryDirectory();
+  await identifier(home);
+  const cache = join(home, "pglite-devdb");
+  // A directory in the place of a file: also root can neither read nor replace it.
+  for (const name of readdirSync(cache)) {
+    rmSync(join(cache, name));
+    mkdirSync(join(cache, name, "full"), { recursive: true });
+  }
+  const names = readdirSync(cache);
+  await identifier(home);
+  expect(readdirSync(cache)).toEqual(names);
+});

@@ -1,0 +1,29 @@
+/** A disk with faults: short writes, no space, i/o errors, fsyncs that fail, each at a call that is chosen at random. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { runFileFaults } from "../../scripts/file-faults/rounds.ts";
+import { runSeed } from "../support/random.ts";
+import { report } from "../support/report.ts";
+
+test.each([
+  ["isolated", "off", 2],
+  ["isolated", "on", 1],
+  ["shared", "off", 2],
+  ["shared", "on", 1],
+] as const)(
+  `no answered row is lost, nothing hangs, and PostgreSQL says what is wrong: %s sessions, fsync %s, seed ${runSeed}`,
+  { timeout: 600_000 },
+  async (sessions, fsync, rounds) => {
+    const root = mkdtempSync(join(tmpdir(), "file-faults-"));
+    onTestFinished(() => rmSync(root, { recursive: true, force: true, maxRetries: 3 }));
+    const lines: string[] = [];
+    const log = (line: string) => void lines.push(line);
+    const figures = await runFileFaults({ root, rounds, faults: 4, seed: runSeed, sessions, fsync, log });
+    report(lines.join("\n"));
+    expect(figures.wrong).toEqual([]);
+    expect(figures.met).toBeGreaterThan(0);
+    expect(figures.rowsAnswered).toBeGreaterThan(0);
+  },
+);

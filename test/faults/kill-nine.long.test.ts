@@ -1,0 +1,12 @@
+/** kill -9 under load and in the first start, often, and with fsync. */
+import { test } from "vitest";
+import { checkKillNine } from "../support/kill-nine.ts";
+import { runSeed } from "../support/random.ts";
+
+test.each([
+  ["shared", "off", 20, 3],
+  ["isolated", "off", 20, 3],
+  // Each start of these syncs a whole database, which takes long.
+  ["shared", "on", 3, 0],
+  ["isolated", "on", 3, 0],
+] as const)(`%s sessions, fsync %s: %i rounds after %i first starts, seed ${runSeed}`, checkKillNine);

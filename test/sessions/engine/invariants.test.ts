@@ -1,0 +1,15 @@
+/** What must hold whenever a session is called: when it does not, the engine ends instead of answering wrongly. */
+import { expect, test } from "vitest";
+import { openHost } from "./support/open-host.ts";
+import { SqlSession } from "./support/sql-session.ts";
+
+test("a session that meets the memory of another backend ends the engine", async () => {
+  const host = await openHost({ dataDir: "memory://", maxSessions: 3 });
+  const { machine, scheduler } = host;
+  const session = await SqlSession.open(host);
+  // As if its image had become that of another one.
+  await scheduler.take(session.session, () => machine.setWord(machine.address("MyProcPid"), 4711));
+  // A session that has crashed settles nothing any more.
+  void session.query("select 1");
+  expect(String(await host.crash)).toContain("with the memory of another backend loaded");
+});

@@ -1,0 +1,121 @@
+/** A client's end of its session, on sessions that are simulated: they say what the test says, when the test says it. */
+import type { SocketConnection } from "@electric-sql/pglite-socket";
+import { expect, test } from "vitest";
+import type { Session, SessionInput, SessionOutput } from "../../../src/engine/thread/sessions/session.ts";
+import { ClientSession, type SessionsOf } from "../../../src/transport/client-session.ts";
+import { encodeMessage, encodeQuery } from "../../../src/wire/frontend.ts";
+
+const readyForQuery = Buffer.from([0x5a, 0, 0, 0, 5, 0x49]);
+const query = (sql: string) => Buffer.from(encodeQuery(sql));
+const message = (type: string, ...parts: string[]) => Buffer.from(encodeMessage(type, ...parts));
+
+/** A client whose session runs until the test says that it has. */
+async function client() {
+  let cancels = 0;
+  let closed = 0;
+  let finish = () => {};
+  let said: SessionOutput = () => {};
+  let input: SessionInput | undefined;
+  const sent: Buffer[] = [];
+  const session = {
+    saidReady: true,
+    run: (bytes: SessionInput, output: SessionOutput) => {
+      [input, said] = [bytes, output];
+      while (bytes.pending) void bytes.read(8192);
+      return new Promise<string>((resolve) => {
+        finish = () => resolve("I");
+      });
+    },
+  } as unknown as Session;
+  const host = {
+    createSession: async () => session,
+    cancel: () => void cancels++,
+    closeSession: async () => void closed++,
+    computes: () => false,
+  } as unknown as SessionsOf;
+  const connection = {
+    ...{ id: 1, processId: 7, secretKey: Buffer.alloc(4), parameters: new Map() },
+    ...{ send: (bytes: Uint8Array) => void sent.push(Buffer.from(bytes)), drained: () => undefined },
+    ...{ terminate: () => {}, finish: () => {} },
+  } as unknown as SocketConnection;
+  const subject = new ClientSession(connection, host);
+  const settled = new Promise((resolve) => setImmediate(resolve));
+  return {
+    subject,
+    cancels: () => cancels,
+    closed: () => closed,
+    input: () => input!,
+    submit: (...messages: Buffer[]) => {
+      const frames = messages.map((bytes) => ({ type: bytes[0]!, bytes }));
+      return subject.submit({ frames, bytes: Buffer.concat(messages) });
+    },
+    started: () => settled,
+    answers: (...bytes: Buffer[]) => void said(Buffer.concat(bytes)),
+    hasRun: async () => {
+      finish();
+      await new Promise((resolve) => setImmediate(resolve));
+    },
+  };
+}
+
+test("a cancel of what has been answered is for nobody", async () => {
+  const { subject, submit, started, answers, hasRun, cancels } = await client();
+  void submit(query("select 1"));
+  await started();
+  answers(readyForQuery);
+  subject.cancel();
+  await hasRun();
+  void submit(query("select 2"));
+  expect(cancels()).toBe(0);
+});
+
+test("a cancel is for the statement that was asked for and not answered, and for no other", async () => {
+  const { subject, submit, started, answers, cancels } = await client();
+  void submit(query("select 1"), query("select 2"));
+  await started();
+  answers(readyForQuery);
+  subject.cancel();
+  expect(cancels()).toBe(1);
+  answers(readyForQuery);
+  // It is repeated only for the statement that it was for.
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(cancels()).toBe(1);
+});
+
+test("a cancel is for what runs in a pipeline that has no end yet", async () => {
+  const { subject, submit, started, cancels } = await client();
+  void submit(message("E", "", "\0\0\0\0"), message("H"));
+  await started();
+  subject.cancel();
+  expect(cancels()).toBe(1);
+  subject.crashed();
+});
+
+test("a batch is settled when PostgreSQL asks for more, also in the middle of a COPY", async () => {
+  const { submit, started, input, hasRun } = await client();
+  let settled = 0;
+  void submit(query("copy t from stdin")).then(() => settled++);
+  await started();
+  expect(settled).toBe(0);
+  const more = input().read(8192);
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(settled).toBe(1);
+  void submit(message("d", "1")).then(() => settled++);
+  expect(Buffer.from(await more).toString("latin1", 0, 1)).toBe("d");
+  expect(settled).toBe(1);
+  await hasRun();
+  expect(settled).toBe(2);
+});
+
+test("what a client that is ended had sent and nobody has begun does not run", async () => {
+  const { subject, submit, started, input, closed } = await client();
+  void submit(query("select 1"));
+  await started();
+  void submit(query("insert into t values (1)"));
+  expect(input().pending).toBe(true);
+  await subject.end();
+  expect(input().pending).toBe(false);
+  expect(closed()).toBe(1);
+  await submit(query("insert into t values (2)"));
+  expect(input().pending).toBe(false);
+});
