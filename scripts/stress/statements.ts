@@ -37,8 +37,11 @@ export const sumPrefix = "sum ";
 /** Serialization failures and deadlocks: they come wherever there is a lock or a snapshot, and a new attempt follows. */
 export const alwaysExpected: readonly string[] = ["40001", "40P01"];
 
-/** What two sessions get that change the same object: it is there already, or not any more, or its row is taken. */
-export const ddlRaces: readonly string[] = ["42P01", "42P07", "42701", "42703", "42704", "23505"];
+/**
+ * What two sessions get that change the same object: it is there already (42710 is the type of a table whose creation is over between
+ * the look for a table and the one for a type: `heap_create_with_catalog`), or not any more, or its row is taken.
+ */
+export const ddlRaces: readonly string[] = ["42P01", "42P07", "42701", "42703", "42704", "42710", "23505"];
 
 /** PostgreSQL has no SQLSTATE of their own for races between commands that change a catalogue. */
 export function isCatalogueRace(state: string, message: string): boolean {

@@ -80,6 +80,8 @@ describe.each(bothSessions)("%s sessions", (sessions) => {
       const refused = errorFields(await client.untilEnd());
       expect(refused?.get("S")).toBe("FATAL");
       expect(refused?.get("M")).toMatch(/could not load .*pg_hba\.conf/);
+      // Why, PostgreSQL tells its log only.
+      await expect.poll(cli.stderr).toMatch(/LOG: {2}could not open file ".*pg_hba\.conf"/);
     } else await client.until("Z");
     expect(rows(await bystander.query("select n from t"))).toEqual([["1"]]);
     renameSync(`${configuration}.away`, configuration);

@@ -13,6 +13,9 @@ import { loadPostgres } from "./sessions/boot.ts";
 import { SessionHost } from "./sessions/host.ts";
 import { bootTimeoutMs, tryOut } from "./sessions/self-check.ts";
 
+/** What PostgreSQL tells its log only, even where a client waits, and a person should know of. */
+const troubleOfFiles = /^could not \w+ (file|directory)\b/;
+
 /** Boots PGlite. Rejects with PGlite's own error, or, while `checking` is set, with why sessions cannot be had. */
 export async function bootIsolated(
   options: ThreadOptions,
@@ -26,8 +29,11 @@ export async function bootIsolated(
   const files = await (dataDir === "memory://" ? openMemoryFiles() : directoryFiles(options));
   const host = await SessionHost.open({ dataDir, files, maxSessions, extensions, settings, postgres });
   const { log } = host;
-  // A PANIC is the end, and then the reason of it.
-  log.isWanted = (severity) => host.runsBehindClients && /^(WARNING|ERROR|FATAL)$/.test(severity);
+  log.isWanted = (severity, message) =>
+    severity === "LOG"
+      ? troubleOfFiles.test(message)
+      : // A PANIC is the end, and then the reason of it.
+        host.runsBehindClients && /^(WARNING|ERROR|FATAL)$/.test(severity);
   log.onReport = (text) => post({ kind: "log", text });
   return host;
 }

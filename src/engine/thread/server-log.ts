@@ -37,8 +37,8 @@ export interface StartupError extends Error {
 
 /** The log of one PostgreSQL. */
 export class ServerLog {
-  /** Whether somebody wants to know of a report that is being written, by its severity. */
-  isWanted: (severity: string) => boolean = () => false;
+  /** Whether somebody wants to know of a report that is being written, by its severity and message. */
+  isWanted: (severity: string, message: string) => boolean = () => false;
   /** Is told of those, soon. */
   onReport: (text: string) => void = () => {};
   #report: LogReport | undefined;
@@ -58,7 +58,7 @@ export class ServerLog {
     }
     this.#report = { severity: label, lines: [`${label}:  ${text}`] };
     if (label === "PANIC") this.#panic = this.#report;
-    if (this.isWanted(label)) this.#announce(this.#report);
+    if (this.isWanted(label, text)) this.#announce(this.#report);
     return true;
   };
 
