@@ -59,10 +59,10 @@ test("four processes of graphile-worker, told by NOTIFY, execute each of 2000 jo
     // All of them find an empty database and migrate it at the same time.
     const reports = await besideProcesses(processes, server.url, async () => {
       const listening = "select count(*)::int from pg_stat_activity where state = 'idle' and query like 'LISTEN%'";
-      await waitUntil("all processes listen", async () => (await count(listening)) === workers.length, 60_000);
+      await waitUntil("all processes listen", async () => (await count(listening)) === workers.length, 300_000);
       await addJobs(pool);
       const done = "select count(*)::int from executed";
-      await waitUntil("all jobs were executed", async () => (await count(done)) >= 2000, 60_000);
+      await waitUntil("all jobs were executed", async () => (await count(done)) >= 2000, 300_000);
       await waitUntil(
         "no job is left",
         async () => (await count("select count(*)::int from graphile_worker.jobs")) === 0,
@@ -130,7 +130,7 @@ test("three instances of pg-boss execute each of 2000 jobs exactly once", async 
       await openGate(keeper, instances.length);
       await sendWithRows(server.url);
       const completed = "select count(*)::int from pgboss.job where name = 'notes' and state = 'completed'";
-      await waitUntil("all jobs are completed", async () => (await count(completed)) >= 2000, 60_000);
+      await waitUntil("all jobs are completed", async () => (await count(completed)) >= 2000, 300_000);
     });
     const { rows } = await keeper.query("select n from executed group by n having count(*) <> 1 or n >= 2000");
     expect(rows, "jobs that were executed twice, or were rolled back").toEqual([]);
