@@ -17,6 +17,6 @@ export default defineConfig({
     // No test asserts how long something takes; these are for what never ends, also on a machine that is busy.
     testTimeout: 600_000,
     hookTimeout: 600_000,
-    expect: { poll: { timeout: 60_000 } },
+    expect: { poll: { timeout: 300_000 } },
   },
 });

@@ -137,7 +137,7 @@ describe("the end", () => {
     cli.child.stderr!.on("data", (text) => {
       log += text;
     });
-    await expect.poll(() => log, { timeout: 60_000 }).toContain("select 1:");
+    await expect.poll(() => log, { timeout: 300_000 }).toContain("select 1:");
     const port = Number(/listening on 127\.0\.0\.1:(\d+)/.exec(log)?.[1]);
     const sql = client(`postgres://postgres@127.0.0.1:${port}/postgres`);
     expect(await sql`select 1 as one`).toEqual([{ one: 1 }]);

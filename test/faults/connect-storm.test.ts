@@ -50,7 +50,7 @@ describe.each(bothSessions)("%s sessions", (sessions) => {
         for (const client of clients) client.destroy();
       }
       // And all places are free again.
-      await expect.poll(async () => (await server.transport.stats()).activeConnections, { timeout: 60_000 }).toBe(0);
+      await expect.poll(async () => (await server.transport.stats()).activeConnections, { timeout: 300_000 }).toBe(0);
       await server.login();
     });
   });

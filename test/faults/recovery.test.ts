@@ -104,7 +104,7 @@ test("all of it is replayed after a stop whose last checkpoint failed, and once 
   expect(readClusterState(db)).not.toBe("shut down");
 
   const killed = startCli(["--port", "0", "-o", "json", "--db", db, "--sessions", "isolated"]);
-  await expect.poll(() => readClusterState(db), { timeout: 60_000, interval: 1 }).toBe("in crash recovery");
+  await expect.poll(() => readClusterState(db), { timeout: 300_000, interval: 1 }).toBe("in crash recovery");
   killed.child.kill("SIGKILL");
   await killed.ended;
   const again = await start(db);

@@ -35,7 +35,7 @@ test(`two services move money between the same accounts and lose none (SEED=${ru
     const reports = await besideProcesses<Report>(processes, server.url, async () => {
       await openGate(keeper, 2);
       const finished = "select count(*)::int as count from finished";
-      await waitUntil("all is moved", async () => (await keeper.query(finished)).rows[0].count === 2, 60_000);
+      await waitUntil("all is moved", async () => (await keeper.query(finished)).rows[0].count === 2, 300_000);
       // Both pools are open still: what they have set is theirs.
       const open = "select count(*)::int as count from pg_stat_activity where application_name like 'service of %'";
       expect((await keeper.query(open)).rows).toEqual([{ count: 10 }]);

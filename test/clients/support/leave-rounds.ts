@@ -73,7 +73,7 @@ export async function runRounds(options: Rounds): Promise<Outcome> {
         LEAVE_REPORT: report,
         CI: "",
       },
-      limitMs: 60_000 + options.rounds * msPerRound,
+      limitMs: 300_000 + options.rounds * msPerRound,
     });
     return { code, ...readReport(readFileSync(report, "utf8")), all };
   } finally {
@@ -129,7 +129,7 @@ function commandLine({ runner, jestModules }: Rounds, project: string): string[]
       ];
     case "jest": {
       if (jestModules === undefined) throw new Error("jest is not installed here: name a node_modules that has it");
-      const config = { rootDir: project, testMatch: ["**/*.test.mjs"], transform: {}, testTimeout: 60_000 };
+      const config = { rootDir: project, testMatch: ["**/*.test.mjs"], transform: {}, testTimeout: 300_000 };
       const program = join(jestModules, "jest/bin/jest.js");
       return ["--experimental-vm-modules", program, "--config", JSON.stringify(config)];
     }

@@ -48,6 +48,6 @@ export async function besideProcesses<Report>(
 export async function openGate(keeper: pg.Client, count: number): Promise<void> {
   const text = "select count(*)::int as count from pg_locks where locktype = 'advisory' and objid = 1 and not granted";
   const waiting = async () => (await keeper.query<{ count: number }>(text)).rows[0]!.count;
-  await waitUntil(`${count} processes wait at the gate`, async () => (await waiting()) === count, 60_000);
+  await waitUntil(`${count} processes wait at the gate`, async () => (await waiting()) === count, 300_000);
   await keeper.query("select pg_advisory_unlock(1)");
 }

@@ -27,7 +27,7 @@ export interface TraceEvent {
 
 const pollMs = 5;
 const settleMs = 120_000;
-const notificationMs = 60_000;
+const notificationMs = 300_000;
 
 /** Runs the script and returns what happened. The sessions are closed when it settles. Rejects if the server hangs. */
 export async function runScript(script: Script, address: Address): Promise<TraceEvent[]> {
