@@ -1,7 +1,8 @@
 /**
  * Rules about who imports whom.
  *
- * Owns: the ranks of src, and the packages that only one folder may import. Does not own: unused exports.
+ * Owns: the ranks of src, and the packages that only one folder may import. Does not own: cycles (Biome),
+ * exports that nobody imports (knip).
  * Invariant: a type import counts like any other, because it ties two files together in a reader's mind all the same.
  */
 import type { Finding } from "./finding.ts";
@@ -12,8 +13,7 @@ const ranks: readonly (readonly string[])[] = [
   ["cli", "testing"],
   ["index"],
   ["dev-db", "thread"],
-  ["transport", "migrate", "databases", "trace"],
-  ["scheduler"],
+  ["transport", "migrate", "trace"],
   ["engine"],
   ["wire"],
   ["options"],
@@ -29,14 +29,13 @@ const restrictedPackages = [
   { name: "@electric-sql/pglite", folder: "src/engine/", instead: "go through the Engine interface of src/engine/" },
 ];
 
-/** Checks the imports of a tree: `rank`, `cycle` and `banned-import`. */
+/** Checks the imports of a tree: `rank` and `banned-import`. */
 export function checkImports(modules: readonly Module[]): Finding[] {
   const inSrc = modules.filter(({ area }) => area === "src");
   return [
     ...inSrc.filter(({ path }) => rankOf(path) === -1).map(unranked),
     ...inSrc.flatMap((module) => module.imports.flatMap((reference) => checkRank(module, reference))),
     ...inSrc.flatMap((module) => module.imports.flatMap((reference) => checkPackage(module, reference))),
-    ...checkCycles(modules),
   ];
 }
 
@@ -83,43 +82,4 @@ function checkPackage({ path }: Module, { specifier, line }: Import): Finding[] 
     .map(({ name, folder, instead }) => {
       return { path, line, rule: "banned-import", what: `only ${folder} imports ${name}`, instead };
     });
-}
-
-/** One finding for each set of files that all reach each other, with a shortest way around from its first. */
-function checkCycles(modules: readonly Module[]): Finding[] {
-  const imports = new Map(modules.map((module) => [module.path, module.imports]));
-  const reported = new Set<string>();
-  const findings: Finding[] = [];
-  for (const { path } of modules) {
-    const ways = waysFrom(path, imports);
-    const around = ways.get(path);
-    if (reported.has(path) || !around) continue;
-    for (const reached of ways.keys()) {
-      if (waysFrom(reached, imports).has(path)) reported.add(reached);
-    }
-    const line = imports.get(path)!.find(({ target }) => target === around[1])!.line;
-    const what = `imports form a cycle: ${around.join(" → ")}`;
-    findings.push({
-      path,
-      line,
-      rule: "cycle",
-      what,
-      instead: "move what both need into a file of its own, below them",
-    });
-  }
-  return findings;
-}
-
-/** A shortest way from a file to each file that it reaches, both ends included. */
-function waysFrom(start: string, imports: ReadonlyMap<string, readonly Import[]>): Map<string, string[]> {
-  const ways = new Map<string, string[]>();
-  const queue = [[start]];
-  for (const way of queue) {
-    for (const { target } of imports.get(way.at(-1)!) ?? []) {
-      if (!target || ways.has(target)) continue;
-      ways.set(target, [...way, target]);
-      queue.push([...way, target]);
-    }
-  }
-  return ways;
 }

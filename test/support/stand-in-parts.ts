@@ -14,7 +14,7 @@ import type { Transport } from "../../src/engine/listener.ts";
 export type Place = "open engine" | "listen" | "answer";
 
 /** What happens at a place: an error, or a promise to wait for. */
-export type Disturbance = Error | Promise<void>;
+type Disturbance = Error | Promise<void>;
 
 /** Parts whose every step is recorded. */
 export interface StandIn {

@@ -15,11 +15,11 @@ import { run } from "./run-program.ts";
 
 /** What test suites are run by. */
 export const runners = ["vitest", "jest", "node:test"] as const;
-export type Runner = (typeof runners)[number];
+type Runner = (typeof runners)[number];
 
 /** What they connect with; drizzle is on a pool of pg. */
 export const drivers = ["pg", "postgres.js", "drizzle"] as const;
-export type Driver = (typeof drivers)[number];
+type Driver = (typeof drivers)[number];
 
 /** One run. */
 export interface Rounds {

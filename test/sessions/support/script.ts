@@ -19,7 +19,7 @@ const commands = ["connect", "cancel", "leave", "vanish", "parse", "run", "data"
 
 /** `connect name=value, …` with startup parameters; `leave` politely; `vanish` without a word; `parse NAME SQL` and
  * `run NAME VALUE …` with the extended protocol; `data` and `done` during COPY FROM STDIN. */
-export type Command = (typeof commands)[number];
+type Command = (typeof commands)[number];
 
 /** One line. */
 export interface ScriptLine {

@@ -25,7 +25,7 @@ describe("rank", () => {
   test.each([
     ["src/cli/main.ts", "../index.ts", "src/index.ts"],
     ["src/cli/main.ts", "../errors.ts", "src/errors.ts"],
-    ["src/transport/a.ts", "../scheduler/b.ts", "src/scheduler/b.ts"],
+    ["src/transport/a.ts", "../engine/b.ts", "src/engine/b.ts"],
     ["src/engine/a.ts", "./thread/b.ts", "src/engine/thread/b.ts"],
     ["src/engine/thread/a.ts", "../b.ts", "src/engine/b.ts"],
     ["src/options.ts", "./options/b.ts", "src/options/b.ts"],
@@ -74,36 +74,6 @@ describe("rank", () => {
     "const text = \"import('../engine/b.ts')\";",
   ])("does not see %s", async (text) => {
     expect(await find("rank", { "src/wire/a.ts": `${text}\n`, "src/engine/b.ts": "" })).toEqual([]);
-  });
-});
-
-describe("cycle", () => {
-  test("shows the shortest way around, once", async () => {
-    const found = await findings("cycle", {
-      "src/wire/a.ts": '\nimport "./b.ts";\n',
-      "src/wire/b.ts": 'import "./c.ts";\nimport "./d.ts";\n',
-      "src/wire/c.ts": 'import "./a.ts";\n',
-      "src/wire/d.ts": 'import "./c.ts";\n',
-    });
-    expect(found).toMatchObject([{ path: "src/wire/a.ts", line: 2 }]);
-    expect(found[0]!.what).toBe("imports form a cycle: src/wire/a.ts → src/wire/b.ts → src/wire/c.ts → src/wire/a.ts");
-  });
-
-  test("is found through types, through a re-export and in tests", async () => {
-    const twoFiles = (statement: string) => ({ "test/a.ts": 'import "./b.ts";\n', "test/b.ts": statement });
-    expect(await find("cycle", twoFiles('import type { A } from "./a.ts";\n'))).toEqual(["test/a.ts:1"]);
-    expect(await find("cycle", twoFiles('export * from "./a.ts";\n'))).toEqual(["test/a.ts:1"]);
-    expect(await find("cycle", twoFiles("\n"))).toEqual([]);
-  });
-
-  test("is found behind files that are not part of it, each one for itself", async () => {
-    const found = await find("cycle", {
-      "src/cli/main.ts": 'import "../wire/a.ts";\nimport "../engine/x.ts";\n',
-      "src/wire/a.ts": 'import "./b.ts";\n',
-      "src/wire/b.ts": 'import "./a.ts";\n',
-      "src/engine/x.ts": 'import "./x.ts";\n',
-    });
-    expect(found).toEqual(["src/engine/x.ts:1", "src/wire/a.ts:1"]);
   });
 });
 
