@@ -9,7 +9,7 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { setTimeout as delay } from "node:timers/promises";
 import { guardGroup } from "./guard.ts";
-import { resolveCommand } from "./resolve-command.ts";
+import { resolveCommand, whyNotStartable } from "./resolve-command.ts";
 import { type SignalReceived, signalExitCode } from "./signals.ts";
 
 /** How long the child may go on after a signal, and what it leaves behind after its end, before they are killed. */
@@ -19,7 +19,7 @@ const graceMs = { child: 3_000, leftover: 1_000 };
 class ChildStartError extends Error {
   override readonly name = "ChildStartError";
   readonly exitCode: number;
-  constructor(command: string, cause: NodeJS.ErrnoException) {
+  constructor(command: string, cause: Pick<NodeJS.ErrnoException, "code">) {
     const missing = cause.code === "ENOENT";
     const name = JSON.stringify(command);
     super(missing ? `run: there is no command ${name}` : `run: ${name} cannot be executed (${cause.code})`, { cause });
@@ -43,6 +43,13 @@ export interface Child {
   kill(): void;
   /** Resolves with the exit code, 128+n if a signal ended the child. Rejects with a `ChildStartError`. */
   readonly ended: Promise<number>;
+}
+
+/** Throws a `ChildStartError` when it is plain that the command cannot be started: before anything that takes time is done for it. */
+export function checkCommand({ argv, environment, cwd }: Omit<ChildOptions, "signal">): void {
+  const [command = ""] = argv;
+  const code = whyNotStartable(command, { platform: process.platform, environment, cwd });
+  if (code) throw new ChildStartError(command, { code });
 }
 
 /** Starts a command with this process's stdin, stdout and stderr. */
@@ -84,7 +91,7 @@ async function watch(child: ChildProcess, command: string, signal: AbortSignal, 
   };
   try {
     const exited = new Promise<number>((resolve, reject) => {
-      child.once("error", (error) => reject(new ChildStartError(command, error)));
+      child.once("error", (error) => reject(new ChildStartError(command, error as NodeJS.ErrnoException)));
       child.once("exit", (code, by) => resolve(code ?? signalExitCode(by ?? "SIGKILL")));
     });
     signal.addEventListener("abort", forward, { once: true });

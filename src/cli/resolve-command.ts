@@ -6,8 +6,8 @@
  *
  * Windows starts .cmd and .bat files only through cmd.exe, and Node refuses to do so by itself (CVE-2024-27980).
  */
-import { statSync } from "node:fs";
-import { win32 } from "node:path";
+import { accessSync, constants, statSync } from "node:fs";
+import { delimiter, join, resolve, win32 } from "node:path";
 
 /** What `child_process.spawn` takes. */
 interface SpawnTarget {
@@ -36,6 +36,29 @@ export function resolveCommand(argv: readonly string[], context: ResolveContext)
   const line = [escapeMeta(win32.normalize(file)), ...args.map((arg) => quoteForCmd(arg, times))].join(" ");
   const shell = variable(context.environment, "COMSPEC") ?? "cmd.exe";
   return { file: shell, args: ["/d", "/s", "/c", `"${line}"`], verbatim: true };
+}
+
+/**
+ * Why a command cannot be started, as far as its file tells: the codes are those of execvp(3). Outside Windows the answer is what
+ * spawning it would say; there it is only whether there is such a file.
+ */
+export function whyNotStartable(command: string, context: ResolveContext): "ENOENT" | "EACCES" | undefined {
+  const { environment, cwd, platform } = context;
+  if (platform === "win32") return findOnWindows(command, context) ? undefined : "ENOENT";
+  const directories = (environment.PATH ?? "/usr/bin:/bin").split(delimiter);
+  const paths = command.includes("/") ? [command] : directories.map((directory) => join(directory, command));
+  const files = paths.map((path) => resolve(cwd, path)).filter((path) => statSync(path, { throwIfNoEntry: false }));
+  if (files.length === 0) return "ENOENT";
+  return files.some(isExecutable) ? undefined : "EACCES";
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
 }
 
 function findOnWindows(command: string, context: ResolveContext): string | undefined {

@@ -9,7 +9,7 @@ import { dirname, join } from "node:path";
 import { controlDevDb } from "../dev-db/control.ts";
 import { DataDirectoryError, ExitCode, UsageError } from "../errors.ts";
 import type { Log, ResolvedOptions } from "../options.ts";
-import { type Child, startChild } from "./child.ts";
+import { type Child, checkCommand, startChild } from "./child.ts";
 import { type CliCommand, serverOptions } from "./command.ts";
 import { logTo } from "./log.ts";
 import { listenForSignals, SignalReceived } from "./signals.ts";
@@ -23,6 +23,7 @@ export const runCommand: CliCommand = {
   configure: (command) => void command.passThroughOptions(),
   async run(argv, options, { cwd, environment, stderr }) {
     if (!argv[0]) throw new UsageError("run: name the command to run: pglite-devdb run [options] -- npm test");
+    checkCommand({ argv, environment, cwd });
     const log = logTo(stderr, options.logLevel);
     let child: Child | undefined;
     const signal = listenForSignals(() => {

@@ -42,7 +42,7 @@ export function clientAddress({ host, port, password = anyPassword, offersTls = 
 export function connectionUrl(address: ClientAddress): string {
   const host = address.host.includes(":") ? `[${address.host}]` : address.host;
   const password = percentEncode(address.password);
-  return `postgres://${address.user}:${password}@${host}:${address.port}/${address.database}`;
+  return `postgresql://${address.user}:${password}@${host}:${address.port}/${address.database}`;
 }
 
 /**

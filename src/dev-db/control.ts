@@ -6,7 +6,7 @@
  * Invariant: a start that failed has closed all it opened before its error is seen, and leaves nothing that could
  * disturb the next one; stopping is idempotent and may begin at any moment of a start.
  */
-import type { ResolvedOptions } from "../options.ts";
+import type { Log, ResolvedOptions } from "../options.ts";
 import { connectionEnvironment, connectionUrl } from "./address.ts";
 import { CleanupStack } from "./cleanup.ts";
 import type { DevDb, DevDbController, DevDbOptions } from "./handle.ts";
@@ -16,6 +16,17 @@ import { type OpenedDevDb, type OpenParts, openDevDb } from "./open.ts";
 export interface DevDbContext extends Pick<DevDbOptions, "cwd" | "signal" | "log"> {
   /** Stand-ins for tests. */
   parts?: OpenParts;
+}
+
+const warned = new Set<string>();
+
+/** The log of those who want none: what they must know all the same is a warning of the process, each text once. */
+function warnOnce(level: Parameters<Log>[0], line: string): void {
+  const [, warning] = /^warning: (.*)$/s.exec(line) ?? [];
+  const text = level === "error" ? line : warning;
+  if (text === undefined || warned.has(text)) return;
+  warned.add(text);
+  process.emitWarning(text, "PgliteDevDbWarning");
 }
 
 /** Makes a handle that several callers can share; nothing is opened yet. */
@@ -73,7 +84,7 @@ class Run {
   }
 
   async #start(options: ResolvedOptions, context: DevDbContext): Promise<DevDb> {
-    const { cwd = process.cwd(), log = () => {}, signal, parts } = context;
+    const { cwd = process.cwd(), log = warnOnce, signal, parts } = context;
     const began = performance.now();
     try {
       await this.#previous;

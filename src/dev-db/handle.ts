@@ -14,7 +14,7 @@ export interface DevDbOptions extends Partial<OptionsOf<Omit<OptionValues, "outp
   cwd?: string | undefined;
   /** Aborting it ends a running start, and closes a database that is running. */
   signal?: AbortSignal | undefined;
-  /** Receives the log; without it there is none. */
+  /** Receives the log; without it errors and warnings are warnings of the process (`process.on("warning")`), the rest is dropped. */
   log?: Log | undefined;
 }
 
@@ -25,7 +25,7 @@ export type DevDbStats = TransportStats;
 
 /** A running database. */
 export interface DevDb extends AsyncDisposable {
-  /** For any driver, for example `postgres://postgres:postgres@127.0.0.1:5432/postgres`. It has the password. */
+  /** For any driver, for example `postgresql://postgres:postgres@127.0.0.1:5432/postgres`. It has the password. */
   readonly url: string;
   readonly host: string;
   /** The bound port. */

@@ -61,7 +61,7 @@ describe("start", () => {
   test("with a password shows it in the ready text only, and lets in who knows it, on every address", async () => {
     const cli = startCli(["--host", "0.0.0.0", ...options], { environment: secretly });
     const [, url] = await cli.line(/ {2}URL {3}(\S+)/);
-    expect(url).toMatch(new RegExp(`^postgres://postgres:${encoded}@127\\.0\\.0\\.1:\\d+/postgres$`));
+    expect(url).toMatch(new RegExp(`^postgresql://postgres:${encoded}@127\\.0\\.0\\.1:\\d+/postgres$`));
     const client = new pg.Client({ connectionString: url });
     await client.connect();
     expect((await client.query("select 1 as n")).rows).toEqual([{ n: 1 }]);
@@ -132,10 +132,10 @@ describe("run", () => {
       PGSSLMODE: "verify-ca",
       PGSSLROOTCERT: expect.stringMatching(/certificate\.pem$/),
       PGPASSWORD: password,
-      DATABASE_URL: expect.stringContaining(`postgres://postgres:${encoded}@127.0.0.1:`),
+      DATABASE_URL: expect.stringContaining(`postgresql://postgres:${encoded}@127.0.0.1:`),
     });
     expect(existsSync(dirname(seen.PGSSLROOTCERT))).toBe(false);
-    expect(end.stderr).toMatch(/postgres:\/\/postgres@127\.0\.0\.1:\d+\/postgres is ready/);
+    expect(end.stderr).toMatch(/postgresql:\/\/postgres@127\.0\.0\.1:\d+\/postgres is ready/);
     expect(end.stderr).not.toMatch(/secret/);
   });
 

@@ -47,7 +47,7 @@ describe("the command", () => {
     expect(seen.args).toEqual(args);
     const { PGPORT } = seen.variables;
     expect(seen.variables).toEqual({
-      DATABASE_URL: `postgres://postgres:postgres@127.0.0.1:${PGPORT}/postgres`,
+      DATABASE_URL: `postgresql://postgres:postgres@127.0.0.1:${PGPORT}/postgres`,
       PGHOST: "127.0.0.1",
       PGPORT: expect.stringMatching(/^[1-9]\d+$/),
       PGUSER: "postgres",
@@ -69,9 +69,15 @@ describe("the command", () => {
     const cwd = temporaryDirectory();
     writeFileSync(join(cwd, "plain.txt"), "x");
     chmodSync(join(cwd, "plain.txt"), 0o644);
-    const missing = await runCli([...run(), "no-such-command", "x"], { cwd });
-    expect(missing).toMatchObject({ code: 127, stdout: "" });
-    expect(missing.stderr).toContain('run: there is no command "no-such-command"');
+    // No server is started for it.
+    for (const name of ["no-such-command", "./no-such-command"]) {
+      const missing = await runCli([...run(), name, "x"], { cwd });
+      expect(missing).toMatchObject({
+        code: 127,
+        stdout: "",
+        stderr: `pglite-devdb: run: there is no command "${name}"\n`,
+      });
+    }
     const plain = await runCli([...run(), "./plain.txt"], { cwd });
     expect(plain).toMatchObject({ code: 126, stdout: "" });
     expect(plain.stderr).toContain('run: "./plain.txt" cannot be executed (EACCES)');

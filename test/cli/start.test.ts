@@ -52,7 +52,7 @@ describe("the ready line", () => {
     const [line] = await cli.line(/^.*\n/);
     const ready = JSON.parse(line!);
     expect(ready).toEqual({
-      url: `postgres://postgres:postgres@127.0.0.1:${ready.port}/postgres`,
+      url: `postgresql://postgres:postgres@127.0.0.1:${ready.port}/postgres`,
       host: "127.0.0.1",
       port: expect.any(Number),
       socketDir: cwd,

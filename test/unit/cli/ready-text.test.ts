@@ -7,7 +7,7 @@ import { readyText } from "../../../src/cli/ready-text.ts";
 import type { DevDb } from "../../../src/dev-db/handle.ts";
 
 const db = {
-  url: "postgres://postgres:postgres@127.0.0.1:6543/postgres",
+  url: "postgresql://postgres:postgres@127.0.0.1:6543/postgres",
   host: "127.0.0.1",
   port: 6543,
   socketDir: undefined,
@@ -16,7 +16,7 @@ const db = {
   version: "18.6",
   migrationsApplied: ["0000_first"],
   ms: 1234,
-  env: { DATABASE_URL: "postgres://postgres:postgres@[::1]:6543/postgres", PGHOST: "::1" },
+  env: { DATABASE_URL: "postgresql://postgres:postgres@[::1]:6543/postgres", PGHOST: "::1" },
 } as unknown as DevDb;
 
 const context = { db: "memory://", cwd: "/app", pid: 42 };
@@ -27,8 +27,8 @@ describe("text", () => {
       [
         "PostgreSQL 18.6 is ready (1 migration applied, 1.2 s)",
         "",
-        "  URL   postgres://postgres:postgres@127.0.0.1:6543/postgres",
-        "  psql  psql postgres://postgres:postgres@127.0.0.1:6543/postgres",
+        "  URL   postgresql://postgres:postgres@127.0.0.1:6543/postgres",
+        "  psql  psql postgresql://postgres:postgres@127.0.0.1:6543/postgres",
         "  data  in memory, gone when this process ends. To keep it: pglite-devdb --db ./data",
         "",
         "",
@@ -79,6 +79,6 @@ test("env quotes what a shell would change, so that a shell reads every password
 
 test("env is assignments and nothing else", () => {
   expect(readyText("env", db, context)).toBe(
-    "DATABASE_URL=postgres://postgres:postgres@[::1]:6543/postgres\nPGHOST=::1\n",
+    "DATABASE_URL=postgresql://postgres:postgres@[::1]:6543/postgres\nPGHOST=::1\n",
   );
 });

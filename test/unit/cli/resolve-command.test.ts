@@ -2,7 +2,7 @@
  * What is spawned for a command, on Windows and elsewhere (the file system is a stand-in).
  */
 import { describe, expect, test } from "vitest";
-import { resolveCommand } from "../../../src/cli/resolve-command.ts";
+import { resolveCommand, whyNotStartable } from "../../../src/cli/resolve-command.ts";
 
 const files = new Set([
   "C:\\Program Files\\nodejs\\node.exe",
@@ -65,4 +65,16 @@ describe("on Windows", () => {
   test("what cannot be found is left to fail by its name", () => {
     expect(resolveCommand(["nothing", "x"], windows)).toEqual({ file: "nothing", args: ["x"], verbatim: false });
   });
+});
+
+test("a command that is not there, or is no program, is known before it is started", () => {
+  expect(whyNotStartable("no-such-command.exe", windows)).toBe("ENOENT");
+  expect(whyNotStartable("vite", windows)).toBeUndefined();
+  const here = { platform: process.platform, environment: process.env, cwd: import.meta.dirname };
+  expect(whyNotStartable("node", here)).toBeUndefined();
+  expect(whyNotStartable(process.execPath, here)).toBeUndefined();
+  expect(whyNotStartable("node", { ...here, environment: { PATH: "/nowhere" } })).toBe("ENOENT");
+  expect(whyNotStartable("./nothing", here)).toBe("ENOENT");
+  expect(whyNotStartable("./resolve-command.test.ts", here)).toBe(process.platform === "win32" ? undefined : "EACCES");
+  expect(whyNotStartable("./../cli", here)).toBe("EACCES");
 });

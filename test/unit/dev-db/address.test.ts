@@ -6,10 +6,10 @@ import { clientAddress, connectionEnvironment, connectionUrl } from "../../../sr
 
 test("the URL names the bound port and an address that can be connected to", () => {
   const url = (host: string) => connectionUrl(clientAddress({ host, port: 6543 }));
-  expect(url("127.0.0.1")).toBe("postgres://postgres:postgres@127.0.0.1:6543/postgres");
-  expect(url("0.0.0.0")).toBe("postgres://postgres:postgres@127.0.0.1:6543/postgres");
-  expect(url("::")).toBe("postgres://postgres:postgres@[::1]:6543/postgres");
-  expect(url("localhost")).toBe("postgres://postgres:postgres@localhost:6543/postgres");
+  expect(url("127.0.0.1")).toBe("postgresql://postgres:postgres@127.0.0.1:6543/postgres");
+  expect(url("0.0.0.0")).toBe("postgresql://postgres:postgres@127.0.0.1:6543/postgres");
+  expect(url("::")).toBe("postgresql://postgres:postgres@[::1]:6543/postgres");
+  expect(url("localhost")).toBe("postgresql://postgres:postgres@localhost:6543/postgres");
   for (const host of ["127.0.0.1", "::"]) expect(new URL(url(host)).port).toBe("6543");
 });
 
@@ -17,7 +17,7 @@ test("a password is percent-encoded in the URL, so that URL parsers and shells r
   for (const password of ["secret", "p@ss:w/rd?#[]%", 'it\'s (not) a "test"!*~', "pä ss$`\\&|;<>"]) {
     const url = connectionUrl(clientAddress({ host: "::1", port: 6543, password }));
     expect(decodeURIComponent(new URL(url).password)).toBe(password);
-    expect(url).toMatch(/^postgres:\/\/postgres:[\w.%-]+@\[::1\]:6543\/postgres$/);
+    expect(url).toMatch(/^postgresql:\/\/postgres:[\w.%-]+@\[::1\]:6543\/postgres$/);
   }
 });
 
@@ -35,7 +35,7 @@ test("TLS is required of libpq, and verified where there is a file to do it with
 test("the variables say the same as the URL", () => {
   const address = clientAddress({ host: "::1", port: 6543 });
   expect(connectionEnvironment(address)).toEqual({
-    DATABASE_URL: "postgres://postgres:postgres@[::1]:6543/postgres",
+    DATABASE_URL: "postgresql://postgres:postgres@[::1]:6543/postgres",
     PGHOST: "::1",
     PGPORT: "6543",
     PGUSER: "postgres",
