@@ -5,7 +5,7 @@
  * Invariant: every error that a person can see names the thing, the value and what is accepted.
  */
 
-/** What the process exits with; the contract is in the README ("Exit codes"). `128 + n` is used for signals. */
+/** What the process exits with; the contract is in docs/options.md ("Exit codes"). `128 + n` is used for signals. */
 export const ExitCode = {
   ok: 0,
   failure: 1,

@@ -119,7 +119,7 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
     default: undefined,
     kind: text("text without control characters and without spaces around it"),
     group: "Access",
-    help: "every client has to know it (SCRAM-SHA-256), whatever its user name; the variable keeps it out of the list of processes",
+    help: "a password that every client has to know, whatever its user name (SCRAM-SHA-256); the variable keeps it out of the list of processes",
     secret: true,
   },
   tls: {
@@ -128,7 +128,7 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
     default: "off",
     kind: oneOf<TlsMode>("off", "auto"),
     group: "Access",
-    help: "auto: clients that ask for TLS get it, with a self-signed certificate for localhost and --host that is made at start",
+    help: "with auto, clients that ask for TLS get it; the certificate, for localhost and --host, is self-signed and made at start",
   },
   tlsCert: {
     flags: "--tls-cert <file>",
@@ -136,7 +136,7 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
     default: undefined,
     kind: text("a file"),
     group: "Access",
-    help: "TLS with this certificate (PEM; those that sign it may follow) and the key of --tls-key",
+    help: "TLS with this certificate (PEM; the chain may follow) and the key of --tls-key",
   },
   tlsKey: {
     flags: "--tls-key <file>",
@@ -152,7 +152,7 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
     default: false,
     kind: yesOrNo,
     group: "Access",
-    help: "let everybody in who can reach --host, also from other machines and without a password",
+    help: "let everybody in who can reach --host, even from other machines and without a password",
   },
   db: {
     flags: "--db <path>",
@@ -160,7 +160,7 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
     default: "memory://",
     kind: text("a directory or memory://", (value) => value === "memory://" || !/^[a-z][a-z0-9+.-]+:\/\//i.test(value)),
     group: "Data",
-    help: "data directory, made if it is missing; memory:// ends with the process",
+    help: "data directory, made if it is missing; with memory:// the data is gone when the process ends",
   },
   fsync: {
     flags: "--fsync <on|off>",
@@ -168,7 +168,7 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
     default: "off",
     kind: oneOf<Fsync>("on", "off"),
     group: "Data",
-    help: "on: a COMMIT waits until the disk has it, so that a power cut loses none; off: only an end of the process loses none",
+    help: "with on, a COMMIT waits for the disk and survives a power cut; with off, it survives the end of the process only",
   },
   sessions: {
     flags: "--sessions <isolated|shared>",
@@ -176,7 +176,7 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
     default: "isolated",
     kind: oneOf<Sessions>("isolated", "shared"),
     group: "Data",
-    help: "isolated: each connection has a PostgreSQL session of its own (Node 24 or later; otherwise the default is shared); shared: all have one",
+    help: "a PostgreSQL session for each connection (isolated), or one that all connections share. Node older than 24 has shared sessions only, and falls back to them with a warning",
   },
   migrations: {
     flags: "--migrations <dir>",
@@ -184,7 +184,7 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
     default: "auto",
     kind: text("a directory, auto or none"),
     group: "Data",
-    help: "migrations to apply before listening: a directory, none, or auto: drizzle.config.*, ./drizzle, ./migrations, ./prisma/migrations, the first that exists",
+    help: "directory of the migrations to apply before anybody can connect, or none; auto takes the first that has any of the one in drizzle.config.*, ./drizzle, ./migrations and ./prisma/migrations",
   },
   seed: {
     flags: "--seed <file>",
@@ -192,7 +192,7 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
     default: undefined,
     kind: text("a .sql file or a JavaScript or TypeScript module", (value) => /\.(sql|[cm]?[jt]s)$/i.test(value)),
     group: "Data",
-    help: "run after the migrations: a .sql file, or a module whose default export is an async function (url)",
+    help: "a .sql file, or a module whose default export is an async function (url), to run after the migrations, once per database",
   },
   extensions: {
     flags: "-e, --extension <name>",
@@ -220,7 +220,7 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
     default: 0,
     kind: milliseconds,
     group: "Limits",
-    help: "end a healthy client that has been idle for this long; 0 for never",
+    help: "end a client that has been idle for this long; 0 for never",
   },
   stallTimeoutMs: {
     flags: "--stall-timeout <ms>",

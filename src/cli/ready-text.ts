@@ -31,7 +31,7 @@ export function readyText(form: OutputForm, db: DevDb, context: ReadyContext): s
   }
 }
 
-/** The keys are a contract (README, "Ready line"). */
+/** The keys are a contract (docs/options.md, "Commands"). */
 function readyRecord(db: DevDb, pid: number): object {
   return {
     url: db.url,

@@ -37,7 +37,7 @@ const flagTable = {
     flags: "--seconds <s>",
     kind: wholeNumber(1, 3600),
     fallback: 10,
-    help: "how long each of the two storms lasts. [default 10]",
+    help: "how long each of the two servers is tested. [default 10]",
   },
   seed: {
     flags: "--seed <n>",
@@ -49,7 +49,7 @@ const flagTable = {
     flags: "--split <how>",
     kind: oneOf(...splits, "all"),
     fallback: "all",
-    help: "whole: a pipeline in one write; flush: with pauses; random: cut anywhere; bytes: one by one. [default all]",
+    help: "how a query is sent. whole: in one write; flush: with pauses; random: cut anywhere; bytes: one at a time. [default all]",
   },
   output: {
     flags: "-o, --output <form>",
@@ -63,7 +63,7 @@ const flagTable = {
 export const reproCommand: CliCommand = {
   name: "repro",
   usage: "[options]",
-  summary: "show the interleaving corruption of the stock library, and that it is gone here",
+  summary: "show how clients of the stock pglite-socket get wrong answers, and that they do not here",
   options: [],
   configure(command: Command) {
     for (const { flags } of Object.values(flagTable)) command.addOption(new Option(flags));
@@ -123,8 +123,8 @@ function read<K extends keyof FlagTable>(flags: Readonly<Record<string, unknown>
 
 const helpText = `Usage: pglite-devdb repro [options]
 
-Runs the same storm of queries on a server of the stock @electric-sql/pglite-socket and on one of the patched library,
-each in a process of its own with a PGlite in memory, one after the other, and counts the answers that are not right.
+Sends the same queries from several clients at once to a server of the stock @electric-sql/pglite-socket, then to this
+one, each in a process of its own with its data in memory, and counts the answers that are wrong.
 
 ${Object.values(flagTable)
   .map(({ flags, help }) => `  ${flags.startsWith("--") ? "    " : ""}${flags}\n        ${help}`)
@@ -132,6 +132,6 @@ ${Object.values(flagTable)
   -h, --help
 
 Exit codes
-  ${ExitCode.ok} the stock library corrupts and the patched one does not    ${ExitCode.failure} otherwise, with a sentence that says why
+  ${ExitCode.ok} the stock library gives wrong answers and this one does not    ${ExitCode.failure} otherwise, with a sentence that says why
   ${ExitCode.usage} usage    128+n signal n
 `;

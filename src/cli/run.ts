@@ -18,7 +18,7 @@ import { listenForSignals, SignalReceived } from "./signals.ts";
 export const runCommand: CliCommand = {
   name: "run",
   usage: "[options] -- CMD [ARG...]",
-  summary: "start a server, run CMD with its DATABASE_URL and PG* variables",
+  summary: "start a server, run CMD with DATABASE_URL and PG* set, and end the server",
   options: serverOptions("other"),
   configure: (command) => void command.passThroughOptions(),
   async run(argv, options, { cwd, environment, stderr }) {

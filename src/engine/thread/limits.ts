@@ -38,7 +38,7 @@ export const limits = {
 
 /** How long the library takes at most to let clients leave, end what runs, and end those that stay. */
 const libraryStopMs = 2000;
-/** How long a stop may take in all, as the README says. */
+/** How long a stop may take in all. */
 const stopMs = 5000;
 
 const {
