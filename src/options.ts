@@ -184,7 +184,7 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
     default: "auto",
     kind: text("a directory, auto or none"),
     group: "Data",
-    help: "directory of the migrations to apply before anybody can connect, or none; auto takes the first that has any of the one in drizzle.config.*, ./drizzle, ./migrations and ./prisma/migrations",
+    help: "migrations to apply before anybody can connect: a directory, none, or auto, which takes the first of drizzle.config.*, ./drizzle, ./migrations and ./prisma/migrations that has any",
   },
   seed: {
     flags: "--seed <file>",
