@@ -4,7 +4,7 @@
  * Real ones: a product of numbers of 60,000 digits takes a while, and PostgreSQL looks for nothing between several of them.
  */
 import { describe, expect, test } from "vitest";
-import { bothSessions, outline, ProductServer, productServer } from "../support/product-server.ts";
+import { outline, ProductServer, productServer, sessionsOfRun } from "../support/product-server.ts";
 import { report } from "../support/report.ts";
 import { errorFields, message, rows, type WireClient } from "../support/wire-client.ts";
 
@@ -20,7 +20,7 @@ async function compute(client: WireClient, products: number): Promise<void> {
   await client.until("N");
 }
 
-describe.each(bothSessions)("%s sessions: a statement that does not listen", (sessions) => {
+describe.each(sessionsOfRun)("%s sessions: a statement that does not listen", (sessions) => {
   const server = productServer({ sessions, engine: { deafAfterMs: 100 } });
   /** A longer statement where the machine was too busy to see the first one compute. */
   const logged = async (run: (products: number) => Promise<number>) => {
@@ -65,7 +65,7 @@ describe.each(bothSessions)("%s sessions: a statement that does not listen", (se
   });
 });
 
-test.each(bothSessions)("a stop does not wait for such a statement: %s sessions", async (sessions) => {
+test.each(sessionsOfRun)("a stop does not wait for such a statement: %s sessions", async (sessions) => {
   const server = new ProductServer({ sessions });
   await server.start();
   try {

@@ -9,7 +9,7 @@ import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { lockName } from "../../src/engine/directory-lock.ts";
 import { type CliEnd, type CliProcess, startCli } from "../support/cli-process.ts";
 import { initializedDirectory, initializeTemplate } from "../support/data-directory.ts";
-import { bothSessions } from "../support/product-server.ts";
+import { sessionsOfRun } from "../support/product-server.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
 interface Server {
@@ -81,7 +81,7 @@ async function stop({ cli, client }: Server): Promise<void> {
   expect((await cli.ended).code).toBe(143);
 }
 
-describe.each(bothSessions)("%s sessions", (sessions) => {
+describe.each(sessionsOfRun)("%s sessions", (sessions) => {
   test("rm -rf: its clients are told, it ends with 5; a new server on the path is not touched", async () => {
     const db = initializedDirectory();
     const old = await serveRows(db, sessions);

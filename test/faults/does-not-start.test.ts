@@ -17,7 +17,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { startDevDb } from "../../src/index.ts";
 import { runCli, startCli } from "../support/cli-process.ts";
 import { initializedDirectory, initializeTemplate } from "../support/data-directory.ts";
-import { bothSessions } from "../support/product-server.ts";
+import { sessionsOfRun } from "../support/product-server.ts";
 
 beforeAll(initializeTemplate);
 
@@ -68,7 +68,7 @@ const causes: readonly (readonly [string, (db: string) => void, readonly RegExp[
   ],
 ];
 
-describe.each(bothSessions)("%s sessions", (sessions) => {
+describe.each(sessionsOfRun)("%s sessions", (sessions) => {
   test.each(causes)("%s", async (_, damage, words) => {
     const db = initializedDirectory();
     damage(db);

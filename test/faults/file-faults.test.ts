@@ -4,23 +4,29 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { runFileFaults } from "../../scripts/file-faults/rounds.ts";
+import { sessionsOfRun } from "../support/product-server.ts";
 import { runSeed } from "../support/random.ts";
 import { report } from "../support/report.ts";
 
-test.each([
-  ["isolated", "off", 2],
-  ["isolated", "on", 1],
-  ["shared", "off", 2],
-  ["shared", "on", 1],
-] as const)(
+const rounds = { off: 2, on: 1 } as const;
+
+test.each(sessionsOfRun.flatMap((sessions) => (["off", "on"] as const).map((fsync) => [sessions, fsync] as const)))(
   `no answered row is lost, nothing hangs, and PostgreSQL says what is wrong: %s sessions, fsync %s, seed ${runSeed}`,
   { timeout: 600_000 },
-  async (sessions, fsync, rounds) => {
+  async (sessions, fsync) => {
     const root = mkdtempSync(join(tmpdir(), "file-faults-"));
     onTestFinished(() => rmSync(root, { recursive: true, force: true, maxRetries: 3 }));
     const lines: string[] = [];
     const log = (line: string) => void lines.push(line);
-    const figures = await runFileFaults({ root, rounds, faults: 4, seed: runSeed, sessions, fsync, log });
+    const figures = await runFileFaults({
+      root,
+      rounds: rounds[fsync],
+      faults: 4,
+      seed: runSeed,
+      sessions,
+      fsync,
+      log,
+    });
     report(lines.join("\n"));
     expect(figures.wrong).toEqual([]);
     expect(figures.met).toBeGreaterThan(0);

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { startCli, temporaryDirectory } from "../support/cli-process.ts";
 import { initializedDirectory, initializeTemplate } from "../support/data-directory.ts";
 import type { FileFault } from "../support/failing-files.ts";
-import { bothSessions } from "../support/product-server.ts";
+import { sessionsOfRun } from "../support/product-server.ts";
 import { errorFields, message, rows, WireClient } from "../support/wire-client.ts";
 
 const failingFiles = new URL("../support/failing-files.ts", import.meta.url).href;
@@ -14,7 +14,7 @@ const fatal = /FATAL: {2}could not write to file "pg_wal\/[^"]+": No space left 
 
 beforeAll(initializeTemplate);
 
-describe.each(bothSessions)("%s sessions", (sessions) => {
+describe.each(sessionsOfRun)("%s sessions", (sessions) => {
   test("a full disk ends PostgreSQL with its words, and it goes on when there is space", async () => {
     const directory = initializedDirectory();
     const order = join(temporaryDirectory(), "fault");

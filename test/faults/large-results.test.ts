@@ -4,14 +4,14 @@
  */
 import { describe, expect, test } from "vitest";
 import { memoryInUse } from "../support/memory.ts";
-import { bothSessions, productServer } from "../support/product-server.ts";
+import { productServer, sessionsOfRun } from "../support/product-server.ts";
 import { report } from "../support/report.ts";
 import { message, rows } from "../support/wire-client.ts";
 
 const megabytes = 400;
 const large = `select repeat('x', 10000) from generate_series(1, ${megabytes * 100})`;
 
-describe.each(bothSessions)("%s sessions", (sessions) => {
+describe.each(sessionsOfRun)("%s sessions", (sessions) => {
   const server = productServer({ sessions, listen: { stallTimeoutMs: 1000 } });
 
   test("a large result to a slow reader costs little memory, and arrives whole", async () => {

@@ -5,7 +5,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { bothSessions, outline, type ProductServer, productServer } from "../support/product-server.ts";
+import { outline, type ProductServer, productServer, sessionsOfRun } from "../support/product-server.ts";
 import { report } from "../support/report.ts";
 import { errorFields, message, rows, WireClient } from "../support/wire-client.ts";
 
@@ -17,7 +17,7 @@ async function named(server: ProductServer) {
 
 const long = "select count(*) from generate_series(1, 300000000)";
 
-describe.each(bothSessions)("%s sessions", (sessions) => {
+describe.each(sessionsOfRun)("%s sessions", (sessions) => {
   describe("while a long statement runs", () => {
     const server = productServer({ sessions });
 
@@ -71,7 +71,7 @@ describe.each(bothSessions)("%s sessions", (sessions) => {
   });
 });
 
-test.each(bothSessions)(
+test.each(sessionsOfRun)(
   "SIGTERM ends the process while a long statement runs, and the client is told: %s sessions",
   async (sessions) => {
     const cli = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));

@@ -9,14 +9,14 @@ import { openMemoryFiles } from "../../src/engine/thread/memory-files.ts";
 import { openHost } from "../sessions/engine/support/open-host.ts";
 import { SqlSession } from "../sessions/engine/support/sql-session.ts";
 import { memoryInUse } from "../support/memory.ts";
-import { bothSessions, productServer } from "../support/product-server.ts";
+import { productServer, sessionsOfRun } from "../support/product-server.ts";
 import { errorFields, rows, type WireClient } from "../support/wire-client.ts";
 
 /** A megabyte of WAL and nothing else. */
 const megabyte = "select pg_logical_emit_message(false, 'test', repeat('x', 1000000)) is null";
 const walMegabytes = "select sum(size) / 1048576 from pg_ls_waldir()";
 
-describe.each(bothSessions)("%s sessions", (sessions) => {
+describe.each(sessionsOfRun)("%s sessions", (sessions) => {
   const server = productServer({ sessions });
 
   async function ask(client: WireClient, sql: string): Promise<string | null | undefined> {

@@ -2,7 +2,7 @@
  * The longest message: 1 GB, as in PostgreSQL (PQ_LARGE_MESSAGE_LIMIT). Larger ones than 256 MB are sent in earnest by a client.
  */
 import { describe, expect, test } from "vitest";
-import { bothSessions, productServer } from "../support/product-server.ts";
+import { productServer, sessionsOfRun } from "../support/product-server.ts";
 import { errorFields, rows, type WireClient } from "../support/wire-client.ts";
 
 const longest = 0x3fffffff - 1;
@@ -14,7 +14,7 @@ function begin(client: WireClient, length: number): void {
   client.send(header);
 }
 
-describe.each(bothSessions)("%s sessions", (sessions) => {
+describe.each(sessionsOfRun)("%s sessions", (sessions) => {
   const server = productServer({ sessions });
 
   test("a message of 1 GB may begin", async () => {

@@ -16,6 +16,12 @@ type Sessions = (typeof bothSessions)[number];
 /** Both kinds of sessions, for `describe.each`. */
 export const bothSessions = ["isolated", "shared"] as const;
 
+/**
+ * Isolated ones in `npm test`, shared ones in `npm run test:long`, which runs all files that name this: for what starts many servers or
+ * makes one work hard.
+ */
+export const sessionsOfRun: readonly Sessions[] = [process.env.TEST_LONG ? "shared" : "isolated"];
+
 /** What a product server takes beside its defaults: a database in memory, timeouts that no test meets by accident. */
 export interface ProductServerOptions {
   /** A session for each connection by default. */
