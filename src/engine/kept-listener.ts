@@ -3,7 +3,8 @@
  *
  * Owns: which thread it is on, and its addresses, which stay the same. Does not own: listening (`../thread/`,
  * `transport/`), or clients that come while there is no engine (`waiting-room.ts`).
- * Invariant: from the first `listen` to `stop` a client that connects is answered, by an engine or by an error.
+ * Invariant: from the first `listen` to `stop` a client that connects is answered, by an engine or by an error. There is at
+ * most one waiting room, from a death until a thread has taken its clients over, however many threads die meanwhile.
  */
 import type { EngineWorker } from "./engine-worker.ts";
 import type { ListenOptions, Transport, TransportStats } from "./listener.ts";
@@ -27,6 +28,7 @@ export class KeptListener implements Transport {
   readonly options: ListenOptions;
   readonly #number: number;
   readonly #events: ListenerEvents;
+  /** Absent from its death until another one is asked to listen. */
   #worker: EngineWorker | undefined;
   #port = 0;
   #room: WaitingRoom | undefined;
@@ -72,11 +74,14 @@ export class KeptListener implements Transport {
   /** Its thread has died: clients wait here from now on. */
   async abandoned(worker: EngineWorker): Promise<void> {
     if (this.#worker !== worker || this.#stopping || this.#port === 0) return;
+    this.#worker = undefined;
+    this.#room ??= new WaitingRoom(() => this.#events.onWaiting());
+    const room = this.#room;
     const { host, socketDir } = this.options;
-    const room = new WaitingRoom(() => this.#events.onWaiting());
-    this.#room = room;
     const addresses = [{ host, port: this.#port }, ...(socketDir ? [{ path: socketPath(socketDir, this.#port) }] : [])];
-    await insist(() => room.open(addresses)).catch((error: Error) => {
+    const isWanted = () => this.#worker === undefined && !this.#stopping;
+    await insist(() => room.open(addresses), isWanted).catch((error: Error) => {
+      if (!isWanted()) return;
       this.options.log?.(`nobody listens on port ${this.#port} until there is a new engine: ${error.message}`);
     });
   }
@@ -86,19 +91,26 @@ export class KeptListener implements Transport {
     if (this.#stopping) return;
     this.#worker = worker;
     const { log: _, ...options } = this.options;
-    const room = this.#room;
-    this.#room = undefined;
-    room?.leave();
+    this.#room?.leave();
     try {
-      await insist(() => worker.ask("listen", this.#number, { ...options, port: this.#port }));
+      await insist(
+        () => worker.ask("listen", this.#number, { ...options, port: this.#port }),
+        () => this.#worker === worker,
+      );
     } catch (error) {
-      room?.close();
+      // If it has not died, but somebody else has the address: the next attempt may be luckier.
       void this.abandoned(worker);
       throw error;
     }
+    if (this.#stopping) {
+      // The thread was asked to stop before it listened.
+      await worker.ask("stopListening", this.#number).catch(() => {});
+      return;
+    }
     const { host } = this.options;
     const reachable: Record<string, string> = { "0.0.0.0": "127.0.0.1", "::": "::1" };
-    room?.admit({ host: reachable[host] ?? host, port: this.#port });
+    this.#room?.admit({ host: reachable[host] ?? host, port: this.#port });
+    this.#room = undefined;
   }
 
   stop(): Promise<void> {
@@ -126,15 +138,17 @@ function socketPath(directory: string, port: number): string {
   return `${directory}/.s.PGSQL.${port}`;
 }
 
-/** Tries again while the address is still that of a thread that is ending. */
-async function insist(listen: () => Promise<unknown>): Promise<void> {
+/** Tries again while the address is still that of a thread that is ending, and while it is wanted. */
+async function insist(listen: () => Promise<unknown>, isWanted: () => boolean): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
       await listen();
       return;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE" || attempt === attempts) throw error;
+      const isTaken = (error as NodeJS.ErrnoException).code === "EADDRINUSE";
+      if (!isTaken || attempt === attempts || !isWanted()) throw error;
       await new Promise((resolve) => setTimeout(resolve, attemptIntervalMs));
+      if (!isWanted()) throw error;
     }
   }
 }

@@ -12,11 +12,11 @@ import { encodeMessage } from "../wire/frontend.ts";
 
 type Address = { readonly host: string; readonly port: number } | { readonly path: string };
 
-/** See the head of the file; to be used once. */
+/** See the head of the file; to be opened and left as often as engines come and go, until somebody is admitted. */
 export class WaitingRoom {
   readonly #onWaiting: () => Promise<void>;
+  /** Those of the last `open`; others than those have been left. */
   #servers: Server[] = [];
-  #isLeft = false;
   readonly #sockets = new Set<Socket>();
 
   /** `onWaiting` is called for each client; when it rejects there will be no engine for it. */
@@ -24,33 +24,39 @@ export class WaitingRoom {
     this.#onWaiting = onWaiting;
   }
 
-  /** Listens on all addresses. Rejects with the system's error, and listens nowhere then. */
+  /** Listens on all addresses. Rejects with the system's error, or when it is left meanwhile, and listens nowhere then. */
   async open(addresses: readonly Address[]): Promise<void> {
+    const servers: Server[] = [];
+    this.#servers = servers;
     try {
       for (const address of addresses) {
         const server = createServer({ pauseOnConnect: true }, (socket) => this.#hold(socket));
-        this.#servers.push(server);
+        servers.push(server);
         await new Promise<void>((resolve, reject) => {
           server.once("error", reject);
+          // One that is closed at once never says that it listens.
+          server.once("close", () => reject(new Error("there is an engine again")));
           server.listen(address, resolve);
         });
-        if (this.#isLeft) throw new Error("there is an engine again");
+        if (this.#servers !== servers) throw new Error("there is an engine again");
       }
     } catch (error) {
-      this.#stopListening();
+      stopListening(servers);
       throw error;
     }
   }
 
   /** Gives the addresses up; who has come stays. */
   leave(): void {
-    this.#isLeft = true;
-    this.#stopListening();
+    stopListening(this.#servers);
+    this.#servers = [];
   }
 
   /** Connects everybody with a listener that can answer. */
   admit(listener: { readonly host: string; readonly port: number }): void {
     for (const socket of this.#sockets) {
+      // It has been told that there was no engine.
+      if (socket.writableEnded) continue;
       const other = connect(listener);
       for (const [one, two] of [
         [socket, other],
@@ -70,11 +76,6 @@ export class WaitingRoom {
     for (const socket of this.#sockets) socket.destroy();
   }
 
-  // A server gives its address up at once; its clients are not waited for.
-  #stopListening(): void {
-    for (const server of this.#servers.splice(0)) server.close();
-  }
-
   #hold(socket: Socket): void {
     socket.setNoDelay(true);
     socket.on("error", () => socket.destroy());
@@ -86,6 +87,15 @@ export class WaitingRoom {
       // Unread input would turn the close into a reset, and the client would lose the error.
       socket.resume();
     });
+  }
+}
+
+/** A server gives its address up at once; its clients are not waited for. */
+function stopListening(servers: readonly Server[]): void {
+  for (const server of servers) {
+    server.close();
+    // The name of its host is being looked up.
+    if (!server.listening) server.once("listening", () => server.close());
   }
 }
 
