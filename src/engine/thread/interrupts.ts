@@ -95,7 +95,8 @@ export class Interrupts {
     const at = this.#at.allTimeouts + timeout * timeoutBytes;
     if (this.#view.getUint8(at + activeAt) === 0 || this.#view.getUint8(at + indicatorAt) !== 0) return undefined;
     const finish = Number(this.#view.getBigInt64(at + finishAt, true)) / 1000 + epochMs;
-    return finish - (performance.timeOrigin + performance.now());
+    // The clock that PostgreSQL reads.
+    return finish - Date.now();
   }
 
   /** How long a running timeout is in all, in ms. */

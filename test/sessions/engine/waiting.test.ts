@@ -1,5 +1,5 @@
 /** Waits that are no locks: sleeping, clients that send or read slowly, notifications; and what ends any wait. */
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import type { SessionHost } from "../../../src/engine/thread/sessions/host.ts";
 import { bytesInput, type SessionInput } from "../../../src/engine/thread/sessions/session.ts";
 import { encodeBind, encodeExecute, encodeMessage, encodeParse, encodeQuery } from "../../../src/wire/frontend.ts";
@@ -93,6 +93,20 @@ test("the timeouts of an idle session end it with PostgreSQL's text", async () =
     expect([setting, session.outsideError()]).toEqual([setting, code]);
   }
   expect(await b.rows("select 1")).toEqual(["1"]);
+});
+
+test("a clock that is set, or stood still while the machine slept, moves no timeout that begins later", async () => {
+  const now = Date.now.bind(Date);
+  for (const setBy of [3_600_000, -3_600_000]) {
+    const clock = vi.spyOn(Date, "now").mockImplementation(() => now() + setBy);
+    onTestFinished(() => clock.mockRestore());
+    await a.rows("set statement_timeout = '100ms'");
+    expect(await a.query("select pg_sleep(2)")).toMatchObject({ error: "57014" });
+    await a.rows("set statement_timeout = '1h'");
+    expect(await a.rows("select pg_sleep(0.1)")).toEqual([""]);
+    await a.rows("reset statement_timeout");
+    clock.mockRestore();
+  }
 });
 
 test("a session that goes on in time is not ended by an idle timeout", async () => {

@@ -251,7 +251,10 @@ export function raiseSignal(machine: Machine, { addresses }: Located, signal: nu
   if (handler) machine.table.get(handler)?.(signal);
 }
 
-/** A time of `performance.now()` for a TimestampTz. */
+/**
+ * A time of `performance.now()` for a TimestampTz. By the clock that PostgreSQL reads, as it is now: that may have been set, and
+ * has gone on while the machine slept, which the other one has not.
+ */
 function monotonic(timestamp: bigint): number {
-  return Number(timestamp + postgresEpoch) / 1000 - performance.timeOrigin;
+  return performance.now() + Number(timestamp + postgresEpoch) / 1000 - Date.now();
 }
