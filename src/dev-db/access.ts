@@ -32,7 +32,7 @@ export async function prepareAccess(options: ResolvedOptions, cwd: string, clean
   if (certificate || options.tls === "off") return { password, certificate, certificateFile: undefined };
   const wildcard = host === "0.0.0.0" || host === "::";
   const made = await makeSelfSigned(wildcard ? [] : [host]);
-  return { password, certificate: made, certificateFile: writeForClients(made.cert, cleanup) };
+  return { password, certificate: made, certificateFile: await writeForClients(made.cert, cleanup) };
 }
 
 /** Addresses that only this machine can reach. */
@@ -73,9 +73,11 @@ function readNamedCertificate(options: ResolvedOptions, cwd: string): Certificat
   );
 }
 
-function writeForClients(cert: string, cleanup: CleanupStack): string {
-  const directory = mkdtempSync(join(tmpdir(), "pglite-devdb-tls-"));
-  cleanup.defer(() => rmSync(directory, { recursive: true, force: true }));
+async function writeForClients(cert: string, cleanup: CleanupStack): Promise<string> {
+  const directory = await cleanup.open(
+    async () => mkdtempSync(join(tmpdir(), "pglite-devdb-tls-")),
+    (made) => rmSync(made, { recursive: true, force: true }),
+  );
   const file = join(directory, "certificate.pem");
   writeFileSync(file, cert);
   return file;

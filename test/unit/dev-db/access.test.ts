@@ -1,8 +1,8 @@
 /** Who may connect: the rule about addresses, and which certificate is used. */
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { afterEach, describe, expect, onTestFinished, test } from "vitest";
+import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { prepareAccess } from "../../../src/dev-db/access.ts";
 import { CleanupStack } from "../../../src/dev-db/cleanup.ts";
 import { UsageError } from "../../../src/errors.ts";
@@ -103,4 +103,17 @@ describe("TLS", () => {
     );
     expect(await refusal({ flags: { ...files, tlsKey: "b.key" } }, path)).toContain("--tls-key: there is no file ");
   });
+});
+
+test("a start that is told to end while the certificate is made leaves no file of it behind", async () => {
+  const own = mkdtempSync(join(tmpdir(), "devdb-access-"));
+  vi.stubEnv("TMPDIR", own);
+  onTestFinished(() => {
+    vi.unstubAllEnvs();
+    rmSync(own, { recursive: true });
+  });
+  const preparing = prepare({ flags: { tls: "auto" } });
+  await cleanup.close();
+  await expect(preparing).rejects.toThrow("stopped");
+  expect(readdirSync(own)).toEqual([]);
 });
