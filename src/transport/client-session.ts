@@ -23,7 +23,7 @@ import { encodeMessage } from "../wire/frontend.ts";
 import { readLogin, readParameterStatus } from "./login-answer.ts";
 
 /** What is needed of all sessions together. */
-export type SessionsOf = Pick<SessionHost, "createSession" | "closeSession" | "cancel" | "computes">;
+export type SessionsOf = Pick<SessionHost, "createSession" | "closeSession" | "cancel" | "computes" | "crashed">;
 
 /**
  * `attached`: there is no session yet. `running`: it has a batch, which runs, waits for something or for its turn.
@@ -205,7 +205,7 @@ export class ClientSession implements SessionInput {
       this.#begun = session;
       session.abandoned = this.#is("ending");
     };
-    const session = await this.#host.createSession(start, take, processId, begun).catch(nothing);
+    const session = await this.#host.createSession(start, take, processId, begun).catch(this.#crashed);
     // After a crash it is told so.
     if (this.#is("over")) return;
     const words = Buffer.concat(answer);
@@ -237,8 +237,7 @@ export class ClientSession implements SessionInput {
     const session = this.#session!;
     this.#state = "running";
     while (this.pending && this.#is("running")) {
-      // What PostgreSQL crashed of, everybody is told.
-      const status = await session.run(this, this.#take).catch(() => "ended");
+      const status = await session.run(this, this.#take).catch(this.#crashed);
       if (status === "ended") return;
     }
     if (!this.#is("running")) return;
@@ -304,11 +303,14 @@ export class ClientSession implements SessionInput {
     const session = this.#session;
     if (!session || this.#is("over")) return;
     if (this.#host.computes(session)) await within(limits.abandonedMs, this.#running);
-    const ended = this.#host.closeSession(session).catch(nothing);
+    const ended = this.#host.closeSession(session).catch(this.#crashed);
     this.#wake();
     await ended;
     this.#state = "over";
   }
+
+  // What PostgreSQL refuses or ends is no exception: after one the turns of all sessions may be in disorder.
+  readonly #crashed = (error: unknown): Promise<never> => this.#host.crashed(error);
 
   #refused(words: Buffer): void {
     const { error } = readLogin(words);
@@ -360,13 +362,9 @@ function readable(statement: Buffer): string {
 }
 
 function latch(): { readonly promise: Promise<void>; readonly resolve: () => void } {
-  let resolve = nothing as () => void;
+  let resolve = (): void => {};
   const promise = new Promise<void>((settle) => {
     resolve = settle;
   });
   return { promise, resolve };
-}
-
-function nothing(): undefined {
-  return undefined;
 }

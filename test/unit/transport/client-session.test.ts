@@ -9,8 +9,12 @@ const readyForQuery = Buffer.from([0x5a, 0, 0, 0, 5, 0x49]);
 const query = (sql: string) => Buffer.from(encodeQuery(sql));
 const message = (type: string, ...parts: string[]) => Buffer.from(encodeMessage(type, ...parts));
 
-/** A client whose session runs until the test says that it has. */
-async function client() {
+/** A client whose session runs until the test says that it has; `fails` is what throws. */
+async function client(fails?: "createSession" | "run" | "closeSession") {
+  const fail = (call: string): void => {
+    if (fails === call) throw new Error(`${call} has failed`);
+  };
+  const crashes: unknown[] = [];
   let cancels = 0;
   let closed = 0;
   let finish = () => {};
@@ -19,7 +23,8 @@ async function client() {
   const sent: Buffer[] = [];
   const session = {
     saidReady: true,
-    run: (bytes: SessionInput, output: SessionOutput) => {
+    run: async (bytes: SessionInput, output: SessionOutput) => {
+      fail("run");
       [input, said] = [bytes, output];
       while (bytes.pending) void bytes.read(8192);
       return new Promise<string>((resolve) => {
@@ -28,9 +33,19 @@ async function client() {
     },
   } as unknown as Session;
   const host = {
-    createSession: async () => session,
+    createSession: async () => {
+      fail("createSession");
+      return session;
+    },
     cancel: () => void cancels++,
-    closeSession: async () => void closed++,
+    closeSession: async () => {
+      fail("closeSession");
+      closed++;
+    },
+    crashed: (error: unknown) => {
+      crashes.push(error);
+      return new Promise<never>(() => {});
+    },
     computes: () => false,
   } as unknown as SessionsOf;
   const connection = {
@@ -44,6 +59,7 @@ async function client() {
     subject,
     cancels: () => cancels,
     closed: () => closed,
+    crashes,
     input: () => input!,
     submit: (...messages: Buffer[]) => {
       const frames = messages.map((bytes) => ({ type: bytes[0]!, bytes }));
@@ -119,3 +135,18 @@ test("what a client that is ended had sent and nobody has begun does not run", a
   await submit(query("insert into t values (2)"));
   expect(input().pending).toBe(false);
 });
+
+test.each(["createSession", "run", "closeSession"] as const)(
+  "an exception of %s is a crash, not an end",
+  async (call) => {
+    const { subject, submit, started, crashes } = await client(call);
+    let settled = 0;
+    void submit(query("select 1")).then(() => settled++);
+    await started();
+    if (call === "closeSession") void subject.end();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(crashes).toEqual([new Error(`${call} has failed`)]);
+    // Its client is told of the crash before it is settled.
+    expect(settled).toBe(0);
+  },
+);
