@@ -3,7 +3,8 @@
  *
  * Owns: its doors for clients, the session that the process itself uses, what becomes of all when PostgreSQL crashes. Does not
  * own: PostgreSQL and its sessions (`engine/thread/sessions/`), one client (`transport/`).
- * Invariant: the JavaScript of this thread outlives PostgreSQL: whoever is connected is told of a crash before it ends.
+ * Invariant: the JavaScript of this thread outlives PostgreSQL: whoever is connected is told of a crash before it ends, and
+ * nothing of PostgreSQL runs meanwhile, because the next engine may be at work in the directory.
  */
 import type { MessagePort } from "node:worker_threads";
 import type { EngineDeath } from "../engine/engine.ts";
@@ -51,7 +52,6 @@ export class SessionServer {
   readonly #options: IsolatedOptions;
   readonly #opened = new Map<number, Opened>();
   #own: OwnSession | undefined;
-  #isDying = false;
   #tellClients: (farewell: EngineDeath["farewell"]) => void = () => undefined;
 
   constructor(host: SessionHost, port: MessagePort, options: IsolatedOptions) {
@@ -71,10 +71,10 @@ export class SessionServer {
     };
     void this.#host.crash.then((error) => this.#die(error));
     // What nobody has expected leaves PostgreSQL in no known state either.
-    process.on("uncaughtException", (error) => void this.#die(error));
+    process.on("uncaughtException", (error) => void this.#host.crashed(error));
     this.#port.on("message", (request: ThreadRequest) => {
       if (request.kind === "held") this.#tellClients(request.farewell);
-      else if (request.kind === "fail") void this.#die(unpackError(request.cause));
+      else if (request.kind === "fail") void this.#host.crashed(unpackError(request.cause));
       else void this.#answer(request);
     });
     this.#post({ kind: "serving" });
@@ -134,9 +134,8 @@ export class SessionServer {
     for (const { queue } of this.#opened.values()) queue.held(holding);
   }
 
+  /** PostgreSQL has crashed: once, because that is settled once. */
   async #die(cause: unknown): Promise<void> {
-    if (this.#isDying) return;
-    this.#isDying = true;
     const error = packError(cause);
     const death = new Promise<EngineDeath>((resolve) => {
       const { consequence } = this.#options;

@@ -13,3 +13,18 @@ test("a session that meets the memory of another backend ends the engine", async
   void session.query("select 1");
   expect(String(await host.crash)).toContain("with the memory of another backend loaded");
 });
+
+test("after a crash nothing runs any more, neither what waits nor what is asked for", async () => {
+  const host = await openHost({ dataDir: "memory://", maxSessions: 4 });
+  const [waiting, idle] = [await SqlSession.open(host), await SqlSession.open(host)];
+  const { answer } = await waiting.startsWaiting("select pg_sleep(0.05)");
+  // One that is noticed outside of all turns.
+  void host.crashed(new Error("nobody expected this"));
+  expect(String(await host.crash)).toContain("nobody expected this");
+  let turns = 0;
+  host.scheduler.onTurn = () => turns++;
+  const asked = idle.query("select 1");
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  expect(turns).toBe(0);
+  expect(await Promise.race([answer, asked, "none"])).toBe("none");
+});

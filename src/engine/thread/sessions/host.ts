@@ -55,7 +55,7 @@ export class SessionHost implements SessionContext {
   readonly entry: EntryPoints;
   readonly scheduler: Scheduler<SessionState>;
   /**
-   * Resolves, with what was thrown, when a session has crashed. PostgreSQL then ends all sessions and starts anew; whoever
+   * Resolves, with what was thrown, when it has crashed; nothing runs any more then. PostgreSQL then ends all sessions and starts anew; whoever
    * owns the host has to do the same with it.
    */
   readonly crash: Promise<unknown>;
@@ -254,10 +254,11 @@ export class SessionHost implements SessionContext {
   }
 
   /**
-   * Called by a session with what is no error of PostgreSQL's: a trap, an abort. Shared memory may be broken then, and what
-   * waits for a lock there would wait for ever: the turn never ends, so that nobody else gets one.
+   * Called with what is no error of PostgreSQL's: a trap, an abort, an exception around it. Shared memory may be broken then,
+   * and another PostgreSQL will soon work in the directory: nobody gets a turn any more, and this one never ends.
    */
   crashed(error: unknown): Promise<never> {
+    this.scheduler.halt();
     this.#crash(this.#booted.log.explainEnd(error));
     return new Promise(() => undefined);
   }

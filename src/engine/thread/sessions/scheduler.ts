@@ -4,7 +4,7 @@
  * Owns: the one turn that is being taken, the queue of turns, the parked sessions and when they are woken. Does not own:
  * what a session does in its turn (`session.ts`), the images' contents (`image.ts`).
  * Invariant: at most one session is in its turn, and its memory is the loaded one; a turn ends when the session parks or
- * has finished. After every turn each parked session is looked at, so that no wake-up is lost: a latch that was set by the
+ * has finished; none begins after `halt`. After every turn each parked session is looked at, so that no wake-up is lost: a latch that was set by the
  * session in its turn is seen before the next turn begins.
  */
 import assert from "node:assert/strict";
@@ -58,6 +58,7 @@ export class Scheduler<S extends Schedulable> {
   #reference: Image | undefined;
   #loaded: S;
   #running: S | undefined;
+  #isHalted = false;
   #timer: NodeJS.Timeout | undefined;
   #timerDeadline = Number.POSITIVE_INFINITY;
 
@@ -88,13 +89,19 @@ export class Scheduler<S extends Schedulable> {
 
   /** Runs `fn` in turns of `session`, from a first one until it is settled. */
   async take<T>(session: S, fn: () => Promise<T> | T): Promise<T> {
-    if (this.#running || this.#queue.length > 0) await new Promise<void>((begin) => this.#enqueue({ session, begin }));
+    if (!this.#mayBegin || this.#queue.length > 0)
+      await new Promise<void>((begin) => this.#enqueue({ session, begin }));
     else this.#begin(session);
     try {
       return await fn();
     } finally {
       this.#endTurn(session);
     }
+  }
+
+  /** Gives no turn any more, to nobody and for ever. The running one goes on until its session parks or has finished. */
+  halt(): void {
+    this.#isHalted = true;
   }
 
   /** Ends the turn of the running session until `wait` is over; resolves in its next turn. */
@@ -152,8 +159,12 @@ export class Scheduler<S extends Schedulable> {
     this.#next();
   }
 
+  get #mayBegin(): boolean {
+    return !this.#running && !this.#isHalted;
+  }
+
   #next(): void {
-    if (this.#running) return;
+    if (!this.#mayBegin) return;
     const turn = this.#queue.shift();
     if (!turn) {
       this.#setTimer();
