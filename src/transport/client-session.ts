@@ -314,7 +314,10 @@ export class ClientSession implements SessionInput {
 
   #refused(words: Buffer): void {
     const { error } = readLogin(words);
-    if (error && this.#is("starting")) this.#connection.terminate(error);
+    if (this.#is("starting")) {
+      if (error) this.#connection.terminate(error);
+      else this.#connection.finish();
+    }
     this.#over();
   }
 

@@ -1,7 +1,7 @@
 /**
  * Talk in large messages and large results.
  *
- * Owns: their sizes. Does not own: how they are read; a client that does not read is in `../silence.ts`.
+ * Owns: their sizes. Does not own: how they are read; a client that does not read is in `../kinds/silence.ts`.
  */
 import type { Random } from "../../../src/trace/storm/random.ts";
 import { encodeMessage, encodeParse, encodeQuery } from "../../../src/wire/frontend.ts";

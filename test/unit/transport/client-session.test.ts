@@ -10,13 +10,14 @@ const query = (sql: string) => Buffer.from(encodeQuery(sql));
 const message = (type: string, ...parts: string[]) => Buffer.from(encodeMessage(type, ...parts));
 
 /** A client whose session runs until the test says that it has; `fails` is what throws. */
-async function client(fails?: "createSession" | "run" | "closeSession") {
+async function client(fails?: "createSession" | "run" | "closeSession", isRefused = false) {
   const fail = (call: string): void => {
     if (fails === call) throw new Error(`${call} has failed`);
   };
   const crashes: unknown[] = [];
   let cancels = 0;
   let closed = 0;
+  let finished = 0;
   let finish = () => {};
   let said: SessionOutput = () => {};
   let input: SessionInput | undefined;
@@ -35,7 +36,7 @@ async function client(fails?: "createSession" | "run" | "closeSession") {
   const host = {
     createSession: async () => {
       fail("createSession");
-      return session;
+      return isRefused ? undefined : session;
     },
     cancel: () => void cancels++,
     closeSession: async () => {
@@ -51,7 +52,7 @@ async function client(fails?: "createSession" | "run" | "closeSession") {
   const connection = {
     ...{ id: 1, processId: 7, secretKey: Buffer.alloc(4), parameters: new Map() },
     ...{ send: (bytes: Uint8Array) => void sent.push(Buffer.from(bytes)), drained: () => undefined },
-    ...{ terminate: () => {}, finish: () => {} },
+    ...{ terminate: () => {}, finish: () => void finished++ },
   } as unknown as SocketConnection;
   const subject = new ClientSession(connection, host);
   const settled = new Promise((resolve) => setImmediate(resolve));
@@ -60,6 +61,7 @@ async function client(fails?: "createSession" | "run" | "closeSession") {
     cancels: () => cancels,
     closed: () => closed,
     crashes,
+    finished: () => finished,
     input: () => input!,
     submit: (...messages: Buffer[]) => {
       const frames = messages.map((bytes) => ({ type: bytes[0]!, bytes }));
@@ -150,3 +152,9 @@ test.each(["createSession", "run", "closeSession"] as const)(
     expect(settled).toBe(0);
   },
 );
+
+test("a client that PostgreSQL refuses without a word is not left waiting", async () => {
+  const { submit, finished } = await client(undefined, true);
+  await submit(query("select 1"));
+  expect(finished()).toBe(1);
+});

@@ -2,7 +2,7 @@
  * A short trial of what sessions promise, for a binary that they have not been tested with.
  *
  * Owns: the trial. Does not own: when it is made (`../isolated.ts`), or the watchdog over it: a wrong rewrite may also hang
- * (`../../thread-life.ts`). Invariant: it has a database of its own, in memory, so that nobody's data meets a binary that
+ * (`../../engine-worker.ts`). Invariant: it has a database of its own, in memory, so that nobody's data meets a binary that
  * may do anything; it throws, saying what was not as it must be, or the sessions may be used.
  */
 import { encodeQuery } from "../../../wire/frontend.ts";
