@@ -20,6 +20,7 @@ import type { SessionHost } from "../engine/thread/sessions/host.ts";
 import type { Session, SessionInput, SessionOwner } from "../engine/thread/sessions/session.ts";
 import { within } from "../engine/within.ts";
 import { encodeMessage } from "../wire/frontend.ts";
+import { readErrorFields } from "../wire/query-results.ts";
 import { readLogin, readParameterStatus } from "./login-answer.ts";
 
 /** What is needed of all sessions together. */
@@ -278,6 +279,8 @@ export class ClientSession implements SessionInput {
 
   #inspect(type: number, message: Uint8Array): Uint8Array | undefined {
     if (type === parameterStatus) return this.#isNews(...readParameterStatus(message.subarray(5))) ? undefined : empty;
+    // Whoever ends it tells its client why; what it was asked before is answered.
+    if (this.#state === "ending" && isFatal(type, message)) return empty;
     this.#answered++;
     if (type !== readyForQuery) return undefined;
     this.#due = Math.max(0, this.#due - 1);
@@ -341,8 +344,8 @@ export class ClientSession implements SessionInput {
 
 const parameterStatus = 0x53;
 const readyForQuery = 0x5a;
-/** ReadyForQuery, ErrorResponse, ParameterStatus. */
-const inspected: ReadonlySet<number> = new Set([readyForQuery, 0x45, parameterStatus]);
+const errorResponse = 0x45;
+const inspected: ReadonlySet<number> = new Set([readyForQuery, errorResponse, parameterStatus]);
 /** Sync, Query, FunctionCall: each is answered with a ReadyForQuery. */
 const pipelineEnds: ReadonlySet<number> = new Set(Buffer.from("SQF"));
 /** CopyData, CopyDone, CopyFail, Flush: they neither begin nor end a pipeline. */
@@ -350,6 +353,10 @@ const neutral: ReadonlySet<number> = new Set(Buffer.from("dcfH"));
 const empty = Buffer.alloc(0);
 /** So much is shown of a statement. */
 const statementBytes = 120;
+
+function isFatal(type: number, message: Uint8Array): boolean {
+  return type === errorResponse && readErrorFields(message.subarray(5)).get("V") === "FATAL";
+}
 
 /** The beginning of the last Query or Parse, and what follows it. */
 function statementOf(frames: Batch["frames"]): Buffer | undefined {

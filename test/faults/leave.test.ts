@@ -75,6 +75,22 @@ describe.each(bothSessions)("%s sessions", (sessions) => {
     expect(types(await client.untilEnd())).not.toContain("E");
   });
 
+  test.runIf(sessions === "isolated").each(["select pg_sleep(600)", "do $$begin loop end loop; end$$"])(
+    "who has committed is told so before it is told to go, also in front of %s",
+    async (endless) => {
+      const client = await login();
+      client.send(message.query(`begin; create temp table committed (n int); commit; ${endless}`));
+      const isBusy = ({ state }: { state: string }) => state !== "idle";
+      await waitUntil("it is busy", async () => (await transport.stats()).connections.some(isBusy));
+      // The endless statement has begun when others have had their turns meanwhile.
+      for (let turn = 0; turn < 20; turn++) await (await login()).query("select 1");
+      await transport.stop();
+      const told = await client.untilEnd();
+      expect(types(told)).toMatch(/^CCCT?E$/);
+      expect(errorFields(told)?.get("C")).toBe("57P01");
+    },
+  );
+
   test("a login that is under way comes to its end, and its client may leave", async () => {
     const client = await WireClient.connect(transport);
     onTestFinished(() => client.destroy());

@@ -178,9 +178,11 @@ export class SessionHost implements SessionContext {
     this.#signal(session, Signal.interrupt);
   }
 
-  /** Ends a session: at once if it is idle, else as PostgreSQL does on SIGTERM; its output is not wanted any more. */
+  /**
+   * Ends a session: at once if it is idle, else as PostgreSQL does on SIGTERM. What it has said until then still goes to its
+   * output: it may be the answer to what was committed. Nobody waits for that to be taken.
+   */
   async closeSession(session: Session): Promise<void> {
-    session.output = () => undefined;
     session.abandoned = true;
     if (session.state === "running") this.#signal(session, Signal.terminate);
     await session.close();
