@@ -191,8 +191,9 @@ export class ClientSession implements SessionInput {
     await ended;
   }
 
-  /** PostgreSQL has crashed. What it was asked is settled when its client has been told. */
+  /** PostgreSQL has crashed. What it had answered is sent; what it was asked is settled when its client has been told. */
   crashed(): void {
+    if (this.#state !== "over") this.#output.flush();
     this.#state = "over";
   }
 

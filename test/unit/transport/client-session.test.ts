@@ -62,6 +62,7 @@ async function client(fails?: "createSession" | "run" | "closeSession", isRefuse
     closed: () => closed,
     crashes,
     finished: () => finished,
+    sent,
     input: () => input!,
     submit: (...messages: Buffer[]) => {
       const frames = messages.map((bytes) => ({ type: bytes[0]!, bytes }));
@@ -157,4 +158,13 @@ test("a client that PostgreSQL refuses without a word is not left waiting", asyn
   const { submit, finished } = await client(undefined, true);
   await submit(query("select 1"));
   expect(finished()).toBe(1);
+});
+
+test("what was answered in the turn in which PostgreSQL crashes is sent", async () => {
+  const { subject, submit, started, answers, sent } = await client();
+  void submit(query("insert into t values (1)"), query("select crash()"));
+  await started();
+  answers(readyForQuery);
+  subject.crashed();
+  expect(Buffer.concat(sent)).toEqual(readyForQuery);
 });
