@@ -5,6 +5,8 @@
  * Invariant: they name the bound port, and an address that can be connected to even if the server listens on all.
  */
 
+import { reachableHost } from "../engine/listener.ts";
+
 /** The user that clients are told to log in as. */
 const user = "postgres";
 
@@ -34,8 +36,7 @@ interface Listening {
 
 /** The address for clients of a listener. */
 export function clientAddress({ host, port, password = anyPassword, offersTls = false }: Listening): ClientAddress {
-  const reachable: Record<string, string> = { "0.0.0.0": "127.0.0.1", "::": "::1" };
-  return { host: reachable[host] ?? host, port, user, password, database: "postgres", offersTls };
+  return { host: reachableHost(host), port, user, password, database: "postgres", offersTls };
 }
 
 /** The address as a URL that every driver takes. */

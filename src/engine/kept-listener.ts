@@ -7,7 +7,7 @@
  * most one waiting room, from a death until a thread has taken its clients over, however many threads die meanwhile.
  */
 import type { EngineWorker } from "./engine-worker.ts";
-import type { ListenOptions, Transport, TransportStats } from "./listener.ts";
+import { type ListenOptions, reachableHost, type Transport, type TransportStats } from "./listener.ts";
 import { limits } from "./thread/limits.ts";
 import { WaitingRoom } from "./waiting-room.ts";
 import { within } from "./within.ts";
@@ -107,9 +107,7 @@ export class KeptListener implements Transport {
       await worker.ask("stopListening", this.#number).catch(() => {});
       return;
     }
-    const { host } = this.options;
-    const reachable: Record<string, string> = { "0.0.0.0": "127.0.0.1", "::": "::1" };
-    this.#room?.admit({ host: reachable[host] ?? host, port: this.#port });
+    this.#room?.admit({ host: reachableHost(this.options.host), port: this.#port });
     this.#room = undefined;
   }
 

@@ -1,7 +1,7 @@
 /**
  * A listener for clients as whoever started it sees it: what it takes, what it offers.
  *
- * Owns: these types. Does not own: where it runs (on the engine thread, or on the main thread where all clients share one
+ * Owns: these types, and by which address a listener is reached. Does not own: where it runs (on the engine thread, or on the main thread where all clients share one
  * session), or what it does with a client (`transport/`). Invariant: the options can be sent to another thread, but `log`.
  */
 
@@ -23,6 +23,12 @@ export interface ListenOptions {
   certificate?: { readonly cert: string; readonly key: string } | undefined;
   /** Gets one line per refused, failed or ended connection. */
   log?: (line: string) => void;
+}
+
+/** An address by which this machine reaches a listener, also one that listens on all. */
+export function reachableHost(host: string): string {
+  if (host === "0.0.0.0") return "127.0.0.1";
+  return host === "::" ? "::1" : host;
 }
 
 /** A running listener. */

@@ -7,9 +7,7 @@
  */
 import type { FileDescriptors } from "./file-descriptors.ts";
 import type { Image } from "./image.ts";
-import { ProcessExit, type SessionContext, type SessionInput, type SessionState } from "./session-context.ts";
-
-const noInput: SessionInput = { read: () => new Uint8Array(0), pending: false };
+import { noInput, ProcessExit, type SessionContext, type SessionState } from "./session-context.ts";
 
 /** See the head of the file. */
 export class AuxiliaryProcess implements SessionState {

@@ -18,7 +18,7 @@ import { FileDescriptors } from "./file-descriptors.ts";
 import { IdleTimers } from "./idle-timers.ts";
 import { Image } from "./image.ts";
 import type { Machine } from "./machine.ts";
-import { ownPid, PostgresProcess, Signal } from "./postgres-process.ts";
+import { noSuchProcess, ownPid, PostgresProcess, Signal } from "./postgres-process.ts";
 import { constantsAreUntouched } from "./private-memory.ts";
 import { Scheduler } from "./scheduler.ts";
 import { bytesInput, Session, type SessionOutput } from "./session.ts";
@@ -32,8 +32,6 @@ const clientRead = 0x0600_0000;
 const firstPid = 1001;
 /** Beside the checkpointer's. */
 const walWriterPid = 44;
-/** `errno` of a signal to a process that does not exist. */
-const noSuchProcess = 71;
 
 /** See `#takeReference`. */
 const ordinaryStatement = "select relname from pg_class where oid = 1259 and current_user <> ''";

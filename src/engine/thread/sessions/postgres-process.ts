@@ -13,6 +13,9 @@ import type { Machine } from "./machine.ts";
 /** Signal numbers, as emscripten's libc has them. */
 export const Signal = { hangup: 1, interrupt: 2, user1: 10, user2: 12, alarm: 14, terminate: 15, urgent: 23 } as const;
 
+/** `errno` of a signal to a process that does not exist; emscripten's numbers are WASI's. */
+export const noSuchProcess = 71;
+
 /** The pid of the process that PGlite boots; its libc knows no other. */
 export const ownPid = 42;
 

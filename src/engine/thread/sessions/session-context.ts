@@ -17,6 +17,9 @@ export interface SessionInput {
   readonly pending: boolean;
 }
 
+/** Nothing, and nothing to come. */
+export const noInput: SessionInput = { read: () => new Uint8Array(0), pending: false };
+
 /** Takes a session's output, a view that is valid only during the call. A promise parks the session until it is settled. */
 export type SessionOutput = (bytes: Uint8Array) => void | Promise<void>;
 

@@ -11,6 +11,7 @@ import assert from "node:assert/strict";
 import type { FileDescriptors } from "./file-descriptors.ts";
 import type { Image } from "./image.ts";
 import {
+  noInput,
   ProcessExit,
   readyForQueryStart,
   type SessionContext,
@@ -34,8 +35,6 @@ const inputEndedStatus = 99;
 const syncMessage = new Uint8Array([0x53, 0, 0, 0, 4]);
 const flushMessage = new Uint8Array([0x48, 0, 0, 0, 4]);
 const readyForQueryBytes = readyForQueryStart.length + 1;
-
-const noInput: SessionInput = { read: () => new Uint8Array(0), pending: false };
 
 /** See the head of the file. */
 export class Session implements SessionState {

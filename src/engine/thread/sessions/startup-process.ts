@@ -10,10 +10,7 @@
 import { Hook } from "../rewrite/hooks.ts";
 import type { Located } from "../rewrite/postgres.ts";
 import type { Machine } from "./machine.ts";
-import { ownPid, raiseSignal, Signal, WaitEvent } from "./postgres-process.ts";
-
-/** `errno` of a signal to a process that does not exist. */
-const noSuchProcess = 71;
+import { noSuchProcess, ownPid, raiseSignal, Signal, WaitEvent } from "./postgres-process.ts";
 
 /** How long PostgreSQL may wait for its latch in vain, one wait after the other for the same thing, in ms. */
 const longestWaitMs = 10_000;
