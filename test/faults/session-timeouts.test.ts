@@ -28,6 +28,19 @@ describe.each(sessionsOfRun)("%s sessions", (sessions) => {
     await client.query("reset statement_timeout");
   });
 
+  // With one session for all the data is collected first, and the statement's time is that of its run.
+  test.skipIf(sessions === "shared")("statement_timeout ends a COPY whose data comes late, row by row", async () => {
+    const client = await server.login();
+    await client.query("create temp table late (n int); set statement_timeout = '100ms'");
+    client.send(message.query("copy late from stdin"));
+    await client.until("G");
+    await pause(300);
+    client.send(message.copyData("1\n"), message.copyDone());
+    expect(outline(await client.until("Z"))).toBe("E(57014)ZI");
+    await client.query("set statement_timeout = 0");
+    expect(rows(await client.query("select count(*) from late"))).toEqual([["0"]]);
+  });
+
   test("statement_timeout aborts its transaction, as any error does", async () => {
     const client = await server.login();
     await client.query("begin; set local statement_timeout = '50ms'");

@@ -210,6 +210,8 @@ async function waitForClient<T>(
     if (session.abandoned) return undefined;
     await park(host, session, { until: done });
     host.deliverSignals(session);
+    // A turn may be too short for the hook of the interrupts: a COPY whose data comes late and in small pieces has only such.
+    raiseAlarm(host);
   }
   return result;
 }
