@@ -18,6 +18,7 @@ import { SharedCheckpoints } from "./shared-checkpoints.ts";
 import { original, shareMemories } from "./shared-memory.ts";
 import { compileParser, parserGuard, parserName } from "./tier-up.ts";
 import type { PostgresCalls } from "./unsupported.ts";
+import { keepLibraries } from "./wanted-libraries.ts";
 import { insertOnEntry } from "./wasm/module.ts";
 import { type CompiledModule, type Imports, type WasmInstance, webAssembly } from "./wasm/web-assembly.ts";
 
@@ -44,8 +45,18 @@ export async function bootShared(options: ThreadOptions, extensions: Extensions,
   // As in PostgreSQL, system tables can only be changed by who asks for that.
   const ordinary = startParams.filter((parameter) => parameter !== "-O");
   const settings = [`shared_buffers=${sharedBuffers}`, `max_prepared_transactions=${maxPreparedTransactions}`];
-  const parameters = [...ordinary, ...settings.flatMap((setting) => ["-c", setting])];
-  const pglite = await PGlite.create({ ...files, startParams: parameters, extensions, onStderr }).catch((error) => {
+  const { extensions: kept, libraries } = keepLibraries(extensions);
+  const pgliteOptions = {
+    ...files,
+    extensions: kept,
+    onStderr,
+    // Read by PGlite when it has set up its extensions.
+    get startParams(): string[] {
+      const preloaded = libraries.length > 0 ? [`shared_preload_libraries=${libraries.join(",")}`] : [];
+      return [...ordinary, ...[...settings, ...preloaded].flatMap((setting) => ["-c", setting])];
+    },
+  };
+  const pglite = await PGlite.create(pgliteOptions).catch((error) => {
     throw log.explainFailedStart(error);
   });
   log.hasStarted();

@@ -14,6 +14,7 @@ import { maxPreparedTransactions } from "../prepared-transactions.ts";
 import { Hook } from "../rewrite/hooks.ts";
 import type { Located } from "../rewrite/postgres.ts";
 import { ServerLog } from "../server-log.ts";
+import { keepLibraries } from "../wanted-libraries.ts";
 import { FileDescriptors, type FileSystem } from "./file-descriptors.ts";
 import { Image } from "./image.ts";
 import { instantiateAsMachine, isMemoryOf, machineOf } from "./instantiate.ts";
@@ -58,7 +59,7 @@ const startParameters = ["--single", "-j"];
 const libraryDirectory = "/pglite/lib/postgresql";
 /** Libraries that are not preloaded: they change the server for all, need a network, or are rare and large. */
 const notPreloaded =
-  /^(libpqwalreceiver|pgoutput|auto_explain|passwordcheck|pg_overexplain|utf8_and_(big5|euc\w+|gb\w+|johab|sjis\w*|uhc))$/;
+  /^(libpqwalreceiver|pgoutput|passwordcheck|pg_overexplain|utf8_and_(big5|euc\w+|gb\w+|johab|sjis\w*|uhc))$/;
 
 /** The rewritten module of the installed PGlite. Rejects when the binary is not of the known shape. */
 export function loadPostgres(): Promise<RewrittenPostgres> {
@@ -95,7 +96,8 @@ export async function bootPostgres(options: BootOptions): Promise<BootedPostgres
     ...(options.files ? { fs: options.files } : { dataDir: options.dataDir }),
     pgliteWasmModule: module as unknown as object,
     onStderr: log.onStderr,
-    ...(options.extensions ? { extensions: options.extensions } : {}),
+    // Each library that is installed is preloaded.
+    ...(options.extensions ? { extensions: keepLibraries(options.extensions).extensions } : {}),
     // Read by PGlite when the libraries of its extensions are in its file system.
     get startParams(): string[] {
       const libraries = pglite?.Module ? installedLibraries(files().readdir(libraryDirectory)) : [];
