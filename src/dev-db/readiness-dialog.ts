@@ -32,7 +32,8 @@ export class ReadinessDialog {
   /** The first thing to send. */
   start(): Buffer {
     const { user, database } = this.#login;
-    return encodeStartup({ user, database, application_name: "pglite-devdb readiness" });
+    // An event trigger ON LOGIN that lets nobody in must not keep the server from starting, or nobody could drop it.
+    return encodeStartup({ user, database, application_name: "pglite-devdb readiness", event_triggers: "off" });
   }
 
   /** What to send next, if anything. A server that is full does answer, so 53300 is ready too. Throws otherwise. */

@@ -5,7 +5,9 @@
  * Invariant: one batch runs at a time; an end of the session is an error of the batch that it ends, and of those after it.
  */
 import type { SessionHost } from "../engine/thread/sessions/host.ts";
+import { ownParameters } from "../engine/thread/sessions/own-parameters.ts";
 import { bytesInput, type Session } from "../engine/thread/sessions/session.ts";
+import { encodeQuery } from "../wire/frontend.ts";
 
 /** Its process id; those of clients are above it. */
 const ownNumber = 999;
@@ -47,8 +49,9 @@ export class OwnSession {
 
 async function open(host: SessionHost): Promise<Session> {
   const answer: Uint8Array[] = [];
-  const parameters = { user: "postgres", database: "postgres" };
-  const session = await host.createSession(parameters, (bytes) => void answer.push(bytes.slice()), ownNumber);
+  const session = await host.createSession(ownParameters, (bytes) => void answer.push(bytes.slice()), ownNumber);
   if (!session) throw new Error(`PostgreSQL refused a session: ${Buffer.concat(answer).toString("latin1")}`);
+  // A migration's DDL has the event triggers that it would have from any client.
+  await session.run(bytesInput(encodeQuery("set event_triggers = on")), () => undefined);
   return session;
 }

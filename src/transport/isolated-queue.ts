@@ -16,6 +16,7 @@ import {
 } from "@electric-sql/pglite-socket";
 import { RecentRuns } from "../engine/recent-runs.ts";
 import { limits } from "../engine/thread/limits.ts";
+import { ownParameters } from "../engine/thread/sessions/own-parameters.ts";
 import { within } from "../engine/within.ts";
 import { ClientSession, type SessionsOf } from "./client-session.ts";
 import type { Holding } from "./holding.ts";
@@ -48,8 +49,11 @@ export class IsolatedQueue implements SocketQueue {
   /** Learns what PostgreSQL says at a login from one of its own. */
   async open(): Promise<void> {
     const answer: Uint8Array[] = [];
-    const parameters = { user: "postgres", database: "postgres" };
-    const session = await this.#host.createSession(parameters, (bytes) => void answer.push(bytes.slice()), probeNumber);
+    const session = await this.#host.createSession(
+      ownParameters,
+      (bytes) => void answer.push(bytes.slice()),
+      probeNumber,
+    );
     const words = Buffer.concat(answer);
     if (!session) throw new Error(`PostgreSQL refused a session: ${words.toString("latin1")}`);
     this.#parameters = readLogin(words).parameters;

@@ -18,6 +18,7 @@ import { FileDescriptors } from "./file-descriptors.ts";
 import { IdleTimers } from "./idle-timers.ts";
 import { Image } from "./image.ts";
 import type { Machine } from "./machine.ts";
+import { ownParameters } from "./own-parameters.ts";
 import { noSuchProcess, ownPid, PostgresProcess, Signal } from "./postgres-process.ts";
 import { constantsAreUntouched } from "./private-memory.ts";
 import { Scheduler } from "./scheduler.ts";
@@ -289,7 +290,7 @@ export class SessionHost implements SessionContext {
   /** A session that has been started and has run a statement is what the images of all others are kept against. */
   async #takeReference(): Promise<void> {
     const answer: Buffer[] = [];
-    const session = await this.createSession({ user: "postgres" }, (bytes) => void answer.push(Buffer.from(bytes)));
+    const session = await this.createSession(ownParameters, (bytes) => void answer.push(Buffer.from(bytes)));
     // Throws PostgreSQL's reason.
     readQueryResults(Buffer.concat(answer));
     if (!session) throw new Error("PostgreSQL refused its first session");
