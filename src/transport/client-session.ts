@@ -364,12 +364,13 @@ function statementOf(frames: Batch["frames"]): Buffer | undefined {
   const frame = frames.findLast(({ type }) => type === 0x51 || type === 0x50);
   if (!frame) return undefined;
   const start = frame.type === 0x51 ? 5 : frame.bytes.indexOf(0, 5) + 1;
-  return Buffer.from(frame.bytes.subarray(start, start + statementBytes));
+  const text = frame.bytes.subarray(start, start + statementBytes);
+  const end = text.indexOf(0);
+  return Buffer.from(end === -1 ? text : text.subarray(0, end));
 }
 
 function readable(statement: Buffer): string {
-  const [text = ""] = statement.toString("utf8").split("\0");
-  return text.replaceAll(/\s+/g, " ").trim();
+  return statement.toString("utf8").replaceAll(/\s+/g, " ").trim();
 }
 
 function latch(): { readonly promise: Promise<void>; readonly resolve: () => void } {

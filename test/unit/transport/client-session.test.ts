@@ -64,6 +64,7 @@ async function client(fails?: "createSession" | "run" | "closeSession", isRefuse
     finished: () => finished,
     sent,
     input: () => input!,
+    owner: () => session.owner!,
     submit: (...messages: Buffer[]) => {
       const frames = messages.map((bytes) => ({ type: bytes[0]!, bytes }));
       return subject.submit({ frames, bytes: Buffer.concat(messages) });
@@ -167,4 +168,15 @@ test("what was answered in the turn in which PostgreSQL crashes is sent", async 
   answers(readyForQuery);
   subject.crashed();
   expect(Buffer.concat(sent)).toEqual(readyForQuery);
+});
+
+test.each([
+  ["Query", query("select 'ä'")],
+  ["Parse", message("P", "name\0select 'ä'\0", "\0\0")],
+])("a session is named after the text of its last %s, without what ends it", async (_, bytes) => {
+  const { subject, owner, submit, started } = await client();
+  submit(bytes);
+  await started();
+  expect(Buffer.from(owner().statement).toString()).toBe("select 'ä'");
+  expect(subject.statement).toBe("select 'ä'");
 });
