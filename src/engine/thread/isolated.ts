@@ -8,6 +8,7 @@
 import type { Extensions } from "@electric-sql/pglite";
 import { openMemoryFiles } from "./memory-files.ts";
 import type { RewrittenPostgres } from "./module-cache.ts";
+import { filesPerBackend } from "./open-files.ts";
 import type { IsolatedOptions, ThreadMessage, ThreadOptions } from "./protocol.ts";
 import { loadPostgres } from "./sessions/boot.ts";
 import { SessionHost } from "./sessions/host.ts";
@@ -25,8 +26,12 @@ export async function bootIsolated(
 ): Promise<SessionHost> {
   const { dataDir, fsync } = options;
   const postgres = await checkedPostgres(checking, post);
-  const settings = fsync ? { fsync: "on", wal_sync_method: "fsync" } : {};
-  const files = await (dataDir === "memory://" ? openMemoryFiles() : directoryFiles(options));
+  const inMemory = dataDir === "memory://";
+  const settings = {
+    ...(fsync ? { fsync: "on", wal_sync_method: "fsync" } : {}),
+    ...(inMemory ? {} : { max_files_per_process: String(filesPerBackend(maxSessions)) }),
+  };
+  const files = await (inMemory ? openMemoryFiles() : directoryFiles(options));
   const host = await SessionHost.open({ dataDir, files, maxSessions, extensions, settings, postgres });
   const { log } = host;
   log.isWanted = (severity, message) =>
