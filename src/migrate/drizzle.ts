@@ -14,16 +14,15 @@ import { join } from "node:path";
 import { MigrationError } from "../errors.ts";
 import type { Log } from "../options.ts";
 import {
+  type DrizzleSource,
   executeOnLedger,
   type Migration,
   type MigrationPlan,
-  type MigrationSource,
   type SqlEngine,
+  statementBreakpoint,
 } from "./migration.ts";
 import { chunksOf, displayPath, readSqlFile, type SqlFile } from "./sql-file.ts";
 import { quoteIdentifier, quoteLiteral } from "./sql-quoting.ts";
-
-const STATEMENT_BREAKPOINT = "--> statement-breakpoint";
 
 interface JournalEntry {
   readonly tag: string;
@@ -32,11 +31,7 @@ interface JournalEntry {
 }
 
 /** Reads the journal and the ledger, and creates the ledger as drizzle-orm would. */
-export async function planDrizzle(
-  engine: SqlEngine,
-  source: Extract<MigrationSource, { kind: "drizzle" }>,
-  log: Log,
-): Promise<MigrationPlan> {
+export async function planDrizzle(engine: SqlEngine, source: DrizzleSource, log: Log): Promise<MigrationPlan> {
   const entries = await readJournal(join(source.directory, "meta", "_journal.json"));
   const ledger = `${quoteIdentifier(source.ledger.schema)}.${quoteIdentifier(source.ledger.table)}`;
   await executeOnLedger(engine, ledger, `CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(source.ledger.schema)}`);
@@ -63,7 +58,7 @@ export async function planDrizzle(
       ...entry,
       name: entry.tag,
       file,
-      chunks: chunksOf(file.text, STATEMENT_BREAKPOINT),
+      chunks: chunksOf(file.text, statementBreakpoint),
       ledger,
       recordSql: `INSERT INTO ${ledger} (hash, created_at) VALUES (${quoteLiteral(file.checksum)}, ${entry.when})`,
     });

@@ -10,14 +10,14 @@ import { join, resolve } from "node:path";
 import { UsageError } from "../errors.ts";
 import type { Log } from "../options.ts";
 import { type DrizzleConfig, defaultDrizzleLedger, findDrizzleConfig, readDrizzleConfig } from "./drizzle-config.ts";
-import type { MigrationSource } from "./migration.ts";
+import type { DrizzleSource, MigrationSource } from "./migration.ts";
 import { isPlainMigration } from "./plain.ts";
 import { displayPath } from "./sql-file.ts";
 
 const PLACES = ["drizzle", "migrations", join("prisma", "migrations")];
 
 const EXPECTED =
-  "meta/_journal.json (drizzle-kit), NAME/migration.sql in subdirectories (Prisma), or .sql files (applied in name order)";
+  "meta/_journal.json or NAME/migration.sql with snapshot.json (drizzle-kit), NAME/migration.sql (Prisma), or .sql files (applied in name order)";
 
 /**
  * Finds what to apply. `none` finds nothing; `auto` takes the first of the `out` of drizzle.config.*, ./drizzle,
@@ -40,7 +40,7 @@ export async function findMigrations(
   const kind = kindOf(directory);
   if (kind === undefined)
     throw new UsageError(`the migrations directory ${setting} has no migrations; expected ${EXPECTED}`);
-  if (kind !== "drizzle") return { kind, directory };
+  if (!isDrizzle(kind)) return { kind, directory };
   return { kind, directory, ledger: await ledgerOf(directory, cwd, log) };
 }
 
@@ -54,7 +54,7 @@ async function findAutomatically(cwd: string, log: Log): Promise<MigrationSource
   for (const directory of PLACES.map((place) => join(cwd, place))) {
     if (!isDirectory(directory)) continue;
     const kind = kindOf(directory);
-    if (kind === "drizzle") return { kind, directory, ledger: config?.ledger ?? defaultDrizzleLedger };
+    if (isDrizzle(kind)) return { kind, directory, ledger: config?.ledger ?? defaultDrizzleLedger };
     if (kind !== undefined) return { kind, directory };
     log("info", `${displayPath(directory)} has no migrations that can be applied here; expected ${EXPECTED}`);
   }
@@ -73,7 +73,7 @@ function sourceOfConfig(config: DrizzleConfig, log: Log): MigrationSource | unde
     return undefined;
   }
   const kind = kindOf(out);
-  if (kind === "drizzle") return { kind, directory: out, ledger };
+  if (isDrizzle(kind)) return { kind, directory: out, ledger };
   if (kind !== undefined)
     throw new UsageError(
       `${displayPath(path)} names the folder ${displayPath(out)}, which has SQL but no meta/_journal.json; ` +
@@ -98,6 +98,10 @@ async function ledgerOf(directory: string, cwd: string, log: Log): Promise<Drizz
   }
 }
 
+function isDrizzle(kind: MigrationSource["kind"] | undefined): kind is DrizzleSource["kind"] {
+  return kind === "drizzle" || kind === "drizzle-folders";
+}
+
 /** The kind of a folder, by what it holds. */
 function kindOf(directory: string): MigrationSource["kind"] | undefined {
   if (existsSync(join(directory, "meta", "_journal.json"))) return "drizzle";
@@ -105,11 +109,7 @@ function kindOf(directory: string): MigrationSource["kind"] | undefined {
   const migrations = entries.filter(
     (entry) => entry.isDirectory() && existsSync(join(directory, entry.name, "migration.sql")),
   );
-  if (migrations.some(({ name }) => existsSync(join(directory, name, "snapshot.json"))))
-    throw new UsageError(
-      `${displayPath(directory)} has the folder layout of drizzle-kit 1.0 (NAME/migration.sql with snapshot.json), ` +
-        "which is not supported; expected meta/_journal.json of drizzle-kit 0.x",
-    );
+  if (migrations.some(({ name }) => existsSync(join(directory, name, "snapshot.json")))) return "drizzle-folders";
   if (migrations.length > 0) return "prisma";
   return entries.some((entry) => !entry.isDirectory() && isPlainMigration(entry.name)) ? "plain" : undefined;
 }

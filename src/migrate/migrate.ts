@@ -7,6 +7,7 @@
  */
 import type { Log } from "../options.ts";
 import { planDrizzle } from "./drizzle.ts";
+import { planDrizzleFolders } from "./drizzle-folders.ts";
 import type { MigrationPlan, MigrationSource, SqlEngine } from "./migration.ts";
 import { planPlain } from "./plain.ts";
 import { planPrisma } from "./prisma.ts";
@@ -45,6 +46,8 @@ function plan(engine: SqlEngine, source: MigrationSource, log: Log): Promise<Mig
   switch (source.kind) {
     case "drizzle":
       return planDrizzle(engine, source, log);
+    case "drizzle-folders":
+      return planDrizzleFolders(engine, source, log);
     case "prisma":
       return planPrisma(engine, source.directory, log);
     case "plain":

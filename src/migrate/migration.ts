@@ -14,16 +14,21 @@ import type { SqlChunk, SqlFile } from "./sql-file.ts";
 /** The part of an engine that migrations need. */
 export type SqlEngine = Pick<Engine, "runExclusive" | "execProtocolRawStream">;
 
+/** A folder of drizzle-kit's. */
+export interface DrizzleSource {
+  /** With a journal (drizzle-kit 0.x), or a folder for each migration (1.0). */
+  readonly kind: "drizzle" | "drizzle-folders";
+  /** Absolute. */
+  readonly directory: string;
+  /** The ledger table, as `migrations` in drizzle.config.ts sets it. */
+  readonly ledger: { readonly schema: string; readonly table: string };
+}
+
 /** Where migrations are, and which tool's rules and ledger they follow. */
-export type MigrationSource =
-  | {
-      readonly kind: "drizzle";
-      /** Absolute. */
-      readonly directory: string;
-      /** The ledger table, as `migrations` in drizzle.config.ts sets it. */
-      readonly ledger: { readonly schema: string; readonly table: string };
-    }
-  | { readonly kind: "prisma" | "plain"; readonly directory: string };
+export type MigrationSource = DrizzleSource | { readonly kind: "prisma" | "plain"; readonly directory: string };
+
+/** Between the statements of drizzle-kit's files. */
+export const statementBreakpoint = "--> statement-breakpoint";
 
 /** One file of SQL that is applied as a whole and recorded in a ledger. */
 export interface Migration {

@@ -10,7 +10,7 @@ import { onTestFinished } from "vitest";
 import { executeSql } from "../../src/engine/execute-sql.ts";
 import { MigrationError } from "../../src/errors.ts";
 import { applyMigrations, type MigrationSource } from "../../src/migrate/index.ts";
-import type { SqlEngine } from "../../src/migrate/migration.ts";
+import type { DrizzleSource, SqlEngine } from "../../src/migrate/migration.ts";
 
 /** Writes files, by relative path, into a new directory that lives as long as the test. */
 export function folder(files: Record<string, string | Uint8Array>): string {
@@ -36,10 +36,7 @@ export function plain(
 }
 
 /** A drizzle-kit folder as a source: SQL by tag, in journal order. `whens` are the entries' times, else 1, 2, 3 … */
-export function drizzle(
-  files: Record<string, string | Uint8Array>,
-  whens?: readonly number[],
-): Extract<MigrationSource, { kind: "drizzle" }> {
+export function drizzle(files: Record<string, string | Uint8Array>, whens?: readonly number[]): DrizzleSource {
   const directory = folder({});
   addDrizzleFiles(directory, files, whens);
   return { kind: "drizzle", directory, ledger: { schema: "drizzle", table: "__drizzle_migrations" } };

@@ -57,13 +57,24 @@ describe("a directory", () => {
       { "db/readme.md": "", "db/1.down.sql": "" },
       /the migrations directory db has no migrations; expected/,
     ],
-    [
-      "in the layout of drizzle-kit 1.0",
-      { "db/1_a/migration.sql": "", "db/1_a/snapshot.json": "" },
-      /layout of drizzle-kit 1\.0/,
-    ],
   ])("%s is refused by name", async (_what, files, message) => {
     expect(await refusal("db", files)).toMatch(message);
+  });
+});
+
+describe("the folders of drizzle-kit 1.0", () => {
+  const folders = { "db/20260101000000_a/migration.sql": "", "db/20260101000000_a/snapshot.json": "{}" };
+
+  it("are told from Prisma's by their snapshots, and have the ledger of drizzle.config.*", async () => {
+    expect((await find("db", folders)).source).toEqual({ kind: "drizzle-folders", directory: "db", ledger: DEFAULT });
+    const config = { "drizzle.config.json": JSON.stringify({ out: "db", migrations: { schema: "s", table: "t" } }) };
+    const ledger = { schema: "s", table: "t" };
+    for (const setting of ["db", "auto"])
+      expect((await find(setting, { ...folders, ...config })).source).toEqual({
+        kind: "drizzle-folders",
+        directory: "db",
+        ledger,
+      });
   });
 });
 
