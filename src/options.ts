@@ -176,7 +176,7 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
     default: "isolated",
     kind: oneOf<Sessions>("isolated", "shared"),
     group: "Data",
-    help: "a PostgreSQL session for each connection (isolated), or one that all connections share. Node older than 24 has shared sessions only, and falls back to them with a warning",
+    help: "a PostgreSQL session for each connection (isolated), or one that all connections share (shared), where a statement that runs holds up everything. Node older than 24 has shared sessions only, and falls back to them with a warning",
   },
   migrations: {
     flags: "--migrations <dir>",

@@ -97,7 +97,7 @@ export async function runFlow(options: FlowOptions, progress: (line: string) => 
   const server = await FlowServer.start(program, sessions);
   const began = performance.now();
   const lanes = Array.from({ length: count }, (_, number) => new Lane(number, server));
-  const arbitrary = plays(largeInThousand);
+  const arbitrary = plays(largeInThousand, sessions);
   let done = 0;
   let running = 0;
   let isOver = false;

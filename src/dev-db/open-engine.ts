@@ -8,7 +8,7 @@
 import { resolve } from "node:path";
 import { describeOpenFailure } from "../engine/data-directory.ts";
 import type { Engine } from "../engine/engine.ts";
-import type { EngineOptions } from "../engine/supervisor.ts";
+import type { EngineOptions } from "../engine/kept-engine.ts";
 import { DataDirectoryError, SessionsUnavailableError, UsageError } from "../errors.ts";
 import { type ResolvedOptions, transactionIdleDefaultsMs } from "../options.ts";
 

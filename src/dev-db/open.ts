@@ -13,12 +13,11 @@ import { lockDirectory } from "../engine/directory-lock.ts";
 import type { OwnedDirectory } from "../engine/directory-ownership.ts";
 import type { Engine } from "../engine/engine.ts";
 import { findExtensions } from "../engine/extensions.ts";
+import { type EngineOptions, openEngine } from "../engine/kept-engine.ts";
 import type { ListenOptions, Transport } from "../engine/listener.ts";
-import { type EngineOptions, openEngine } from "../engine/supervisor.ts";
 import { type DataDirectoryError, UsageError } from "../errors.ts";
 import { applyMigrations, findMigrations } from "../migrate/index.ts";
 import { type Log, nameOf, type ResolvedOptions, type Sessions, transactionIdleDefaultsMs } from "../options.ts";
-import { listen } from "../transport/listen.ts";
 import { type Access, prepareAccess } from "./access.ts";
 import { type ClientAddress, clientAddress } from "./address.ts";
 import type { CleanupStack } from "./cleanup.ts";
@@ -46,7 +45,7 @@ export interface OpenParts {
   listen(engine: Engine, options: ListenOptions): Promise<Transport>;
 }
 
-const realParts: OpenParts = { openEngine, listen };
+const realParts: OpenParts = { openEngine, listen: (engine, options) => engine.listen(options) };
 
 /** A server that is ready. */
 export interface OpenedDevDb {
@@ -106,8 +105,8 @@ export async function openDevDb(options: ResolvedOptions, context: OpenContext):
   );
   const address = { ...clientAddress(transport), certificateFile: access.certificateFile };
   await step("select 1", () => awaitReady(address, signal));
-  const sessions = engine.listen ? "isolated" : "shared";
-  return { transport, serverVersion: engine.serverVersion, sessions, address, migrationsApplied };
+  const { serverVersion, sessions } = engine;
+  return { transport, serverVersion, sessions, address, migrationsApplied };
 }
 
 type Step = <T>(name: string, run: () => Promise<T>) => Promise<T>;

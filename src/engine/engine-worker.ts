@@ -1,26 +1,53 @@
 /**
- * An engine thread with a session for each client, seen from the main thread: its boot, what it is asked, its end.
+ * An engine thread, seen from the main thread: its boot, what it is asked, its end.
  *
  * Owns: the worker, and the requests that it has not answered. Does not own: its clients, which it serves itself
- * (`../thread/`), or what follows a death (`keeper.ts`).
+ * (`../thread/`), or what follows a death (`kept-engine.ts`).
  * Invariant: the state has one owner, here; every request is settled: with an answer, or with what the thread died of.
  */
-import { MessageChannel, Worker } from "node:worker_threads";
+import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import { SessionsUnavailableError } from "../errors.ts";
+import type { OwnedDirectory } from "./directory-ownership.ts";
 import type { EngineDeath, EngineInput, ExecOptions, StatementOwner } from "./engine.ts";
+import type { FoundExtension } from "./extensions.ts";
 import { packError, unpackError } from "./sent-error.ts";
 import { tellOfSlowStart } from "./slow-start.ts";
 import { limits } from "./thread/limits.ts";
 import { stackMb } from "./thread/native-stack.ts";
 import type { ThreadMessage, ThreadOptions, ThreadRequest, ThreadRequests } from "./thread/protocol.ts";
-import { type BootCircumstances, type EngineThreadOptions, engineThreadUrl, threadOptions } from "./thread-life.ts";
+import { allocateTurns, everybody, nobody, TurnWord } from "./thread/turn-words.ts";
 import { within } from "./within.ts";
 
-/** What the boot of a thread with sessions takes. */
-interface EngineWorkerOptions extends EngineThreadOptions, BootCircumstances {
-  readonly maxSessions: number;
+/** What an engine thread boots. */
+export interface EngineThreadOptions {
+  /** A directory, or `memory://`. */
+  readonly dataDir: string;
+  /** Whether a COMMIT in a directory waits for the disk; by default not. */
+  readonly fsync?: boolean;
+  /** The directory as it was locked; absent in memory, and in tests of the engine alone. */
+  readonly directory?: OwnedDirectory;
+  readonly extensions: readonly FoundExtension[];
+  /** One PostgreSQL session for each client, that many at once; absent: one for all. */
+  readonly maxSessions?: number;
+  /** How long one of them may idle in a transaction while another waits for its locks, in ms; 0, the default, is for ever. */
   readonly transactionIdleTimeoutMs?: number;
+  /** How long a statement may keep all others waiting before the log says so, in ms. */
   readonly deafAfterMs?: number;
+  /** After how long a start says why it takes long, in ms. */
+  readonly slowStartMs?: number;
+  /** V8's stack for it, in MiB. */
+  readonly stackSizeMb?: number;
+  /** Receives what a person should know. */
+  readonly log?: (level: "error" | "info" | "debug", line: string) => void;
+}
+
+/** What one boot has of its own. */
+export interface BootCircumstances {
+  /** Whether an empty directory gets a new database: never where there has been one already. */
+  readonly mayInitialize: boolean;
+}
+
+interface EngineWorkerOptions extends EngineThreadOptions, BootCircumstances {
   /** What its death means for the data; for the clients, a sentence. */
   readonly consequence: string;
 }
@@ -31,9 +58,15 @@ interface EngineWorkerEvents {
   onDeath(worker: EngineWorker, cause: unknown, runs: readonly string[]): void;
   /** What a listener has to say to a person. */
   onLine(listener: number, line: string): void;
-  /** A statement has not looked for interrupts for `ms`: everybody waits for it. */
+  /** Everybody has waited for a statement for `ms`. */
   onDeaf(owner: StatementOwner, ms: number): void;
 }
+
+/** The thread's bundle; from sources, too: Node runs TypeScript as it is, but not that of a package, as the socket library is. */
+const threadUrl = new URL(
+  import.meta.url.endsWith(".ts") ? "../../dist/engine-thread.js" : "./engine-thread.js",
+  import.meta.url,
+);
 
 const defaultDeafAfterMs = 10_000;
 
@@ -51,6 +84,7 @@ export class EngineWorker {
   readonly #log: EngineThreadOptions["log"];
   readonly #endOfStart: () => void;
   readonly #pending = new Map<number, Pending>();
+  readonly #turns = allocateTurns();
   /** See `IsolatedOptions`. */
   readonly #checking = new Int32Array(new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT));
   #state: "booting" | "alive" | "closing" | "dead" = "booting";
@@ -64,22 +98,17 @@ export class EngineWorker {
   #booted!: Pending;
 
   private constructor(options: EngineWorkerOptions, events: EngineWorkerEvents) {
-    const { maxSessions, transactionIdleTimeoutMs = 0, consequence, stackSizeMb = stackMb } = options;
-    const { deafAfterMs = defaultDeafAfterMs } = options;
+    const { deafAfterMs = defaultDeafAfterMs, stackSizeMb = stackMb } = options;
     const { port1: deaf, port2: reports } = new MessageChannel();
     deaf.on("message", (owner: StatementOwner) => events.onDeaf(owner, deafAfterMs));
     deaf.unref();
-    const isolated = {
-      ...{ maxSessions, transactionIdleTimeoutMs, consequence, checking: this.#checking },
-      ...{ reports, deafAfterMs },
-    };
-    const workerData: ThreadOptions = { ...threadOptions(options), isolated };
     this.#events = events;
     this.#log = options.log;
     this.#endOfStart = tellOfSlowStart(options);
-    const name = "pglite-devdb engine";
-    this.#worker = new Worker(engineThreadUrl, {
-      ...{ workerData, name, resourceLimits: { stackSizeMb } },
+    this.#worker = new Worker(threadUrl, {
+      workerData: this.#threadOptions(options, reports, deafAfterMs),
+      name: "pglite-devdb engine",
+      resourceLimits: { stackSizeMb },
       transferList: [reports],
     });
     this.#worker.on("message", (message: ThreadMessage) => this.#onMessage(message));
@@ -91,6 +120,18 @@ export class EngineWorker {
         resolve();
       });
     });
+  }
+
+  #threadOptions(options: EngineWorkerOptions, reports: MessagePort, deafAfterMs: number): ThreadOptions {
+    const { dataDir, fsync = false, directory, mayInitialize, extensions, consequence } = options;
+    const { maxSessions, transactionIdleTimeoutMs = 0 } = options;
+    return {
+      ...{ dataDir, fsync, mayInitialize, extensions, consequence, turns: this.#turns, reports, deafAfterMs },
+      ...(directory ? { identity: directory.identity } : {}),
+      ...(maxSessions === undefined
+        ? {}
+        : { isolated: { maxSessions, transactionIdleTimeoutMs, checking: this.#checking } }),
+    };
   }
 
   /** Starts a thread and resolves when it takes requests. Rejects with why it did not; then nothing is left of it. */
@@ -115,10 +156,27 @@ export class EngineWorker {
     });
   }
 
-  /** Runs frontend messages in the process's own session; one call at a time. */
+  /** As `ask`, for a stop: with one session for all, what still runs for `listener` after a moment is cancelled. */
+  async #askToStop<T>(listener: number, asked: Promise<T>): Promise<T> {
+    const { words } = this.#turns;
+    const hurry = setTimeout(() => Atomics.store(words, TurnWord.stopping, listener), limits.abandonedMs);
+    try {
+      return await asked;
+    } finally {
+      clearTimeout(hurry);
+      Atomics.compareExchange(words, TurnWord.stopping, listener, nobody);
+    }
+  }
+
+  /** Has it stop listening there. */
+  stopListening(listener: number): Promise<void> {
+    return this.#askToStop(listener, this.ask("stopListening", listener));
+  }
+
+  /** Runs frontend messages of the process's own; one call at a time. */
   async exec(input: EngineInput, { onRawData }: ExecOptions): Promise<void> {
     const messages = input.subarray(0, input.length);
-    await onRawData(await this.ask("execute", messages));
+    onRawData(await this.ask("execute", messages));
   }
 
   get isAlive(): boolean {
@@ -143,7 +201,7 @@ export class EngineWorker {
   /** Tells PostgreSQL to end all sessions, to checkpoint and to end. Settled when the thread is gone; rejects if that failed. */
   async close(): Promise<void> {
     if (this.#state !== "alive") return this.ended;
-    const closed = this.ask("close");
+    const closed = this.#askToStop(everybody, this.ask("close"));
     this.#state = "closing";
     try {
       await closed;

@@ -127,7 +127,7 @@ export class KeptListener implements Transport {
   async #stop(): Promise<void> {
     this.#events.onStopped();
     this.#room?.close();
-    const stopped = this.#worker?.ask("stopListening", this.#number).catch(() => {});
+    const stopped = this.#worker?.stopListening(this.#number).catch(() => {});
     if (stopped) await within(limits.stopListeningMs, stopped);
   }
 }

@@ -1,8 +1,8 @@
 /**
  * A listener for clients as whoever started it sees it: what it takes, what it offers.
  *
- * Owns: these types, and by which address a listener is reached. Does not own: where it runs (on the engine thread, or on the main thread where all clients share one
- * session), or what it does with a client (`transport/`). Invariant: the options can be sent to another thread, but `log`.
+ * Owns: these types, and by which address a listener is reached. Does not own: what it does with a client (`transport/`).
+ * Invariant: the options can be sent to another thread, but `log`.
  */
 
 /** What `listen` takes; times in milliseconds, 0 for never. */

@@ -1,7 +1,7 @@
 /**
  * Telling a person why a start takes long.
  *
- * Owns: when that is said, and the sentence. Does not own: the start (`thread-life.ts`); that it ends is up to what it does.
+ * Owns: when that is said, and the sentence. Does not own: the start (`engine-worker.ts`); that it ends is up to what it does.
  * Invariant: nothing is said once the start is over, and a start that is as fast as usual says nothing.
  */
 import { existsSync, readFileSync } from "node:fs";

@@ -1,8 +1,8 @@
 /**
- * What an engine thread with a session for each client does: it listens for them, and answers the main thread's requests.
+ * What an engine thread does: it listens for clients, and answers the main thread's requests.
  *
- * Owns: its doors for clients, the session that the process itself uses, what becomes of all when PostgreSQL crashes. Does not
- * own: PostgreSQL and its sessions (`engine/thread/sessions/`), one client (`transport/`).
+ * Owns: its doors for clients, what becomes of all when PostgreSQL crashes. Does not own: PostgreSQL and its sessions
+ * (`served.ts`), one client (`transport/`).
  * Invariant: the JavaScript of this thread outlives PostgreSQL: whoever is connected is told of a crash before it ends, and
  * nothing of PostgreSQL runs meanwhile, because the next engine may be at work in the directory.
  */
@@ -11,24 +11,13 @@ import type { EngineDeath } from "../engine/engine.ts";
 import type { ListenOptions } from "../engine/listener.ts";
 import { packError, unpackError } from "../engine/sent-error.ts";
 import { limits } from "../engine/thread/limits.ts";
-import type {
-  IsolatedOptions,
-  ThreadCall,
-  ThreadMessage,
-  ThreadRequest,
-  ThreadRequests,
-} from "../engine/thread/protocol.ts";
-import type { SessionHost } from "../engine/thread/sessions/host.ts";
-import type { Holding } from "../transport/holding.ts";
-import { IsolatedQueue } from "../transport/isolated-queue.ts";
-import { type Door, openDoor } from "../transport/serve.ts";
-import { watchHolders } from "./holder-watch.ts";
-import { OwnSession } from "./own-session.ts";
-import { watchTurns } from "./turn-watch.ts";
+import type { ThreadCall, ThreadMessage, ThreadRequest, ThreadRequests } from "../engine/thread/protocol.ts";
+import { type Behind, type Door, openDoor } from "../transport/serve.ts";
+import type { Served } from "./served.ts";
 
 /** A door that is open, or being opened. */
 interface Opened {
-  readonly queue: IsolatedQueue;
+  readonly behind: Behind;
   readonly door: Promise<Door>;
 }
 
@@ -38,43 +27,29 @@ type Handlers = {
   ) => Promise<ReturnType<ThreadRequests[Kind]>>;
 };
 
-/** The library asks its engine for nothing but this where the queue is another one than its own. */
-const noEngine = {
-  waitReady: Promise.resolve(),
-  runExclusive: () => Promise.reject(new Error("there is no shared session")),
-  execProtocolRawStream: () => Promise.reject(new Error("there is no shared session")),
-};
-
 /** See the head of the file. */
 export class SessionServer {
-  readonly #host: SessionHost;
+  readonly #served: Served;
   readonly #port: MessagePort;
-  readonly #options: IsolatedOptions;
+  readonly #consequence: string;
   readonly #opened = new Map<number, Opened>();
-  #own: OwnSession | undefined;
   #tellClients: (farewell: EngineDeath["farewell"]) => void = () => undefined;
 
-  constructor(host: SessionHost, port: MessagePort, options: IsolatedOptions) {
-    this.#host = host;
+  /** `consequence`: what a death of the engine means for the data; for the clients, a sentence. */
+  constructor(served: Served, port: MessagePort, consequence: string) {
+    this.#served = served;
     this.#port = port;
-    this.#options = options;
+    this.#consequence = consequence;
   }
 
   /** Takes requests from now on. */
   start(): void {
-    const watches = [
-      watchTurns(this.#host, this.#options),
-      watchHolders(this.#host, this.#options, (holding) => this.#held(holding)),
-    ];
-    this.#host.scheduler.onTurn = (session) => {
-      for (const onTurn of watches) onTurn?.(session);
-    };
-    void this.#host.crash.then((error) => this.#die(error));
+    void this.#served.crash.then((error) => this.#die(error));
     // What nobody has expected leaves PostgreSQL in no known state either.
-    process.on("uncaughtException", (error) => void this.#host.crashed(error));
+    process.on("uncaughtException", (error) => this.#served.crashed(error));
     this.#port.on("message", (request: ThreadRequest) => {
       if (request.kind === "held") this.#tellClients(request.farewell);
-      else if (request.kind === "fail") void this.#host.crashed(unpackError(request.cause));
+      else if (request.kind === "fail") this.#served.crashed(unpackError(request.cause));
       else void this.#answer(request);
     });
     this.#post({ kind: "serving" });
@@ -91,20 +66,16 @@ export class SessionServer {
   }
 
   readonly #handlers: Handlers = {
-    execute: (messages) => {
-      this.#own ??= new OwnSession(this.#host);
-      return this.#own.run(messages);
-    },
+    execute: (messages) => this.#served.run(messages),
     listen: async (listener, options) => {
-      // What the start itself used would be seen by the clients.
-      await this.#own?.close();
-      this.#own = undefined;
+      await this.#served.endOwn();
       return (await this.#open(listener, options)).port;
     },
     stopListening: async (listener) => {
       const opened = this.#opened.get(listener);
       this.#opened.delete(listener);
       await opened?.door.then((door) => door.stop());
+      opened?.behind.closed?.();
     },
     stats: async (listener) => {
       const door = await this.#opened.get(listener)?.door;
@@ -113,42 +84,39 @@ export class SessionServer {
     },
     close: async () => {
       for (const listener of [...this.#opened.keys()]) await this.#handlers.stopListening(listener);
-      await this.#host.close();
+      await this.#served.close();
     },
   };
 
   async #open(listener: number, options: Omit<ListenOptions, "log">): Promise<Door> {
-    const queue = new IsolatedQueue(this.#host);
     const log = (line: string): void => this.#post({ kind: "line", listener, line });
-    const door = openDoor({ db: noEngine, queue }, { ...options, log });
-    this.#opened.set(listener, { queue, door });
+    const behind = this.#served.behind(listener, { ...options, log });
+    const door = openDoor(behind, { ...options, log });
+    this.#opened.set(listener, { behind, door });
     try {
       return await door;
     } catch (error) {
       this.#opened.delete(listener);
+      behind.closed?.();
       throw error;
     }
-  }
-
-  #held(holding: Holding): void {
-    for (const { queue } of this.#opened.values()) queue.held(holding);
   }
 
   /** PostgreSQL has crashed: once, because that is settled once. */
   async #die(cause: unknown): Promise<void> {
     const error = packError(cause);
     const death = new Promise<EngineDeath>((resolve) => {
-      const { consequence } = this.#options;
+      const consequence = this.#consequence;
       this.#tellClients = (farewell) =>
         resolve({ cause: new Error(error.message), consequence, ...(farewell ? { farewell } : {}) });
       setTimeout(this.#tellClients, limits.heldMs, undefined);
     });
-    const stops = [...this.#opened.values()].map(async ({ queue, door }) => {
-      const told = queue.crashed(death);
+    const stops = [...this.#opened.values()].map(async ({ behind, door }) => {
+      const told = behind.crashed(death);
       await (await door).stop();
       await told;
     });
-    const runs = [...this.#opened.values()].flatMap(({ queue }) => queue.recent.take());
+    const runs = [...this.#opened.values()].flatMap(({ behind }) => behind.takeRuns());
     // By then the doors have given up their addresses.
     setImmediate(() => this.#post({ kind: "dying", cause: error, runs }));
     const limit = new Promise((resolve) => setTimeout(resolve, limits.lastWordsMs));

@@ -14,15 +14,21 @@ import { createLogin } from "./login.ts";
 import { createTlsServer } from "./tls.ts";
 
 // What patches/ makes of the library; a patch that changes what callers can rely on changes it.
-const EXPECTED_PATCH_ID = "pglite-devdb-1";
+const EXPECTED_PATCH_ID = "pglite-devdb-2";
 
 /** What a door leads to. */
-interface Behind {
-  /** PGlite, or what stands in for it; a queue of its own does without. */
+export interface Behind {
+  /** What stands in for PGlite; a queue of its own does without. */
   readonly db: socket.SocketEngine;
   readonly queue: socket.SocketQueue;
   /** Those that clients may name; any, if PostgreSQL itself decides. */
   readonly databases?: readonly string[] | undefined;
+  /** PostgreSQL has crashed: it is not touched any more, and everybody is told so as soon as it is known what to say. */
+  crashed(death: Promise<socket.EngineDeath>): Promise<void>;
+  /** What clients sent last, for a person, the newest last; it is forgotten then. */
+  takeRuns(): string[];
+  /** Called when the door is closed. */
+  closed?(): void;
 }
 
 /** A door. */
@@ -34,7 +40,10 @@ export interface Door {
 }
 
 /** Starts listening. Rejects with the system's error (EADDRINUSE …) and leaves nothing open. */
-export async function openDoor({ db, queue, databases }: Behind, options: ListenOptions): Promise<Door> {
+export async function openDoor(
+  { db, queue, databases }: Pick<Behind, "db" | "queue" | "databases">,
+  options: ListenOptions,
+): Promise<Door> {
   requirePatched(socket);
   const { password, certificate } = options;
   const login = createLogin({

@@ -2,7 +2,7 @@
  * CancelRequest: ends exactly the statement that it means, or what waits, or nothing.
  */
 import { describe, expect, test } from "vitest";
-import { bothSessions, outline, productServer } from "../support/product-server.ts";
+import { outline, productServer } from "../support/product-server.ts";
 import { Random, runSeed } from "../support/random.ts";
 import { report } from "../support/report.ts";
 import { errorFields, message, rows, types } from "../support/wire-client.ts";
@@ -22,8 +22,8 @@ const endless = {
 
 const cancels = Number(process.env.CANCELS ?? 400);
 
-describe.each(bothSessions)("%s sessions", (sessions) => {
-  const server = productServer({ sessions });
+describe("isolated sessions", () => {
+  const server = productServer();
 
   describe("cancels", () => {
     test.each(Object.entries(endless))("%s, with 57014, and the session goes on", async (_, sql) => {
@@ -149,6 +149,53 @@ describe.each(bothSessions)("%s sessions", (sessions) => {
     await server.cancel(processId, secretKey);
     expect(outline(await answer)).toBe("E(57014)ZI");
     await client.query("reset work_mem");
+  });
+});
+
+describe("shared sessions: a request that comes while its statement computes", () => {
+  const server = productServer({ sessions: "shared" });
+
+  test("is read when that has ended, and neither ends it nor the next one", async () => {
+    const { client, processId, secretKey } = await server.loginWithKey();
+    for (let i = 0; i < 3; i++) {
+      const answer = client.query("select pg_sleep(0.3)");
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      await server.cancel(processId, secretKey);
+      // What a session reports again at its first answer does not matter.
+      expect(types(await answer).replaceAll("S", "")).toBe("TDCZ");
+      expect(types(await client.query("select pg_sleep(0.02)")).replaceAll("S", "")).toBe("TDCZ");
+    }
+  });
+
+  test("takes back what came behind that statement", async () => {
+    const { client, processId, secretKey } = await server.loginWithKey();
+    client.send(message.query("select pg_sleep(0.5)"));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    client.send(message.query(endless["a wait"]));
+    await server.cancel(processId, secretKey);
+    expect(types(await client.until("Z"))).toBe("TDCZ");
+    expect(outline(await client.until("Z"))).toBe("E(57014)ZI");
+    expect(rows(await client.query("select 1"))).toEqual([["1"]]);
+  });
+
+  test("ends the next one of a transaction, which is then aborted", async () => {
+    const { client, processId, secretKey } = await server.loginWithKey();
+    await client.query("begin");
+    client.send(message.query("select pg_sleep(0.5)"));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    client.send(message.query(endless["a loop"]));
+    await server.cancel(processId, secretKey);
+    expect(types(await client.until("Z"))).toBe("TDCZ");
+    expect(outline(await client.until("Z"))).toBe("E(57014)ZE");
+    expect(outline(await client.query("rollback"))).toBe("CZI");
+  });
+
+  test.each(Object.entries(endless))("statement_timeout is what ends %s, and the session goes on", async (_, sql) => {
+    const client = await server.login();
+    await client.query("set statement_timeout = '300ms'");
+    expect(errorFields(await client.query(sql))?.get("M")).toBe("canceling statement due to statement timeout");
+    expect(rows(await client.query("select 1"))).toEqual([["1"]]);
+    await client.query("discard all");
   });
 });
 

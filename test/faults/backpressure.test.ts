@@ -115,6 +115,17 @@ test("an answer that comes whole is kept until it is read, and the rest of the b
   expect(await readAll(client, 61)).toBe(`T${"D".repeat(20)}CZ${"TDCZ".repeat(60)}`);
 });
 
+test("one large answer waits for its reader in a file, the others go on, and what is behind it comes behind it", async () => {
+  const count = 100;
+  const client = await unreading();
+  const before = memoryInUse();
+  client.send(query(`${big} from generate_series(1, ${count})`), query("select 'behind'"));
+  await settled();
+  expect(await isServed()).toBe("served");
+  await memoryBelow(before, 0.3 * count * answerBytes);
+  expect(await readAll(client, 2)).toBe(`T${"D".repeat(count)}CZTDCZ`);
+});
+
 test("a client that does not read in a transaction keeps it: nobody gets into its middle", async () => {
   const client = await unreading();
   const bigs = Array.from({ length: 60 }, () => query(big));

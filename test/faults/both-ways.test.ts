@@ -77,7 +77,6 @@ describe("shared sessions", () => {
     const sizes = Array.from({ length: 24 }, (_, step) => 2 * megabyte - 320 + 16 * step);
     for (const size of sizes) {
       client.send(query(`select repeat('x', ${size}) from pg_sleep(0.01)`));
-      await waitUntil("it runs", async () => (await served.db.stats()).connections[0]?.state === "running");
       Atomics.wait(asleep, 0, 0, 40);
       const row = rows(await client.until("Z"))[0]?.[0];
       answers.push(row?.length === size ? await ask(client, [query("select 'next'")], 5000) : `${row?.length}`);

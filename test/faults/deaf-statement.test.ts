@@ -31,7 +31,7 @@ describe.each(sessionsOfRun)("%s sessions: a statement that does not listen", (s
     }
     expect(server.log.join("\n")).toContain(line);
     const isOwn = sessions === "isolated";
-    const why = isOwn ? "has not looked for interrupts for 0.1 s" : "goes on 0.1 s after it was cancelled";
+    const why = isOwn ? "has not looked for interrupts for 0.1 s" : "has run for 0.1 s, and all others wait for it";
     expect(server.log.join("\n")).toContain(why);
   };
 
@@ -76,9 +76,9 @@ test.each(sessionsOfRun)("a stop does not wait for such a statement: %s sessions
     const began = performance.now();
     await server.stop();
     report(`stopped beside a statement that does not listen after ${(performance.now() - began).toFixed(0)} ms`);
-    // The thread that could tell its own clients is the one that computes.
-    expect(errorFields(await ended)?.get("C")).toBe(sessions === "shared" ? "57P01" : undefined);
-    expect(server.log.join("\n")).toMatch(/^closing: .* will recover from (the|its) log$/);
+    // The thread that could tell its clients is the one that computes.
+    expect(errorFields(await ended)?.get("C")).toBeUndefined();
+    expect(server.log.join("\n")).toMatch(/^closing: .* will recover from (the|its) log$/m);
   } finally {
     server.dropClients();
     await server.stop();

@@ -1,13 +1,13 @@
 /**
- * While a statement runs for long the main thread is free: logins, cancels, what goes on, and the end of it all.
+ * While a statement runs for long: logins, cancels, what goes on, and the end of it all.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { outline, type ProductServer, productServer, sessionsOfRun } from "../support/product-server.ts";
+import { bothSessions, outline, type ProductServer, productServer } from "../support/product-server.ts";
 import { report } from "../support/report.ts";
-import { errorFields, message, rows, WireClient } from "../support/wire-client.ts";
+import { message, rows, WireClient } from "../support/wire-client.ts";
 
 /** What the connections do whose clients have said who they are. */
 async function named(server: ProductServer) {
@@ -17,9 +17,9 @@ async function named(server: ProductServer) {
 
 const long = "select count(*) from generate_series(1, 300000000)";
 
-describe.each(sessionsOfRun)("%s sessions", (sessions) => {
+describe("isolated sessions", () => {
   describe("while a long statement runs", () => {
-    const server = productServer({ sessions });
+    const server = productServer();
 
     test("clients log in, and what goes on can be seen", async () => {
       const { client, processId, secretKey } = await server.loginWithKey({ application_name: "counter" });
@@ -35,21 +35,18 @@ describe.each(sessionsOfRun)("%s sessions", (sessions) => {
 
       const other = await server.login({ application_name: "other" });
       const waiting = other.query("select 1");
-      // With a session of its own it does not wait for the other one.
-      const isOwn = sessions === "isolated";
-      if (isOwn) expect(rows(await waiting)).toEqual([["1"]]);
+      expect(rows(await waiting)).toEqual([["1"]]);
       await expect
         .poll(() => named(server))
         .toMatchObject([
           { applicationName: "counter", user: "postgres", state: "running", statement: long, processId },
-          { applicationName: "other", state: isOwn ? "idle" : "waiting", statement: "select 1" },
+          { applicationName: "other", state: "idle", statement: "select 1" },
         ]);
       const [counter] = await named(server);
       expect(counter!.forMs).toBeGreaterThan(0);
 
       await server.cancel(processId, secretKey);
       expect(outline(await answer)).toContain("E(57014)");
-      expect(rows(await waiting)).toEqual([["1"]]);
     });
 
     test("a client that goes does not leave its statement behind for ever", async () => {
@@ -71,7 +68,47 @@ describe.each(sessionsOfRun)("%s sessions", (sessions) => {
   });
 });
 
-test.each(sessionsOfRun)(
+describe("shared sessions: while a long statement runs", () => {
+  const server = productServer({ sessions: "shared", engine: { deafAfterMs: 100 } });
+
+  test("logins and the others wait for its end, and the log says for what", async () => {
+    const other = await server.login();
+    const { client, processId } = await server.loginWithKey({ application_name: "counter" });
+    const order: string[] = [];
+    const long = client.query("select pg_sleep(1)").then(() => order.push("long"));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const waiting = other.query("select 1").then(() => order.push("other"));
+    const login = server.login().then(() => order.push("login"));
+    await Promise.all([long, waiting, login]);
+    expect(order[0]).toBe("long");
+    const line = `process ${processId} (application_name "counter"): "select pg_sleep(1)" has run for 0.1 s, and all others wait for it`;
+    expect(server.log.join("\n")).toContain(line);
+  });
+
+  test("one whose client goes runs to its end, and its transaction is rolled back", async () => {
+    const other = await server.login();
+    await other.query("create table t (n int)");
+    const client = await server.login();
+    client.send(message.query("begin; insert into t values (1); select pg_sleep(0.5)"));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    client.destroy();
+    expect(rows(await other.query("select count(*) from t"))).toEqual([["0"]]);
+  });
+
+  test("what is produced is sent while the rest is still being worked on", async () => {
+    const client = await server.login();
+    await client.query("set statement_timeout = '2s'");
+    client.send(message.query("do $$begin raise notice 'first'; loop end loop; end$$"));
+    expect(outline(await client.until("N"))).toBe("N");
+    const seen = performance.now();
+    expect(outline(await client.until("Z"))).toBe("E(57014)ZI");
+    // Of two seconds.
+    expect(performance.now() - seen).toBeGreaterThan(200);
+    await client.query("reset statement_timeout");
+  });
+});
+
+test.each(bothSessions)(
   "SIGTERM ends the process while a long statement runs, and the client is told: %s sessions",
   async (sessions) => {
     const cli = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
@@ -94,7 +131,8 @@ test.each(sessionsOfRun)(
       const messages = await client.untilEnd();
       expect((await exited)[0]).toBe(143);
       report(`SIGTERM beside a long statement: gone after ${(performance.now() - began).toFixed(0)} ms`);
-      expect(errorFields(messages)?.get("C")).toBe("57P01");
+      // With one session for all the statement is cancelled first.
+      expect(outline(messages)).toMatch(sessions === "shared" ? /E\(57014\)ZIE\(57P01\)$/ : /E\(57P01\)$/);
     } finally {
       child.kill("SIGKILL");
     }

@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { openEngine } from "../../src/engine/supervisor.ts";
+import { openEngine } from "../../src/engine/kept-engine.ts";
 import { startCli } from "../support/cli-process.ts";
 import { readClusterState } from "../support/control-file.ts";
 import { initializedDirectory, initializeTemplate } from "../support/data-directory.ts";

@@ -9,7 +9,7 @@ import postgres from "postgres";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { controlDevDb } from "../../src/dev-db/control.ts";
 import type { Engine } from "../../src/engine/engine.ts";
-import { type EngineOptions, openEngine } from "../../src/engine/supervisor.ts";
+import { type EngineOptions, openEngine } from "../../src/engine/kept-engine.ts";
 import {
   createDevDb,
   type DevDb,
@@ -19,7 +19,6 @@ import {
   startDevDb,
 } from "../../src/index.ts";
 import { resolveOptions } from "../../src/options.ts";
-import { listen } from "../../src/transport/listen.ts";
 import { initializedDirectory, initializeTemplate } from "../support/data-directory.ts";
 
 beforeAll(initializeTemplate);
@@ -163,7 +162,11 @@ describe("a stop during a start", () => {
       return engine;
     };
     const options = resolveOptions({ library: { port: 0, db } });
-    const control = controlDevDb(options, { cwd, signal: abort.signal, parts: { openEngine: openWatched, listen } });
+    const control = controlDevDb(options, {
+      cwd,
+      signal: abort.signal,
+      parts: { openEngine: openWatched, listen: (engine, options) => engine.listen(options) },
+    });
     await expect(control.start()).rejects.toMatchObject({ name: "AbortError" });
     await using again = await startDevDb({ port: 0, cwd, db });
     // The abort came while the eleventh was running.

@@ -1,7 +1,7 @@
 /** What a failing file says: the place, the statement and all that PostgreSQL said. */
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";
-import { openEngine } from "../../src/engine/supervisor.ts";
+import { openEngine } from "../../src/engine/kept-engine.ts";
 import { applyMigrations } from "../../src/migrate/index.ts";
 import { DatabaseError } from "../../src/wire/query-results.ts";
 import { applyFailing, drizzle, emptyDatabase, plain, tablesOf } from "./fixtures.ts";

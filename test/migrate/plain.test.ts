@@ -2,7 +2,7 @@
 import { basename, join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";
-import { openEngine } from "../../src/engine/supervisor.ts";
+import { openEngine } from "../../src/engine/kept-engine.ts";
 import { applySeed, recordModuleSeed, shouldRunModuleSeed } from "../../src/migrate/index.ts";
 import { addFiles, apply, applyFailing, emptyDatabase, folder, plain, rowsOf, tablesOf } from "./fixtures.ts";
 

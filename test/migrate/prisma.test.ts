@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";
 import { executeSql } from "../../src/engine/execute-sql.ts";
-import { openEngine } from "../../src/engine/supervisor.ts";
+import { openEngine } from "../../src/engine/kept-engine.ts";
 import type { MigrationSource } from "../../src/migrate/index.ts";
 import { addFiles, apply, applyFailing, emptyDatabase, folder, rowsOf, tablesOf } from "./fixtures.ts";
 

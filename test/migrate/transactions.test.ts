@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";
 import { executeSql } from "../../src/engine/execute-sql.ts";
-import { openEngine } from "../../src/engine/supervisor.ts";
+import { openEngine } from "../../src/engine/kept-engine.ts";
 import { addFiles, apply, applyFailing, emptyDatabase, plain, rowsOf, tablesOf } from "./fixtures.ts";
 
 let engine: Engine;

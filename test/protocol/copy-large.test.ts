@@ -46,7 +46,7 @@ function unlinkedFiles(): string[] {
   return readdirSync("/proc/self/fd").flatMap((name) => {
     try {
       const path = readlinkSync(`/proc/self/fd/${name}`);
-      return path.includes("pglite-socket-copy") ? [path] : [];
+      return path.includes("pglite-socket-spool") ? [path] : [];
     } catch {
       return [];
     }

@@ -3,21 +3,19 @@
  *
  * Mocked: no SQL is known that breaks this engine. Its thread is told to fail. To be imported before the engine is booted.
  */
-import { EngineThread } from "../../src/engine/engine-thread.ts";
 import { EngineWorker } from "../../src/engine/engine-worker.ts";
 import type { ProductServer } from "./product-server.ts";
 import { errorFields, message } from "./wire-client.ts";
 
-let thread: EngineThread | EngineWorker;
-for (const kind of [EngineThread, EngineWorker]) {
-  const { boot } = kind as { boot(...parameters: unknown[]): Promise<EngineThread | EngineWorker> };
-  Object.assign(kind, {
-    boot: async (...parameters: unknown[]) => {
-      thread = await boot.apply(kind, parameters);
-      return thread;
-    },
-  });
-}
+let thread: EngineWorker;
+const { boot } = EngineWorker;
+EngineWorker.boot = async (...parameters) => {
+  thread = await boot.apply(EngineWorker, parameters);
+  return thread;
+};
+
+/** What its client has asked for last. */
+const last = "do $$begin loop end loop; end$$";
 
 /** Has the engine die while a statement runs, and resolves when its client has been told. */
 export async function killEngine(
@@ -27,8 +25,18 @@ export async function killEngine(
 ): Promise<ReadonlyMap<string, string>> {
   const { client, processId } = await server.loginWithKey();
   await client.query(before);
-  client.send(message.query("do $$begin loop end loop; end$$"));
-  await server.running(processId);
+  if (server.engine.sessions === "isolated") {
+    client.send(message.query(last));
+    await server.running(processId);
+  } else {
+    // A thread that computes hears of nothing: its client idles in its transaction, or waits for that of another one.
+    const holder = await server.login();
+    if (before.startsWith("begin")) holder.send(message.query("select 1"));
+    else {
+      await holder.query("begin");
+      client.send(message.query(last));
+    }
+  }
   meanwhile();
   void thread.fail(new Error("it was told to"));
   return errorFields(await client.untilEnd())!;

@@ -1,8 +1,8 @@
 /**
  * PostgreSQL's own interrupt flags and timeouts, as words in the engine's memory.
  *
- * Owns: where they are and how they are read and set, from either thread. Does not own: when (`supervisor.ts`,
- * `backend.ts`). Invariant: addresses are found and checked at boot; nothing is written outside of them.
+ * Owns: where they are and how they are read and set, from either thread. Does not own: when (`shared-session.ts` on the
+ * engine thread, the watchdog beside it). Invariant: addresses are found and checked at boot; nothing is written outside of them.
  *
  * Mirrors src/include/miscadmin.h (InterruptPending, QueryCancelPending), src/include/storage/latch.h and
  * src/backend/utils/misc/timeout.c (`all_timeouts`) of PostgreSQL 18.

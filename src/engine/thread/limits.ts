@@ -1,5 +1,5 @@
 /**
- * The limits of a connection and of a turn where each client has a session, and what must hold between them.
+ * The limits of a connection and of a turn, and what must hold between them.
  *
  * Owns: the numbers. Does not own: limits that a person sets (`options.ts`), those of a message and of input that nobody has
  * read, which are the socket library's.
@@ -29,6 +29,8 @@ export const limits = {
   closeMs: 2000,
   /** How much of a message of PostgreSQL's is taken in one call, before a full socket is noticed. */
   writeBytes: 1 << 18,
+  /** With one session for all, an answer waits so long at most for those of the statements behind it that are not long. */
+  gatherMs: 1,
   /** PostgreSQL's buffer for its output (libpq/pqcomm.c): it writes less at once only to have it sent. */
   postgresBufferBytes: 8192,
   /** How many of the last batches of clients the log shows when PostgreSQL crashes, and how much of each. */

@@ -1,17 +1,16 @@
 /**
  * What the main thread and the engine thread tell each other.
  *
- * Owns: these types. Does not own: the bytes of clients. With a session for each client they never leave the engine thread;
- * with one session for all they go through the channel.
- * Invariant: nothing here is sent for what a client does, but the wake-up of a main thread that has gone to its event loop.
+ * Owns: these types. Does not own: the bytes of clients, which never leave the engine thread; what is told while that
+ * thread computes and reads no messages (`turn-words.ts`).
+ * Invariant: nothing here is sent for what a client does.
  */
 import type { MessagePort } from "node:worker_threads";
-import type { ChannelMemory } from "../channel.ts";
 import type { DirectoryIdentity } from "../directory-ownership.ts";
 import type { EngineDeath } from "../engine.ts";
 import type { FoundExtension } from "../extensions.ts";
 import type { ListenOptions, TransportStats } from "../listener.ts";
-import type { InterruptAddresses } from "./interrupts.ts";
+import type { TurnMemory } from "./turn-words.ts";
 
 /** What the engine thread is started with. */
 export interface ThreadOptions {
@@ -23,9 +22,13 @@ export interface ThreadOptions {
   /** Whether an empty directory gets a new database. */
   readonly mayInitialize: boolean;
   readonly extensions: readonly FoundExtension[];
-  /** One session for all clients, whose bytes go through this. */
-  readonly channel?: ChannelMemory;
-  /** A session for each client. */
+  /** What a death of the engine means for the data; for the clients, a sentence. */
+  readonly consequence: string;
+  readonly turns: TurnMemory;
+  /** Gets a `StatementOwner` for each turn that lasts for `deafAfterMs`, while the thread computes. */
+  readonly reports: MessagePort;
+  readonly deafAfterMs: number;
+  /** A session for each client; absent: one for all. */
   readonly isolated?: IsolatedOptions;
 }
 
@@ -37,16 +40,11 @@ export interface IsolatedOptions {
   readonly transactionIdleTimeoutMs: number;
   /** Its one number is 1 while the thread finds out whether it can have sessions: an end then says that it cannot. */
   readonly checking: Int32Array<SharedArrayBuffer>;
-  /** What a death of the engine means for the data; for the clients, a sentence. */
-  readonly consequence: string;
-  /** Gets a `StatementOwner` for each turn that has not given way for `deafAfterMs`, while the thread computes. */
-  readonly reports: MessagePort;
-  readonly deafAfterMs: number;
 }
 
-/** What a thread with sessions can be asked for. A listener has a number that the main thread gives it. */
+/** What a thread can be asked for. A listener has a number that the main thread gives it. */
 export interface ThreadRequests {
-  /** Runs frontend messages in a session of the process's own. */
+  /** Runs frontend messages of the process's own. */
   execute(messages: Uint8Array): Uint8Array;
   /** Answers with the bound port. */
   listen(listener: number, options: Omit<ListenOptions, "log">): number;
@@ -91,10 +89,7 @@ export interface SentError {
 
 /** What it says. An error that ends it arrives as the worker's `error` event. */
 export type ThreadMessage =
-  /** With one session for all: it answers queries. */
-  | { readonly kind: "ready"; readonly memory: SharedArrayBuffer; readonly addresses: InterruptAddresses }
-  | { readonly kind: "wake" }
-  /** With sessions: it takes requests. */
+  /** It takes requests. */
   | { readonly kind: "serving" }
   /** What PostgreSQL has written to its log, and no client is told. */
   | { readonly kind: "log"; readonly text: string }
@@ -106,5 +101,4 @@ export type ThreadMessage =
   /** What a listener has to say. */
   | { readonly kind: "line"; readonly listener: number; readonly line: string }
   /** PostgreSQL has crashed. Nobody listens any more, the clients are being told, and the thread ends; `runs` were the last. */
-  | { readonly kind: "dying"; readonly cause: SentError; readonly runs: readonly string[] }
-  | { readonly kind: "closed" };
+  | { readonly kind: "dying"; readonly cause: SentError; readonly runs: readonly string[] };

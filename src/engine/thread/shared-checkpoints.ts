@@ -44,11 +44,16 @@ export class SharedCheckpoints {
     this.#last = this.#position();
   }
 
-  /** To be called after a run: checkpoints if it is time for it. */
-  afterRun(): void {
-    if (!this.#backend.isIdle) return;
+  /** Whether it is time for one. */
+  isDue(): boolean {
+    if (!this.#backend.isIdle) return false;
     const written = this.#position() - this.#last;
-    if (written < stepBytes || written < (this.#maxWalMb() * 2 ** 20) / (1 + completionTarget)) return;
+    return written >= stepBytes && written >= (this.#maxWalMb() * 2 ** 20) / (1 + completionTarget);
+  }
+
+  /** Makes one, if it is time for it still. */
+  make(): void {
+    if (!this.isDue()) return;
     this.#backend.runUnheard(checkpoint);
     this.#last = this.#position();
   }

@@ -3,7 +3,7 @@
  *
  * Owns: wrapping the constructors of `WebAssembly` in this thread, so that PGlite's memories are shared and what is loaded
  * fits them. Does not own: the edit of a module (`wasm/imports.ts`), what an instance is given beside its memory (`shared.ts`,
- * `sessions/instantiate.ts`), what the main thread does with the memory (`supervisor.ts`).
+ * `sessions/instantiate.ts`), what other threads do with the memory (the watchdog).
  * Invariant: only the engine thread imports this. What is wrapped stays so for its life, because PostgreSQL loads side
  * modules (`plpgsql.so` …) later, and they import the memory too. A module that imports no memory is as it was.
  */

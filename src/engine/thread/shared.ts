@@ -1,12 +1,11 @@
 /**
  * One PostgreSQL session for all clients: PGlite as it is, on shared memory.
  *
- * Owns: booting it, what its modules are given, and running one run after the other. Does not own: a run (`backend.ts`), the
- * memory (`shared-memory.ts`). Invariant: nobody but `Backend` enters PostgreSQL between the boot and the close.
+ * Owns: booting it, and what its modules are given. Does not own: its runs (`shared-session.ts`), the memory
+ * (`shared-memory.ts`). Invariant: nobody but `Backend` enters PostgreSQL between the boot and the close.
  */
 import { types } from "node:util";
 import type { Extensions } from "@electric-sql/pglite";
-import { type EngineChannel, RecordKind } from "../channel.ts";
 import { Backend } from "./backend.ts";
 import { findTimeouts, type InterruptAddresses, Interrupts } from "./interrupts.ts";
 import { refuseMissingFunctions } from "./missing-functions.ts";
@@ -16,6 +15,7 @@ import type { ThreadOptions } from "./protocol.ts";
 import { ServerLog } from "./server-log.ts";
 import { SharedCheckpoints } from "./shared-checkpoints.ts";
 import { original, shareMemories } from "./shared-memory.ts";
+import { SharedSession } from "./shared-session.ts";
 import { compileParser, parserGuard, parserName } from "./tier-up.ts";
 import type { PostgresCalls } from "./unsupported.ts";
 import { keepLibraries } from "./wanted-libraries.ts";
@@ -29,8 +29,15 @@ const running = new WeakMap<object, PostgresCalls>();
 // the file system in memory.
 const sharedBuffers = "16MB";
 
+/** What is booted. */
+interface SharedPostgres {
+  readonly session: SharedSession;
+  readonly memory: SharedArrayBuffer;
+  readonly interrupts: InterruptAddresses;
+}
+
 /** Boots PGlite. Rejects with PGlite's own error, or when its memory is not shared. */
-export async function bootShared(options: ThreadOptions, extensions: Extensions, channel: EngineChannel) {
+export async function bootShared(options: ThreadOptions, extensions: Extensions): Promise<SharedPostgres> {
   const { dataDir, fsync, identity, mayInitialize } = options;
   shareMemories({ instantiate, link, edit: loadReserved });
   const { PGlite } = await import("@electric-sql/pglite");
@@ -64,22 +71,18 @@ export async function bootShared(options: ThreadOptions, extensions: Extensions,
   const memory: ArrayBuffer | SharedArrayBuffer = postgres.HEAPU8.buffer;
   if (!(memory instanceof SharedArrayBuffer)) throw new Error("PGlite's memory is not shared");
   const addresses = interruptAddresses(postgres as unknown as Record<string, unknown>, memory);
-  const backend = new Backend(postgres, channel, new Interrupts(memory, addresses));
-  const checkpoints = new SharedCheckpoints(backend, postgres);
+  const backend = new Backend(postgres);
   // Engine: PGlite throws for a command of the system (COPY … TO PROGRAM), and a throw ends PostgreSQL for everyone. No
   // pipe at all is an error of the statement.
   postgres._pgl_set_popen_fn(postgres.addFunction(() => 0, "ppp"));
-  return {
-    ready: { kind: "ready" as const, memory, addresses },
-    run: async () => {
-      try {
-        runUntilClosed(backend, checkpoints, channel);
-      } catch (error) {
-        throw log.explainEnd(error);
-      }
-    },
+  const session = new SharedSession({
+    ...{ backend, turns: options.turns },
+    interrupts: new Interrupts(memory, addresses),
+    checkpoints: new SharedCheckpoints(backend, postgres),
+    explainEnd: (thrown) => log.explainEnd(thrown),
     close: () => pglite.close(),
-  };
+  });
+  return { session, memory, interrupts: addresses };
 }
 
 async function instantiate(source: CompiledModule | Uint8Array, imports?: Imports): Promise<unknown> {
@@ -115,20 +118,6 @@ function link(imports: Imports): Imports {
 /** Engine: Emscripten resolves the imports of a library one by one. */
 function isLinkers(env: object): boolean {
   return types.isProxy(env);
-}
-
-function runUntilClosed(backend: Backend, checkpoints: SharedCheckpoints, channel: EngineChannel): void {
-  for (;;) {
-    const record = channel.next();
-    const { kind, run } = record;
-    channel.take(record);
-    if (kind === RecordKind.close) return;
-    if (kind === RecordKind.run) {
-      backend.run(run);
-      checkpoints.afterRun();
-    }
-    if (kind === RecordKind.startup) backend.startup(run);
-  }
 }
 
 function interruptAddresses(globals: Record<string, unknown>, memory: SharedArrayBuffer): InterruptAddresses {

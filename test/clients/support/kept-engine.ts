@@ -8,9 +8,8 @@ import { controlDevDb } from "../../../src/dev-db/control.ts";
 import type { DevDb, DevDbOptions } from "../../../src/dev-db/handle.ts";
 import type { OpenParts } from "../../../src/dev-db/open.ts";
 import type { Engine } from "../../../src/engine/engine.ts";
-import { openEngine } from "../../../src/engine/supervisor.ts";
+import { openEngine } from "../../../src/engine/kept-engine.ts";
 import { resolveOptions } from "../../../src/options.ts";
-import { listen } from "../../../src/transport/listen.ts";
 
 export { closePostgres } from "../../../src/testing/index.ts";
 
@@ -18,7 +17,7 @@ let kept: Promise<Engine> | undefined;
 let closeKept: (() => Promise<void>) | undefined;
 
 const parts: OpenParts = {
-  listen,
+  listen: (engine, options) => engine.listen(options),
   openEngine: (options) => {
     kept ??= openEngine(options).then((engine) => {
       closeKept = engine.close.bind(engine);

@@ -1,0 +1,74 @@
+/**
+ * A session for each client, as they are served.
+ *
+ * Owns: what watches over turns and over idle holders of locks; the session of the process itself. Does not own: sessions
+ * (`engine/thread/sessions/`), one client (`transport/`).
+ */
+import type { ThreadOptions } from "../engine/thread/protocol.ts";
+import type { SessionHost } from "../engine/thread/sessions/host.ts";
+import { IsolatedQueue } from "../transport/isolated-queue.ts";
+import type { Behind } from "../transport/serve.ts";
+import { watchHolders } from "./holder-watch.ts";
+import { OwnSession } from "./own-session.ts";
+import type { Served } from "./served.ts";
+import { watchTurns } from "./turn-watch.ts";
+
+/** The library asks its engine for nothing but this where the queue is another one than its own. */
+const noEngine = {
+  waitReady: Promise.resolve(),
+  runExclusive: () => Promise.reject(new Error("there is no shared session")),
+  execProtocolRawStream: () => Promise.reject(new Error("there is no shared session")),
+};
+
+/** See the head of the file. */
+export class OwnSessions implements Served {
+  readonly #host: SessionHost;
+  readonly #queues: IsolatedQueue[] = [];
+  #own: OwnSession | undefined;
+
+  constructor(host: SessionHost, options: ThreadOptions, isolated: NonNullable<ThreadOptions["isolated"]>) {
+    this.#host = host;
+    const watches = [
+      watchTurns(host, options),
+      watchHolders(host, isolated, (holding) => {
+        for (const queue of this.#queues) queue.held(holding);
+      }),
+    ];
+    host.scheduler.onTurn = (session) => {
+      for (const onTurn of watches) onTurn?.(session);
+    };
+  }
+
+  get crash(): Promise<unknown> {
+    return this.#host.crash;
+  }
+
+  crashed(error: unknown): void {
+    void this.#host.crashed(error);
+  }
+
+  run(messages: Uint8Array): Promise<Uint8Array> {
+    this.#own ??= new OwnSession(this.#host);
+    return this.#own.run(messages);
+  }
+
+  async endOwn(): Promise<void> {
+    await this.#own?.close();
+    this.#own = undefined;
+  }
+
+  behind(): Behind {
+    const queue = new IsolatedQueue(this.#host);
+    this.#queues.push(queue);
+    return {
+      ...{ db: noEngine, queue },
+      crashed: (death) => queue.crashed(death),
+      takeRuns: () => queue.recent.take(),
+      closed: () => void this.#queues.splice(this.#queues.indexOf(queue), 1),
+    };
+  }
+
+  close(): Promise<void> {
+    return this.#host.close();
+  }
+}

@@ -1,0 +1,24 @@
+/**
+ * What clients are served with.
+ *
+ * Owns: this type. Does not own: its two kinds (`own-sessions.ts`: a session for each; `one-session.ts`: one for all), or serving
+ * (`session-server.ts`).
+ */
+import type { ListenOptions } from "../engine/listener.ts";
+import type { Behind } from "../transport/serve.ts";
+
+/** PostgreSQL, for the doors and for the process itself. */
+export interface Served {
+  /** Resolves with what PostgreSQL crashed of. */
+  readonly crash: Promise<unknown>;
+  /** Something has happened that leaves PostgreSQL in no known state: that is a crash, too. Nothing of it runs from now on. */
+  crashed(error: unknown): void;
+  /** Runs frontend messages of the process's own; resolves with what they are answered with. */
+  run(messages: Uint8Array): Promise<Uint8Array>;
+  /** Takes what `run` has left where clients would see it. */
+  endOwn(): Promise<void>;
+  /** What a new door leads to. */
+  behind(listener: number, options: ListenOptions): Behind;
+  /** Ends all sessions, checkpoints and shuts down. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,88 @@
+/**
+ * What a door leads to where all clients share one session: the socket library's own queue, which says who runs next.
+ *
+ * Owns: the session as that queue takes it; what clients are told when PostgreSQL crashes. Does not own: the session
+ * (`engine/thread/shared-session.ts`), turns, affinity and names (the library).
+ * Invariant: after a crash nobody is answered before everybody has been told why.
+ */
+import { type EngineDeath, SharedQueue, type SocketEngine } from "@electric-sql/pglite-socket";
+import type { EngineInput, ExecOptions, IdleTimeouts } from "../engine/engine.ts";
+import type { ListenOptions } from "../engine/listener.ts";
+import { RecentRuns } from "../engine/recent-runs.ts";
+import { type Behind, libraryLog } from "./serve.ts";
+
+/** What is needed of the session. */
+interface OneSession {
+  readonly hasCrashed: boolean;
+  run(listener: number, input: EngineInput, options: ExecOptions): void;
+  idleTimeouts(): IdleTimeouts;
+}
+
+/** Of one COPY, and of one answer that nobody reads; it waits in a temporary file. */
+const maxSpooledBytes = 16 * 1024 ** 3;
+/** The only one that PGlite's session can be in. */
+const databases = ["postgres"];
+
+/** For the clients of one listener. */
+export function openSharedDoor(session: OneSession, listener: number, options: ListenOptions): Behind {
+  const db = new SessionEngine(session, listener);
+  const log = options.log && libraryLog(options.log);
+  const queue = new SharedQueue(db, {
+    transactionIdleTimeout: options.transactionIdleTimeoutMs,
+    maxCopyBytes: maxSpooledBytes,
+    log: (message, ...details) => log?.(`[PGLiteSocketServer] ${message}`, ...details),
+  });
+  return {
+    ...{ db, queue, databases },
+    crashed: async (death) => db.died(await death),
+    takeRuns: () => db.recent.take(),
+  };
+}
+
+/** The names are PGlite's. */
+class SessionEngine implements SocketEngine {
+  readonly waitReady = Promise.resolve();
+  readonly recent = new RecentRuns();
+  readonly #session: OneSession;
+  readonly #listener: number;
+  readonly #listeners = new Set<(death: EngineDeath) => void>();
+  #told!: () => void;
+  readonly #hasTold = new Promise<void>((resolve) => {
+    this.#told = resolve;
+  });
+
+  constructor(session: OneSession, listener: number) {
+    this.#session = session;
+    this.#listener = listener;
+  }
+
+  // A run is one call: nobody gets into its middle.
+  runExclusive<T>(fn: () => Promise<T>): Promise<T> {
+    return fn();
+  }
+
+  async execProtocolRawStream(message: EngineInput, options: ExecOptions): Promise<void> {
+    this.recent.add(message);
+    try {
+      this.#session.run(this.#listener, message, options);
+    } catch (error) {
+      if (this.#session.hasCrashed) await this.#hasTold;
+      throw error;
+    }
+  }
+
+  idleTimeouts(): IdleTimeouts {
+    return this.#session.idleTimeouts();
+  }
+
+  onDeath(listener: (death: EngineDeath) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /** Tells everybody. */
+  died(death: EngineDeath): void {
+    for (const listener of this.#listeners) listener(death);
+    this.#told();
+  }
+}
