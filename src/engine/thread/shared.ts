@@ -12,6 +12,7 @@ import { refuseMissingFunctions } from "./missing-functions.ts";
 import { loadReserved } from "./module-cache.ts";
 import { maxPreparedTransactions } from "./prepared-transactions.ts";
 import type { ThreadOptions } from "./protocol.ts";
+import { makeReloadable } from "./reload.ts";
 import { ServerLog } from "./server-log.ts";
 import { SharedCheckpoints } from "./shared-checkpoints.ts";
 import { original, shareMemories } from "./shared-memory.ts";
@@ -75,6 +76,7 @@ export async function bootShared(options: ThreadOptions, extensions: Extensions)
   // Engine: PGlite throws for a command of the system (COPY … TO PROGRAM), and a throw ends PostgreSQL for everyone. No
   // pipe at all is an error of the statement.
   postgres._pgl_set_popen_fn(postgres.addFunction(() => 0, "ppp"));
+  makeReloadable(postgres);
   const session = new SharedSession({
     ...{ backend, turns: options.turns },
     interrupts: new Interrupts(memory, addresses),
