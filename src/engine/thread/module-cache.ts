@@ -17,7 +17,7 @@ import { cacheDirectory, keepInCache, readCached } from "./user-cache.ts";
 import { type CompiledModule, webAssembly } from "./wasm/web-assembly.ts";
 
 /** Part of the file's name: to be raised with every change of the rewrite or of the file's form. */
-const rewriteVersion = 44;
+const rewriteVersion = 47;
 
 /** A smaller library is rewritten sooner than read. */
 const smallestKept = 1 << 16;

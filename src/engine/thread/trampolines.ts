@@ -8,10 +8,10 @@
  * Invariant: all generated modules of one engine share one tag, so that a longjmp finds its setjmp across modules; every
  * other exception (a JavaScript error, a trap) passes through untouched.
  */
-import { concat, name, signed, unsigned, vector } from "./wasm/bytes.ts";
+import { generatedModule, TypeList, valueTypes } from "./generated-module.ts";
+import { name, signed, unsigned } from "./wasm/bytes.ts";
 import { ExternalKind } from "./wasm/imports.ts";
 import { Op } from "./wasm/instructions.ts";
-import { joinSections, SectionId } from "./wasm/sections.ts";
 
 /** Slots of the function table that hold the three functions of the main module which a trampoline needs. */
 export interface TrampolineSlots {
@@ -26,7 +26,6 @@ export interface TrampolineSlots {
 /** What throws a longjmp; its counterpart among the imports. */
 export const throwLongjmp = "_emscripten_throw_longjmp";
 
-const valueTypes: Record<string, number> = { i: 0x7f, p: 0x7f, j: 0x7e, f: 0x7d, d: 0x7c };
 const zero: Record<string, number[]> = {
   i: [0x41, 0],
   p: [0x41, 0],
@@ -63,7 +62,7 @@ export function trampolines(fields: readonly string[], slots: TrampolineSlots): 
     [...name("host"), ...name("table"), ExternalKind.table, 0x70, 0, ...unsigned(0)],
     [...name("host"), ...name("tag"), ExternalKind.tag, 0, ...unsigned(tagType)],
   ];
-  return moduleOf(types, imports, functions, 0);
+  return generatedModule(types, imports, functions, 0);
 }
 
 /** What a bridged function's answer is when it has to wait: the answer then is what `host.wait` returns. */
@@ -90,7 +89,7 @@ export function bridges(fields: Readonly<Record<string, number>>): Uint8Array<Ar
     return [...name("host"), ...name(field), ExternalKind.function, ...unsigned(type)];
   };
   const imports = bridged.map(({ field, type }) => functionImport(field, type));
-  return moduleOf(types, [functionImport("wait", types.index("i")), ...imports], bridged, bridged.length + 1);
+  return generatedModule(types, [functionImport("wait", types.index("i")), ...imports], bridged, bridged.length + 1);
 }
 
 /**
@@ -110,7 +109,7 @@ export function batchLoop(): Uint8Array<ArrayBuffer> {
     { field: "run", type: types.index("v"), body: [0, ...run, ...end] },
     { field: "end", type: types.index("v"), body: [0, ...end] },
   ];
-  return moduleOf(types, imports, functions, imports.length);
+  return generatedModule(types, imports, functions, imports.length);
 }
 
 /** Calls the function in slot `local 0`; a longjmp out of it restores the stack pointer and sets `__THREW__`. */
@@ -138,44 +137,4 @@ function invokeBody(signature: string, types: TypeList, slots: TrampolineSlots):
 
 function i32(value: number): number[] {
   return [Op.i32Const, ...signed(value)];
-}
-
-/** The module's function types by emscripten's signature letters: the result (`v` for none), then the parameters. */
-class TypeList {
-  readonly #signatures: string[] = [];
-
-  index(signature: string): number {
-    const known = this.#signatures.indexOf(signature);
-    return known >= 0 ? known : this.#signatures.push(signature) - 1;
-  }
-
-  toBytes(): number[] {
-    return vector(
-      this.#signatures.map((signature) => {
-        const [result = "v", ...parameters] = signature;
-        const results = result === "v" ? [] : [[valueTypes[result]!]];
-        return [0x60, ...vector(parameters.map((letter) => [valueTypes[letter]!])), ...vector(results)];
-      }),
-    );
-  }
-}
-
-interface GeneratedFunction {
-  readonly field: string;
-  readonly type: number;
-  readonly body: number[];
-}
-
-function moduleOf(types: TypeList, imports: number[][], functions: GeneratedFunction[], firstIndex: number) {
-  const section = (id: number, body: number[]) => ({ id, body: concat([body]) });
-  return joinSections([
-    section(SectionId.type, types.toBytes()),
-    section(SectionId.import, vector(imports)),
-    section(SectionId.function, vector(functions.map(({ type }) => unsigned(type)))),
-    section(
-      SectionId.export,
-      vector(functions.map(({ field }, at) => [...name(field), ExternalKind.function, ...unsigned(firstIndex + at)])),
-    ),
-    section(SectionId.code, vector(functions.map(({ body }) => [...unsigned(body.length), ...body]))),
-  ]);
 }

@@ -1,6 +1,7 @@
 /** What one session does is none of another's business: each is a PostgreSQL backend of its own. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { SessionHost } from "../../../src/engine/thread/sessions/host.ts";
+import { ImageCheck } from "../../../src/engine/thread/sessions/image-check.ts";
 import { openHost } from "./support/open-host.ts";
 import { SqlSession } from "./support/sql-session.ts";
 
@@ -109,39 +110,54 @@ test("random numbers differ between sessions", async () => {
   await Promise.all([one.close(), other.close()]);
 });
 
-test("a session that has done little costs less than a megabyte while another one runs", async () => {
+test("a session that has done little has little memory of its own, of which little is moved at a switch", async () => {
   const [little, other] = [await SqlSession.open(host), await SqlSession.open(host)];
   await little.rows("select 1");
   await other.rows("select 1");
   expect(little.session.image.size).toBeGreaterThan(0);
-  expect(little.session.image.size).toBeLessThan(1 << 20);
+  expect(little.session.image.size).toBeLessThan(256 << 10);
+  expect(little.session.window.size).toBeLessThan(2 << 20);
   await Promise.all([little, other].map(({ session }) => host.closeSession(session)));
 });
 
-test("sessions that have done the same share what is the same in their memory", async () => {
-  const both = [await SqlSession.open(host), await SqlSession.open(host)];
-  await a.rows("create table same (id int primary key, note text)");
-  // In turns: what has become the same is found when one is loaded after the other.
+test("what a session has had is cleared and given to others when it ends", async () => {
+  const free = host.windows.available;
   for (let round = 0; round < 3; round++) {
-    for (const [at, session] of both.entries())
-      await session.rows(`insert into same values (${2 * round + at}, 'note')`);
+    const session = await SqlSession.open(host);
+    const [{ start }, before] = [session.session.window.extents[0]!, session.session.window.size];
+    await session.rows(
+      "select sum(length(x)) from (select repeat('x', 3000000) || g as x from generate_series(1, 3) g)",
+    );
+    expect(session.session.window.size).toBeGreaterThan(before);
+    await session.close();
+    expect(host.windows.available).toBe(free);
+    expect(host.machine.bytes.subarray(start, start + before).every((byte) => byte === 0)).toBe(true);
   }
-  for (const { session } of both) expect(session.image.size).toBeLessThan(300 << 10);
-  await Promise.all(both.map(({ session }) => host.closeSession(session)));
 });
 
-test("the check of these tests sees a write without a mark, in the heap and in static data", async () => {
+test("the check of these tests sees a write without a mark, in the heap of the fork and in static data", async () => {
   const [one, other] = [await SqlSession.open(host), await SqlSession.open(host)];
   for (const session of [one, other, one]) await session.rows("select 1");
   const { machine } = host;
-  const heap = machine.function("malloc")(8) & ~3;
-  for (const session of [other, one]) await session.rows("select 1");
-  for (const address of [machine.address("work_mem"), heap]) {
-    const page = address - (address % 4096);
-    machine.words[address >> 2]! ^= 1;
-    expect(one.session.image.overlooked(machine)).toEqual([page]);
-    machine.words[address >> 2]! ^= 1;
-    expect(one.session.image.overlooked(machine)).toEqual([]);
+  for (const address of [machine.address("work_mem"), machine.address("__heap_base") + 65_536]) {
+    machine.bytes[address]! ^= 1;
+    expect(one.session.image.overlooked()).toEqual([address - (address % 256)]);
+    machine.bytes[address]! ^= 1;
+    expect(one.session.image.overlooked()).toEqual([]);
   }
+  await Promise.all([one, other].map(({ session }) => host.closeSession(session)));
+});
+
+test("the check of these tests sees a write to the memory of another session", async () => {
+  const [one, other] = [await SqlSession.open(host), await SqlSession.open(host)];
+  const check = new ImageCheck(host.machine);
+  const { extents } = one.session.window;
+  await host.scheduler.take(one.session, () => check.leave(one.session));
+  await host.scheduler.take(one.session, () => check.enter(one.session));
+  await host.scheduler.take(one.session, () => check.leave(one.session));
+  const address = extents[0]!.start + 1000;
+  host.machine.bytes[address]! ^= 1;
+  expect(() => check.enter(one.session)).toThrow("another session's memory");
+  host.machine.bytes[address]! ^= 1;
   await Promise.all([one, other].map(({ session }) => host.closeSession(session)));
 });

@@ -30,6 +30,5 @@ test(`ten sessions under a random load, seed ${runSeed}`, async () => {
   expect(counts.wrongSums).toEqual([]);
   expect(await damage(observer, counts.committed)).toEqual([]);
   expect(host.openSessions).toBe(1);
-  expect(host.constantsAreUntouched).toBe(true);
   process.stdout.write(`${JSON.stringify({ seed: runSeed, ...counts, switches: host.scheduler.switches })}\n`);
 });

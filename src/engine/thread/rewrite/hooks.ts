@@ -25,6 +25,8 @@ export const Hook = {
   walSegment: 0x5afe08,
   /** `ProcessInterrupts()`, on entry: (0, 0) → nothing. */
   interrupts: 0x5afe09,
+  /** libc's `sbrk(increment)`, on entry: (increment, increment) → the increment, or what it fails with; the break may have moved. */
+  sbrk: 0x5afe0a,
 } as const;
 
 /** The import that carries the hooks: PGlite replaces poll() in C, so that only libc's unused poll() calls it else. */

@@ -6,6 +6,7 @@
  * constant. The linker shares equal strings, so one address is enough to look for.
  * Invariant: exactly one hit, or an error that names the pattern; nothing is ever guessed.
  */
+import { unsigned } from "../wasm/bytes.ts";
 import { type Instruction, instructions, Op } from "../wasm/instructions.ts";
 import type { WasmModule } from "../wasm/module.ts";
 
@@ -38,6 +39,16 @@ export class Locator {
       hits ?? [],
       `a function that refers to ${strings.map((string) => JSON.stringify(string)).join(" and ")}`,
     );
+  }
+
+  #functionsReferringTo(address: number): number[] {
+    return this.#functionsWith(Buffer.from(constant(address))).filter((index) => this.#holdsConstant(index, address));
+  }
+
+  /** The functions that call this one. */
+  functionsCalling(callee: number): number[] {
+    const needle = Buffer.from([Op.call, ...unsigned(callee)]);
+    return this.#functionsWith(needle).filter((index) => this.calls(index).includes(callee));
   }
 
   /** The instructions of a function. */
@@ -79,17 +90,13 @@ export class Locator {
     return addresses;
   }
 
-  #functionsReferringTo(address: number): number[] {
+  /** The functions with these bytes, which may lie across instructions: they only say where to look properly. */
+  #functionsWith(needle: Buffer): number[] {
     const { bodies, importedFunctions } = this.module;
-    const needle = Buffer.from(constant(address));
-    const hits: number[] = [];
-    bodies.forEach((body, at) => {
-      // The bytes alone may lie across instructions: they only say where to look properly.
+    return bodies.flatMap((body, at) => {
       const view = Buffer.from(body.buffer, body.byteOffset, body.length);
-      if (view.includes(needle) && this.#holdsConstant(at + importedFunctions, address))
-        hits.push(at + importedFunctions);
+      return view.includes(needle) ? [at + importedFunctions] : [];
     });
-    return hits;
   }
 
   #holdsConstant(index: number, address: number): boolean {

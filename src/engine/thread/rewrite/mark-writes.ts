@@ -2,7 +2,7 @@
  * Makes a module mark what it writes to in memory.
  *
  * Owns: the marks: one byte for each granule of 256 bytes, in a second memory that all modules of an engine import. Does not
- * own: who reads and clears them (`sessions/written-pages.ts`), what JavaScript writes.
+ * own: who reads and clears them (`sessions/granules.ts`), what JavaScript writes.
  * Why: a session's memory has to be saved when another one is loaded, and comparing all of it costs more than everything
  * else in a switch. A mark costs a few instructions, so as few are made as will do:
  * - A mark stands for its granule and the next one. So stores to `base + offset` with offsets in the same 256 have one mark,

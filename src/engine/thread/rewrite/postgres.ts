@@ -17,6 +17,7 @@ import { rewriteCheckpoints } from "./checkpoints.ts";
 import { call, callOnEntry, constant, functionBody, get, set } from "./code.ts";
 import { Hook, hookImport } from "./hooks.ts";
 import { Locator, only } from "./locate.ts";
+import { locateSnapshots, type SnapshotVariables } from "./snapshots.ts";
 import { reserveStackIn } from "./stack-depth.ts";
 
 /** What getpid() of PGlite's libc answers, always. */
@@ -39,6 +40,8 @@ export interface Located {
     readonly catalogSnapshot: number;
     /** `CheckpointerShmem` (postmaster/checkpointer.c): a pointer to what the sessions and the checkpointer share. */
     readonly checkpointerShared: number;
+    /** What GetSnapshotData fills, and what the sizes of its arrays come from. */
+    readonly snapshots: SnapshotVariables;
   };
   /** How many slots the table must have. */
   readonly tableSize: number;
@@ -78,11 +81,17 @@ export function rewritePostgres(stock: Uint8Array): RewrittenModule {
   const kill = locateKill(locator);
   module.replaceBody(kill, functionBody([get(0), get(1), constant(Hook.kill), call(hook)]));
 
+  callOnEntry(module, locateSbrk(locator), [get(0), get(0), constant(Hook.sbrk), call(hook), set(0)]);
+
   if (module.exports.has(parserName)) callOnEntry(module, module.exportedFunction(parserName), [parserGuard]);
 
   reserveStackIn(module);
 
-  const addresses = { ...locateVariables(locator), checkpointerShared: rewriteCheckpoints(locator, hook) };
+  const addresses = {
+    ...locateVariables(locator),
+    checkpointerShared: rewriteCheckpoints(locator, hook),
+    snapshots: locateSnapshots(locator),
+  };
   const tableSize = module.importTable(tableImport.module, tableImport.field);
   return { bytes: module.toBytes(), addresses, tableSize };
 }
@@ -138,7 +147,27 @@ function locateKill(locator: Locator): number {
   return kill;
 }
 
-function locateVariables(locator: Locator): Omit<Located["addresses"], "checkpointerShared"> {
+/**
+ * libc's `sbrk`, from which malloc takes all memory: the one function that malloc calls and that knows where the break is.
+ * Verified by what it does with a break of 0, for which it takes the address of the heap's start.
+ */
+function locateSbrk(locator: Locator): number {
+  const { module } = locator;
+  const pointer = module.exportedFunction("emscripten_get_sbrk_ptr");
+  const [first] = locator.code(pointer);
+  if (first?.op !== Op.i32Const) throw new Error("emscripten_get_sbrk_ptr does not begin with the break's address");
+  const isAddress = { op: Op.i32Const, operand: first.operand };
+  const initialized = [isAddress, Op.i32Load, Op.i32EqualZero, Op.if, isAddress, Op.i32Const, Op.i32Store, Op.end];
+  const callees = new Set(locator.calls(module.exportedFunction("malloc")));
+  const found = [...callees].filter((index) => {
+    if (index < module.importedFunctions || index === pointer) return false;
+    const code = locator.code(index);
+    return code.some((_, at) => locator.matches(code, at, initialized));
+  });
+  return only(found, "sbrk(), which moves the break");
+}
+
+function locateVariables(locator: Locator): Omit<Located["addresses"], "checkpointerShared" | "snapshots"> {
   const { module } = locator;
   // `pqsignal_handlers[signo] = func`: the address that is added to the scaled signal number.
   const pqsignal = module.exportedFunction("pqsignal_be");

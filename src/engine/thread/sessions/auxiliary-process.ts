@@ -6,14 +6,16 @@
  * Mirrors postmaster/auxprocess.c. Invariant: it ends only when it is told to; an end of its own accord is a crash.
  */
 import type { FileDescriptors } from "./file-descriptors.ts";
-import type { Image } from "./image.ts";
+import { Image, type Template } from "./image.ts";
 import { noInput, ProcessExit, type SessionContext, type SessionState } from "./session-context.ts";
+import { Window } from "./windows.ts";
 
 /** See the head of the file. */
 export class AuxiliaryProcess implements SessionState {
   readonly pid: number;
   readonly image: Image;
   readonly files: FileDescriptors;
+  readonly window = new Window();
   readonly onTurnEnd = () => undefined;
   readonly mayGiveWay = false;
   readonly owner = undefined;
@@ -38,12 +40,12 @@ export class AuxiliaryProcess implements SessionState {
   constructor(
     host: SessionContext,
     pid: number,
-    { image, files }: { readonly image: Image; readonly files: FileDescriptors },
+    { template, files }: { readonly template: Template; readonly files: FileDescriptors },
     main: () => Promise<unknown>,
   ) {
     this.#host = host;
     this.pid = pid;
-    this.image = image.copy();
+    this.image = new Image(template);
     this.files = files.fork();
     this.#main = main;
   }

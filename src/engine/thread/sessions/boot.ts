@@ -16,11 +16,14 @@ import type { Located } from "../rewrite/postgres.ts";
 import { ServerLog } from "../server-log.ts";
 import { keepLibraries } from "../wanted-libraries.ts";
 import { FileDescriptors, type FileSystem } from "./file-descriptors.ts";
-import { Image } from "./image.ts";
+import { Granules } from "./granules.ts";
+import { Template } from "./image.ts";
 import { instantiateAsMachine, isMemoryOf, machineOf } from "./instantiate.ts";
 import type { Machine } from "./machine.ts";
-import { locateMemory, type MemoryMap, withoutConstants } from "./private-memory.ts";
+import { locateMemory, type MemoryMap, programBreak } from "./private-memory.ts";
+import { allocateSnapshotArrays } from "./snapshot-arrays.ts";
 import { StartupProcess } from "./startup-process.ts";
+import { refused, Window, Windows } from "./windows.ts";
 
 /** What `bootPostgres` takes. */
 export interface BootOptions {
@@ -37,6 +40,8 @@ export interface BootOptions {
   readonly sharedBuffers?: string;
   /** The module, if it has been loaded before; the installed one if it is left out. */
   readonly postgres?: RewrittenPostgres;
+  /** How much memory there is, in bytes; for tests, as much as PGlite's memory can be if it is left out. */
+  readonly memoryBytes?: number;
   /** Further settings, name by name. */
   readonly settings?: Readonly<Record<string, string>>;
 }
@@ -48,7 +53,10 @@ export interface BootedPostgres {
   readonly map: MemoryMap;
   readonly located: Located;
   /** The process as it was when `PostgresMain` began. */
-  readonly postmaster: { readonly image: Image; readonly files: FileDescriptors };
+  readonly postmaster: { readonly template: Template; readonly files: FileDescriptors };
+  readonly windows: Windows;
+  /** What the process itself has allocated since. */
+  readonly window: Window;
   readonly files: FileSystem;
   readonly maxSessions: number;
   readonly log: ServerLog;
@@ -70,26 +78,26 @@ export function loadPostgres(): Promise<RewrittenPostgres> {
 export async function bootPostgres(options: BootOptions): Promise<BootedPostgres> {
   const { module, located } = options.postgres ?? (await loadPostgres());
   let pglite: PGlite | undefined;
-  let postmaster: BootedPostgres["postmaster"] | undefined;
-  let map: MemoryMap | undefined;
+  let fork: Fork | undefined;
   const log = new ServerLog();
   const files = () => pglite?.Module.FS as unknown as FileSystem & { readdir(path: string): string[] };
   instantiateAsMachine(module, located, (machine) => {
     const process = new StartupProcess(machine, located);
+    const heap = new BootHeap(machine, located, options.memoryBytes);
     const begin = (username: number) => {
       // initdb runs on a machine of its own.
       if (!pglite?.Module || !isMemoryOf(machine, pglite.Module.HEAPU8)) return username;
       refuseCommands(pglite);
-      map = locateMemory(machine);
-      const image = new Image(machine.pages);
-      image.save(machine, map);
-      postmaster = { image, files: new FileDescriptors(files()).fork() };
+      fork = { ...heap.fork(), files: new FileDescriptors(files()).fork() };
       return username;
     };
     return {
       read: () => 0,
       write: (_, length) => length,
-      hook: (first, second, kind) => (kind === Hook.postgresMain ? begin(second) : process.hook(first, second, kind)),
+      hook: (first, second, kind) => {
+        if (kind === Hook.postgresMain) return begin(second);
+        return kind === Hook.sbrk ? heap.sbrk(first) : process.hook(first, second, kind);
+      },
     };
   });
   const pgliteOptions = {
@@ -109,17 +117,90 @@ export async function bootPostgres(options: BootOptions): Promise<BootedPostgres
     throw log.explainFailedStart(error);
   });
   const machine = machineOf(pglite.Module.HEAPU8);
-  if (!postmaster || !map) throw new Error("PostgreSQL started without passing the hook in PostgresMain");
+  if (!fork) throw new Error("PostgreSQL started without passing the hook in PostgresMain");
+  const { map, template, windows, window } = fork;
   return {
     pglite,
     machine,
-    map: withoutConstants(map, machine),
+    map,
     located,
-    postmaster,
+    postmaster: { template, files: fork.files },
+    windows,
+    window,
     files: files(),
     maxSessions: options.maxSessions,
     log,
   };
+}
+
+/** What is there from the moment at which the template is taken. */
+interface Fork {
+  readonly map: MemoryMap;
+  readonly template: Template;
+  readonly files: FileDescriptors;
+  readonly windows: Windows;
+  readonly window: Window;
+}
+
+/** Engine: the most that PGlite's memory can be. */
+const mostMemoryBytes = 2 ** 31;
+
+/** The heap of the process that boots, which all others are forks of. */
+class BootHeap {
+  readonly #machine: Machine;
+  readonly #located: Located;
+  readonly #memoryBytes: number;
+  #state: "growing" | "full" | { readonly windows: Windows; readonly window: Window } = "growing";
+
+  constructor(machine: Machine, located: Located, memoryBytes = mostMemoryBytes) {
+    this.#machine = machine;
+    this.#located = located;
+    this.#memoryBytes = memoryBytes;
+  }
+
+  /** The hook of `sbrk`. */
+  sbrk(increment: number): number {
+    if (this.#state === "growing") return increment;
+    return this.#state === "full" ? refused : this.#state.windows.sbrk(this.#state.window, increment);
+  }
+
+  /** Takes the template. From now on the process allocates from a window, as all others do. */
+  fork(): Omit<Fork, "files"> {
+    const machine = this.#machine;
+    allocateSnapshotArrays(machine, this.#located);
+    this.#useUp();
+    const map = locateMemory(machine);
+    const granules = new Granules(machine, map, alwaysWritten(machine));
+    const memory = {
+      ensure: (bytes: number) => machine.bytes.length >= bytes || machine.resize(bytes) !== 0,
+      clear: (start: number, length: number) => granules.code.clear(start, length),
+      get programBreak() {
+        return programBreak(machine);
+      },
+      set programBreak(address: number) {
+        machine.setWord(machine.function("emscripten_get_sbrk_ptr")(), address);
+      },
+    };
+    const windows = new Windows(memory, map.heapEnd, this.#memoryBytes);
+    const window = new Window();
+    this.#state = { windows, window };
+    return { map, template: new Template(machine, granules), windows, window };
+  }
+
+  /**
+   * Leaves nothing free in the heap: what sessions found there would lie at common addresses, and be saved and loaded. And
+   * malloc learns from the refusal that what it gets later need not follow what it has.
+   */
+  #useUp(): void {
+    this.#state = "full";
+    const malloc = this.#machine.function("malloc");
+    for (let bytes = 1 << 20; bytes >= 8; bytes -= bytes > 64 ? bytes / 2 : 8) while (malloc(bytes) !== 0);
+  }
+}
+
+/** What another thread writes to: the watchdog asks the running session to let the others run. */
+function alwaysWritten(machine: Machine): number[] {
+  return [machine.address("InterruptPending")];
 }
 
 /**

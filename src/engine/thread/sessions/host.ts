@@ -6,25 +6,27 @@
  * the background writer, and nobody starts the workers of autovacuum.
  * Invariant: PGlite's own process is never given to a client; it stays idle and unseen from the boot to the close.
  */
-import { encodeMessage, encodeQuery, encodeStartup } from "../../../wire/frontend.ts";
+import { encodeMessage, encodeStartup } from "../../../wire/frontend.ts";
 import { readQueryResults } from "../../../wire/query-results.ts";
 import { sizeParkedStacks } from "../native-stack.ts";
+import { Hook } from "../rewrite/hooks.ts";
 import type { ServerLog } from "../server-log.ts";
 import { AuxiliaryProcess } from "./auxiliary-process.ts";
 import { type BootedPostgres, type BootOptions, bootPostgres } from "./boot.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import { type EntryPoints, entryPoints } from "./entry-points.ts";
+import { ErrorLevel, raiseError } from "./errors.ts";
 import { FileDescriptors } from "./file-descriptors.ts";
 import { IdleTimers } from "./idle-timers.ts";
 import { Image } from "./image.ts";
 import type { Machine } from "./machine.ts";
 import { ownParameters } from "./own-parameters.ts";
 import { noSuchProcess, ownPid, PostgresProcess, Signal } from "./postgres-process.ts";
-import { constantsAreUntouched } from "./private-memory.ts";
 import { Scheduler } from "./scheduler.ts";
-import { bytesInput, Session, type SessionOutput } from "./session.ts";
+import { Session, type SessionOutput } from "./session.ts";
 import type { SessionContext, SessionState } from "./session-context.ts";
 import { sessionCalls } from "./waiting.ts";
+import type { Windows } from "./windows.ts";
 
 /** `WAIT_EVENT_CLIENT_READ` (utils/wait_event.h): waiting for the client's next message. */
 const clientRead = 0x0600_0000;
@@ -34,15 +36,21 @@ const firstPid = 1001;
 /** Beside the checkpointer's. */
 const walWriterPid = 44;
 
-/** See `#takeReference`. */
-const ordinaryStatement = "select relname from pg_class where oid = 1259 and current_user <> ''";
+/** As malloc's callers in PostgreSQL say it; the code is MAKE_SQLSTATE('5','3','2','0','0'). */
+const outOfMemory = {
+  code: 5 + (3 << 6) + (2 << 12),
+  message: "out of memory",
+  hint: "All sessions together have 2 GB. Close some, or have them use less.",
+};
 
 /** PostgreSQL says so before a backend can speak, so it is said here (storage/lmgr/proc.c, InitProcess). */
-const tooManyClients = encodeMessage(
-  "E",
-  ...["SFATAL", "VFATAL", "C53300", "Msorry, too many clients already"],
-  new Uint8Array(1),
-);
+const tooManyClients = fatal("53300", "sorry, too many clients already");
+/** The same, of a backend that found no memory for what it speaks with. */
+const noMemory = fatal("53200", outOfMemory.message);
+
+function fatal(code: string, message: string): Uint8Array {
+  return encodeMessage("E", ...["SFATAL", "VFATAL", `C${code}`, `M${message}`], new Uint8Array(1));
+}
 
 /** What a client asks for in its startup packet: `user`, `database`, `application_name`, `options`, any setting. */
 type StartupParameters = Readonly<Record<string, string>> & { readonly user: string };
@@ -51,6 +59,7 @@ type StartupParameters = Readonly<Record<string, string>> & { readonly user: str
 export class SessionHost implements SessionContext {
   readonly machine: Machine;
   readonly process: PostgresProcess;
+  readonly windows: Windows;
   readonly entry: EntryPoints;
   readonly scheduler: Scheduler<SessionState>;
   /**
@@ -72,7 +81,7 @@ export class SessionHost implements SessionContext {
   #wantPlace: (() => void)[] = [];
 
   constructor(booted: BootedPostgres) {
-    const { machine, map, located, files } = booted;
+    const { machine, map, located, files, postmaster } = booted;
     this.#booted = booted;
     this.crash = new Promise((resolve) => {
       this.#crash = resolve;
@@ -80,17 +89,16 @@ export class SessionHost implements SessionContext {
     this.machine = machine;
     this.process = new PostgresProcess(machine, located);
     this.process.checkLayout();
-    // The watchdog sets it, on its own thread.
-    machine.written.always = [machine.address("InterruptPending")];
+    this.windows = booted.windows;
     this.entry = entryPoints(machine, () => this.scheduler.running?.input.pending === true);
-    this.#own = new Session(this, ownPid, new Image(machine.pages), new FileDescriptors(files));
+    this.#own = new Session(this, ownPid, new Image(postmaster.template), new FileDescriptors(files), booted.window);
     this.#own.proc = this.process.proc;
     this.#own.latch = this.process.latch;
     this.#own.state = "idle";
     this.process.withdraw(map.sharedStart, map.sharedEnd);
-    this.scheduler = new Scheduler<SessionState>(machine, map, this.#own);
-    this.checkpointer = new Checkpointer(this, booted.postmaster);
-    this.#walWriter = new AuxiliaryProcess(this, walWriterPid, booted.postmaster, () => this.entry.walWriterMain(0, 0));
+    this.scheduler = new Scheduler<SessionState>(machine, this.#own);
+    this.checkpointer = new Checkpointer(this, postmaster);
+    this.#walWriter = new AuxiliaryProcess(this, walWriterPid, postmaster, () => this.entry.walWriterMain(0, 0));
     machine.calls = sessionCalls(this);
   }
 
@@ -101,7 +109,7 @@ export class SessionHost implements SessionContext {
     const host = new SessionHost(booted);
     host.checkpointer.start(booted.located.addresses.checkpointerShared);
     host.#walWriter.start();
-    await host.unlessCrashed(host.#takeReference()).catch((error: unknown) => {
+    await host.unlessCrashed(host.#tryFirstSession()).catch((error: unknown) => {
       throw host.log.explainFailedStart(error);
     });
     host.log.hasStarted();
@@ -137,7 +145,7 @@ export class SessionHost implements SessionContext {
     pid = this.#nextPid++,
     onBegun: (session: Session) => void = () => undefined,
   ): Promise<Session | undefined> {
-    const { image, files } = this.#booted.postmaster;
+    const { template, files } = this.#booted.postmaster;
     // Those whose clients have gone end as soon as the thread gets to it: they are no reason to refuse anybody.
     while (this.#isFull && [...this.#sessions.values()].some(({ abandoned }) => abandoned)) {
       await new Promise<void>((resolve) => this.#wantPlace.push(resolve));
@@ -146,12 +154,19 @@ export class SessionHost implements SessionContext {
       await output(tooManyClients);
       return undefined;
     }
-    const session = new Session(this, pid, image.copy(), files.fork());
+    const session = new Session(this, pid, new Image(template), files.fork());
     this.#sessions.set(session.pid, session);
     onBegun(session);
     const database = parameters.database ?? parameters.user;
-    const accepted = await session.start(encodeStartup(parameters), database, parameters.user, output);
-    if (!accepted) return undefined;
+    let hasSpoken = false;
+    const accepted = await session.start(encodeStartup(parameters), database, parameters.user, (bytes) => {
+      hasSpoken = true;
+      return output(bytes);
+    });
+    if (!accepted) {
+      if (!hasSpoken && !session.abandoned) await output(noMemory);
+      return undefined;
+    }
     if (this.#hasReloaded) {
       // A postmaster would have read them before it forked: what changes belongs to the answer.
       session.signals.push(Signal.hangup);
@@ -187,11 +202,6 @@ export class SessionHost implements SessionContext {
     await session.close();
   }
 
-  /** Whether no session has written to what is taken for constant and therefore never saved. */
-  get constantsAreUntouched(): boolean {
-    return constantsAreUntouched(this.#booted.map, this.machine);
-  }
-
   /** Ends all sessions, then PostgreSQL. Rejects when its last checkpoint failed, or it has crashed; the next start recovers then. */
   async close(): Promise<void> {
     await this.unlessCrashed(this.#close());
@@ -213,7 +223,9 @@ export class SessionHost implements SessionContext {
       throw error;
     }
     await this.scheduler.take(this.#own, () => undefined);
-    this.machine.calls = { hook: (_, second) => second, read: () => 0, write: (_, length) => length };
+    const sbrk = (increment: number) => this.windows.sbrk(this.#own.window, increment);
+    const hook = (first: number, second: number, kind: number) => (kind === Hook.sbrk ? sbrk(first) : second);
+    this.machine.calls = { hook, read: () => 0, write: (_, length) => length };
     await this.#booted.pglite.close();
   }
 
@@ -274,6 +286,7 @@ export class SessionHost implements SessionContext {
   ended(session: Session): void {
     session.files.closeAll();
     session.image.discard();
+    this.windows.close(session.window);
     this.#sessions.delete(session.pid);
     session.onEnded();
     for (const resolve of this.#wantPlace.splice(0)) resolve();
@@ -283,23 +296,18 @@ export class SessionHost implements SessionContext {
   string(text: string): number {
     const bytes = new TextEncoder().encode(`${text}\0`);
     const address = this.machine.function("malloc")(bytes.length);
+    if (address === 0) raiseError(this.machine, { ...outOfMemory, level: ErrorLevel.fatal });
     this.machine.write(address, bytes);
     return address;
   }
 
-  /** A session that has been started and has run a statement is what the images of all others are kept against. */
-  async #takeReference(): Promise<void> {
+  /** Throws PostgreSQL's reason if no session can be started. What only a first one does is done then. */
+  async #tryFirstSession(): Promise<void> {
     const answer: Buffer[] = [];
     const session = await this.createSession(ownParameters, (bytes) => void answer.push(Buffer.from(bytes)));
     // Throws PostgreSQL's reason.
     readQueryResults(Buffer.concat(answer));
     if (!session) throw new Error("PostgreSQL refused its first session");
-    // What every session does sooner or later fills the same caches with the same pages.
-    await session.run(bytesInput(encodeQuery(ordinaryStatement)), () => undefined);
-    await this.scheduler.take(session, () => {
-      const others = [this.#booted.postmaster, this.#own, ...this.#auxiliaries];
-      this.scheduler.keepAgainstLoaded(others.map(({ image }) => image));
-    });
     await this.closeSession(session);
   }
 

@@ -1,7 +1,7 @@
 /**
  * Telling which memory the JavaScript functions under PostgreSQL write to.
  *
- * Owns: what each of emscripten's functions writes. Does not own: the marks (`written-pages.ts`).
+ * Owns: what each of emscripten's functions writes. Does not own: the marks (`write-marks.ts`).
  * Invariant: a function that is not listed here is taken for one that writes anywhere; nothing is assumed of it.
  */
 import type { Imports } from "../wasm/web-assembly.ts";
@@ -76,6 +76,17 @@ const writesOf: Readonly<Record<string, Writes>> = {
   __syscall_unlinkat: nothing,
 };
 
+/** `struct addrinfo` (netdb.h), and where it has the length of its address and points to it. */
+const addressInfo = { bytes: 32, addressLength: 16, address: 20 } as const;
+
+/** `getaddrinfo(node, service, hints, result)` allocates what it answers with. pg_hba.conf has several addresses for each start. */
+function markAddressInfo({ words, written }: Machine, result: number): void {
+  const info = words[result >>> 2]!;
+  written.add(result, 4);
+  written.add(info, addressInfo.bytes);
+  written.add(words[(info + addressInfo.address) >>> 2]!, words[(info + addressInfo.addressLength) >>> 2]!);
+}
+
 /** The same functions, which mark what they write; `isTracked` names those that do so without it. */
 export function trackWrites(
   functions: Imports[string],
@@ -93,6 +104,13 @@ export function trackWrites(
 export function tracked(field: string, call: Call, machine: Machine): Call {
   const writes = writesOf[field];
   if (writes === nothing) return call;
+  if (field === "getaddrinfo") {
+    return (...values) => {
+      const error = call(...values);
+      if (error === 0) markAddressInfo(machine, values[3]! >>> 0);
+      return error;
+    };
+  }
   if (!writes) {
     return (...values) => {
       machine.written.addUnknown();

@@ -16,7 +16,6 @@ import { bridges, isTrampoline, type TrampolineSlots, trampolines } from "../tra
 import { type CompiledModule, type Imports, type WasmInstance, webAssembly } from "../wasm/web-assembly.ts";
 import { tracked, trackWrites } from "./import-writes.ts";
 import { Machine, type MachineCalls } from "./machine.ts";
-import { dataEnd } from "./private-memory.ts";
 
 /** Held weakly, like all here: the machine that ran initdb goes when PGlite lets go of it. */
 const machines = new Set<WeakRef<Machine>>();
@@ -90,6 +89,13 @@ async function instantiateMain(
   const exit = env.exit as (status: number) => never;
   env.exit = (status: number) => (machine.calls.exit ?? exit)(status);
   keepShared(env, machine);
+  const resize = env.emscripten_resize_heap as (bytes: number) => number;
+  machine.resize = (bytes) => {
+    const hasGrown = resize(bytes);
+    machine.hasGrown();
+    return hasGrown;
+  };
+  env.emscripten_resize_heap = machine.resize;
   // Engine: PGlite's timers run PostgreSQL's signal handler in whichever session is loaded; the scheduler has a clock.
   env._setitimer_js = () => 0;
 
@@ -102,7 +108,6 @@ async function instantiateMain(
   const instance = (await original.instantiate.call(webAssembly, module, linked)) as WasmInstance;
   compileParser(instance.exports);
   machine.exports = instance.exports;
-  machine.initialData = machine.bytes.slice(0, dataEnd(machine));
   table.set(slots.getStack, instance.exports.emscripten_stack_get_current);
   table.set(slots.setStack, instance.exports._emscripten_stack_restore);
   table.set(slots.setThrew, instance.exports.setThrew);

@@ -1,7 +1,7 @@
 /**
  * The one WebAssembly instance that PostgreSQL runs on: its memory, table and exports, and its calls out.
  *
- * Owns: views of the memory (which may grow), the callbacks of the rewritten module, calling exports. Does not own: which
+ * Owns: views of the memory (which grows through `resize` only), the callbacks of the rewritten module, calling exports. Does not own: which
  * session's memory is loaded (`image.ts`), who runs (`scheduler.ts`).
  * Invariant: a callback of the machine belongs to the session that is loaded; only one session runs at a time.
  */
@@ -14,8 +14,7 @@ import {
   type WasmTable,
   webAssembly,
 } from "../wasm/web-assembly.ts";
-import { PagePool } from "./page-pool.ts";
-import { WrittenPages } from "./written-pages.ts";
+import { WriteMarks } from "./write-marks.ts";
 
 /** What the machine calls. Each answers at once, or with a promise: then the stack is parked until it is settled. */
 export interface MachineCalls {
@@ -34,19 +33,17 @@ export class Machine {
   readonly memory: WasmMemory;
   readonly table: WasmTable;
   /** What has been written to; JavaScript writes with `write` and `setWord`, which mark it. */
-  readonly written = new WrittenPages();
-  /** Where the images of its sessions lie. */
-  readonly pages = new PagePool();
+  readonly written = new WriteMarks();
   /** Set once, when the instance exists. */
   exports: Exports = {};
   /** Slots of the table that hold `read` and `write`, for `pgl_set_rw_cbs`. */
   bridgeSlots = { read: 0, write: 0 };
-  /** The static data as the binary has it, before anything has run. */
-  initialData = new Uint8Array(0);
+  /** emscripten's `emscripten_resize_heap`: makes the memory so many bytes, at least; 0 if it cannot. */
+  resize: (bytes: number) => number = () => 0;
   /** Replaced when the sessions take over from PGlite's own boot. */
   calls: MachineCalls;
   #waiting: Promise<number> | undefined;
-  #views: { buffer: SharedArrayBuffer; bytes: Uint8Array; words: Uint32Array; ints: Int32Array } | undefined;
+  #views: { bytes: Uint8Array; words: Uint32Array; ints: Int32Array } | undefined;
 
   constructor(memory: WasmMemory, table: WasmTable, calls: MachineCalls) {
     this.memory = memory;
@@ -126,16 +123,15 @@ export class Machine {
     };
   }
 
+  /** The memory has grown: to be told, since asking V8 for a shared memory's buffer takes longer than to use it. */
+  hasGrown(): void {
+    this.#views = undefined;
+  }
+
   #currentViews() {
+    if (this.#views) return this.#views;
     const { buffer } = this.memory;
-    if (this.#views?.buffer !== buffer) {
-      this.#views = {
-        buffer,
-        bytes: new Uint8Array(buffer),
-        words: new Uint32Array(buffer),
-        ints: new Int32Array(buffer),
-      };
-    }
+    this.#views = { bytes: new Uint8Array(buffer), words: new Uint32Array(buffer), ints: new Int32Array(buffer) };
     return this.#views;
   }
 }

@@ -1,15 +1,16 @@
 /**
  * Which part of the linear memory belongs to a session.
  *
- * Owns: the map of the memory. Does not own: saving and loading it (`image.ts`).
- * Layout: constants | static data | C stack (8 MiB, grows down) | heap | shared memory | heap | break. PGlite makes
- * PostgreSQL's shared memory with malloc, so it lies inside the heap; what malloc gave out later lies above it.
+ * Owns: the map of the memory. Does not own: saving and loading it (`image.ts`), the sessions' own addresses (`windows.ts`).
+ * Layout: static data | C stack (8 MiB, grows down) | heap | shared memory | heap | windows. PGlite makes PostgreSQL's shared
+ * memory with malloc, so it lies inside the heap, which ends where it did at the fork.
  * Invariant: everything in [sharedStart, sharedEnd) and in the control block of dynamic shared memory is the same for all
  * sessions and never saved. The dead part of the stack, below the stack pointer, is nobody's. All bounds are page bounds.
  */
 import type { Machine } from "./machine.ts";
-import { pageBytes } from "./page-pool.ts";
 
+/** The bounds of all that is told apart here are multiples of it. */
+const pageBytes = 4096;
 /** The size of the C stack: emscripten's STACK_SIZE as PGlite is linked. The self-check of `locateMemory` depends on it. */
 const stackBytes = 8 << 20;
 /** `PGShmemMagic` (storage/pg_shmem.h), at the start of shared memory; its size is in the third word. */
@@ -20,17 +21,22 @@ const dynamicControlMagic = 0x9a503d32;
 const dynamicControlHeader = 12;
 const dynamicControlItem = 24;
 
-/** Pages in front of the first changed one that are not taken for constant. */
-const constantsMargin = 16 * pageBytes;
-
 /** Addresses, all in bytes. */
 export interface MemoryMap {
-  readonly dataStart: number;
   readonly dataEnd: number;
+  readonly stackEnd: number;
   readonly sharedStart: number;
   readonly sharedEnd: number;
   readonly controlStart: number;
   readonly controlEnd: number;
+  /** Where the heap ended when the map was made: what a session allocates later lies elsewhere (`windows.ts`). */
+  readonly heapEnd: number;
+}
+
+/** A range of addresses whose bounds are those of pages. */
+export interface Range {
+  readonly start: number;
+  readonly end: number;
 }
 
 /** Reads the map of a machine in which shared memory exists and `MyProc` lies in it. Throws if anything is not unique. */
@@ -58,13 +64,14 @@ export function locateMemory(machine: Machine): MemoryMap {
     throw new Error(`${controls.length} places look like the control block of dynamic shared memory`);
   }
   const map = {
-    dataStart: 0,
     dataEnd: dataEnd(machine),
+    stackEnd: stackEnd(machine),
     sharedStart: found.start,
     sharedEnd: found.end,
     controlStart: control.start,
     // emscripten's mmap takes whole pages of 64 KiB.
     controlEnd: pageAfter(control.end),
+    heapEnd: pageAfter(end),
   };
   for (const [name, address] of Object.entries(map)) {
     if (address % pageBytes !== 0)
@@ -74,34 +81,8 @@ export function locateMemory(machine: Machine): MemoryMap {
 }
 
 /** Where the static data ends. Its last page has the far end of the stack behind it, which is never reached. */
-export function dataEnd(machine: Machine): number {
+function dataEnd(machine: Machine): number {
   return pageAfter(machine.address("__heap_base") - stackBytes);
-}
-
-/**
- * The map without the constants at the start of the static data, in a machine that has run PostgreSQL for a while.
- *
- * The linker puts constants first. PostgreSQL's start changes variables all over the rest, so what is in front of the first
- * changed page, with a margin, is constant. The load tests check that it stays so (`constantsAreUntouched`).
- */
-export function withoutConstants(map: MemoryMap, machine: Machine): MemoryMap {
-  const { initialData } = machine;
-  let at = pageBytes;
-  while (at < map.dataEnd && samePage(machine, initialData, at)) at += pageBytes;
-  return { ...map, dataStart: Math.max(map.dataStart, at - constantsMargin) };
-}
-
-/** Whether the part of the static data that is taken for constant is as the binary has it. */
-export function constantsAreUntouched(map: MemoryMap, machine: Machine): boolean {
-  for (let at = pageBytes; at < map.dataStart; at += pageBytes) {
-    if (!samePage(machine, machine.initialData, at)) return false;
-  }
-  return true;
-}
-
-function samePage(machine: Machine, initialData: Uint8Array, at: number): boolean {
-  const page = initialData.subarray(at, at + pageBytes);
-  return Buffer.compare(machine.bytes.slice(at, at + pageBytes), page) === 0;
 }
 
 /** The first page's start at or after an address. */
@@ -109,14 +90,19 @@ function pageAfter(address: number): number {
   return Math.ceil(address / pageBytes) * pageBytes;
 }
 
-/** The ranges of a session's memory, given its stack pointer and the end of its heap. */
-export function privateRanges(map: MemoryMap, stack: number, heapEnd: number): { start: number; end: number }[] {
+/** The memory that every session has at the same addresses, beside its stack: in ascending order, in whole pages. */
+export function commonRanges(map: MemoryMap): Range[] {
   return [
-    { start: map.dataStart, end: map.dataEnd },
-    { start: Math.floor(stack / pageBytes) * pageBytes, end: map.sharedStart },
+    { start: 0, end: map.dataEnd },
+    { start: map.stackEnd, end: map.sharedStart },
     { start: map.sharedEnd, end: map.controlStart },
-    { start: map.controlEnd, end: pageAfter(heapEnd) },
+    { start: map.controlEnd, end: map.heapEnd },
   ];
+}
+
+/** The end of what is saved and loaded as the stack: its last page has the heap's start behind it. */
+export function stackEnd(machine: Machine): number {
+  return pageAfter(machine.address("__heap_base"));
 }
 
 /** The end of the heap. */

@@ -10,14 +10,17 @@
 import assert from "node:assert/strict";
 import type { FileDescriptors } from "./file-descriptors.ts";
 import type { Image } from "./image.ts";
+import { ImageCheck } from "./image-check.ts";
 import type { Machine } from "./machine.ts";
-import type { MemoryMap } from "./private-memory.ts";
 import { delayUntil } from "./timer-delay.ts";
+import type { Window } from "./windows.ts";
 
 /** What the scheduler has to know of a session. */
 export interface Schedulable {
   readonly image: Image;
   readonly files: FileDescriptors;
+  /** What it has allocated. */
+  readonly window: Window;
   /** Called at the end of each of its turns, when it is loaded still. */
   readonly onTurnEnd: () => void;
 }
@@ -49,28 +52,34 @@ export class Scheduler<S extends Schedulable> {
   switches = 0;
   /** Told whose turn it is, and with undefined that nobody has one: whoever interrupts a running session has to know. */
   onTurn: ((session: S | undefined) => void) | undefined;
-  /** For tests: compare all memory at every switch, and throw if an image would not get all that has changed. */
-  checksImages = false;
   readonly #machine: Machine;
-  readonly #map: MemoryMap;
   readonly #queue: Turn<S>[] = [];
   readonly #parked = new Map<S, Parked<S>>();
-  #reference: Image | undefined;
   #loaded: S;
   #running: S | undefined;
   #isHalted = false;
+  #check: ImageCheck | undefined;
   #timer: NodeJS.Timeout | undefined;
   #timerDeadline = Number.POSITIVE_INFINITY;
 
-  constructor(machine: Machine, map: MemoryMap, loaded: S) {
+  constructor(machine: Machine, loaded: S) {
     this.#machine = machine;
-    this.#map = map;
     this.#loaded = loaded;
+  }
+
+  /** For tests: from now on all memory is looked at, at every switch. Throws there if an image is not what it must be. */
+  checkImages(): void {
+    this.#check = new ImageCheck(this.#machine);
   }
 
   /** The session whose turn it is. */
   get running(): S | undefined {
     return this.#running;
+  }
+
+  /** The session whose memory is loaded: the running one, or the last that ran. */
+  get loaded(): S {
+    return this.#loaded;
   }
 
   isParked(session: S): boolean {
@@ -126,23 +135,6 @@ export class Scheduler<S extends Schedulable> {
     this.#enqueue(parked);
   }
 
-  /**
-   * Makes the memory of the loaded session, in its turn, the one that pages of all images are compared with, and has the
-   * others share what they have in common with it.
-   */
-  keepAgainstLoaded(others: readonly Image[]): void {
-    const own = this.#loaded.image;
-    own.save(this.#machine, this.#map);
-    this.#reference = own.copy();
-    let outgoing = own;
-    for (const image of others) {
-      image.load(this.#machine, outgoing);
-      image.save(this.#machine, this.#map, this.#reference);
-      outgoing = image;
-    }
-    own.load(this.#machine, outgoing);
-  }
-
   #enqueue(turn: Turn<S>): void {
     assert(!this.#parked.has(turn.session), "a session that waits for its turn waits for something else, too");
     this.#queue.push(turn);
@@ -179,22 +171,16 @@ export class Scheduler<S extends Schedulable> {
     this.#running = session;
     if (this.#loaded !== session) {
       const outgoing = this.#loaded;
-      if (this.checksImages) this.#checkImage(outgoing);
-      outgoing.image.save(this.#machine, this.#map, this.#reference);
+      this.#check?.leave(outgoing);
+      outgoing.image.save(this.#machine);
       outgoing.files.save();
       this.#loaded = session;
-      session.image.load(this.#machine, outgoing.image);
+      session.image.load(this.#machine);
       session.files.load();
+      this.#check?.enter(session);
       this.switches++;
     }
     this.onTurn?.(session);
-  }
-
-  #checkImage({ image }: S): void {
-    const overlooked = image.overlooked(this.#machine);
-    if (overlooked.length === 0) return;
-    const pages = overlooked.map((address) => `0x${address.toString(16)}`);
-    throw new Error(`pages of the loaded session have changed without a mark: ${pages.join(", ")}`);
   }
 
   /** Queues every parked session whose latch is set or whose time has come. */

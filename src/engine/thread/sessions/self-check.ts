@@ -45,7 +45,6 @@ export async function checkSessions(host: SessionHost, onStep: OnStep = () => un
   const locks = await query(last, `select count(*) from pg_locks where pid <> ${last.pid}`);
   expectEqual("what closed sessions leave", locks, "0");
   await host.closeSession(last);
-  if (!host.constantsAreUntouched) throw new Error("constants of PostgreSQL have changed");
 }
 
 async function checkOwnState(one: Session, other: Session): Promise<void> {

@@ -8,6 +8,7 @@ import type { IdleTimers } from "./idle-timers.ts";
 import type { Machine } from "./machine.ts";
 import type { PostgresProcess } from "./postgres-process.ts";
 import type { Schedulable, Scheduler } from "./scheduler.ts";
+import type { Windows } from "./windows.ts";
 
 /** Where a session's input comes from. */
 export interface SessionInput {
@@ -69,6 +70,7 @@ export interface SessionContext {
   readonly machine: Machine;
   readonly process: PostgresProcess;
   readonly entry: EntryPoints;
+  readonly windows: Windows;
   readonly scheduler: Scheduler<SessionState>;
   readonly checkpointer: CheckpointRequests;
   /** Whether the running turn has been asked to let the others run. */

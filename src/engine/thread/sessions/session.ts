@@ -21,6 +21,7 @@ import {
   type SessionState,
 } from "./session-context.ts";
 import { isStackOverflow, raiseStackOverflow } from "./stack-overflow.ts";
+import { Window } from "./windows.ts";
 
 export type { SessionInput, SessionOutput, SessionOwner } from "./session-context.ts";
 
@@ -41,6 +42,7 @@ export class Session implements SessionState {
   readonly pid: number;
   readonly image: Image;
   readonly files: FileDescriptors;
+  readonly window: Window;
   /** Addresses in shared memory; 0 before the start and after the end. */
   proc = 0;
   latch = 0;
@@ -73,11 +75,12 @@ export class Session implements SessionState {
   #last: Promise<unknown> | undefined;
   #hasBatch = false;
 
-  constructor(host: SessionContext, pid: number, image: Image, files: FileDescriptors) {
+  constructor(host: SessionContext, pid: number, image: Image, files: FileDescriptors, window = new Window()) {
     this.#host = host;
     this.pid = pid;
     this.image = image;
     this.files = files;
+    this.window = window;
   }
 
   /** Starts the backend with a startup packet. Its whole answer goes to `output`. False when it refused the client. */

@@ -21,6 +21,7 @@ export function sessionCalls(host: SessionContext): MachineCalls {
     hook: (first, second, kind) => {
       if (kind === Hook.waitEvent) waitEvent = second;
       if (kind === Hook.waitLatch) return waitLatch(host, first, second, waitEvent);
+      if (kind === Hook.sbrk) return host.windows.sbrk(host.scheduler.loaded.window, first);
       if (kind === Hook.sleep) return sleep(host, first);
       if (kind === Hook.kill) return host.kill(first, second);
       if (kind === Hook.interrupts) return processInterrupts(host);

@@ -24,6 +24,8 @@ export interface WasmTable {
 /** A linear memory; `buffer` is another object after it has grown. */
 export interface WasmMemory {
   readonly buffer: SharedArrayBuffer;
+  /** By so many pages of 64 KiB. Throws RangeError where that cannot be. */
+  grow(pages: number): number;
 }
 
 /** What a module is instantiated with. */
