@@ -48,6 +48,7 @@ export interface OptionValues {
   migrations: string;
   seed: string | undefined;
   extensions: readonly string[];
+  cache: boolean;
   output: OutputForm;
   logLevel: LogLevel;
 }
@@ -205,6 +206,14 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
     group: "Data",
     help: "make an extension available to CREATE EXTENSION (pg_trgm, uuid-ossp, vector …); repeatable, or separated by commas",
     repeatable: true,
+  },
+  cache: {
+    flags: "--no-cache",
+    environment: "DEV_DB_CACHE",
+    default: true,
+    kind: yesOrNo,
+    group: "Data",
+    help: "neither read nor write the user's cache (an empty database, PostgreSQL's code): every start is as long as a machine's first one",
   },
   maxConnections: {
     flags: "-m, --max-connections <n>",

@@ -55,9 +55,11 @@ export function declareOptions(command: Command, keys: readonly OptionKey[]): vo
 export function readOptions(command: Command, keys: readonly OptionKey[], context: CommandContext): ResolvedOptions {
   const flags = Object.fromEntries(
     keys.map((key) => {
-      const value = command.getOptionValue(attributeName(flagName(optionTable[key])));
+      const name = attributeName(flagName(optionTable[key]));
+      // What begins with --no- is true where it is not given.
+      const value = command.getOptionValueSource(name) === "default" ? undefined : command.getOptionValue(name);
       // A flag without a value.
-      return [key, value === true ? "true" : value];
+      return [key, typeof value === "boolean" ? String(value) : value];
     }),
   );
   return resolveOptions({

@@ -30,7 +30,7 @@ export async function openEngineAt(
   signal: AbortSignal,
 ): Promise<Engine> {
   const open = (sessions: Pick<EngineOptions, "maxSessions" | "transactionIdleTimeoutMs">) =>
-    openInPlace(options, cwd, { ...otherOptions, ...sessions }, openEngine);
+    openInPlace(options, cwd, { ...otherOptions, ...sessions, cache: options.cache }, openEngine);
   if (options.sessions === "shared") return open({});
   try {
     return await open({

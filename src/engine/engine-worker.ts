@@ -27,6 +27,8 @@ export interface EngineThreadOptions {
   /** The directory as it was locked; absent in memory, and in tests of the engine alone. */
   readonly directory?: OwnedDirectory;
   readonly extensions: readonly FoundExtension[];
+  /** Whether the user's cache is read and written; by default it is. */
+  readonly cache?: boolean;
   /** One PostgreSQL session for each client, that many at once; absent: one for all. */
   readonly maxSessions?: number;
   /** How long one of them may idle in a transaction while another waits for its locks, in ms; 0, the default, is for ever. */
@@ -124,9 +126,9 @@ export class EngineWorker {
 
   #threadOptions(options: EngineWorkerOptions, reports: MessagePort, deafAfterMs: number): ThreadOptions {
     const { dataDir, fsync = false, directory, mayInitialize, extensions, consequence } = options;
-    const { maxSessions, transactionIdleTimeoutMs = 0 } = options;
+    const { maxSessions, transactionIdleTimeoutMs = 0, cache = true } = options;
     return {
-      ...{ dataDir, fsync, mayInitialize, extensions, consequence, turns: this.#turns, reports, deafAfterMs },
+      ...{ dataDir, fsync, mayInitialize, extensions, cache, consequence, turns: this.#turns, reports, deafAfterMs },
       ...(directory ? { identity: directory.identity } : {}),
       ...(maxSessions === undefined
         ? {}
@@ -233,6 +235,7 @@ export class EngineWorker {
       clearTimeout(this.#checkWatch);
       if (message.wasTried)
         this.#log?.("debug", "PGlite's WebAssembly is an unknown one: isolated sessions passed the self-check");
+      if (message.hasKeptCode) this.#log?.("debug", "PostgreSQL starts with the compiled code in the cache");
     }
   }
 

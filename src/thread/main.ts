@@ -8,17 +8,22 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { importExtensions } from "../engine/extensions.ts";
 import { packError, unpackError } from "../engine/sent-error.ts";
+import { pruneWhereWritten } from "../engine/thread/cache-pruning.ts";
+import { CodeKeeper } from "../engine/thread/code-keeper.ts";
 import type { ThreadMessage, ThreadOptions } from "../engine/thread/protocol.ts";
 import { optimizeSooner } from "../engine/thread/tier-up.ts";
+import { forgoCache } from "../engine/thread/user-cache.ts";
 import { SessionServer } from "./session-server.ts";
 
 const options = workerData as ThreadOptions;
 const port = parentPort!;
 const post = (message: ThreadMessage) => port.postMessage(message);
 
+if (!options.cache) forgoCache();
 optimizeSooner();
 try {
   new SessionServer(await open(), port, options.consequence).start();
+  pruneWhereWritten();
 } catch (error) {
   // Emscripten throws things that are no errors, and the other thread would see an object without a word.
   throw error instanceof Error ? error : unpackError(packError(error));
@@ -33,5 +38,8 @@ async function open() {
   }
   const { bootIsolated } = await import("../engine/thread/isolated.ts");
   const { OwnSessions } = await import("./own-sessions.ts");
-  return new OwnSessions(await bootIsolated(options, isolated, extensions, post), options, isolated);
+  const { host, code } = await bootIsolated(options, isolated, extensions, post);
+  const keeper = code && new CodeKeeper(code, host);
+  keeper?.keepWhenIdle();
+  return new OwnSessions(host, options, isolated, keeper);
 }

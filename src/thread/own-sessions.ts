@@ -4,6 +4,7 @@
  * Owns: what watches over turns and over idle holders of locks; the session of the process itself. Does not own: sessions
  * (`engine/thread/sessions/`), one client (`transport/`).
  */
+import type { CodeKeeper } from "../engine/thread/code-keeper.ts";
 import type { ThreadOptions } from "../engine/thread/protocol.ts";
 import type { SessionHost } from "../engine/thread/sessions/host.ts";
 import { IsolatedQueue } from "../transport/isolated-queue.ts";
@@ -23,11 +24,19 @@ const noEngine = {
 /** See the head of the file. */
 export class OwnSessions implements Served {
   readonly #host: SessionHost;
+  readonly #code: CodeKeeper | undefined;
   readonly #queues: IsolatedQueue[] = [];
   #own: OwnSession | undefined;
 
-  constructor(host: SessionHost, options: ThreadOptions, isolated: NonNullable<ThreadOptions["isolated"]>) {
+  /** `code` is about that of its PostgreSQL, where it can be kept. */
+  constructor(
+    host: SessionHost,
+    options: ThreadOptions,
+    isolated: NonNullable<ThreadOptions["isolated"]>,
+    code: CodeKeeper | undefined,
+  ) {
     this.#host = host;
+    this.#code = code;
     const watches = [
       watchTurns(host, options),
       watchHolders(host, isolated, (holding) => {
@@ -68,7 +77,8 @@ export class OwnSessions implements Served {
     };
   }
 
-  close(): Promise<void> {
-    return this.#host.close();
+  async close(): Promise<void> {
+    await this.#host.close();
+    this.#code?.keepAtStop();
   }
 }

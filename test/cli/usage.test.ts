@@ -23,6 +23,7 @@ const badValues: Readonly<Record<OptionKey, readonly [string, string]>> = {
   migrations: ["", "a directory, auto or none"],
   seed: ["seed.txt", "a .sql file or a JavaScript or TypeScript module"],
   extensions: ["a,,b", "a list of extension names"],
+  cache: ["never", "true or false"],
   maxConnections: ["many", "a whole number from 1 to 10000"],
   idleTimeoutMs: ["-1", "a whole number from 0 to"],
   stallTimeoutMs: ["1e3", "a whole number from 0 to"],

@@ -54,6 +54,7 @@ describe("defaults", () => {
       migrations: "auto",
       seed: undefined,
       extensions: [],
+      cache: true,
       output: "text",
       logLevel: "info",
     });
@@ -192,6 +193,14 @@ describe("text", () => {
 });
 
 describe("access", () => {
+  test("the cache is used unless something says no", () => {
+    expect(resolveOptions({ flags: { cache: "false" }, environment: { DEV_DB_CACHE: "1" } }).cache).toBe(false);
+    expect(resolveOptions({ environment: { DEV_DB_CACHE: "0" } }).cache).toBe(false);
+    expect(resolveOptions({ library: { cache: false } }).cache).toBe(false);
+    expect(resolveOptions({ packageJson: { cache: false } }).cache).toBe(false);
+    expect(refusal({ library: { cache: 0 } })).toContain("is not true or false");
+  });
+
   test("insecure is a flag without a value, and true or false elsewhere", () => {
     expect(resolveOptions({ flags: { insecure: "true" } }).insecure).toBe(true);
     for (const [text, value] of [

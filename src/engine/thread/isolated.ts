@@ -23,7 +23,7 @@ export async function bootIsolated(
   { maxSessions, checking }: IsolatedOptions,
   extensions: Extensions,
   post: (message: ThreadMessage) => void,
-): Promise<SessionHost> {
+): Promise<{ readonly host: SessionHost; readonly code: RewrittenPostgres["code"] }> {
   const { dataDir, fsync } = options;
   const postgres = await checkedPostgres(checking, post);
   const inMemory = dataDir === "memory://";
@@ -40,7 +40,7 @@ export async function bootIsolated(
       : // A PANIC is the end, and then the reason of it.
         host.runsBehindClients && /^(WARNING|ERROR|FATAL)$/.test(severity);
   log.onReport = (text) => post({ kind: "log", text });
-  return host;
+  return { host, code: postgres.code };
 }
 
 async function checkedPostgres(
@@ -54,7 +54,7 @@ async function checkedPostgres(
   const postgres = await loadPostgres();
   if (!postgres.known) await tryOut(postgres, onStep);
   Atomics.store(checking, 0, 0);
-  post({ kind: "checked", wasTried: !postgres.known });
+  post({ kind: "checked", wasTried: !postgres.known, hasKeptCode: postgres.code?.isUsed === true });
   return postgres;
 }
 

@@ -1,8 +1,8 @@
 /**
  * The rewritten module and its libraries, kept in files so that the rewrite is done once for each binary.
  *
- * Owns: the cache files, their names and their form. Does not own: the rewrite (`rewrite/postgres.ts`), the
- * directory (`user-cache.ts`).
+ * Owns: the cache files, their names and their form. Does not own: the rewrite (`rewrite/postgres.ts`), what V8 makes of the
+ * module (`code-cache.ts`), the directory (`user-cache.ts`).
  * Form: the SHA-256 of the rest, the length of the JSON of what was located, that JSON, the rewritten module; of a library,
  * the SHA-256 of the rest, the rewritten library.
  * Invariant: a file is either whole or not used (its hash is over all of it); one
@@ -10,6 +10,7 @@
  */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
+import { CodeCache, type KeepableCode } from "./code-cache.ts";
 import { markWrites } from "./rewrite/mark-writes.ts";
 import { type Located, rewritePostgres } from "./rewrite/postgres.ts";
 import { reserveStack } from "./rewrite/stack-depth.ts";
@@ -39,6 +40,8 @@ export interface RewrittenPostgres {
   readonly located: Located;
   /** Whether the binary is one of `knownBinaries`. */
   readonly known: boolean;
+  /** What V8 makes of it, where that can be kept. */
+  readonly code?: KeepableCode & { readonly isUsed: boolean };
 }
 
 /**
@@ -55,14 +58,35 @@ export async function loadRewritten(
   const cached = path ? readModule(path) : undefined;
   if (cached) {
     // Written by another version of this program, or compiled by another V8.
-    const module = await webAssembly.compile(cached.bytes).catch(() => undefined);
-    if (module) return { module, located: cached.located, known };
+    const compiled = await compile(cached.bytes, cached.hash, directory).catch(() => undefined);
+    if (compiled) return { ...compiled, located: cached.located, known };
   }
   const { bytes: rewritten, ...located } = rewritePostgres(stock);
   const bytes = markWrites(rewritten);
-  const module = await webAssembly.compile(bytes);
-  if (path) writeCached(path, bytes, located);
-  return { module, located, known };
+  const keptAs = path ? writeCached(path, bytes, located) : undefined;
+  return { ...(await compile(bytes, keptAs, directory)), located, known };
+}
+
+/** `hash` is that of the file which the bytes are kept in. */
+async function compile(
+  bytes: Uint8Array,
+  hash: Uint8Array | undefined,
+  directory: string | undefined,
+): Promise<Pick<RewrittenPostgres, "module" | "code">> {
+  const cache = hash && directory ? CodeCache.of(directory, hash, bytes.length) : undefined;
+  const module = cache?.read(bytes) ?? (await webAssembly.compile(bytes));
+  if (!cache) return { module };
+  const { isUsed } = cache;
+  return {
+    module,
+    code: {
+      isUsed,
+      get isDue() {
+        return cache.isDue;
+      },
+      keep: (small) => cache.keep(module, small),
+    },
+  };
 }
 
 /** A library with marks, as `markWrites` makes it, and larger frames (`reserveStack`), from the cache if it is there. */
@@ -84,40 +108,45 @@ function loadEdited(
   if (!directory || stock.length < smallestKept) return edit(stock);
   const path = join(directory, `${kind}-${rewriteVersion}-${sha256(stock).toString("hex", 0, 16)}`);
   const cached = readWhole(path);
-  if (cached) return cached;
+  if (cached) return cached.body;
   const edited = edit(stock);
-  if (edited.length !== stock.length) keepInCache(path, Buffer.concat([sha256(edited), edited]));
+  if (edited.length !== stock.length) keepInCache(path, sha256(edited), edited);
   return edited;
 }
 
-function readModule(path: string): { bytes: Uint8Array; located: Located } | undefined {
+function readModule(path: string): { bytes: Uint8Array; located: Located; hash: Uint8Array } | undefined {
   try {
-    const body = readWhole(path);
-    if (!body) return undefined;
+    const whole = readWhole(path);
+    if (!whole) return undefined;
+    const { hash, body } = whole;
     const end = lengthBytes + body.readUInt32LE(0);
-    return { located: JSON.parse(body.toString("utf8", lengthBytes, end)) as Located, bytes: body.subarray(end) };
+    const located = JSON.parse(body.toString("utf8", lengthBytes, end)) as Located;
+    return { located, bytes: body.subarray(end), hash };
   } catch {
     return undefined;
   }
 }
 
-/** What is behind the hash, if it is that. */
-function readWhole(path: string): Buffer | undefined {
+/** The hash and what is behind it, if it is that. */
+function readWhole(path: string): { hash: Buffer; body: Buffer } | undefined {
   try {
     const file = readCached(path);
-    const body = file.subarray(hashBytes);
-    return sha256(body).equals(file.subarray(0, hashBytes)) ? body : undefined;
+    const [hash, body] = [file.subarray(0, hashBytes), file.subarray(hashBytes)];
+    return sha256(body).equals(hash) ? { hash, body } : undefined;
   } catch {
     return undefined;
   }
 }
 
-function writeCached(path: string, bytes: Uint8Array, located: Located): void {
+/** Answers with the hash. */
+function writeCached(path: string, bytes: Uint8Array, located: Located): Buffer {
   const json = Buffer.from(JSON.stringify(located));
   const length = Buffer.alloc(lengthBytes);
   length.writeUInt32LE(json.length);
   const body = Buffer.concat([length, json, bytes]);
-  keepInCache(path, Buffer.concat([sha256(body), body]));
+  const hash = sha256(body);
+  keepInCache(path, hash, body);
+  return hash;
 }
 
 function sha256(bytes: Uint8Array): Buffer {

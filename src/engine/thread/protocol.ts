@@ -22,6 +22,8 @@ export interface ThreadOptions {
   /** Whether an empty directory gets a new database. */
   readonly mayInitialize: boolean;
   readonly extensions: readonly FoundExtension[];
+  /** Whether the user's cache is read and written. */
+  readonly cache: boolean;
   /** What a death of the engine means for the data; for the clients, a sentence. */
   readonly consequence: string;
   readonly turns: TurnMemory;
@@ -95,8 +97,8 @@ export type ThreadMessage =
   | { readonly kind: "log"; readonly text: string }
   /** It begins a step of finding out whether it can have sessions. One that takes longer than `limitMs` hangs. */
   | { readonly kind: "checking"; readonly step: string; readonly limitMs: number }
-  /** Whether it had to try the sessions out for that. */
-  | { readonly kind: "checked"; readonly wasTried: boolean }
+  /** Whether it had to try the sessions out for that; whether it begins with code that an earlier server has left. */
+  | { readonly kind: "checked"; readonly wasTried: boolean; readonly hasKeptCode: boolean }
   | { readonly kind: "answer"; readonly id: number; readonly value?: unknown; readonly error?: SentError }
   /** What a listener has to say. */
   | { readonly kind: "line"; readonly listener: number; readonly line: string }

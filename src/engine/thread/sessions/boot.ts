@@ -9,6 +9,7 @@
 import { readFileSync } from "node:fs";
 import { type Extensions, PGlite } from "@electric-sql/pglite";
 import { loadRewritten, type RewrittenPostgres } from "../module-cache.ts";
+import { sizeParkedStacks } from "../native-stack.ts";
 import { pgliteFile } from "../pglite-files.ts";
 import { maxPreparedTransactions } from "../prepared-transactions.ts";
 import { Hook } from "../rewrite/hooks.ts";
@@ -69,8 +70,12 @@ const libraryDirectory = "/pglite/lib/postgresql";
 const notPreloaded =
   /^(libpqwalreceiver|pgoutput|passwordcheck|pg_overexplain|utf8_and_(big5|euc\w+|gb\w+|johab|sjis\w*|uhc))$/;
 
-/** The rewritten module of the installed PGlite. Rejects when the binary is not of the known shape. */
+/**
+ * The rewritten module of the installed PGlite. Rejects when the binary is not of the known shape. Sets V8's flags for the stacks
+ * of sessions before: code that V8 has kept is for the flags of that moment.
+ */
 export function loadPostgres(): Promise<RewrittenPostgres> {
+  sizeParkedStacks();
   return loadRewritten(readFileSync(pgliteFile("pglite.wasm")));
 }
 

@@ -8,7 +8,6 @@
  */
 import { encodeMessage, encodeStartup } from "../../../wire/frontend.ts";
 import { readQueryResults } from "../../../wire/query-results.ts";
-import { sizeParkedStacks } from "../native-stack.ts";
 import { Hook } from "../rewrite/hooks.ts";
 import type { ServerLog } from "../server-log.ts";
 import { AuxiliaryProcess } from "./auxiliary-process.ts";
@@ -104,7 +103,6 @@ export class SessionHost implements SessionContext {
 
   /** Boots PostgreSQL. Rejects when this PGlite cannot have real sessions, saying why. */
   static async open(options: BootOptions): Promise<SessionHost> {
-    sizeParkedStacks();
     const booted = await bootPostgres(options);
     const host = new SessionHost(booted);
     host.checkpointer.start(booted.located.addresses.checkpointerShared);
