@@ -20,8 +20,8 @@ import { type CompiledModule, webAssembly } from "./wasm/web-assembly.ts";
 /** Part of the file's name: to be raised with every change of the rewrite or of the file's form. */
 const rewriteVersion = 47;
 
-/** A smaller library is rewritten sooner than read. */
-const smallestKept = 1 << 16;
+/** A smaller library is rewritten sooner than read, also by code that V8 has yet to compile. */
+const smallestKept = 1 << 10;
 
 const hashBytes = 32;
 const lengthBytes = 4;
