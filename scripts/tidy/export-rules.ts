@@ -1,14 +1,35 @@
 /**
  * Rules about what a file exports.
  *
- * Owns: docstrings of exports. Does not own: exports that nobody imports (knip), default exports (Biome).
+ * Owns: unused and undocumented exports. Does not own: default exports (Biome), who may import whom.
+ * Invariant: an export that only the public interface passes on is in use; one that only its own file uses is not.
  */
 import type { Finding } from "./finding.ts";
 import type { Module } from "./module.ts";
 
-/** Checks the exports of a tree: `docstring`. */
+/** What they export is used from outside of the tree. */
+const entries: ReadonlySet<string> = new Set(["src/index.ts", "src/cli/main.ts"]);
+
+/** Checks the exports of a tree: `dead-export` and `docstring`. */
 export function checkExports(modules: readonly Module[]): Finding[] {
-  return modules.filter(({ area }) => area === "src" || area === "scripts").flatMap(checkDocstrings);
+  return [
+    ...checkDead(modules),
+    ...modules.filter(({ area }) => area === "src" || area === "scripts").flatMap(checkDocstrings),
+  ];
+}
+
+function checkDead(modules: readonly Module[]): Finding[] {
+  const used = usedExports(modules);
+  return modules
+    .filter(({ area }) => area === "src" || area === "scripts")
+    .flatMap(({ path, exports }) =>
+      exports
+        .filter(({ name }) => !used.has(keyOf(path, name)))
+        .map(({ name, line }) => {
+          const what = `\`${name}\` is exported and imported nowhere`;
+          return { path, line, rule: "dead-export", what, instead: "drop `export`, or what is exported" };
+        }),
+    );
 }
 
 function checkDocstrings({ path, exports }: Module): Finding[] {
@@ -19,4 +40,36 @@ function checkDocstrings({ path, exports }: Module): Finding[] {
     const what = `\`${name}\` has no docstring of its own`;
     return { path, line, rule: "docstring", what, instead: "say its contract in a /** comment */ right above it" };
   });
+}
+
+function keyOf(path: string, name: string): string {
+  return `${path} ${name}`;
+}
+
+/** The keys of all exports that a file of the tree, or the world outside, takes. */
+function usedExports(modules: readonly Module[]): Set<string> {
+  const byPath = new Map(modules.map((module) => [module.path, module]));
+  const used = new Set<string>();
+  const use = (path: string, name: string) => {
+    if (used.has(keyOf(path, name))) return;
+    used.add(keyOf(path, name));
+    for (const { names, target } of byPath.get(path)?.imports ?? []) {
+      if (names === "export *" && target) use(target, name);
+    }
+  };
+  const useEverything = (path: string, seen = new Set<string>()) => {
+    if (seen.has(path)) return;
+    seen.add(path);
+    for (const { name } of byPath.get(path)?.exports ?? []) use(path, name);
+    for (const { names, target } of byPath.get(path)?.imports ?? []) {
+      if (names === "export *" && target) useEverything(target, seen);
+    }
+  };
+  for (const path of entries) useEverything(path);
+  for (const { target, names } of modules.flatMap(({ imports }) => imports)) {
+    if (!target || names === "export *") continue;
+    if (names === "everything") useEverything(target);
+    else for (const name of names) use(target, name);
+  }
+  return used;
 }

@@ -2,7 +2,7 @@
  * Rules about who imports whom.
  *
  * Owns: the ranks of src, and the packages that only one folder may import. Does not own: cycles (Biome),
- * exports that nobody imports (knip).
+ * unused exports.
  * Invariant: a type import counts like any other, because it ties two files together in a reader's mind all the same.
  */
 import type { Finding } from "./finding.ts";

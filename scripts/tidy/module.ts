@@ -29,6 +29,8 @@ export interface Import {
   readonly line: number;
   /** The file of the tree it refers to; undefined for a package, and for a file that is not there. */
   readonly target: string | undefined;
+  /** The names it takes. `everything` for a namespace; `export *` passes on what its own importers take. */
+  readonly names: readonly string[] | "everything" | "export *";
 }
 
 /** One exported name. */

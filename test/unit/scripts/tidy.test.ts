@@ -44,6 +44,7 @@ test("findings come in the order of paths and lines", async () => {
   expect(places).toEqual([
     ["src/engine/c.ts", 1, "header"],
     ["src/wire/a.ts", 1, "header"],
+    ["src/wire/a.ts", 2, "dead-export"],
     ["src/wire/a.ts", 2, "docstring"],
     ["src/wire/b.ts", 1, "header"],
   ]);
