@@ -10,7 +10,7 @@ import { unsigned } from "../wasm/bytes.ts";
 import { type Instruction, instructions, Op } from "../wasm/instructions.ts";
 import type { WasmModule } from "../wasm/module.ts";
 
-/** PGlite's constant data ends below this address; see `postgres.ts` for how it is checked. */
+/** PGlite's constant data ends below this address, as linked today; what lies above is not found. */
 const constantDataLimit = 4 << 20;
 
 /** An operation code, with any operand or with this one. */

@@ -7,7 +7,7 @@
  * argument the rewritten module is the stock one, on shared memory.
  *
  * Engine: the functions have no names in the binary; each is found as its comment says, exactly once, or the rewrite
- * fails with the pattern's name (test/unit/engine/rewrite.test.ts runs it on the installed binary).
+ * fails with the pattern's name (test/unit/engine/thread/rewrite.test.ts runs it on the installed binary).
  */
 import { parserGuard, parserName } from "../tier-up.ts";
 import { concat } from "../wasm/bytes.ts";

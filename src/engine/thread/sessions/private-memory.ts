@@ -11,7 +11,7 @@ import type { Machine } from "./machine.ts";
 
 /** The bounds of all that is told apart here are multiples of it. */
 const pageBytes = 4096;
-/** The size of the C stack: emscripten's STACK_SIZE as PGlite is linked. The self-check of `locateMemory` depends on it. */
+/** The size of the C stack: emscripten's STACK_SIZE as PGlite is linked. Checked nowhere: `wasm-ld` puts it between the data and the heap. */
 const stackBytes = 8 << 20;
 /** `PGShmemMagic` (storage/pg_shmem.h), at the start of shared memory; its size is in the third word. */
 const sharedMemoryMagic = 679834894;

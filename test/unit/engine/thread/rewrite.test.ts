@@ -108,6 +108,16 @@ describe("the cache", () => {
     expect(second.located).toEqual({ addresses: first.located.addresses, tableSized: first.located.tableSize });
   });
 
+  test("has a number in its name that was raised with the last change of the rewrite", async () => {
+    await loadRewritten(stock, directory);
+    const [, version] = /^sessions-(\d+)-/.exec(readdirSync(directory)[0]!) ?? [];
+    const module = createHash("sha256")
+      .update(markWrites(rewritePostgres(stock).bytes))
+      .digest("hex");
+    // If only the second one is not as here: raise `rewriteVersion`, or the files of the last version are taken for those of this one.
+    expect([version, module]).toEqual(["47", "36e8646fdff96126413a390271312a41892c110dbf467b33cf9512c1a0c64748"]);
+  });
+
   const damages: readonly [string, (file: Buffer) => Uint8Array][] = [
     ["is empty", () => new Uint8Array(0)],
     ["ends within the hash", (file) => file.subarray(0, 20)],
