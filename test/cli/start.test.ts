@@ -34,7 +34,7 @@ function occupy(port: number): Promise<number> {
 describe("the ready line", () => {
   test("text tells a person the URL, a psql line, where the data is and how to keep it", async () => {
     const cli = startCli(["--port", "0"]);
-    const [, url] = await cli.line(/URL {3}(postgres:\S+)/);
+    const [, url] = await cli.line(/URL {3}(postgresql:\S+)/);
     await cli.line(/To keep it: .*\n/);
     expect(cli.stdout()).toContain(`psql ${url}\n`);
     expect(cli.stdout()).toMatch(/PostgreSQL 18\.\d+ is ready \(0 migrations applied, [\d.]+ s\)/);
@@ -178,7 +178,7 @@ describe("the data directory", () => {
     const cwd = temporaryDirectory();
     const args = ["--port", "0", "--db", "deep/data"];
     const first = startCli(args, { cwd });
-    const sql = client((await first.line(/URL {3}(postgres:\S+)/))[1]!);
+    const sql = client((await first.line(/URL {3}(postgresql:\S+)/))[1]!);
     await sql`create table kept as select 42 as answer`;
     first.child.kill("SIGINT");
     expect((await first.ended).stdout).toContain(`data  ${join(cwd, "deep/data")}\n`);
