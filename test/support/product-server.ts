@@ -66,7 +66,7 @@ export class ProductServer {
       extensions: [],
       // A busy machine is none of what the log is looked at for.
       slowStartMs: 600_000,
-      log: (_, line) => void this.log.push(line),
+      log: (level, line) => void (level !== "debug" && this.log.push(line)),
       ...this.#options.engine,
     });
     this.transport = await this.listen();
