@@ -24,6 +24,8 @@ export interface ExecOptions {
   onPause?: () => void;
   /** `transaction_timeout` is over, and the statement is being cancelled: its transaction must not go on. */
   onTransactionTimeout?: () => void;
+  /** The server is being stopped, and the statement is being cancelled for that. */
+  onStop?: () => void;
   /** A CancelRequest has come for it: it is to be ended with 57014 as soon as it listens. */
   isCancelled?: boolean;
   /** Whose messages they are, for the log: UTF-8. */

@@ -104,7 +104,7 @@ export class KeptListener implements Transport {
     }
     if (this.#stopping) {
       // The thread was asked to stop before it listened.
-      await worker.ask("stopListening", this.#number).catch(() => {});
+      await worker.stopListening(this.#number).catch(() => {});
       return;
     }
     this.#room?.admit({ host: reachableHost(this.options.host), port: this.#port });

@@ -10,7 +10,7 @@ import type { Backend } from "./backend.ts";
 import { type Interrupts, Timeout } from "./interrupts.ts";
 import { limits } from "./limits.ts";
 import type { SharedCheckpoints } from "./shared-checkpoints.ts";
-import { countTurn, guarded, nameTurn, type TurnMemory, TurnWord } from "./turn-words.ts";
+import { countTurn, everybody, guarded, nameTurn, type TurnMemory, TurnWord } from "./turn-words.ts";
 
 /** PostgreSQL, as it was booted. */
 interface Parts {
@@ -120,8 +120,10 @@ export class SharedSession {
     });
   }
 
-  #deliver(bytes: Uint8Array, { onRawData, onPause, onTransactionTimeout }: ExecOptions): void {
+  #deliver(bytes: Uint8Array, { onRawData, onPause, onTransactionTimeout, onStop }: ExecOptions): void {
     const { words } = this.#parts.turns;
+    const stopping = Atomics.load(words, TurnWord.stopping);
+    if (stopping === everybody || stopping === words[TurnWord.listener]) onStop?.();
     if (Atomics.load(words, TurnWord.transactionOver) === Atomics.load(words, TurnWord.turn)) onTransactionTimeout?.();
     onRawData(bytes);
     if (bytes.length >= limits.postgresBufferBytes) return;

@@ -23,7 +23,7 @@ def case(work):
     """Runs `work(engine, id)` for each pair at the same time; accounts `id` and `id + 1` are its own."""
 
     def run(url, connections):
-        engine = create_engine(url.replace("postgres:", "postgresql:", 1), future=True, pool_size=3 * connections)
+        engine = create_engine(url, future=True, pool_size=3 * connections)
         Base.metadata.create_all(engine)
         with Session(engine, future=True) as session, session.begin():
             session.query(Account).delete()

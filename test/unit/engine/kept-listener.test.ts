@@ -20,9 +20,10 @@ function livingThread() {
       opened.listen(port, host, () => resolve((opened.address() as { port: number }).port));
     });
   };
-  const ask = async (kind: string, _listener: number, given: ListenOptions) =>
-    kind === "listen" ? listen(given) : void server?.close();
-  return { worker: { ask } as unknown as EngineWorker, die, isListening: () => server?.listening === true };
+  const ask = async (_kind: "listen", _listener: number, given: ListenOptions) => listen(given);
+  const stopListening = async () => void server?.close();
+  const worker = { ask, stopListening } as unknown as EngineWorker;
+  return { worker, die, isListening: () => server?.listening === true };
 }
 
 /** One that dies of being asked to listen: its owner knows before whoever has asked does (`EngineWorker`). */
