@@ -1,7 +1,7 @@
 /**
  * The storm of six clients, short enough for every test run: no wrong answer on ours, many on the stock library.
  *
- * Ours is the whole product here, with its engine on a thread; `split-storm.test.ts` has the patched library alone.
+ * Ours is the whole product here, with its engine on a thread; `split-storm.long.test.ts` has the patched library alone.
  *
  * Owns: nothing but the two targets; `src/trace/storm.ts` is the storm, and `hundred-thousand.long.test.ts` the long
  * form of this file. `SEED` and `QUERIES` choose what is asked, `TARGETS` whom.

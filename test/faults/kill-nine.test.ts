@@ -4,13 +4,11 @@ import { Ledger } from "../../scripts/kill-nine/ledger.ts";
 import { Tracked } from "../../scripts/kill-nine/subject.ts";
 import { Random } from "../../src/trace/storm/random.ts";
 import { checkKillNine } from "../support/kill-nine.ts";
+import { sessionsOfRun } from "../support/product-server.ts";
 import { runSeed } from "../support/random.ts";
 
-test.each([
-  ["shared", 2],
-  ["isolated", 3],
-] as const)(`a few rounds with %s sessions, seed ${runSeed}`, (sessions, rounds) =>
-  checkKillNine(sessions, "off", rounds, 1),
+test.each(sessionsOfRun)(`a few rounds with %s sessions, seed ${runSeed}`, (sessions) =>
+  checkKillNine(sessions, "off", 3, 1),
 );
 
 describe("what is wrong with an object is seen", () => {
