@@ -1,8 +1,8 @@
 /**
- * What large input leaves behind in the thread that it goes through.
+ * What large input, or a large answer in one go, leaves behind in the thread that it goes through.
  *
- * Owns: when it is collected. Does not own: the input, or any other garbage.
- * Invariant: it costs nothing while clients send little.
+ * Owns: when it is collected. Does not own: the bytes, or any other garbage.
+ * Invariant: it costs nothing while little goes through.
  *
  * Engine: Node gives every read of a socket a buffer of its own, and V8 begins to look for dead ones when they are more than
  * 64 MB, in each thread. A small collection, of what is young, finds most of them and takes about a millisecond.
@@ -10,19 +10,19 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
-const inputBetweenCollections = 8 << 20;
+const bytesBetweenCollections = 8 << 20;
 
 type Collect = (options: { type: "minor" }) => void;
 
-/** Counts the input of one thread. */
+/** Counts what goes through one thread. */
 export class YoungGarbage {
   #bytes = 0;
   #collect: Collect | undefined;
 
-  /** To be told of input when it has come. */
+  /** To be told of bytes when they have gone through. */
   passed(bytes: number): void {
     this.#bytes += bytes;
-    if (this.#bytes < inputBetweenCollections) return;
+    if (this.#bytes < bytesBetweenCollections) return;
     this.#bytes = 0;
     this.#collect ??= collector();
     this.#collect?.({ type: "minor" });

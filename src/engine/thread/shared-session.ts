@@ -6,6 +6,7 @@
  * Invariant: no flag that was meant for a run is left for the next one; after a crash PostgreSQL is not entered any more.
  */
 import type { EngineInput, ExecOptions, IdleTimeouts } from "../engine.ts";
+import { YoungGarbage } from "../young-garbage.ts";
 import type { Backend } from "./backend.ts";
 import { type Interrupts, Timeout } from "./interrupts.ts";
 import { limits } from "./limits.ts";
@@ -32,6 +33,7 @@ export class SharedSession {
   /** Resolves with what PostgreSQL crashed of. */
   readonly crash: Promise<unknown>;
   readonly #parts: Parts;
+  readonly #garbage = new YoungGarbage();
   /** When what was produced was last meant to be seen. */
   #pausedAt = 0;
   #settleCrash!: (cause: unknown) => void;
@@ -126,6 +128,8 @@ export class SharedSession {
     if (stopping === everybody || stopping === words[TurnWord.listener]) onStop?.();
     if (Atomics.load(words, TurnWord.transactionOver) === Atomics.load(words, TurnWord.turn)) onTransactionTimeout?.();
     onRawData(bytes);
+    // V8 does it between two turns of the event loop, and there are none in a run.
+    this.#garbage.passed(bytes.length);
     if (bytes.length >= limits.postgresBufferBytes) return;
     // PostgreSQL wants it to be seen, as it does with a notice, before it goes on; but several answers go in one write.
     const isEnd = bytes.at(-readyBytes) === readyForQuery;
