@@ -10,7 +10,7 @@
 import { workerData } from "node:worker_threads";
 import type { StatementOwner } from "../engine/engine.ts";
 import { Interrupts, Timeout } from "../engine/thread/interrupts.ts";
-import { everybody, guarded, nameBytes, TurnWord, type WatchdogOptions } from "../engine/thread/turn-words.ts";
+import { guarded, isForStopped, nameBytes, TurnWord, type WatchdogOptions } from "../engine/thread/turn-words.ts";
 
 type TurnWordName = keyof typeof TurnWord;
 
@@ -56,9 +56,8 @@ function endOverdue(turn: number, flags: Interrupts): void {
     for (const timeout of [Timeout.lock, Timeout.statement]) if (flags.isOver(timeout)) flags.expire(timeout);
     const isTransactionOver = flags.isOver(Timeout.transaction);
     if (isTransactionOver) Atomics.store(words, TurnWord.transactionOver, turn);
-    const stopping = Atomics.load(words, TurnWord.stopping);
-    const isStopped = stopping === everybody || stopping === Atomics.load(words, TurnWord.listener);
-    if (isTransactionOver || isStopped || Atomics.load(words, TurnWord.cancelled) === turn) flags.cancelQuery();
+    if (isTransactionOver || isForStopped(words) || Atomics.load(words, TurnWord.cancelled) === turn)
+      flags.cancelQuery();
   });
 }
 

@@ -11,7 +11,7 @@ import type { Backend } from "./backend.ts";
 import { type Interrupts, Timeout } from "./interrupts.ts";
 import { limits } from "./limits.ts";
 import type { SharedCheckpoints } from "./shared-checkpoints.ts";
-import { countTurn, everybody, guarded, nameTurn, type TurnMemory, TurnWord } from "./turn-words.ts";
+import { countTurn, guarded, isForStopped, nameTurn, type TurnMemory, TurnWord } from "./turn-words.ts";
 
 /** PostgreSQL, as it was booted. */
 interface Parts {
@@ -124,8 +124,7 @@ export class SharedSession {
 
   #deliver(bytes: Uint8Array, { onRawData, onPause, onTransactionTimeout, onStop }: ExecOptions): void {
     const { words } = this.#parts.turns;
-    const stopping = Atomics.load(words, TurnWord.stopping);
-    if (stopping === everybody || stopping === words[TurnWord.listener]) onStop?.();
+    if (isForStopped(words)) onStop?.();
     if (Atomics.load(words, TurnWord.transactionOver) === Atomics.load(words, TurnWord.turn)) onTransactionTimeout?.();
     onRawData(bytes);
     // V8 does it between two turns of the event loop, and there are none in a run.

@@ -36,6 +36,12 @@ export const nobody = -1;
 /** What it is while all are. */
 export const everybody = -2;
 
+/** Whether the listener that the running turn is for is being stopped. */
+export function isForStopped(words: Int32Array): boolean {
+  const stopping = Atomics.load(words, TurnWord.stopping);
+  return stopping === everybody || stopping === Atomics.load(words, TurnWord.listener);
+}
+
 /** So much of an application_name and of a statement is kept. */
 export const nameBytes = 128;
 
