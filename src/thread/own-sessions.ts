@@ -7,7 +7,7 @@
 import type { CodeKeeper } from "../engine/thread/code-keeper.ts";
 import type { ThreadOptions } from "../engine/thread/protocol.ts";
 import type { SessionHost } from "../engine/thread/sessions/host.ts";
-import { IsolatedQueue } from "../transport/isolated-queue.ts";
+import { IsolatedQueue, sendHeldAnswers } from "../transport/isolated-queue.ts";
 import type { Behind } from "../transport/serve.ts";
 import { watchHolders } from "./holder-watch.ts";
 import { OwnSession } from "./own-session.ts";
@@ -46,6 +46,7 @@ export class OwnSessions implements Served {
     host.scheduler.onTurn = (session) => {
       for (const onTurn of watches) onTurn?.(session);
     };
+    host.scheduler.onLongTurn = sendHeldAnswers;
   }
 
   get crash(): Promise<unknown> {

@@ -215,7 +215,7 @@ export class ClientSession implements SessionInput {
     this.#session = session;
     session.owner = this.#owner;
     session.client = (message) => this.#reader.feed(message);
-    session.onTurnEnd = () => this.#output.flush();
+    session.onTurnEnd = () => this.#answer();
     session.onEnded = () => void setImmediate(() => this.#ended());
     if (this.#is("ending")) return;
     this.#logged(readLogin(words).parameters);
@@ -256,6 +256,13 @@ export class ClientSession implements SessionInput {
     if (bytes.length < limits.postgresBufferBytes && !this.#session?.saidReady) this.#output.flush();
     return this.#connection.drained();
   };
+
+  // What other clients asked for in the meantime is answered first, and all of it leaves together.
+  #answer(): void {
+    if (this.#output.isEmpty) return;
+    this.#connection.cork();
+    this.#output.flush();
+  }
 
   #cut(length: number): Uint8Array {
     const [chunk] = this.#chunks;

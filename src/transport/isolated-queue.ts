@@ -13,6 +13,7 @@ import {
   type EngineDeath,
   type SocketConnection,
   type SocketQueue,
+  uncorkAll,
 } from "@electric-sql/pglite-socket";
 import { RecentRuns } from "../engine/recent-runs.ts";
 import { limits } from "../engine/thread/limits.ts";
@@ -143,3 +144,6 @@ export class IsolatedQueue implements SocketQueue {
     for (const connection of this.#clients.keys()) connection.terminate(error);
   }
 }
+
+/** Sends the answers that are held until the event loop has looked at all sockets, of all clients. */
+export const sendHeldAnswers: () => void = uncorkAll;

@@ -14,7 +14,7 @@ import { createLogin } from "./login.ts";
 import { createTlsServer } from "./tls.ts";
 
 // What patches/ makes of the library; a patch that changes what callers can rely on changes it.
-const EXPECTED_PATCH_ID = "pglite-devdb-2";
+const EXPECTED_PATCH_ID = "pglite-devdb-3";
 
 /** What a door leads to. */
 export interface Behind {

@@ -1,6 +1,6 @@
 /** The queue seam: a queue of the caller's own gets connections and batches, and decides what happens with them. */
 import type { Batch, SocketConnection, SocketQueue } from "@electric-sql/pglite-socket";
-import { PGLiteSocketServer } from "@electric-sql/pglite-socket";
+import { PGLiteSocketServer, uncorkAll } from "@electric-sql/pglite-socket";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { encodeMessage } from "../../src/wire/frontend.ts";
 import { waitUntil } from "../support/wait-until.ts";
@@ -160,6 +160,40 @@ test("may terminate a connection: its client is told, it is detached once, and w
   expect(errorFields(messages)?.get("C")).toBe("57014");
   await waitUntil("its place is free", () => server.getStats().activeConnections === 0);
   expect(queue.events.filter((event) => event === "detach a")).toHaveLength(1);
+});
+
+test("may hold answers until the loop has looked at all sockets: they leave together, and before any last word", async () => {
+  const clients = [await login("a"), await login("b"), await login("c")];
+  const [a, b, c] = queue.connections;
+  const held = () => queue.connections.map((connection) => connection.unsent);
+  const answer = () => {
+    for (const connection of queue.connections) {
+      connection.cork();
+      connection.send(ready);
+      connection.cork();
+      connection.send(ready);
+    }
+  };
+  answer();
+  expect(held()).toEqual([12, 12, 12]);
+  // It is asked for after the one that writes.
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(held()).toEqual([0, 0, 0]);
+  answer();
+  uncorkAll();
+  expect(held()).toEqual([0, 0, 0]);
+  for (const client of clients) expect(types(await client.until("Z", 4))).toBe("ZZZZ");
+
+  answer();
+  a!.terminate({ severity: "FATAL", code: "57014", message: "enough" });
+  b!.finish();
+  clients[2]!.destroy();
+  expect(types(await clients[0]!.untilEnd())).toBe("ZZE");
+  expect(types(await clients[1]!.untilEnd())).toBe("ZZ");
+  await waitUntil("the last one has gone", () => queue.events.includes("detach c"));
+  c!.cork();
+  c!.send(ready);
+  uncorkAll();
 });
 
 test("says who is in the middle of something: only those are stalled out", async () => {

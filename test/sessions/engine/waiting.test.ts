@@ -57,6 +57,30 @@ test("one large value is taken piece by piece, and others run between the pieces
   expect(Buffer.concat(parts).toString("latin1").includes(expected)).toBe(true);
 });
 
+test("before a session that computes goes on, it is said: answers that wait for the end of the turn would wait for it", async () => {
+  const events: string[] = [];
+  const { scheduler, machine } = host;
+  const interruptPending = machine.address("InterruptPending") >> 2;
+  // As the watchdog does with a turn that is old.
+  host.isAskedToGiveWay = () => true;
+  scheduler.onTurn = (session) => {
+    if (session) events.push(session === a.session ? "computes" : "other");
+    if (session === a.session) machine.words[interruptPending] = 1;
+  };
+  scheduler.onLongTurn = () => events.push("said");
+  onTestFinished(() => {
+    host.isAskedToGiveWay = () => false;
+    scheduler.onTurn = undefined;
+    scheduler.onLongTurn = undefined;
+  });
+  const long = a.rows("select count(*) from generate_series(1, 100000)");
+  for (let i = 0; i < 20; i++) await b.rows("select 1");
+  expect(await long).toEqual(["100000"]);
+  const turns = events.join(" ");
+  expect(turns).toContain("other said computes");
+  expect(turns.replaceAll("said computes", "").match(/computes/g)).toHaveLength(1);
+});
+
 test("lock_timeout ends a wait for a lock with 55P03", async () => {
   await a.rows("begin; update t set v = 'A'");
   await b.rows("begin; set local lock_timeout = '50ms'");

@@ -52,7 +52,7 @@ async function client(fails?: "createSession" | "run" | "closeSession", isRefuse
   const connection = {
     ...{ id: 1, processId: 7, secretKey: Buffer.alloc(4), parameters: new Map() },
     ...{ send: (bytes: Uint8Array) => void sent.push(Buffer.from(bytes)), drained: () => undefined },
-    ...{ terminate: () => {}, finish: () => void finished++ },
+    ...{ cork: () => {}, terminate: () => {}, finish: () => void finished++ },
   } as unknown as SocketConnection;
   const subject = new ClientSession(connection, host);
   const settled = new Promise((resolve) => setImmediate(resolve));

@@ -40,6 +40,8 @@ interface Wait {
 interface Turn<S> {
   readonly session: S;
   readonly begin: () => void;
+  /** What it has waited for. */
+  readonly wait?: Wait;
 }
 
 interface Parked<S> extends Turn<S> {
@@ -52,6 +54,8 @@ export class Scheduler<S extends Schedulable> {
   switches = 0;
   /** Told whose turn it is, and with undefined that nobody has one: whoever interrupts a running session has to know. */
   onTurn: ((session: S | undefined) => void) | undefined;
+  /** Called before a session that computes goes on: what is to be done soon would wait for it. */
+  onLongTurn: (() => void) | undefined;
   readonly #machine: Machine;
   readonly #queue: Turn<S>[] = [];
   readonly #parked = new Map<S, Parked<S>>();
@@ -163,6 +167,7 @@ export class Scheduler<S extends Schedulable> {
       return;
     }
     assert(!this.#parked.has(turn.session), "a session is given a turn while it is parked");
+    if (turn.wait?.givesWay) this.onLongTurn?.();
     this.#begin(turn.session);
     turn.begin();
   }
