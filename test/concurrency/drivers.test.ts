@@ -78,7 +78,8 @@ describe.each(targets())("a pool of six on %s", (target) => {
     if (target === "ours") {
       expect(outcome).toEqual({ right: total, wrongRows: 0, errors: 0, unanswered: 0 });
     } else {
-      expect(outcome.wrongRows, JSON.stringify(outcome)).toBeGreaterThan(0);
+      // Where answers are mixed up in a pool's first exchanges already, nobody gets any.
+      expect(outcome.wrongRows + outcome.unanswered, JSON.stringify(outcome)).toBeGreaterThan(0);
       expect(outcome.right, JSON.stringify(outcome)).toBeLessThan(total * 0.9);
     }
   }
