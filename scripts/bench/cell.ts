@@ -15,6 +15,8 @@ import { setup, type Workload, workloadOf } from "./workloads.ts";
 export interface CellResult extends Tally {
   /** From the first byte sent to the last answer. */
   elapsedMs: number;
+  /** CPU time of the server in that time, in ms, where there is one and the system tells. */
+  cpuMs: number | undefined;
   /** The target stopped answering; it has to be started anew. */
   stalled: boolean;
 }
@@ -23,22 +25,26 @@ const silenceMs = 5_000;
 // A client's side of a closed connection stays reserved for a minute; this many per cell leaves free ports for all.
 const mostConnects = 4_000;
 
-/** Runs `row` for `seconds` against what `open` opens. Rejects when the clients cannot even be set up. */
-export async function runCell(
-  row: RowName,
-  seconds: number,
-  open: () => Promise<Link>,
-  strictness: Strictness,
-): Promise<CellResult> {
+/** What a cell is run against. */
+interface Served {
+  readonly open: () => Promise<Link>;
+  readonly strictness: Strictness;
+  /** CPU time of the server so far, in ms. */
+  readonly cpuMs: () => number | undefined;
+}
+
+/** Runs `row` for `seconds` against `served`. Rejects when the clients cannot even be set up. */
+export async function runCell(row: RowName, seconds: number, served: Served): Promise<CellResult> {
+  const { open } = served;
   const workload = workloadOf(row);
-  if (workload === undefined) return runConnects(seconds, open);
+  if (workload === undefined) return runConnects(seconds, served);
   const links: Link[] = [];
   try {
     const first = await open();
     links.push(first);
     for (const batch of setup) await mustSucceed(first, batch);
     while (links.length < workload.clients) links.push(await open());
-    return await runClients(workload, seconds, links, strictness);
+    return await runClients(workload, seconds, links, served);
   } finally {
     await Promise.all(links.map((link) => link.close()));
   }
@@ -48,7 +54,7 @@ async function runClients(
   workload: Workload,
   seconds: number,
   links: readonly Link[],
-  strictness: Strictness,
+  { strictness, cpuMs }: Served,
 ): Promise<CellResult> {
   const result: CellResult = emptyResult();
   const clients: LoadClient[] = [];
@@ -57,7 +63,7 @@ async function runClients(
     for (const batch of load.prepare) await mustSucceed(link, batch);
     clients.push(new LoadClient(link, load, result, strictness));
   }
-  const start = performance.now();
+  const clock = startClock(result, cpuMs);
   let watch: NodeJS.Timeout | undefined;
   await new Promise<void>((resolve) => {
     let busy = clients.length;
@@ -70,10 +76,10 @@ async function runClients(
       result.stalled = true;
       for (const client of clients) client.giveUp(`no operation ended for ${silenceMs / 1000} s`);
     });
-    for (const client of clients) client.start(workload.inFlight, start + seconds * 1000);
+    for (const client of clients) client.start(workload.inFlight, clock.start + seconds * 1000);
   });
   clearInterval(watch);
-  result.elapsedMs = performance.now() - start;
+  clock.stop();
   return result;
 }
 
@@ -88,10 +94,10 @@ function watchForSilence(tally: Tally, onSilence: () => void): NodeJS.Timeout {
 }
 
 /** TCP connect, login up to the first ReadyForQuery, Terminate, close; one after the other. */
-async function runConnects(seconds: number, open: () => Promise<Link>): Promise<CellResult> {
+async function runConnects(seconds: number, { open, cpuMs }: Served): Promise<CellResult> {
   const result = emptyResult();
-  const start = performance.now();
-  while (performance.now() < start + seconds * 1000 && result.right + result.failed < mostConnects) {
+  const clock = startClock(result, cpuMs);
+  while (performance.now() < clock.start + seconds * 1000 && result.right + result.failed < mostConnects) {
     try {
       const link = await open();
       await link.close();
@@ -102,12 +108,25 @@ async function runConnects(seconds: number, open: () => Promise<Link>): Promise<
       await delay(10); // a server that refuses must not be stormed
     }
   }
-  result.elapsedMs = performance.now() - start;
+  clock.stop();
   return result;
 }
 
+/** Measures until `stop`, into `result`. */
+function startClock(result: CellResult, cpuMs: Served["cpuMs"]): { readonly start: number; stop(): void } {
+  const cpuBefore = cpuMs();
+  const start = performance.now();
+  const stop = (): void => {
+    result.elapsedMs = performance.now() - start;
+    const cpuAfter = cpuMs();
+    if (cpuBefore !== undefined && cpuAfter !== undefined) result.cpuMs = cpuAfter - cpuBefore;
+  };
+  return { start, stop };
+}
+
 function emptyResult(): CellResult {
-  return { right: 0, wrong: 0, failed: 0, lost: 0, firstProblem: undefined, elapsedMs: 0, stalled: false };
+  const tally = { right: 0, wrong: 0, failed: 0, lost: 0, firstProblem: undefined };
+  return { ...tally, elapsedMs: 0, cpuMs: undefined, stalled: false };
 }
 
 async function mustSucceed(link: Link, batch: Uint8Array): Promise<void> {

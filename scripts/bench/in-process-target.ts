@@ -8,8 +8,9 @@ import { fileURLToPath } from "node:url";
 import type { RowName } from "./catalogue.ts";
 import type { CellResult } from "./cell.ts";
 import { LoadDriver } from "./load-driver.ts";
+import { familyCpuMs } from "./process-usage.ts";
 import { ServerProcess } from "./server-process.ts";
-import type { Target } from "./target.ts";
+import type { Spawned, Target } from "./target.ts";
 
 /** PGlite without a socket. */
 export class InProcessTarget implements Target {
@@ -22,10 +23,10 @@ export class InProcessTarget implements Target {
   }
 
   run(row: RowName, seconds: number): Promise<CellResult> {
-    return this.#load.run({ row, seconds, endpoint: undefined, strictness: "values" });
+    return this.#load.run({ row, seconds, endpoint: undefined, serverPid: undefined, strictness: "values" });
   }
 
-  async spawnToFirstRow(): Promise<number> {
+  async spawnToFirstRow(): Promise<Spawned> {
     const start = performance.now();
     const child = new ServerProcess({
       file: process.execPath,
@@ -34,9 +35,9 @@ export class InProcessTarget implements Target {
       haltSignal: "SIGKILL",
     });
     await child.readyLine();
-    const elapsedMs = performance.now() - start;
+    const spawned = { elapsedMs: performance.now() - start, cpuMs: familyCpuMs(child.pid) };
     await child.stop();
-    return elapsedMs;
+    return spawned;
   }
 
   sampleMemory(): void {}

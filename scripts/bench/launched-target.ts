@@ -10,8 +10,9 @@ import type { RowName, TargetName } from "./catalogue.ts";
 import type { CellResult } from "./cell.ts";
 import { type Endpoint, exchange, openSocketLink } from "./link.ts";
 import { LoadDriver } from "./load-driver.ts";
+import { familyCpuMs } from "./process-usage.ts";
 import type { ServerProcess } from "./server-process.ts";
-import type { Target } from "./target.ts";
+import type { Spawned, Target } from "./target.ts";
 
 /** A server that lets clients in. */
 export interface Launched {
@@ -36,15 +37,16 @@ export abstract class LaunchedTarget implements Target {
 
   run(row: RowName, seconds: number): Promise<CellResult> {
     const strictness = this.name === "constants" ? "shape" : "values";
-    return this.#load.run({ row, seconds, endpoint: this.#running?.endpoint, strictness });
+    const { endpoint, server } = this.#running ?? {};
+    return this.#load.run({ row, seconds, endpoint, serverPid: server?.pid, strictness });
   }
 
-  async spawnToFirstRow(): Promise<number> {
+  async spawnToFirstRow(): Promise<Spawned> {
     const start = performance.now();
     const { server, endpoint } = await this.launch(false);
     try {
       await ask(endpoint, "select 1");
-      return performance.now() - start;
+      return { elapsedMs: performance.now() - start, cpuMs: familyCpuMs(server.pid) };
     } finally {
       await server.stop();
     }

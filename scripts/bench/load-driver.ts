@@ -9,7 +9,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import type { CellResult } from "./cell.ts";
 import { holdChild } from "./leftovers.ts";
 import type { CellOrder, CellReply } from "./load-process.ts";
-import { peakMemoryMb } from "./process-memory.ts";
+import { peakMemoryMb } from "./process-usage.ts";
 
 const graceMs = 60_000;
 

@@ -12,12 +12,15 @@ import { type CellResult, runCell } from "./cell.ts";
 import { EngineLinks } from "./engine-link.ts";
 import { type Endpoint, exchange, type Link, openSocketLink } from "./link.ts";
 import type { Strictness } from "./load-client.ts";
+import { familyCpuMs } from "./process-usage.ts";
 
 /** A cell to run. Without an endpoint the load goes to a PGlite in the load process. */
 export interface CellOrder {
   readonly row: RowName;
   readonly seconds: number;
   readonly endpoint: Endpoint | undefined;
+  /** The process whose CPU time counts: the load process has its own to do with the clients. */
+  readonly serverPid: number | undefined;
   readonly strictness: Strictness;
 }
 
@@ -40,8 +43,9 @@ async function opener(endpoint: Endpoint | undefined): Promise<() => Promise<Lin
 
 async function run(order: CellOrder): Promise<CellReply> {
   try {
-    const open = await opener(order.endpoint);
-    return { result: await runCell(order.row, order.seconds, open, order.strictness) };
+    const { row, seconds, endpoint, serverPid, strictness } = order;
+    const cpuMs = () => (serverPid === undefined ? undefined : familyCpuMs(serverPid));
+    return { result: await runCell(row, seconds, { open: await opener(endpoint), strictness, cpuMs }) };
   } catch (error) {
     return { problem: (error as Error).message };
   }

@@ -8,6 +8,7 @@ import { existsSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { UsageError } from "../../src/errors.ts";
 import { list, number, parseOptions, whole } from "../command-line.ts";
+import { busyLoops } from "./busy-loops.ts";
 import { type RowName, rows, type TargetName, targetNames } from "./catalogue.ts";
 
 /** What a run of the benchmark does. */
@@ -15,6 +16,8 @@ export interface BenchOptions {
   /** Length of one measured cell. */
   readonly seconds: number;
   readonly rounds: number;
+  /** Every row also beside processes that compute all the time. */
+  readonly busy: boolean;
   readonly rows: readonly RowName[];
   readonly targets: readonly TargetName[];
   /** Where the figures go as JSON, beside the table. */
@@ -28,6 +31,7 @@ export const benchHelp = `npm run bench -- [options]
 
   --seconds N      length of one cell, 0.1 to 600 (default 1)
   --rounds N       rounds per row, 1 to 100; the median counts (default 5)
+  --busy           each row a second time, beside ${busyLoops} processes that compute all the time
   --only ROW,…     ${rows.map((row) => row.name).join(", ")}
   --targets T,…    ${targetNames.join(", ")}
   --json FILE      also write every figure of every round to FILE
@@ -36,9 +40,10 @@ export const benchHelp = `npm run bench -- [options]
 `;
 
 const text = { type: "string" } as const;
+const flag = { type: "boolean" } as const;
 const known = {
   ...{ seconds: text, rounds: text, only: text, targets: text, json: text, profile: text },
-  ...{ help: { type: "boolean" } as const },
+  ...{ help: flag, busy: flag },
 };
 
 /** Reads the arguments after the script name; `"help"` when help was asked for. Throws a `UsageError`. */
@@ -57,6 +62,7 @@ export function readBenchOptions(argv: readonly string[]): BenchOptions | "help"
   return {
     seconds: number("--seconds", values.seconds ?? "1", 0.1, 600),
     rounds: whole("--rounds", values.rounds ?? "5", 1, 100),
+    busy: values.busy ?? false,
     rows: list("--only", values.only ?? rowNames.join(","), rowNames),
     targets,
     jsonFile: values.json === undefined ? undefined : writableFile(values.json),

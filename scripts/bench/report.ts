@@ -4,11 +4,11 @@
  * Owns: medians, ratios, the table, the notes below it. Does not own: measuring.
  * Invariant: a figure that stands for anything but right answers only is marked, and its note says how many were not.
  */
-import { type RowName, rowNamed, type TargetName, targetNames } from "./catalogue.ts";
+import { rowNamed, type TargetName, targetNames } from "./catalogue.ts";
 import type { Surroundings } from "./machine.ts";
 import type { BenchOptions } from "./options.ts";
 import { postgresSettings } from "./real-postgres.ts";
-import type { BenchResult, Measurement } from "./run-benchmark.ts";
+import type { BenchResult, Measurement, RowFigures } from "./run-benchmark.ts";
 
 const comparedWith = ["stock", "postgres", "in-process"] as const;
 const explanations: Readonly<Partial<Record<TargetName, string>>> = {
@@ -22,28 +22,44 @@ const wideSpread = 0.3;
 export function formatReport(options: BenchOptions, where: Surroundings, result: BenchResult): string {
   const columns = targetNames.filter((name) => options.targets.includes(name));
   const others = columns.includes("ours") ? comparedWith.filter((name) => columns.includes(name)) : [];
-  const header = ["", "unit", ...columns, ...others.map((name) => `ours/${name}`)];
-  const body = options.rows.map((name) => {
-    const row = rowNamed(name);
-    return [
-      `${row.title}${row.lessIsBetter ? " (less is better)" : ""}`,
-      row.unit,
-      ...columns.map((target) => cellText(result, name, target)),
-      ...others.map((other) => ratioText(result, name, other)),
-    ];
+  const tables = kinds.flatMap((kind) => {
+    const header = [headings[kind], "unit", ...columns, ...others.map((name) => `ours/${name}`)];
+    const body = result.figures
+      .filter(({ targets }) => [...targets.values()].some((measurement) => median(measurement[kind]) !== undefined))
+      .map((figures) => [
+        titleOf(figures, kind),
+        kind === "cpu" ? "µs" : rowNamed(figures.row).unit,
+        ...columns.map((target) => cellText(result, figures, target, kind)),
+        ...others.map((other) => ratioText(figures, other, kind)),
+      ]);
+    return ["", ...table([header, ...body])];
   });
-  return [...head(options, where, result), "", ...table([header, ...body]), "", ...notes(columns, result)].join("\n");
+  return [...head(options, where, result), ...tables, "", ...notes(columns, result)].join("\n");
+}
+
+const kinds = ["rounds", "cpu"] as const;
+type Kind = (typeof kinds)[number];
+const headings: Readonly<Record<Kind, string>> = { rounds: "", cpu: "CPU per operation, server" };
+
+function titleOf({ row, busy }: RowFigures, kind: Kind = "cpu"): string {
+  const { title, lessIsBetter } = rowNamed(row);
+  return `${title}${busy ? ", busy" : ""}${lessIsBetter && kind === "rounds" ? " (less is better)" : ""}`;
 }
 
 /** Everything that was measured, for `--json`. */
 export function reportAsJson(options: BenchOptions, where: Surroundings, result: BenchResult): string {
-  const figures = [...result.figures].map(([name, measurements]) => {
-    const { unit, lessIsBetter } = rowNamed(name);
-    const targets = [...measurements].map(([target, measurement]) => {
-      return [target, { median: median(measurement.rounds), ...measurement }] as const;
+  const figures = result.figures.map((line) => {
+    const { unit, lessIsBetter } = rowNamed(line.row);
+    const targets = [...line.targets].map(([target, measurement]) => {
+      const { rounds, cpu } = measurement;
+      return [target, { median: median(rounds), medianCpu: median(cpu), ...measurement }] as const;
     });
-    const ratios = comparedWith.map((other) => [`ours/${other}`, ratio(result, name, other)] as const);
-    return { row: name, unit, lessIsBetter, targets: Object.fromEntries(targets), ratios: Object.fromEntries(ratios) };
+    const ratios = (kind: Kind) =>
+      Object.fromEntries(comparedWith.map((other) => [`ours/${other}`, ratio(line, other, kind)] as const));
+    return {
+      ...{ row: line.row, busy: line.busy, unit, lessIsBetter, targets: Object.fromEntries(targets) },
+      ...{ ratios: ratios("rounds"), cpuRatios: ratios("cpu") },
+    };
   });
   const { seconds, rounds } = options;
   return `${JSON.stringify(
@@ -75,13 +91,11 @@ function head(options: BenchOptions, where: Surroundings, result: BenchResult): 
 
 function notes(columns: readonly TargetName[], result: BenchResult): string[] {
   const lines = [...result.absent].map(([target, reason]) => `*** ${target} IS ABSENT: ${reason}`);
-  for (const [name, measurements] of result.figures) {
-    for (const [target, m] of measurements) {
+  for (const line of result.figures) {
+    for (const [target, m] of line.targets) {
       if (problems(m) === 0) continue;
       const counts = `${m.wrong} wrong, ${m.failed} failed, ${m.lost} lost, ${m.right} right`;
-      lines.push(
-        `! ${target}, ${rowNamed(name).title}: ${counts}; only right ones are in the rate; first: ${m.firstProblem}`,
-      );
+      lines.push(`! ${target}, ${titleOf(line)}: ${counts}; only right ones are in the rate; first: ${m.firstProblem}`);
     }
   }
   return [
@@ -92,23 +106,23 @@ function notes(columns: readonly TargetName[], result: BenchResult): string[] {
   ];
 }
 
-function cellText(result: BenchResult, row: RowName, target: TargetName): string {
+function cellText(result: BenchResult, { targets }: RowFigures, target: TargetName, kind: Kind): string {
   if (result.absent.has(target)) return "absent";
-  const measurement = result.figures.get(row)?.get(target);
-  const middle = measurement && median(measurement.rounds);
+  const measurement = targets.get(target);
+  const middle = measurement && median(measurement[kind]);
   if (measurement === undefined || middle === undefined)
     return measurement && problems(measurement) > 0 ? "none !" : "–";
-  return `${figure(middle)}${spread(measurement.rounds) > wideSpread ? " ~" : ""}${problems(measurement) > 0 ? " !" : ""}`;
+  return `${figure(middle)}${spread(measurement[kind]) > wideSpread ? " ~" : ""}${problems(measurement) > 0 ? " !" : ""}`;
 }
 
-function ratioText(result: BenchResult, row: RowName, other: TargetName): string {
-  const value = ratio(result, row, other);
+function ratioText(figures: RowFigures, other: TargetName, kind: Kind): string {
+  const value = ratio(figures, other, kind);
   return value === undefined ? "–" : value.toFixed(2);
 }
 
-function ratio(result: BenchResult, row: RowName, other: TargetName): number | undefined {
-  const mine = result.figures.get(row)?.get("ours")?.rounds;
-  const theirs = result.figures.get(row)?.get(other)?.rounds;
+function ratio({ targets }: RowFigures, other: TargetName, kind: Kind): number | undefined {
+  const mine = targets.get("ours")?.[kind];
+  const theirs = targets.get(other)?.[kind];
   if (mine === undefined || theirs === undefined) return undefined;
   return median(
     mine.map((value, round) => {

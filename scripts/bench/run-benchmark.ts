@@ -1,10 +1,11 @@
 /**
- * The order of a run: row by row, round by round, every target in turn.
+ * The order of a run: row by row, quiet and busy, round by round, every target in turn.
  *
  * Owns: warm-ups, turns, what is kept of every cell. Does not own: targets, loads, or how figures are printed.
  * Invariant: in a round all targets run one after the other, so that a machine that gets slower gets slower for all;
  * everything that was started has been ended when `runBenchmark` settles.
  */
+import { busyLoops, startBusyLoops } from "./busy-loops.ts";
 import { type RowName, rowNamed, type TargetName } from "./catalogue.ts";
 import type { CellResult } from "./cell.ts";
 import type { Tally } from "./load-client.ts";
@@ -16,11 +17,21 @@ import { createTarget } from "./targets.ts";
 export interface Measurement extends Tally {
   /** `undefined` for a round without a figure. */
   readonly rounds: (number | undefined)[];
+  /** The server's CPU time per operation, in µs, for each round. */
+  readonly cpu: (number | undefined)[];
+}
+
+/** A line of the table. */
+export interface RowFigures {
+  readonly row: RowName;
+  /** Beside processes that compute. */
+  readonly busy: boolean;
+  readonly targets: ReadonlyMap<TargetName, Measurement>;
 }
 
 /** All figures of a run. */
 export interface BenchResult {
-  readonly figures: ReadonlyMap<RowName, ReadonlyMap<TargetName, Measurement>>;
+  readonly figures: readonly RowFigures[];
   /** Targets that could not be run, with the reason. */
   readonly absent: ReadonlyMap<TargetName, string>;
   readonly serverVersions: ReadonlyMap<TargetName, string>;
@@ -30,7 +41,7 @@ export interface BenchResult {
 export async function runBenchmark(options: BenchOptions, say: (line: string) => void): Promise<BenchResult> {
   const absent = new Map<TargetName, string>();
   const serverVersions = new Map<TargetName, string>();
-  const figures = new Map<RowName, Map<TargetName, Measurement>>();
+  const figures: RowFigures[] = [];
   const targets: Target[] = [];
   try {
     for (const name of options.targets) {
@@ -47,7 +58,17 @@ export async function runBenchmark(options: BenchOptions, say: (line: string) =>
       }
     }
     const present = targets.filter((target) => !absent.has(target.name));
-    for (const row of options.rows) figures.set(row, await runRow(row, present, options, say));
+    for (const row of options.rows) {
+      figures.push({ row, busy: false, targets: await runRow(row, present, options, say) });
+      if (!options.busy || row === "memory") continue;
+      const loops = await startBusyLoops();
+      try {
+        say(`${rowNamed(row).title}: beside ${busyLoops} busy loops`);
+        figures.push({ row, busy: true, targets: await runRow(row, present, options, say) });
+      } finally {
+        await loops.end();
+      }
+    }
     return { figures, absent, serverVersions };
   } finally {
     await Promise.all(targets.map((target) => target.stop()));
@@ -99,16 +120,21 @@ async function warmUp(row: RowName, target: Target, seconds: number, say: (line:
 async function measure(row: RowName, target: Target, seconds: number, into: Measurement): Promise<void> {
   try {
     if (row === "spawn") {
-      into.rounds.push(await target.spawnToFirstRow());
+      const { elapsedMs, cpuMs } = await target.spawnToFirstRow();
+      into.rounds.push(elapsedMs);
+      into.cpu.push(cpuMs === undefined ? undefined : cpuMs * 1000);
       return;
     }
     const result = await target.run(row, seconds);
     into.rounds.push(rateOf(row, result));
+    const isWhole = result.cpuMs !== undefined && result.right > 0;
+    into.cpu.push(isWhole ? (result.cpuMs! * 1000) / result.right : undefined);
     for (const kind of ["right", "wrong", "failed", "lost"] as const) into[kind] += result[kind];
     into.firstProblem ??= result.firstProblem;
     if (result.stalled) await restart(target);
   } catch (error) {
     into.rounds.push(undefined);
+    into.cpu.push(undefined);
     into.lost++;
     into.firstProblem ??= (error as Error).message;
     await restart(target);
@@ -125,5 +151,5 @@ function rateOf(row: RowName, result: CellResult): number {
 }
 
 function emptyMeasurement(): Measurement {
-  return { rounds: [], right: 0, wrong: 0, failed: 0, lost: 0, firstProblem: undefined };
+  return { rounds: [], cpu: [], right: 0, wrong: 0, failed: 0, lost: 0, firstProblem: undefined };
 }

@@ -8,6 +8,13 @@
 import type { RowName, TargetName } from "./catalogue.ts";
 import type { CellResult } from "./cell.ts";
 
+/** What it took to start; in ms. */
+export interface Spawned {
+  readonly elapsedMs: number;
+  /** CPU time of the server's processes, as far as the system tells. */
+  readonly cpuMs: number | undefined;
+}
+
 /** One column of the table. */
 export interface Target {
   readonly name: TargetName;
@@ -15,8 +22,8 @@ export interface Target {
   start(): Promise<void>;
   /** One cell of load. */
   run(row: RowName, seconds: number): Promise<CellResult>;
-  /** From the start of a fresh process to the first row answered, in ms. */
-  spawnToFirstRow(): Promise<number>;
+  /** A fresh process, up to the first row answered. */
+  spawnToFirstRow(): Promise<Spawned>;
   /** Looks at memory that a peak kept by the system does not cover; called now and then outside of measured cells. */
   sampleMemory(): void;
   /** The peak in MB, as far as the system tells. */

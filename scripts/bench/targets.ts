@@ -9,10 +9,10 @@ import type { TargetName } from "./catalogue.ts";
 import { InProcessTarget } from "./in-process-target.ts";
 import { type Launched, LaunchedTarget } from "./launched-target.ts";
 import type { Endpoint } from "./link.ts";
-import { familyMemoryMb, peakMemoryMb } from "./process-memory.ts";
+import { familyMemoryMb, peakMemoryMb } from "./process-usage.ts";
 import { findPostgres, PostgresCluster } from "./real-postgres.ts";
 import { ServerProcess } from "./server-process.ts";
-import type { Target } from "./target.ts";
+import type { Spawned, Target } from "./target.ts";
 
 /** The target of a name. `profile` makes its long-lived server write a CPU profile to the current directory. */
 export function createTarget(name: TargetName, profile: boolean): Target {
@@ -82,7 +82,7 @@ class PostgresTarget extends LaunchedTarget {
     return familyMemoryMb(pid);
   }
 
-  override async spawnToFirstRow(): Promise<number> {
+  override async spawnToFirstRow(): Promise<Spawned> {
     if (this.#clusters[1] === undefined) {
       const { server } = await this.launch(false);
       await server.stop();

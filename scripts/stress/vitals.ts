@@ -6,7 +6,7 @@
  */
 import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { residentMemoryMb } from "../bench/process-memory.ts";
+import { residentMemoryMb } from "../bench/process-usage.ts";
 
 /** One look. */
 interface Sample {

@@ -17,6 +17,11 @@ test("without arguments every row and every target is run", () => {
   ]);
 });
 
+test("each row is also measured on a busy machine if that is asked for", () => {
+  expect(readBenchOptions([])).toHaveProperty("busy", false);
+  expect(readBenchOptions(["--busy"])).toHaveProperty("busy", true);
+});
+
 test("rows and targets keep the order of the table", () => {
   const options = readBenchOptions(["--only", "memory,prepared", "--targets=stock,ours", "--seconds", "0.5"]);
   expect(options).toMatchObject({ rows: ["prepared", "memory"], targets: ["ours", "stock"], seconds: 0.5 });
