@@ -14,7 +14,7 @@ const ranks: readonly (readonly string[])[] = [
   ["index"],
   ["dev-db", "thread"],
   ["transport", "migrate", "trace"],
-  ["engine"],
+  ["engine", "work"],
   ["wire"],
   ["options"],
   ["errors"],

@@ -14,13 +14,6 @@ import { OwnSession } from "./own-session.ts";
 import type { Served } from "./served.ts";
 import { watchTurns } from "./turn-watch.ts";
 
-/** The library asks its engine for nothing but this where the queue is another one than its own. */
-const noEngine = {
-  waitReady: Promise.resolve(),
-  runExclusive: () => Promise.reject(new Error("there is no shared session")),
-  execProtocolRawStream: () => Promise.reject(new Error("there is no shared session")),
-};
-
 /** See the head of the file. */
 export class OwnSessions implements Served {
   readonly #host: SessionHost;
@@ -71,7 +64,7 @@ export class OwnSessions implements Served {
     const queue = new IsolatedQueue(this.#host);
     this.#queues.push(queue);
     return {
-      ...{ db: noEngine, queue },
+      queue,
       crashed: (death) => queue.crashed(death),
       takeRuns: () => queue.recent.take(),
       closed: () => void this.#queues.splice(this.#queues.indexOf(queue), 1),

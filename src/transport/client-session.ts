@@ -6,22 +6,16 @@
  * Invariant: `#state` says what may happen next. A batch is settled when PostgreSQL has read it and asks for more; a session
  * whose client does not read its answers is parked, and only that; after `ending` nothing of its input is begun.
  */
-import {
-  type Activity,
-  type Batch,
-  type ErrorFields,
-  Output,
-  ReplyReader,
-  type SocketConnection,
-  type TransactionStatus,
-} from "@electric-sql/pglite-socket";
+import type { Activity, Batch, ErrorFields, SocketConnection, TransactionStatus } from "@electric-sql/pglite-socket";
 import { limits } from "../engine/thread/limits.ts";
 import type { SessionHost } from "../engine/thread/sessions/host.ts";
 import type { Session, SessionInput, SessionOwner } from "../engine/thread/sessions/session.ts";
 import { within } from "../engine/within.ts";
 import { encodeMessage } from "../wire/frontend.ts";
 import { readErrorFields } from "../wire/query-results.ts";
+import { ReplyReader } from "../wire/reply-reader.ts";
 import { readLogin, readParameterStatus } from "./login-answer.ts";
+import { Output } from "./output.ts";
 
 /** What is needed of all sessions together. */
 export type SessionsOf = Pick<SessionHost, "createSession" | "closeSession" | "cancel" | "computes" | "crashed">;

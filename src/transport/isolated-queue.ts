@@ -9,12 +9,11 @@ import { timingSafeEqual } from "node:crypto";
 import {
   type Activity,
   type Batch,
-  crashOf,
-  type EngineDeath,
   type SocketConnection,
   type SocketQueue,
   uncorkAll,
 } from "@electric-sql/pglite-socket";
+import type { EngineDeath } from "../engine/engine.ts";
 import { RecentRuns } from "../engine/recent-runs.ts";
 import { limits } from "../engine/thread/limits.ts";
 import { ownParameters } from "../engine/thread/sessions/own-parameters.ts";
@@ -22,6 +21,7 @@ import { within } from "../engine/within.ts";
 import { ClientSession, type SessionsOf } from "./client-session.ts";
 import type { Holding } from "./holding.ts";
 import { readLogin } from "./login-answer.ts";
+import { crashOf } from "./session-errors.ts";
 
 /** Startup parameters that PostgreSQL takes from anybody, and whose effect on the login answer is known here. */
 const harmless: ReadonlySet<string> = new Set(["user", "database", "application_name", "client_encoding"]);

@@ -7,6 +7,7 @@
  * Invariant: an unpatched library is never started.
  */
 import * as socket from "@electric-sql/pglite-socket";
+import type { EngineDeath } from "../engine/engine.ts";
 import type { ListenOptions, TransportStats } from "../engine/listener.ts";
 import { YoungGarbage } from "../engine/young-garbage.ts";
 import { keepSecret } from "./authenticate.ts";
@@ -14,17 +15,22 @@ import { createLogin } from "./login.ts";
 import { createTlsServer } from "./tls.ts";
 
 // What patches/ makes of the library; a patch that changes what callers can rely on changes it.
-const EXPECTED_PATCH_ID = "pglite-devdb-3";
+const EXPECTED_PATCH_ID = "pglite-devdb-4";
+
+// The library asks its engine for nothing but `waitReady` where the queue is another one than its own.
+const noEngine: socket.SocketEngine = {
+  waitReady: Promise.resolve(),
+  runExclusive: () => Promise.reject(new Error("the queue has the engine")),
+  execProtocolRawStream: () => Promise.reject(new Error("the queue has the engine")),
+};
 
 /** What a door leads to. */
 export interface Behind {
-  /** What stands in for PGlite; a queue of its own does without. */
-  readonly db: socket.SocketEngine;
   readonly queue: socket.SocketQueue;
   /** Those that clients may name; any, if PostgreSQL itself decides. */
   readonly databases?: readonly string[] | undefined;
   /** PostgreSQL has crashed: it is not touched any more, and everybody is told so as soon as it is known what to say. */
-  crashed(death: Promise<socket.EngineDeath>): Promise<void>;
+  crashed(death: Promise<EngineDeath>): Promise<void>;
   /** What clients sent last, for a person, the newest last; it is forgotten then. */
   takeRuns(): string[];
   /** Called when the door is closed. */
@@ -41,7 +47,7 @@ export interface Door {
 
 /** Starts listening. Rejects with the system's error (EADDRINUSE …) and leaves nothing open. */
 export async function openDoor(
-  { db, queue, databases }: Pick<Behind, "db" | "queue" | "databases">,
+  { queue, databases }: Pick<Behind, "queue" | "databases">,
   options: ListenOptions,
 ): Promise<Door> {
   requirePatched(socket);
@@ -52,7 +58,7 @@ export async function openDoor(
     tls: certificate && createTlsServer(certificate),
   });
   const server = new socket.PGLiteSocketServer({
-    db,
+    db: noEngine,
     host: options.host,
     port: options.port,
     maxConnections: options.maxConnections,

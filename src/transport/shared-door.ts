@@ -1,15 +1,16 @@
 /**
- * What a door leads to where all clients share one session: the socket library's own queue, which says who runs next.
+ * What a door leads to where all clients share one session: a queue that says who runs next.
  *
  * Owns: the session as that queue takes it; what clients are told when PostgreSQL crashes. Does not own: the session
- * (`engine/thread/shared-session.ts`), turns, affinity and names (the library).
+ * (`engine/thread/shared-session.ts`), turns, affinity and names (`shared/`).
  * Invariant: after a crash nobody is answered before everybody has been told why.
  */
-import { type EngineDeath, SharedQueue, type SocketEngine } from "@electric-sql/pglite-socket";
-import type { EngineInput, ExecOptions, IdleTimeouts } from "../engine/engine.ts";
+import type { EngineDeath, EngineInput, ExecOptions, IdleTimeouts } from "../engine/engine.ts";
 import type { ListenOptions } from "../engine/listener.ts";
 import { RecentRuns } from "../engine/recent-runs.ts";
 import { type Behind, libraryLog } from "./serve.ts";
+import type { SharedEngine } from "./shared/engine-runs.ts";
+import { SharedQueue } from "./shared/shared-queue.ts";
 
 /** What is needed of the session. */
 interface OneSession {
@@ -33,15 +34,14 @@ export function openSharedDoor(session: OneSession, listener: number, options: L
     log: (message, ...details) => log?.(`[PGLiteSocketServer] ${message}`, ...details),
   });
   return {
-    ...{ db, queue, databases },
+    ...{ queue, databases },
     crashed: async (death) => db.died(await death),
     takeRuns: () => db.recent.take(),
   };
 }
 
 /** The names are PGlite's. */
-class SessionEngine implements SocketEngine {
-  readonly waitReady = Promise.resolve();
+class SessionEngine implements SharedEngine {
   readonly recent = new RecentRuns();
   readonly #session: OneSession;
   readonly #listener: number;

@@ -4,14 +4,11 @@
  * Owns: their encoding. Does not own: reading a client's messages (the transport does).
  * Mirrors "Message Formats" in the PostgreSQL manual (protocol-message-formats). Parameters and results are text.
  */
+import { encodeFrame, int16, int32 } from "./frames.ts";
 
 /** A frontend message: the type byte, the length, the body. A string in the body gets its terminating zero. */
 export function encodeMessage(type: string, ...parts: (string | Uint8Array)[]): Buffer {
-  const body = Buffer.concat(parts.map((part) => (typeof part === "string" ? Buffer.from(`${part}\0`) : part)));
-  const head = Buffer.alloc(5);
-  head.write(type, 0, 1, "latin1");
-  head.writeInt32BE(body.length + 4, 1);
-  return Buffer.concat([head, body]);
+  return encodeFrame(type.charCodeAt(0), ...parts);
 }
 
 /** StartupMessage of protocol 3.0; it has no type byte. */
@@ -72,16 +69,4 @@ export function encodeFlush(): Buffer {
 /** Sync. */
 export function encodeSync(): Buffer {
   return encodeMessage("S");
-}
-
-function int16(value: number): Buffer {
-  const bytes = Buffer.alloc(2);
-  bytes.writeInt16BE(value);
-  return bytes;
-}
-
-function int32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeInt32BE(value);
-  return bytes;
 }

@@ -4,10 +4,10 @@
  * Owns: the moment between the COPY and its CopyInResponse, while the engine is asked for the table; it is held there. Does not own:
  * cancels at other moments (`cancel.test.ts`, `npm run flow`).
  */
-import { PGLiteSocketServer } from "@electric-sql/pglite-socket";
 import { expect, test } from "vitest";
 import { createEngine } from "../support/engines.ts";
 import { outline } from "../support/product-server.ts";
+import { sharedServer } from "../support/shared-server.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { WatchedEngine } from "../support/watched-engine.ts";
 import { message, rows, WireClient } from "../support/wire-client.ts";
@@ -16,7 +16,7 @@ test("its data is behind it already: CopyInResponse, then the error, then ReadyF
   const pglite = await createEngine();
   await pglite.exec("create table copied (n int)");
   const engine = new WatchedEngine(pglite);
-  const server = new PGLiteSocketServer({ db: engine, port: 0 });
+  const server = sharedServer({ db: engine, port: 0 });
   await server.start();
   const client = await WireClient.connect(server);
   try {

@@ -1,8 +1,9 @@
 /** Stopping the server: it ends whatever the clients do, tells them, and leaves the engine alone afterwards. */
 import type { PGlite } from "@electric-sql/pglite";
-import { PGLiteSocketServer } from "@electric-sql/pglite-socket";
+import type { PGLiteSocketServer } from "@electric-sql/pglite-socket";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { createEngine } from "../support/engines.ts";
+import { sharedServer } from "../support/shared-server.ts";
 import { waitUntil, within } from "../support/wait-until.ts";
 import { WatchedEngine } from "../support/watched-engine.ts";
 import { errorFields, message, rows, types, WireClient } from "../support/wire-client.ts";
@@ -21,7 +22,7 @@ beforeAll(async () => {
 beforeEach(async () => {
   await pglite.exec("drop table if exists t; create table t(n int)");
   engine = new WatchedEngine(pglite);
-  server = new PGLiteSocketServer({ db: engine, port: 0 });
+  server = sharedServer({ db: engine, port: 0 });
   await server.start();
 });
 afterEach(async () => {
@@ -229,7 +230,7 @@ describe("stop", () => {
   });
 
   test("does nothing before a start", async () => {
-    const fresh = new PGLiteSocketServer({ db: engine, port: 0 });
+    const fresh = sharedServer({ db: engine, port: 0 });
     await fresh.stop();
     expect(await isLeftAlone()).toBe(true);
   });

@@ -5,9 +5,10 @@
  * Invariant: everything started here is stopped by its `stop`, also when the other parts fail.
  */
 import type { PGlite } from "@electric-sql/pglite";
-import { PGLiteSocketServer as PatchedServer, type PGLiteSocketServerOptions } from "@electric-sql/pglite-socket";
+import type { PGLiteSocketServer as PatchedServer, PGLiteSocketServerOptions } from "@electric-sql/pglite-socket";
 import { PGLiteSocketServer as StockServer } from "pglite-socket-stock";
 import { createEngine } from "./engines.ts";
+import { sharedServer } from "./shared-server.ts";
 
 /** Which library serves: `TARGETS=stock,ours` (both by default) selects for tests that run on both. */
 export type Target = "stock" | "ours";
@@ -29,7 +30,9 @@ export interface TestServer {
 }
 
 /** What `startServer` takes beside the library's options; `db` is booted when absent. */
-export type TestServerOptions = Partial<Omit<PGLiteSocketServerOptions, "db">> & {
+export type TestServerOptions = Partial<Omit<PGLiteSocketServerOptions, "db" | "queue">> & {
+  /** As the shared queue's. */
+  maxCopyBytes?: number;
   db?: PGlite;
   /** Leaves the connection limit to the library, instead of setting 100 for both. */
   ownConnectionLimit?: boolean;
@@ -40,7 +43,7 @@ export async function startServer(target: Target, options: TestServerOptions = {
   const { ownConnectionLimit, ...libraryOptions } = options;
   const db = options.db ?? (await createEngine());
   const settings = { port: 0, ...(ownConnectionLimit ? {} : { maxConnections: 100 }), ...libraryOptions, db };
-  const server = target === "ours" ? new PatchedServer(settings) : new StockServer(settings);
+  const server = target === "ours" ? sharedServer(settings) : new StockServer(settings);
   await server.start();
   const [host, port] = server.getServerConn().split(":");
   return {

@@ -4,9 +4,13 @@
  * Owns: running batches and the answers that each client gets. Does not own: whose turn it is (the test decides).
  * Invariant: the engine's answer reaches a conversation in pieces of any size, never as a whole on purpose.
  */
+
+import { ReplyReader } from "../../src/wire/reply-reader.ts";
+import { Conversation } from "../../src/work/conversation.ts";
+import { SharedSession } from "../../src/work/statements.ts";
 import { ModelBackend } from "./model-backend.ts";
 import type { Random } from "./random.ts";
-import { Conversation, FrameReader, ReplyReader, SharedSession } from "./socket-library.ts";
+import { FrameReader } from "./socket-library.ts";
 
 const wholeMessages = 1 << 20;
 
@@ -60,7 +64,7 @@ export class SharedModel {
   }
 
   #run(conversation: Conversation, bytes: Uint8Array, answer: Buffer[]): void {
-    const reader = new ReplyReader(conversation, (part) => answer.push(Buffer.from(part)));
+    const reader = new ReplyReader(conversation.replies, (part) => answer.push(Buffer.from(part)));
     this.backend.run(bytes);
     const output = Buffer.concat(this.#output.splice(0));
     const longest = this.#random.of([1, 7, 100, 10_000]);

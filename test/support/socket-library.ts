@@ -3,10 +3,5 @@
  *
  * Owns: the one place that knows where they are (the package exports only its entry). Does not own: any of them.
  */
-export * from "../../node_modules/@electric-sql/pglite-socket/src/conversation.ts";
-export * from "../../node_modules/@electric-sql/pglite-socket/src/copy-data.ts";
 export * from "../../node_modules/@electric-sql/pglite-socket/src/frames.ts";
-export * from "../../node_modules/@electric-sql/pglite-socket/src/reply-reader.ts";
-export * from "../../node_modules/@electric-sql/pglite-socket/src/sql.ts";
 export * from "../../node_modules/@electric-sql/pglite-socket/src/startup.ts";
-export * from "../../node_modules/@electric-sql/pglite-socket/src/statements.ts";

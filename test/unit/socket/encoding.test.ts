@@ -1,7 +1,6 @@
 /** The messages that the library itself makes, byte by byte as the manual has them ("Message Formats"). */
 import { expect, test } from "vitest";
 import {
-  copyInResponse,
   encode,
   errorResponse,
   int16,
@@ -30,11 +29,6 @@ test("an ErrorResponse has severity, code and message, and detail and hint where
   expect(latin1(plain)).toBe("E\0\0\0\x20SFATAL\0VFATAL\0C08P01\0Mwhat\0\0");
   const whole = errorResponse({ severity: "ERROR", code: "0A000", message: "m", detail: "d", hint: "h" });
   expect(latin1(whole)).toBe("E\0\0\0\x23SERROR\0VERROR\0C0A000\0Mm\0Dd\0Hh\0\0");
-});
-
-test("a CopyInResponse has a format for each column", () => {
-  expect([...copyInResponse(2, 1)]).toEqual([0x47, 0, 0, 0, 11, 1, 0, 2, 0, 1, 0, 1]);
-  expect([...copyInResponse(0, 0)]).toEqual([0x47, 0, 0, 0, 7, 0, 0, 0]);
 });
 
 test("a login is answered with AuthenticationOk, the settings, the key and ReadyForQuery", () => {

@@ -1,8 +1,8 @@
 /** Reading the engine's output while it passes: the same result however it comes. */
 import { describe, expect, test } from "vitest";
 import { encodeMessage } from "../../../src/wire/frontend.ts";
+import { ReplyReader, type ReplyVisitor, type Verdict } from "../../../src/wire/reply-reader.ts";
 import { Random, runSeed } from "../../support/random.ts";
-import { ReplyReader, type ReplyVisitor, type Verdict } from "../../support/socket-library.ts";
 
 const row = encodeMessage("D", Buffer.from("row row row"));
 const data = encodeMessage("d", Buffer.from("data"));

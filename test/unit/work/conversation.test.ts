@@ -174,13 +174,13 @@ describe("a pipeline", () => {
 test("the status is that of the last ReadyForQuery", () => {
   const after = (...messages: Buffer[]): string => {
     a.send(messages);
-    return a.conversation.status;
+    return a.conversation.replies.status;
   };
-  expect(a.conversation.status).toBe("I");
+  expect(a.conversation.replies.status).toBe("I");
   expect(after(query("begin"))).toBe("T");
   expect(after(parse("", "selec"))).toBe("T");
   expect(after(sync())).toBe("E");
-  expect(b.conversation.status).toBe("I");
+  expect(b.conversation.replies.status).toBe("I");
   expect(after(query("rollback"))).toBe("I");
 });
 

@@ -37,13 +37,17 @@ function lines(answer: Buffer): string {
 
 /** Who may send: whoever holds the session, or anybody. */
 function nextPair(pairs: readonly Pair[], random: Random): Pair {
-  const holder = pairs.find(({ shared }) => shared.conversation.pipelineOpen || shared.conversation.status !== "I");
+  const holder = pairs.find(
+    ({ shared }) => shared.conversation.pipelineOpen || shared.conversation.replies.status !== "I",
+  );
   return holder ?? random.of(pairs);
 }
 
 /** While somebody holds the session, the others may have a Parse answered. */
 function tryToDefer(pairs: readonly Pair[], random: Random, story: string[]): boolean {
-  const holder = pairs.find(({ shared }) => shared.conversation.status === "T" && !shared.conversation.pipelineOpen);
+  const holder = pairs.find(
+    ({ shared }) => shared.conversation.replies.status === "T" && !shared.conversation.pipelineOpen,
+  );
   const other = random.of(pairs);
   if (!holder || other === holder) return false;
   // The statement has to be a good one: the answer is given before the engine sees it.
@@ -76,7 +80,7 @@ test(`clients of one session get the answers of a session of their own (SEED=${r
       story.push(`${pair.name}: ${messages.map(readable).join(" ")}`);
       pair.own.run(Buffer.concat(messages));
       const expected = lines(Buffer.concat(pair.answers.splice(0)));
-      const failed = pair.shared.conversation.status === "E" || expected.includes("Z E");
+      const failed = pair.shared.conversation.replies.status === "E" || expected.includes("Z E");
       const answer = lines(pair.shared.send(messages));
       // The documented limit: in a failed transaction nothing can be parsed again, so a statement that another client
       // displaced gives 25P02 where PostgreSQL would say something else. What follows differs, too.

@@ -1,6 +1,6 @@
 /** Recognising COPY … FROM STDIN and DEALLOCATE in SQL. Mirrors CopyStmt and DeallocateStmt in gram.y. */
 import { describe, expect, test } from "vitest";
-import { copyIn, deallocatedName, isOrdinary, mayCopyIn } from "../../support/socket-library.ts";
+import { copyIn, deallocatedName, isOrdinary, mayCopyIn } from "../../../src/work/client-sql.ts";
 import { message } from "../../support/wire-client.ts";
 
 const text = 0;

@@ -3,9 +3,10 @@ import { mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync } from "node:
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { CopyData } from "../../../src/transport/shared/copy-data.ts";
+import { copyInResponse } from "../../../src/transport/shared/copy-in.ts";
 import { memoryInUse } from "../../support/memory.ts";
 import { Random, runSeed } from "../../support/random.ts";
-import { CopyData } from "../../support/socket-library.ts";
 import { message } from "../../support/wire-client.ts";
 
 const mebibyte = 1024 * 1024;
@@ -182,4 +183,9 @@ describe("the file", () => {
     data.discard();
     expect(unlinkedFiles()).toEqual([]);
   });
+});
+
+test("a CopyInResponse has a format for each column", () => {
+  expect([...copyInResponse(2, 1)]).toEqual([0x47, 0, 0, 0, 11, 1, 0, 2, 0, 1, 0, 1]);
+  expect([...copyInResponse(0, 0)]).toEqual([0x47, 0, 0, 0, 7, 0, 0, 0]);
 });

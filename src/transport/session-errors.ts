@@ -1,0 +1,40 @@
+/**
+ * What clients are told whose session is ended from here, in PostgreSQL's words.
+ *
+ * Owns: the texts. Does not own: when they are said. Mirrors ProcessInterrupts() in src/backend/tcop/postgres.c.
+ */
+import type { ErrorFields } from "@electric-sql/pglite-socket";
+import type { EngineDeath } from "../engine/engine.ts";
+
+/** The message of 57014. */
+export const cancelled = "canceling statement due to user request";
+
+/** `idle_session_timeout` */
+export const idleSession: ErrorFields = fatal("57P05", "terminating connection due to idle-session timeout");
+
+/** `idle_in_transaction_session_timeout` */
+export const idleInTransaction: ErrorFields = fatal(
+  "25P03",
+  "terminating connection due to idle-in-transaction timeout",
+);
+
+/** `transaction_timeout` */
+export const transactionTimeout: ErrorFields = fatal("25P04", "terminating connection due to transaction timeout");
+
+/** The server is stopped. */
+export const shutdown: ErrorFields = fatal("57P01", "terminating connection due to administrator command");
+
+/** What every client is told when the engine has died. */
+export function crashOf({ cause, consequence, farewell }: EngineDeath): ErrorFields {
+  if (farewell) return farewell;
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return {
+    ...fatal("57P02", "terminating connection because of crash of another server process"),
+    detail: `The engine ended: ${reason}. ${consequence}`,
+    hint: "In a moment you should be able to reconnect to the database and repeat your command.",
+  };
+}
+
+function fatal(code: string, message: string): ErrorFields {
+  return { severity: "FATAL", code, message };
+}

@@ -1,0 +1,18 @@
+/**
+ * The patched library over one PGlite, with this project's queue for clients that share a session.
+ *
+ * Owns: putting the two together. Does not own: either of them.
+ */
+import { PGLiteSocketServer, type PGLiteSocketServerOptions, type SocketEngine } from "@electric-sql/pglite-socket";
+import type { SharedEngine } from "../../src/transport/shared/engine-runs.ts";
+import { SharedQueue, type SharedQueueOptions } from "../../src/transport/shared/shared-queue.ts";
+
+/** As the library's and the queue's; the queue's own have defaults. */
+export type SharedServerOptions = Omit<PGLiteSocketServerOptions, "db" | "queue"> &
+  Partial<Omit<SharedQueueOptions, "log">> & { db: SocketEngine & SharedEngine };
+
+/** Not started yet. */
+export function sharedServer({ maxCopyBytes = 16 * 1024 ** 3, ...options }: SharedServerOptions): PGLiteSocketServer {
+  const { db, transactionIdleTimeout = 30_000 } = options;
+  return new PGLiteSocketServer({ ...options, queue: new SharedQueue(db, { transactionIdleTimeout, maxCopyBytes }) });
+}
