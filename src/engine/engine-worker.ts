@@ -237,6 +237,7 @@ export class EngineWorker {
         this.#log?.("debug", "PGlite's WebAssembly is an unknown one: isolated sessions passed the self-check");
       if (message.hasKeptCode) this.#log?.("debug", "PostgreSQL starts with the compiled code in the cache");
     }
+    if (message.kind === "restored") this.#log?.("debug", "PostgreSQL starts from the snapshot in the cache");
   }
 
   #settle({ id, value, error }: Extract<ThreadMessage, { kind: "answer" }>): void {

@@ -11,6 +11,7 @@ import { packError, unpackError } from "../engine/sent-error.ts";
 import { pruneWhereWritten } from "../engine/thread/cache-pruning.ts";
 import { CodeKeeper } from "../engine/thread/code-keeper.ts";
 import type { ThreadMessage, ThreadOptions } from "../engine/thread/protocol.ts";
+import { SnapshotKeeper } from "../engine/thread/snapshot-keeper.ts";
 import { optimizeSooner } from "../engine/thread/tier-up.ts";
 import { forgoCache } from "../engine/thread/user-cache.ts";
 import { SessionServer } from "./session-server.ts";
@@ -38,8 +39,12 @@ async function open() {
   }
   const { bootIsolated } = await import("../engine/thread/isolated.ts");
   const { OwnSessions } = await import("./own-sessions.ts");
-  const { host, code } = await bootIsolated(options, isolated, extensions, post);
-  const keeper = code && new CodeKeeper(code, host);
-  keeper?.keepWhenIdle();
-  return new OwnSessions(host, options, isolated, keeper);
+  const { host, code, snapshot } = await bootIsolated(options, isolated, extensions, post);
+  const keepers = {
+    code: code && new CodeKeeper(code, host),
+    snapshot: snapshot && new SnapshotKeeper(snapshot),
+  };
+  keepers.code?.keepWhenIdle();
+  keepers.snapshot?.keepWhenIdle();
+  return new OwnSessions(host, options, isolated, keepers);
 }

@@ -7,6 +7,7 @@
 import type { CodeKeeper } from "../engine/thread/code-keeper.ts";
 import type { ThreadOptions } from "../engine/thread/protocol.ts";
 import type { SessionHost } from "../engine/thread/sessions/host.ts";
+import type { SnapshotKeeper } from "../engine/thread/snapshot-keeper.ts";
 import { IsolatedQueue, sendHeldAnswers } from "../transport/isolated-queue.ts";
 import type { Behind } from "../transport/serve.ts";
 import { watchHolders } from "./holder-watch.ts";
@@ -14,22 +15,27 @@ import { OwnSession } from "./own-session.ts";
 import type { Served } from "./served.ts";
 import { watchTurns } from "./turn-watch.ts";
 
+/** What keep something of this PostgreSQL for the next start. */
+interface Keepers {
+  readonly code: CodeKeeper | undefined;
+  readonly snapshot: SnapshotKeeper | undefined;
+}
+
 /** See the head of the file. */
 export class OwnSessions implements Served {
   readonly #host: SessionHost;
-  readonly #code: CodeKeeper | undefined;
+  readonly #keepers: Keepers;
   readonly #queues: IsolatedQueue[] = [];
   #own: OwnSession | undefined;
 
-  /** `code` is about that of its PostgreSQL, where it can be kept. */
   constructor(
     host: SessionHost,
     options: ThreadOptions,
     isolated: NonNullable<ThreadOptions["isolated"]>,
-    code: CodeKeeper | undefined,
+    keepers: Keepers,
   ) {
     this.#host = host;
-    this.#code = code;
+    this.#keepers = keepers;
     const watches = [
       watchTurns(host, options),
       watchHolders(host, isolated, (holding) => {
@@ -72,7 +78,9 @@ export class OwnSessions implements Served {
   }
 
   async close(): Promise<void> {
+    // It reads files that PostgreSQL closes.
+    this.#keepers.snapshot?.keepAtStop();
     await this.#host.close();
-    this.#code?.keepAtStop();
+    this.#keepers.code?.keepAtStop();
   }
 }

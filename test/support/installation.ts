@@ -20,6 +20,8 @@ export interface InstallationOptions {
   readonly pglite?: string;
   /** A `pglite.wasm` to take instead of the product's. */
   readonly binary?: Uint8Array;
+  /** Whether it finds the rewritten module in its cache, as after a first start; not without the user's own cache having it. */
+  readonly isRewritten?: boolean;
   /** Isolated sessions are the default. */
   readonly isolatedByDefault?: boolean;
 }
@@ -35,7 +37,7 @@ export interface Installation {
 }
 
 /** Makes one. */
-export function install({ pglite, binary, isolatedByDefault }: InstallationOptions = {}): Installation {
+export function install({ pglite, binary, isRewritten, isolatedByDefault }: InstallationOptions = {}): Installation {
   const directory = temporaryDirectory();
   const dist = join(directory, "dist");
   cpSync(join(root, "dist"), dist, { recursive: true, filter: (path) => !/\.map$|[\\/]types$/.test(path) });
@@ -53,17 +55,20 @@ export function install({ pglite, binary, isolatedByDefault }: InstallationOptio
     else symlinkSync(pglite ?? currentPGlite.directory, target);
   }
   const cache = join(directory, "cache");
-  copyCluster(join(cache, "pglite-devdb"));
+  copyCache(
+    join(cache, "pglite-devdb"),
+    isRewritten ? /^(cluster|sessions|library)-\d+-[0-9a-z-]+$/ : /^cluster-\d+-[0-9a-z-]+$/,
+  );
   return { cli: join(dist, "cli.js"), environment: { XDG_CACHE_HOME: cache }, cache: join(cache, "pglite-devdb") };
 }
 
 /** Tests of the first start have an empty cache of their own. */
-function copyCluster(cache: string): void {
+function copyCache(cache: string, names: RegExp): void {
   const ofUser = cacheDirectory();
   if (ofUser === undefined || !existsSync(ofUser)) return;
   mkdirSync(cache, { recursive: true });
   for (const name of readdirSync(ofUser)) {
-    if (/^cluster-\d+-[0-9a-z-]+$/.test(name)) cpSync(join(ofUser, name), join(cache, name));
+    if (names.test(name)) cpSync(join(ofUser, name), join(cache, name));
   }
 }
 

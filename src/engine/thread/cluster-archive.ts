@@ -136,7 +136,8 @@ function checkIndex({ directories, files }: Index, contentBytes: number): void {
   assert(sum(files.map(([, , length]) => length)) === contentBytes, "the archive has the contents of all its files");
 }
 
-function withoutZerosAtEnd(bytes: Uint8Array): Uint8Array {
+/** All but the zeros at its end. */
+export function withoutZerosAtEnd(bytes: Uint8Array): Uint8Array {
   let length = bytes.length;
   while (length > 0 && bytes[length - 1] === 0) length--;
   return bytes.subarray(0, length);

@@ -2,8 +2,8 @@
  * What makes a data directory another one than all others: PostgreSQL's system identifier.
  *
  * Owns: giving a copied data directory one of its own, as initdb would have. Does not own: the copy.
- * Mirrors: `ControlFileData` (catalog/pg_control.h), which begins with the identifier and ends with the CRC-32C of all
- * before; `XLogLongPageHeaderData` (access/xlog_internal.h), which has the identifier in each WAL segment's first page;
+ * Mirrors: `ControlFileData` (catalog/pg_control.h), which begins with the identifier, the versions and the state, and ends with
+ * the CRC-32C of all before; `XLogLongPageHeaderData` (access/xlog_internal.h), which has the identifier in each WAL segment's first page;
  * `BootStrapXLOG` (access/transam/xlog.c), which makes it from the time and the process id.
  */
 import type { Cluster } from "./cluster-archive.ts";
@@ -11,12 +11,14 @@ import type { Cluster } from "./cluster-archive.ts";
 const controlFile = "global/pg_control";
 const walSegment = /^pg_wal\/[0-9A-F]{24}$/;
 const identifierInWal = 24;
+/** `time` in it: when it was last written, in seconds. */
+const timeInControl = 24;
 
 /** `ControlFileData` is shorter than a disk sector, so that it is written in one piece. */
 const longestControlBytes = 512;
 
 /**
- * The same cluster with another identifier. It is the same object when its files are not of the form that is known here;
+ * The same cluster with another identifier, as of now. It is the same object when its files are not of the form that is known here;
  * then copies share the identifier, which only matters to tools for replication and backup.
  */
 export function withNewIdentity(cluster: Cluster): Cluster {
@@ -33,6 +35,7 @@ export function withNewIdentity(cluster: Cluster): Cluster {
   const identifier = newIdentifier();
   for (const bytes of segments.values()) viewOf(bytes).setBigUint64(identifierInWal, identifier, true);
   viewOf(control!).setBigUint64(0, identifier, true);
+  viewOf(control!).setBigInt64(timeInControl, BigInt(Math.floor(Date.now() / 1000)), true);
   viewOf(control!).setUint32(crcAt, crc32c(control!.subarray(0, crcAt)), true);
   const changed = segments.set(controlFile, control!);
   const files = cluster.files.map((file) => {
@@ -40,6 +43,13 @@ export function withNewIdentity(cluster: Cluster): Cluster {
     return bytes ? { ...file, read: () => bytes } : file;
   });
   return { ...cluster, files };
+}
+
+/** A cluster's identifier. Throws if it has none. */
+export function identifierOf(cluster: Pick<Cluster, "files">): bigint {
+  const control = cluster.files.find(({ name }) => name === controlFile);
+  if (!control) throw new Error(`the cluster has no ${controlFile}`);
+  return viewOf(control.read()).getBigUint64(0, true);
 }
 
 /** Seconds, microseconds and 12 bits of the process id. */

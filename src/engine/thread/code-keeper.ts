@@ -7,6 +7,7 @@
  */
 import { pruneWhereWritten } from "./cache-pruning.ts";
 import type { KeepableCode } from "./code-cache.ts";
+import { later, onceIdle } from "./once-idle.ts";
 import type { SessionHost } from "./sessions/host.ts";
 
 /** By then V8 has optimized what a server does at first. What lives shorter writes at its end. */
@@ -15,10 +16,6 @@ const longestLookMs = 24 * 3600 * 1000;
 
 /** Emscripten's; five instructions. */
 const smallFunction = "emscripten_stack_get_current";
-
-/** Nobody has asked for anything if the thread has computed no longer than `idleCpuMs` for `idleMs`. */
-const idleMs = 1000;
-const idleCpuMs = 5;
 
 /** Keeps the code that PostgreSQL runs on. */
 export class CodeKeeper {
@@ -35,7 +32,7 @@ export class CodeKeeper {
     const lookAgain = (): void => this.keepWhenIdle(Math.min(2 * lookMs, longestLookMs));
     later(() => {
       if (!this.#code.isDue) return lookAgain();
-      onceIdle(cpuMs(), () => {
+      onceIdle(() => {
         this.#keep();
         lookAgain();
       });
@@ -50,21 +47,4 @@ export class CodeKeeper {
   #keep(): void {
     if (this.#code.keep(this.#host.machine.exports[smallFunction])) pruneWhereWritten();
   }
-}
-
-function onceIdle(before: number, fn: () => void): void {
-  later(() => {
-    const now = cpuMs();
-    if (now - before > idleCpuMs) onceIdle(now, fn);
-    else fn();
-  }, idleMs);
-}
-
-function later(fn: () => void, ms: number): void {
-  setTimeout(fn, ms).unref();
-}
-
-function cpuMs(): number {
-  const { user, system } = process.threadCpuUsage();
-  return (user + system) / 1000;
 }

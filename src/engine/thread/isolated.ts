@@ -13,6 +13,7 @@ import type { IsolatedOptions, ThreadMessage, ThreadOptions } from "./protocol.t
 import { loadPostgres } from "./sessions/boot.ts";
 import { SessionHost } from "./sessions/host.ts";
 import { bootTimeoutMs, tryOut } from "./sessions/self-check.ts";
+import { SnapshotCache } from "./snapshot-cache.ts";
 
 /** What PostgreSQL tells its log only, even where a client waits, and a person should know of. */
 const troubleOfFiles = /^could not \w+ (file|directory)\b/;
@@ -23,7 +24,11 @@ export async function bootIsolated(
   { maxSessions, checking }: IsolatedOptions,
   extensions: Extensions,
   post: (message: ThreadMessage) => void,
-): Promise<{ readonly host: SessionHost; readonly code: RewrittenPostgres["code"] }> {
+): Promise<{
+  readonly host: SessionHost;
+  readonly code: RewrittenPostgres["code"];
+  readonly snapshot: SnapshotCache | undefined;
+}> {
   const { dataDir, fsync } = options;
   const postgres = await checkedPostgres(checking, post);
   const inMemory = dataDir === "memory://";
@@ -31,8 +36,15 @@ export async function bootIsolated(
     ...(fsync ? { fsync: "on", wal_sync_method: "fsync" } : {}),
     ...(inMemory ? {} : { max_files_per_process: String(filesPerBackend(maxSessions)) }),
   };
-  const files = await (inMemory ? openMemoryFiles() : directoryFiles(options));
-  const host = await SessionHost.open({ dataDir, files, maxSessions, extensions, settings, postgres });
+  const snapshot = inMemory ? SnapshotCache.of(postgres, { maxSessions, extensions, settings }) : undefined;
+  const boot = async (): Promise<SessionHost> => {
+    const files = await (inMemory ? openMemoryFiles() : directoryFiles(options));
+    const bootOptions = { dataDir, files, maxSessions, extensions, settings, postgres };
+    return snapshot ? snapshot.boot(bootOptions) : SessionHost.open(bootOptions);
+  };
+  const restored = await snapshot?.restore(postgres, maxSessions);
+  if (restored) post({ kind: "restored" });
+  const host = restored ?? (await boot());
   const { log } = host;
   log.isWanted = (severity, message) =>
     severity === "LOG"
@@ -40,7 +52,7 @@ export async function bootIsolated(
       : // A PANIC is the end, and then the reason of it.
         host.runsBehindClients && /^(WARNING|ERROR|FATAL)$/.test(severity);
   log.onReport = (text) => post({ kind: "log", text });
-  return { host, code: postgres.code };
+  return { host, code: postgres.code, snapshot };
 }
 
 async function checkedPostgres(

@@ -25,10 +25,12 @@ wal_init_zero = off
 
 /** To be given to PGlite as `fs`. */
 export async function openMemoryFiles(): Promise<MemoryFS> {
-  return new MemoryFiles(await newCluster());
+  const cluster = await newCluster();
+  return new MemoryFiles({ ...cluster, files: cluster.files.map(configured) });
 }
 
-class MemoryFiles extends MemoryFS {
+/** The files of a cluster that is configured for memory, to be given to PGlite as `fs`. */
+export class MemoryFiles extends MemoryFS {
   readonly #cluster: Cluster;
 
   constructor(cluster: Cluster) {
@@ -46,7 +48,7 @@ class MemoryFiles extends MemoryFS {
     const { PGDATA } = PGlite.paths;
     FS.mkdir(PGDATA);
     for (const name of directories) FS.mkdir(`${PGDATA}/${name}`);
-    for (const file of files.map(configured)) {
+    for (const file of files) {
       const path = `${PGDATA}/${file.name}`;
       FS.writeFile(path, "");
       readWhenOpened(FS.lookupPath(path, {}).node as unknown as UnreadNode, file);
@@ -65,6 +67,14 @@ function configured(file: ClusterFile): ClusterFile {
   return { ...file, size: contents.length, read: () => contents };
 }
 
+/** By their nodes, the files that nobody has opened. */
+const unread = new WeakMap<object, ClusterFile>();
+
+/** The file that is to be read when this node is first opened; undefined once it has been. */
+export function unreadFile(node: object): ClusterFile | undefined {
+  return unread.get(node);
+}
+
 /** What is set on a file until it is opened. */
 interface UnreadNode extends MemoryNode {
   stream_ops: { open?: () => void };
@@ -73,7 +83,9 @@ interface UnreadNode extends MemoryNode {
 
 function readWhenOpened(node: UnreadNode, file: ClusterFile): void {
   const { stream_ops, node_ops } = node;
+  unread.set(node, file);
   const load = () => {
+    unread.delete(node);
     node.stream_ops = stream_ops;
     node.node_ops = node_ops;
     const contents = new Uint8Array(file.size);

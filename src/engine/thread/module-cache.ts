@@ -40,6 +40,8 @@ export interface RewrittenPostgres {
   readonly located: Located;
   /** Whether the binary is one of `knownBinaries`. */
   readonly known: boolean;
+  /** That of the file which it is kept in; absent where there is none. */
+  readonly hash?: Uint8Array;
   /** What V8 makes of it, where that can be kept. */
   readonly code?: KeepableCode & { readonly isUsed: boolean };
 }
@@ -59,12 +61,12 @@ export async function loadRewritten(
   if (cached) {
     // Written by another version of this program, or compiled by another V8.
     const compiled = await compile(cached.bytes, cached.hash, directory).catch(() => undefined);
-    if (compiled) return { ...compiled, located: cached.located, known };
+    if (compiled) return { ...compiled, located: cached.located, known, hash: cached.hash };
   }
   const { bytes: rewritten, ...located } = rewritePostgres(stock);
   const bytes = markWrites(rewritten);
   const keptAs = path ? writeCached(path, bytes, located) : undefined;
-  return { ...(await compile(bytes, keptAs, directory)), located, known };
+  return { ...(await compile(bytes, keptAs, directory)), located, known, ...(keptAs ? { hash: keptAs } : {}) };
 }
 
 /** `hash` is that of the file which the bytes are kept in. */

@@ -99,6 +99,8 @@ export type ThreadMessage =
   | { readonly kind: "checking"; readonly step: string; readonly limitMs: number }
   /** Whether it had to try the sessions out for that; whether it begins with code that an earlier server has left. */
   | { readonly kind: "checked"; readonly wasTried: boolean; readonly hasKeptCode: boolean }
+  /** PostgreSQL has not booted: it began with the snapshot that an earlier server has left. */
+  | { readonly kind: "restored" }
   | { readonly kind: "answer"; readonly id: number; readonly value?: unknown; readonly error?: SentError }
   /** What a listener has to say. */
   | { readonly kind: "line"; readonly listener: number; readonly line: string }

@@ -17,14 +17,15 @@ import type { Located } from "../rewrite/postgres.ts";
 import { ServerLog } from "../server-log.ts";
 import { keepLibraries } from "../wanted-libraries.ts";
 import { FileDescriptors, type FileSystem } from "./file-descriptors.ts";
-import { Granules } from "./granules.ts";
-import { Template } from "./image.ts";
+import type { Template } from "./image.ts";
 import { instantiateAsMachine, isMemoryOf, machineOf } from "./instantiate.ts";
 import type { Machine } from "./machine.ts";
-import { locateMemory, type MemoryMap, programBreak } from "./private-memory.ts";
+import { PostgresProcess } from "./postgres-process.ts";
+import { becomePostmaster, type PostmasterMemory } from "./postmaster-memory.ts";
+import { locateMemory, type MemoryMap } from "./private-memory.ts";
 import { allocateSnapshotArrays } from "./snapshot-arrays.ts";
 import { StartupProcess } from "./startup-process.ts";
-import { refused, Window, Windows } from "./windows.ts";
+import { refused, Window, type Windows } from "./windows.ts";
 
 /** What `bootPostgres` takes. */
 export interface BootOptions {
@@ -58,6 +59,8 @@ export interface BootedPostgres {
   readonly windows: Windows;
   /** What the process itself has allocated since. */
   readonly window: Window;
+  /** The process itself, which is connected to a database; nobody sees it in there any more. */
+  readonly process: PostgresProcess;
   readonly files: FileSystem;
   readonly maxSessions: number;
   readonly log: ServerLog;
@@ -86,25 +89,26 @@ export async function bootPostgres(options: BootOptions): Promise<BootedPostgres
   let fork: Fork | undefined;
   const log = new ServerLog();
   const files = () => pglite?.Module.FS as unknown as FileSystem & { readdir(path: string): string[] };
-  instantiateAsMachine(module, located, (machine) => {
+  const calls = (machine: Machine) => {
     const process = new StartupProcess(machine, located);
     const heap = new BootHeap(machine, located, options.memoryBytes);
     const begin = (username: number) => {
       // initdb runs on a machine of its own.
       if (!pglite?.Module || !isMemoryOf(machine, pglite.Module.HEAPU8)) return username;
-      refuseCommands(pglite);
+      refuseCommands(machine, pglite);
       fork = { ...heap.fork(), files: new FileDescriptors(files()).fork() };
       return username;
     };
     return {
       read: () => 0,
-      write: (_, length) => length,
-      hook: (first, second, kind) => {
+      write: (_: number, length: number) => length,
+      hook: (first: number, second: number, kind: number) => {
         if (kind === Hook.postgresMain) return begin(second);
         return kind === Hook.sbrk ? heap.sbrk(first) : process.hook(first, second, kind);
       },
     };
-  });
+  };
+  instantiateAsMachine(module, { located, calls });
   const pgliteOptions = {
     ...(options.files ? { fs: options.files } : { dataDir: options.dataDir }),
     pgliteWasmModule: module as unknown as object,
@@ -124,6 +128,9 @@ export async function bootPostgres(options: BootOptions): Promise<BootedPostgres
   const machine = machineOf(pglite.Module.HEAPU8);
   if (!fork) throw new Error("PostgreSQL started without passing the hook in PostgresMain");
   const { map, template, windows, window } = fork;
+  const process = new PostgresProcess(machine, located);
+  process.checkLayout();
+  process.withdraw(map.sharedStart, map.sharedEnd);
   return {
     pglite,
     machine,
@@ -132,6 +139,7 @@ export async function bootPostgres(options: BootOptions): Promise<BootedPostgres
     postmaster: { template, files: fork.files },
     windows,
     window,
+    process,
     files: files(),
     maxSessions: options.maxSessions,
     log,
@@ -139,25 +147,19 @@ export async function bootPostgres(options: BootOptions): Promise<BootedPostgres
 }
 
 /** What is there from the moment at which the template is taken. */
-interface Fork {
-  readonly map: MemoryMap;
-  readonly template: Template;
+interface Fork extends PostmasterMemory {
   readonly files: FileDescriptors;
-  readonly windows: Windows;
   readonly window: Window;
 }
-
-/** Engine: the most that PGlite's memory can be. */
-const mostMemoryBytes = 2 ** 31;
 
 /** The heap of the process that boots, which all others are forks of. */
 class BootHeap {
   readonly #machine: Machine;
   readonly #located: Located;
-  readonly #memoryBytes: number;
+  readonly #memoryBytes: number | undefined;
   #state: "growing" | "full" | { readonly windows: Windows; readonly window: Window } = "growing";
 
-  constructor(machine: Machine, located: Located, memoryBytes = mostMemoryBytes) {
+  constructor(machine: Machine, located: Located, memoryBytes: number | undefined) {
     this.#machine = machine;
     this.#located = located;
     this.#memoryBytes = memoryBytes;
@@ -174,22 +176,10 @@ class BootHeap {
     const machine = this.#machine;
     allocateSnapshotArrays(machine, this.#located);
     this.#useUp();
-    const map = locateMemory(machine);
-    const granules = new Granules(machine, map, alwaysWritten(machine));
-    const memory = {
-      ensure: (bytes: number) => machine.bytes.length >= bytes || machine.resize(bytes) !== 0,
-      clear: (start: number, length: number) => granules.code.clear(start, length),
-      get programBreak() {
-        return programBreak(machine);
-      },
-      set programBreak(address: number) {
-        machine.setWord(machine.function("emscripten_get_sbrk_ptr")(), address);
-      },
-    };
-    const windows = new Windows(memory, map.heapEnd, this.#memoryBytes);
+    const memory = becomePostmaster(machine, locateMemory(machine), this.#memoryBytes);
     const window = new Window();
-    this.#state = { windows, window };
-    return { map, template: new Template(machine, granules), windows, window };
+    this.#state = { windows: memory.windows, window };
+    return { ...memory, window };
   }
 
   /**
@@ -203,17 +193,13 @@ class BootHeap {
   }
 }
 
-/** What another thread writes to: the watchdog asks the running session to let the others run. */
-function alwaysWritten(machine: Machine): number[] {
-  return [machine.address("InterruptPending")];
-}
-
 /**
  * Engine: PGlite throws for a command of the system (COPY … TO PROGRAM), and a throw ends PostgreSQL for everyone. No pipe
  * at all is an error of the statement. What is set here is in the memory that every session begins with.
  */
-function refuseCommands({ Module: postgres }: PGlite): void {
+export function refuseCommands({ libraries }: Machine, { Module: postgres }: PGlite): void {
   postgres._pgl_set_popen_fn(postgres.addFunction(() => 0, "ppp"));
+  libraries.noCommands();
 }
 
 function settingsOf(options: BootOptions, libraries: readonly string[]): string[] {

@@ -27,6 +27,11 @@ export class FileDescriptors {
     this.#streams = streams;
   }
 
+  /** As they were when they were last saved. */
+  get streams(): FileSystem["streams"] {
+    return this.#streams;
+  }
+
   /** A copy with streams of its own on the same open files. */
   fork(): FileDescriptors {
     const copies = this.#streams.map((stream) => {

@@ -103,6 +103,23 @@ export class Granules {
     return this.code.load(this.#hot, slot.block!.at, contentsOf(slot));
   }
 
+  /** The template's bytes of a range of common memory; they lie in the store, and must not be written to. */
+  templateOf({ start, end }: Range): Uint8Array {
+    const range = this.#ranges.find((common) => common.start === start && common.end === end);
+    assert(range, "the template is that of common memory");
+    return new Uint8Array(this.#store.buffer, start + range.toTemplate, end - start);
+  }
+
+  /** The granules of common memory that are not as in the template. */
+  changed(): number[] {
+    const found: number[] = [];
+    for (const { start, end, toTemplate } of this.#ranges) {
+      const next = (from: number) => this.code.sameUntil(from, from + toTemplate, end);
+      for (let address = next(start); address < end; address = next(address + granuleBytes)) found.push(address);
+    }
+    return found;
+  }
+
   /** Gives up what is kept of a session. */
   release(slot: Slot): void {
     this.#slots.delete(slot);
@@ -118,12 +135,7 @@ export class Granules {
     if (written.isUnknown) return [];
     const wrong: number[] = [];
     const isMissed = (address: number) => !written.covers(address);
-    for (const { start, end, toTemplate } of this.#ranges) {
-      const next = (from: number) => this.code.sameUntil(from, from + toTemplate, end);
-      for (let address = next(start); address < end; address = next(address + granuleBytes)) {
-        if (this.#hotNumber(address) < 0 && isMissed(address)) wrong.push(address);
-      }
-    }
+    for (const address of this.changed()) if (this.#hotNumber(address) < 0 && isMissed(address)) wrong.push(address);
     for (let hot = 0; hot < this.#hot; hot++) {
       const address = this.#word(this.#layout.table + 2 * hot * wordBytes);
       const isKept = hot < slot.count;

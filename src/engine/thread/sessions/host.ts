@@ -20,7 +20,7 @@ import { IdleTimers } from "./idle-timers.ts";
 import { Image } from "./image.ts";
 import type { Machine } from "./machine.ts";
 import { ownParameters } from "./own-parameters.ts";
-import { noSuchProcess, ownPid, PostgresProcess, Signal } from "./postgres-process.ts";
+import { noSuchProcess, ownPid, type PostgresProcess, Signal } from "./postgres-process.ts";
 import { Scheduler } from "./scheduler.ts";
 import { Session, type SessionOutput } from "./session.ts";
 import type { SessionContext, SessionState } from "./session-context.ts";
@@ -80,21 +80,19 @@ export class SessionHost implements SessionContext {
   #wantPlace: (() => void)[] = [];
 
   constructor(booted: BootedPostgres) {
-    const { machine, map, located, files, postmaster } = booted;
+    const { machine, process, files, postmaster } = booted;
     this.#booted = booted;
     this.crash = new Promise((resolve) => {
       this.#crash = resolve;
     });
     this.machine = machine;
-    this.process = new PostgresProcess(machine, located);
-    this.process.checkLayout();
+    this.process = process;
     this.windows = booted.windows;
     this.entry = entryPoints(machine, () => this.scheduler.running?.input.pending === true);
     this.#own = new Session(this, ownPid, new Image(postmaster.template), new FileDescriptors(files), booted.window);
-    this.#own.proc = this.process.proc;
-    this.#own.latch = this.process.latch;
+    this.#own.proc = process.proc;
+    this.#own.latch = process.latch;
     this.#own.state = "idle";
-    this.process.withdraw(map.sharedStart, map.sharedEnd);
     this.scheduler = new Scheduler<SessionState>(machine, this.#own);
     this.checkpointer = new Checkpointer(this, postmaster);
     this.#walWriter = new AuxiliaryProcess(this, walWriterPid, postmaster, () => this.entry.walWriterMain(0, 0));
@@ -103,7 +101,11 @@ export class SessionHost implements SessionContext {
 
   /** Boots PostgreSQL. Rejects when this PGlite cannot have real sessions, saying why. */
   static async open(options: BootOptions): Promise<SessionHost> {
-    const booted = await bootPostgres(options);
+    return SessionHost.begin(await bootPostgres(options));
+  }
+
+  /** Begins with a PostgreSQL that has booted. Rejects with PostgreSQL's reason if no session can be started. */
+  static async begin(booted: BootedPostgres): Promise<SessionHost> {
     const host = new SessionHost(booted);
     host.checkpointer.start(booted.located.addresses.checkpointerShared);
     host.#walWriter.start();

@@ -18,17 +18,17 @@ const largeStackBytes = 1 << 16;
 export class Template {
   readonly granules: Granules;
   readonly stack: number;
-  readonly #bytes: Uint8Array;
+  readonly stackBytes: Uint8Array;
 
   /** To be made when `granules` is. */
   constructor(machine: Machine, granules: Granules) {
     this.granules = granules;
     this.stack = machine.function("emscripten_stack_get_current")();
-    this.#bytes = machine.bytes.slice(this.stack, stackEnd(machine));
+    this.stackBytes = machine.bytes.slice(this.stack, stackEnd(machine));
   }
 
   restoreStack(machine: Machine): void {
-    machine.bytes.set(this.#bytes, this.stack);
+    machine.bytes.set(this.stackBytes, this.stack);
   }
 }
 

@@ -19,17 +19,22 @@ import { Machine, type MachineCalls } from "./machine.ts";
 
 /** Held weakly, like all here: the machine that ran initdb goes when PGlite lets go of it. */
 const machines = new Set<WeakRef<Machine>>();
-const rewritten = new WeakMap<CompiledModule, { located: Located; calls: (machine: Machine) => MachineCalls }>();
+const rewritten = new WeakMap<CompiledModule, MachineOptions>();
 /** The machines by their memory, with what makes their trampolines, for the side modules that are linked to them. */
 const mainModules = new WeakMap<object, { machine: Machine; trampoline: (field: string) => unknown }>();
 
-/** From now on instances of `module` are machines; `calls` says what a machine does until somebody takes over. */
-export function instantiateAsMachine(
-  module: CompiledModule,
-  located: Located,
-  calls: (machine: Machine) => MachineCalls,
-): void {
-  rewritten.set(module, { located, calls });
+/** What a machine is made with. */
+interface MachineOptions {
+  readonly located: Located;
+  /** What a machine does until somebody takes over. */
+  readonly calls: (machine: Machine) => MachineCalls;
+  /** Whether its libraries are to be linked as another machine's were. */
+  readonly replaysLibraries?: boolean;
+}
+
+/** From now on instances of `module` are machines. */
+export function instantiateAsMachine(module: CompiledModule, options: MachineOptions): void {
+  rewritten.set(module, options);
   shareMemories({ instantiate, link: linkLibrary, edit: loadMarked });
 }
 
@@ -56,15 +61,14 @@ export function isMemoryOf(machine: Machine, bytes: Uint8Array): boolean {
 
 async function instantiate(source: CompiledModule | Uint8Array, imports?: Imports): Promise<unknown> {
   const known = rewritten.get(source as CompiledModule);
-  if (known && imports) return instantiateMain(source as CompiledModule, imports, known.located, known.calls);
+  if (known && imports) return instantiateMain(source as CompiledModule, imports, known);
   return original.instantiate.call(webAssembly, source, imports && linkLibrary(imports));
 }
 
 async function instantiateMain(
   module: CompiledModule,
   imports: Imports,
-  { tableSize }: Located,
-  calls: (machine: Machine) => MachineCalls,
+  { located: { tableSize }, calls, replaysLibraries = false }: MachineOptions,
 ): Promise<WasmInstance> {
   const env = { ...imports.env };
   const memory = env.memory as Machine["memory"];
@@ -88,6 +92,8 @@ async function instantiateMain(
   });
   const exit = env.exit as (status: number) => never;
   env.exit = (status: number) => (machine.calls.exit ?? exit)(status);
+  machine.libraries.record(env);
+  machine.pipe = env.__syscall_pipe2 as Machine["pipe"];
   keepShared(env, machine);
   const resize = env.emscripten_resize_heap as (bytes: number) => number;
   machine.resize = (bytes) => {
@@ -114,7 +120,18 @@ async function instantiateMain(
   table.set(bridgeSlot, bridged.read);
   table.set(bridgeSlot + 1, bridged.write);
   machine.bridgeSlots = { read: bridgeSlot, write: bridgeSlot + 1 };
-  return instance;
+  return replaysLibraries ? withAllocations(instance, machine) : instance;
+}
+
+/**
+ * The same instance, whose `calloc` gives a library the address that it had. It is WebAssembly as the one that it stands for:
+ * emscripten's linker puts what is exported into the table.
+ */
+function withAllocations(instance: WasmInstance, machine: Machine): WasmInstance {
+  const calloc = instance.exports.calloc as (count: number, size: number) => number;
+  const allocate = (count: number, size: number) => machine.libraries.allocate() ?? calloc(count, size);
+  const made = instantiateNow(bridges({ calloc: 2 }), { host: { calloc: allocate, wait: () => 0 } });
+  return { exports: { ...instance.exports, calloc: made.calloc } } as WasmInstance;
 }
 
 /** emscripten's error numbers are WASI's. */
@@ -166,6 +183,7 @@ function linkLibrary(imports: Imports): Imports {
   const main = mainModules.get(env.memory as object);
   if (!main) return imports;
   const { machine } = main;
+  machine.libraries.instantiated(env.__memory_base as number);
   const linked = new Proxy(env, {
     get: (target, name) => {
       const field = name as string;

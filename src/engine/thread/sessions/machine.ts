@@ -14,6 +14,7 @@ import {
   type WasmTable,
   webAssembly,
 } from "../wasm/web-assembly.ts";
+import { LinkedLibraries } from "./linked-libraries.ts";
 import { WriteMarks } from "./write-marks.ts";
 
 /** What the machine calls. Each answers at once, or with a promise: then the stack is parked until it is settled. */
@@ -34,8 +35,12 @@ export class Machine {
   readonly table: WasmTable;
   /** What has been written to; JavaScript writes with `write` and `setWord`, which mark it. */
   readonly written = new WriteMarks();
+  /** The libraries that are linked to it. */
+  readonly libraries = new LinkedLibraries(this);
   /** Set once, when the instance exists. */
   exports: Exports = {};
+  /** emscripten's `pipe2(fds, flags)`, for who makes the streams of a process again. */
+  pipe: (fds: number, flags: number) => number = () => -1;
   /** Slots of the table that hold `read` and `write`, for `pgl_set_rw_cbs`. */
   bridgeSlots = { read: 0, write: 0 };
   /** emscripten's `emscripten_resize_heap`: makes the memory so many bytes, at least; 0 if it cannot. */

@@ -73,9 +73,11 @@ export class PostgresProcess {
   readonly #variables: Record<Variable, number>;
   readonly #holdoffCount: number;
 
-  constructor(machine: Machine, located: Located) {
+  /** `timeouts` is for who knows where they are. */
+  constructor(machine: Machine, located: Located, timeouts = findTimeouts(machine.memory.buffer)) {
     this.#machine = machine;
     this.#located = located;
+    this.timeouts = timeouts;
     this.#variables = Object.fromEntries(variables.map((name) => [name, machine.address(name)])) as Record<
       Variable,
       number
@@ -85,7 +87,6 @@ export class PostgresProcess {
     if (machine.address("CritSectionCount") !== this.#holdoffCount + 8) {
       throw new Error("QueryCancelHoldoffCount does not lie between InterruptHoldoffCount and CritSectionCount");
     }
-    this.timeouts = findTimeouts(machine.memory.buffer);
   }
 
   get pid(): number {

@@ -68,6 +68,14 @@ export class Windows {
     return this.#limit - this.#end + this.#freeBytes;
   }
 
+  /** Gives a window the extents that it had in another machine. Nothing else has been handed out, and they follow each other. */
+  adopt(window: Window, extents: readonly Range[]): void {
+    for (const { start, end } of extents) {
+      assert(start === this.#end && this.#takeAt(start, end - start), "extents are where they were");
+      window.extents.push({ start, end });
+    }
+  }
+
   /** The hook of `sbrk` in the loaded session, whose window it is: what it goes on with. The break may be another one then. */
   sbrk(window: Window, increment: number): number {
     // As libc rounds it.
