@@ -5,6 +5,11 @@
  * `one-session.ts`), serving (`session-server.ts`), what follows the end of this thread (`engine/kept-engine.ts`).
  * Invariant: this is a worker of its own; nothing else runs in it.
  */
+// Engine: Node's own modules come compiled, and V8 takes that only with the flags that it was compiled with. What is needed later
+// (`node:cluster` to listen) is loaded before they change.
+import "node:cluster";
+import "node:fs/promises";
+import "node:perf_hooks";
 import { parentPort, workerData } from "node:worker_threads";
 import { importExtensions } from "../engine/extensions.ts";
 import { packError, unpackError } from "../engine/sent-error.ts";
@@ -15,13 +20,13 @@ import { SnapshotKeeper } from "../engine/thread/snapshot-keeper.ts";
 import { optimizeSooner } from "../engine/thread/tier-up.ts";
 import { forgoCache } from "../engine/thread/user-cache.ts";
 import { SessionServer } from "./session-server.ts";
+import { startWatchdog } from "./turn-watch.ts";
 
 const options = workerData as ThreadOptions;
 const port = parentPort!;
 const post = (message: ThreadMessage) => port.postMessage(message);
 
 if (!options.cache) forgoCache();
-optimizeSooner();
 try {
   new SessionServer(await open(), port, options.consequence).start();
   pruneWhereWritten();
@@ -31,14 +36,17 @@ try {
 }
 
 async function open() {
+  const watch = startWatchdog(options);
   const extensions = await importExtensions(options.extensions);
   const { isolated } = options;
   if (!isolated) {
     const { openOneSession } = await import("./one-session.ts");
-    return openOneSession(options, extensions);
+    optimizeSooner();
+    return openOneSession(options, extensions, watch);
   }
   const { bootIsolated } = await import("../engine/thread/isolated.ts");
   const { OwnSessions } = await import("./own-sessions.ts");
+  optimizeSooner();
   const { host, code, snapshot } = await bootIsolated(options, isolated, extensions, post);
   const keepers = {
     code: code && new CodeKeeper(code, host),
@@ -46,5 +54,5 @@ async function open() {
   };
   keepers.code?.keepWhenIdle();
   keepers.snapshot?.keepWhenIdle();
-  return new OwnSessions(host, options, isolated, keepers);
+  return new OwnSessions(host, options, isolated, keepers, watch);
 }

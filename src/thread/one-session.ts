@@ -11,7 +11,7 @@ import type { SharedSession } from "../engine/thread/shared-session.ts";
 import type { Behind } from "../transport/serve.ts";
 import { openSharedDoor } from "../transport/shared-door.ts";
 import type { Served } from "./served.ts";
-import { startWatchdog } from "./turn-watch.ts";
+import type { Watch } from "./turn-watch.ts";
 
 /** The number of the process itself among listeners. */
 const noListener = 0;
@@ -20,9 +20,10 @@ const noListener = 0;
 export async function openOneSession(
   options: ThreadOptions,
   extensions: Parameters<typeof bootShared>[1],
+  watch: Watch,
 ): Promise<Served> {
   const { session, memory, interrupts } = await bootShared(options, extensions);
-  startWatchdog(options, { memory, interrupts });
+  watch({ memory, interrupts });
   return new OneSession(session);
 }
 

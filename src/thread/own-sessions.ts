@@ -13,7 +13,7 @@ import type { Behind } from "../transport/serve.ts";
 import { watchHolders } from "./holder-watch.ts";
 import { OwnSession } from "./own-session.ts";
 import type { Served } from "./served.ts";
-import { watchTurns } from "./turn-watch.ts";
+import { type Watch, watchTurns } from "./turn-watch.ts";
 
 /** What keep something of this PostgreSQL for the next start. */
 interface Keepers {
@@ -33,11 +33,12 @@ export class OwnSessions implements Served {
     options: ThreadOptions,
     isolated: NonNullable<ThreadOptions["isolated"]>,
     keepers: Keepers,
+    watch: Watch,
   ) {
     this.#host = host;
     this.#keepers = keepers;
     const watches = [
-      watchTurns(host, options),
+      watchTurns(host, options, watch),
       watchHolders(host, isolated, (holding) => {
         for (const queue of this.#queues) queue.held(holding);
       }),

@@ -10,7 +10,13 @@ import { limits } from "../engine/thread/limits.ts";
 import type { ThreadOptions } from "../engine/thread/protocol.ts";
 import type { SessionHost } from "../engine/thread/sessions/host.ts";
 import type { SessionOwner } from "../engine/thread/sessions/session-context.ts";
-import { countTurn, nameTurn, TurnWord, type WatchdogOptions } from "../engine/thread/turn-words.ts";
+import {
+  countTurn,
+  nameTurn,
+  TurnWord,
+  type WatchdogOptions,
+  type WatchedPostgres,
+} from "../engine/thread/turn-words.ts";
 
 const url = new URL(import.meta.url.endsWith(".ts") ? "./watchdog.ts" : "./watchdog.js", import.meta.url);
 
@@ -21,27 +27,32 @@ type OnTurn = NonNullable<SessionHost["scheduler"]["onTurn"]>;
 /** What the watchdog is told with. */
 type WatchOptions = Pick<ThreadOptions, "turns" | "reports" | "deafAfterMs">;
 
+/** What a watchdog that waits for a PostgreSQL is to be told of it. */
+export type Watch = (postgres: WatchedPostgres) => void;
+
 /** Starts it; it ends with this thread. */
-export function startWatchdog(
-  { turns, reports, deafAfterMs }: WatchOptions,
-  postgres: Pick<WatchdogOptions, "memory" | "giveWay" | "interrupts">,
-): void {
+export function startWatchdog({ turns, reports, deafAfterMs }: WatchOptions): Watch {
   const workerData: WatchdogOptions = {
     ...turns,
-    ...postgres,
     reports,
     reportAfterMs: deafAfterMs,
     intervalMs: limits.watchMs,
   };
-  new Worker(url, { workerData, name: "pglite-devdb watchdog", resourceLimits, transferList: [reports] }).unref();
+  const worker = new Worker(url, {
+    workerData,
+    name: "pglite-devdb watchdog",
+    resourceLimits,
+    transferList: [reports],
+  });
+  worker.unref();
+  return (postgres) => worker.postMessage(postgres);
 }
 
 /** Watches over the turns of a host's sessions until this thread ends; the result is to be called when a turn begins or ends. */
-export function watchTurns(host: SessionHost, options: WatchOptions): OnTurn {
-  const { turns } = options;
+export function watchTurns(host: SessionHost, { turns }: Pick<WatchOptions, "turns">, watch: Watch): OnTurn {
   const { words } = turns;
   words[TurnWord.turn] = host.scheduler.running ? 1 : 0;
-  startWatchdog(options, {
+  watch({
     memory: host.machine.memory.buffer as SharedArrayBuffer,
     giveWay: host.machine.address("InterruptPending"),
   });

@@ -7,17 +7,24 @@
  * Invariant: it sleeps while nobody has a turn, and it waits for nobody: neither the engine thread, which is busy when it
  * is needed, nor the main thread, which in the library is the user's.
  */
-import { workerData } from "node:worker_threads";
+import { parentPort, workerData } from "node:worker_threads";
 import type { StatementOwner } from "../engine/engine.ts";
 import { Interrupts, Timeout } from "../engine/thread/interrupts.ts";
-import { guarded, isForStopped, nameBytes, TurnWord, type WatchdogOptions } from "../engine/thread/turn-words.ts";
+import {
+  guarded,
+  isForStopped,
+  nameBytes,
+  TurnWord,
+  type WatchdogOptions,
+  type WatchedPostgres,
+} from "../engine/thread/turn-words.ts";
 
 type TurnWordName = keyof typeof TurnWord;
 
-const options = workerData as WatchdogOptions;
-const { words, names, memory, intervalMs, reports, reportAfterMs } = options;
-const pending = options.giveWay === undefined ? undefined : new Int32Array(memory, options.giveWay, 1);
-const interrupts = options.interrupts && new Interrupts(memory, options.interrupts);
+const { words, names, intervalMs, reports, reportAfterMs } = workerData as WatchdogOptions;
+const watched = await new Promise<WatchedPostgres>((resolve) => parentPort!.once("message", resolve));
+const pending = watched.giveWay === undefined ? undefined : new Int32Array(watched.memory, watched.giveWay, 1);
+const interrupts = watched.interrupts && new Interrupts(watched.memory, watched.interrupts);
 
 let seen = Atomics.load(words, TurnWord.turn);
 let since = performance.now();

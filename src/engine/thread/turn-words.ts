@@ -57,13 +57,17 @@ export interface WatchdogOptions extends TurnMemory {
   /** Gets a `StatementOwner` for each turn that lasts for `reportAfterMs`. */
   readonly reports: MessagePort;
   readonly reportAfterMs: number;
+  /** How long it sleeps between two looks. */
+  readonly intervalMs: number;
+}
+
+/** What it is told when there is a PostgreSQL. */
+export interface WatchedPostgres {
   /** PostgreSQL's memory. */
   readonly memory: SharedArrayBuffer;
   /** Where its `InterruptPending` lies, in bytes, if turns give way; where all of its flags do, if they cannot. */
   readonly giveWay?: number;
   readonly interrupts?: InterruptAddresses;
-  /** How long it sleeps between two looks. */
-  readonly intervalMs: number;
 }
 
 /** Makes the memory of one engine. */
