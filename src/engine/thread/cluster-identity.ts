@@ -22,25 +22,28 @@ const longestControlBytes = 512;
  * then copies share the identifier, which only matters to tools for replication and backup.
  */
 export function withNewIdentity(cluster: Cluster): Cluster {
+  const segments = cluster.files.filter(({ name }) => walSegment.test(name)).map(({ read }) => viewOf(read()));
   const control = cluster.files.find(({ name }) => name === controlFile)?.read();
-  const segments = new Map(
-    cluster.files.filter(({ name }) => walSegment.test(name)).map((file) => [file.name, file.read()]),
-  );
   const crcAt = control && findCrc(control);
-  if (crcAt === undefined || segments.size === 0) return cluster;
-  const before = viewOf(control!).getBigUint64(0, true);
-  for (const bytes of segments.values()) {
-    if (viewOf(bytes).getBigUint64(identifierInWal, true) !== before) return cluster;
-  }
+  if (!control || crcAt === undefined || segments.length === 0) return cluster;
+  const before = viewOf(control).getBigUint64(0, true);
+  if (segments.some((segment) => segment.getBigUint64(identifierInWal, true) !== before)) return cluster;
+  return identifiedAnew(cluster);
+}
+
+/** The same for a cluster that has had another identifier from here: it is known to be of that form. */
+export function identifiedAnew(cluster: Cluster): Cluster {
+  const control = cluster.files.find(({ name }) => name === controlFile)?.read();
+  const crcAt = control && findCrc(control);
+  if (!control || crcAt === undefined) throw new Error(`the cluster has no ${controlFile} of a form that is known`);
+  const before = viewOf(control).getBigUint64(0, true);
   const identifier = newIdentifier();
-  for (const bytes of segments.values()) viewOf(bytes).setBigUint64(identifierInWal, identifier, true);
-  viewOf(control!).setBigUint64(0, identifier, true);
-  viewOf(control!).setBigInt64(timeInControl, BigInt(Math.floor(Date.now() / 1000)), true);
-  viewOf(control!).setUint32(crcAt, crc32c(control!.subarray(0, crcAt)), true);
-  const changed = segments.set(controlFile, control!);
+  viewOf(control).setBigUint64(0, identifier, true);
+  viewOf(control).setBigInt64(timeInControl, BigInt(Math.floor(Date.now() / 1000)), true);
+  viewOf(control).setUint32(crcAt, crc32c(control.subarray(0, crcAt)), true);
   const files = cluster.files.map((file) => {
-    const bytes = changed.get(file.name);
-    return bytes ? { ...file, read: () => bytes } : file;
+    if (file.name === controlFile) return { ...file, read: () => control };
+    return walSegment.test(file.name) ? { ...file, read: () => segmentOf(identifier, before, file.read()) } : file;
   });
   return { ...cluster, files };
 }
@@ -50,6 +53,15 @@ export function identifierOf(cluster: Pick<Cluster, "files">): bigint {
   const control = cluster.files.find(({ name }) => name === controlFile);
   if (!control) throw new Error(`the cluster has no ${controlFile}`);
   return viewOf(control.read()).getBigUint64(0, true);
+}
+
+/** The contents of a segment; one that nobody has written to is zeros. */
+function segmentOf(identifier: bigint, before: bigint, bytes: Uint8Array): Uint8Array {
+  const isWritten = bytes.length >= identifierInWal + 8;
+  const view = viewOf(bytes);
+  if (isWritten && view.getBigUint64(identifierInWal, true) === before)
+    view.setBigUint64(identifierInWal, identifier, true);
+  return bytes;
 }
 
 /** Seconds, microseconds and 12 bits of the process id. */
@@ -62,9 +74,11 @@ function newIdentifier(): bigint {
 /** Where the checksum is: it is at the end of a structure whose length depends on the version. */
 function findCrc(control: Uint8Array): number | undefined {
   const view = viewOf(control);
+  let crc = crc32c(control.subarray(0, 8));
   for (let at = 8; at + 4 <= Math.min(control.length, longestControlBytes); at += 4) {
     const found = view.getUint32(at, true);
-    if (found !== 0 && found === crc32c(control.subarray(0, at))) return at;
+    if (found !== 0 && found === crc) return at;
+    crc = crc32c(control.subarray(at, at + 4), crc);
   }
   return undefined;
 }
@@ -73,10 +87,10 @@ function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** CRC-32C (Castagnoli), which PostgreSQL uses everywhere. */
-function crc32c(bytes: Uint8Array): number {
+/** CRC-32C (Castagnoli), which PostgreSQL uses everywhere; `before` is that of the bytes in front of these. */
+function crc32c(bytes: Uint8Array, before = 0): number {
   const polynomial = 0x82f63b78;
-  let crc = 0xffffffff;
+  let crc = before ^ 0xffffffff;
   for (const byte of bytes) {
     crc ^= byte;
     for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ polynomial : crc >>> 1;

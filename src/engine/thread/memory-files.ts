@@ -9,6 +9,7 @@ import { MemoryFS, PGlite } from "@electric-sql/pglite";
 import type { Cluster, ClusterFile } from "./cluster-archive.ts";
 import { giveBackMemory, type MemoryNode } from "./memory-contents.ts";
 import { newCluster } from "./new-cluster.ts";
+import { type FileMakingSystem, fileMaker, makePackageQuickly, plainMode } from "./quick-files.ts";
 
 /**
  * Nobody ever recovers from the WAL of a database in memory, and it is memory: so it is short, and has no images of pages.
@@ -38,6 +39,14 @@ export class MemoryFiles extends MemoryFS {
     this.#cluster = cluster;
   }
 
+  /** Engine: PGlite asks it for what it gives to Emscripten besides. */
+  override async init(...parameters: Parameters<MemoryFS["init"]>): ReturnType<MemoryFS["init"]> {
+    const { emscriptenOpts: options } = await super.init(...parameters);
+    type Prepare = Parameters<typeof makePackageQuickly>[0];
+    const preRun = [...(options.preRun ?? []), (postgres: unknown) => makePackageQuickly(postgres as Prepare)];
+    return { emscriptenOpts: { ...options, preRun } };
+  }
+
   /** Engine: PGlite calls it once, when the file system is there, and afterwards looks whether it has a database. */
   override async initialSyncFs(): Promise<void> {
     const { FS } = this.pg!.Module;
@@ -48,10 +57,9 @@ export class MemoryFiles extends MemoryFS {
     const { PGDATA } = PGlite.paths;
     FS.mkdir(PGDATA);
     for (const name of directories) FS.mkdir(`${PGDATA}/${name}`);
+    const make = fileMaker<UnreadNode>(FS as unknown as FileMakingSystem);
     for (const file of files) {
-      const path = `${PGDATA}/${file.name}`;
-      FS.writeFile(path, "");
-      readWhenOpened(FS.lookupPath(path, {}).node as unknown as UnreadNode, file);
+      readWhenOpened(make(`${PGDATA}/${file.name}`, plainMode), file);
     }
   }
 

@@ -8,11 +8,12 @@
  * Invariant: a start that finds no snapshot, or one that is not whole, of something else, or does not run, boots as ever.
  */
 import { createHash } from "node:crypto";
+import { statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { resourceLimits } from "node:worker_threads";
 import { PGlite } from "@electric-sql/pglite";
 import type { RewrittenPostgres } from "./module-cache.ts";
-import { fingerprint } from "./pglite-files.ts";
+import { pgliteFile } from "./pglite-files.ts";
 import { type BootedPostgres, type BootOptions, bootPostgres } from "./sessions/boot.ts";
 import { type BootSnapshot, takeSnapshot } from "./sessions/boot-snapshot.ts";
 import { SessionHost } from "./sessions/host.ts";
@@ -26,8 +27,8 @@ const snapshotVersion = 1;
 /** The environment that a C library, or JavaScript under it, looks at. */
 const environment = ["TZ", "LANG", "LANGUAGE", "LC_ALL", "LC_COLLATE", "LC_CTYPE", "LC_MESSAGES", "LC_TIME"];
 
-/** PGlite's files that a boot depends on, beside the module: what is in its file system, and its linker. */
-const sources = ["pglite.data", "pglite.js"];
+/** What of PGlite a boot depends on, beside the module: what is in its file system, and its linker, whose files' names `index.js` has. */
+const sources = ["pglite.data", "index.js"];
 
 /** What the start of a database in memory is told. */
 type Options = Omit<BootOptions, "dataDir" | "files" | "postgres">;
@@ -121,7 +122,8 @@ function keyOf(hash: Uint8Array, options: Options): string {
   const offsets = [0, 6].map((month) => new Date(2020, month).getTimezoneOffset());
   const parts = {
     module: Buffer.from(hash).toString("hex"),
-    pglite: fingerprint(...sources),
+    // The module, of which all is compared, is that of a release that is known; these are its other files.
+    pglite: sources.map((name) => statSync(pgliteFile(name))).map(({ size, mtimeMs }) => [size, mtimeMs]),
     // The name of the bundle that this is in tells what is in it.
     program: basename(import.meta.url),
     node: [process.version, process.versions.v8, process.platform, process.arch],

@@ -7,6 +7,7 @@
  * Invariant: a replay that comes to anything else throws.
  */
 import assert from "node:assert/strict";
+import { webAssembly } from "../wasm/web-assembly.ts";
 
 /** Offsets in emscripten's `struct dso` (ldso): the bytes of the library, if they are in memory, and its name. */
 const dsoData = 28;
@@ -55,6 +56,8 @@ export class LinkedLibraries {
   #find: Find = () => 0;
   /** Where the data of the libraries lies that the present step has loaded. */
   #data: number[] | undefined;
+  /** How many symbols the linker has resolved. */
+  #symbols = 0;
   /** While steps are replayed: where the data of the next ones was. */
   #replayed: number[] | undefined;
 
@@ -64,7 +67,8 @@ export class LinkedLibraries {
 
   /** Puts the record between PostgreSQL and the linker. */
   record(env: Record<string, unknown>): void {
-    this.#open = env._dlopen_js as Open;
+    const open = env._dlopen_js as Open;
+    this.#open = (handle) => this.#resolvingNew(() => open(handle));
     this.#find = env._dlsym_js as Find;
     env._dlopen_js = (handle: number) => this.#recordOpen(handle);
     env._dlsym_js = (handle: number, name: number, index: number) => this.#recordFind(handle, name, index);
@@ -131,6 +135,26 @@ export class LinkedLibraries {
     // What is not found changes nothing.
     if (found !== 0) this.steps.push({ kind: "symbol", handle, nameAt, name, indexAt, found, slots: this.#slots });
     return found;
+  }
+
+  /**
+   * Engine: behind each library the linker looks through all symbols, 8,000, for those that are not resolved; it asks
+   * `Object.entries` for them. Those that were there before it have been.
+   */
+  #resolvingNew<T>(link: () => T): T {
+    const { entries } = Object;
+    Object.entries = (object: Readonly<Record<string, unknown>>): [string, unknown][] => {
+      const names = Object.keys(object);
+      if (!(object[names[0]!] instanceof webAssembly.Global)) return entries(object);
+      const added = names.slice(this.#symbols);
+      this.#symbols = names.length;
+      return added.map((name) => [name, object[name]]);
+    };
+    try {
+      return link();
+    } finally {
+      Object.entries = entries;
+    }
   }
 
   /** Behind the C string at an address. */

@@ -10,7 +10,7 @@
 import assert from "node:assert/strict";
 import { PGlite } from "@electric-sql/pglite";
 import type { Cluster } from "../cluster-archive.ts";
-import { identifierOf, withNewIdentity } from "../cluster-identity.ts";
+import { identifiedAnew, identifierOf } from "../cluster-identity.ts";
 import { MemoryFiles } from "../memory-files.ts";
 import type { RewrittenPostgres } from "../module-cache.ts";
 import { Hook } from "../rewrite/hooks.ts";
@@ -50,7 +50,7 @@ export async function restorePostgres(
   maxSessions: number,
 ): Promise<BootedPostgres> {
   const nowMs = Date.now();
-  const fresh = startedAt(nowMs, withNewIdentity(cluster));
+  const fresh = startedAt(nowMs, identifiedAnew(cluster));
   for (const at of times) memory.writeBigInt64LE(BigInt(nowMs - postgresEpochMs) * 1000n, at);
   const identifier = identifierOf(fresh);
   for (const at of identifiers) memory.writeBigUInt64LE(identifier, at);

@@ -42,6 +42,7 @@ export interface WasmInstance {
 interface WebAssemblyApi {
   Memory: new (descriptor: { initial: number; maximum?: number; shared?: boolean }) => WasmMemory;
   Table: new (descriptor: { element: "anyfunc"; initial: number }) => WasmTable;
+  Global: new (descriptor: { value: "i32"; mutable?: boolean }, value?: number) => { value: number };
   Tag: new (type: { parameters: string[] }) => object;
   Module: (new (
     bytes: Uint8Array,
