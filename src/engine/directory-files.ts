@@ -12,10 +12,11 @@
  * (test/faults/directory-files.test.ts).
  */
 import { existsSync, fsyncSync, readdirSync, realpathSync, renameSync, statSync, unlinkSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, posix } from "node:path";
 import { PGlite, type PGliteOptions } from "@electric-sql/pglite";
 import { NodeFS } from "@electric-sql/pglite/nodefs";
 import { DataDirectoryError } from "../errors.ts";
+import { copyFiles } from "./copy-files.ts";
 import { type DirectoryIdentity, ownershipGuard } from "./directory-ownership.ts";
 import { beginInitialization, finishInitialization } from "./initialization.ts";
 import { syncTree } from "./sync-tree.ts";
@@ -46,7 +47,7 @@ interface DirectoryFilesOptions {
  */
 export async function openDirectoryFiles(
   options: DirectoryFilesOptions,
-): Promise<Required<Pick<PGliteOptions, "fs" | "startParams">>> {
+): Promise<Pick<Required<PGliteOptions>, "startParams"> & { readonly fs: DirectoryFiles }> {
   const { path, identity, fsync, mayInitialize = true } = options;
   const place = identity?.place ?? path;
   identity && ownershipGuard(identity)(0);
@@ -89,12 +90,18 @@ interface SystemDirectory {
   realPath(node: SystemNode): string;
   getMode(path: string): number;
 }
+/** Emscripten's `FS`, as far as it is needed. */
+interface SystemFiles {
+  readonly filesystems: { readonly NODEFS: SystemDirectory };
+  lookupPath(path: string): { readonly node: SystemNode };
+}
 interface SystemNode {
   name: string;
   parent: SystemNode;
 }
 
-class DirectoryFiles extends NodeFS {
+/** See the head of the file. */
+export class DirectoryFiles extends NodeFS {
   readonly #path: string;
   readonly #fsync: boolean;
   readonly #identity: DirectoryIdentity | undefined;
@@ -115,6 +122,16 @@ class DirectoryFiles extends NodeFS {
     const identity = this.#identity;
     if (identity) preRun.push((module: unknown) => changeOnlyWhatIsOurs(module, identity));
     return { emscriptenOpts: { ...emscriptenOpts, preRun } };
+  }
+
+  /** As `Copying.directory`: the file system shares what neither side changes, where it can. */
+  copyDirectory(from: string, to: string, pages: Parameters<typeof copyFiles>[2]): boolean {
+    const { FS } = this.pg!.Module as unknown as { FS: SystemFiles };
+    const parent = FS.lookupPath(posix.dirname(to)).node;
+    const source = FS.lookupPath(from).node;
+    const { realPath } = FS.filesystems.NODEFS;
+    if (this.#identity) ownershipGuard(this.#identity)(0);
+    return copyFiles(realPath(source), join(realPath(parent), posix.basename(to)), pages, this.#fsync);
   }
 
   /** Engine: PGlite calls it once, just before it looks for a database; where it finds none it would make one. */

@@ -31,7 +31,7 @@ const environment = ["TZ", "LANG", "LANGUAGE", "LC_ALL", "LC_COLLATE", "LC_CTYPE
 const sources = ["pglite.data", "index.js"];
 
 /** What the start of a database in memory is told. */
-type Options = Omit<BootOptions, "dataDir" | "files" | "postgres">;
+type Options = Omit<BootOptions, "dataDir" | "files" | "copying" | "postgres">;
 
 /** See the head of the file. */
 export class SnapshotCache {

@@ -1,7 +1,7 @@
 /**
  * The places of PostgreSQL that call back into JavaScript.
  *
- * Owns: their numbers and what they pass. Does not own: putting the calls there (`postgres.ts`, `checkpoints.ts`), answering
+ * Owns: their numbers and what they pass. Does not own: putting the calls there (`postgres.ts`, `checkpoints.ts`, `databases.ts`), answering
  * them (`../sessions/waiting.ts`). Invariant: the answer of a hook that changes nothing is its second argument.
  */
 
@@ -27,6 +27,14 @@ export const Hook = {
   interrupts: 0x5afe09,
   /** libc's `sbrk(increment)`, on entry: (increment, increment) → the increment, or what it fails with; the break may have moved. */
   sbrk: 0x5afe0a,
+  /** `copydir(from, to, recurse)`, on entry: (from, 0) → whether to ask again. */
+  beforeCopy: 0x5afe0b,
+  /** The same, afterwards: (from, to) → 0 when it has been copied. */
+  copyDirectory: 0x5afe0c,
+  /** `standard_ProcessUtility(statement, …)`, on entry: (statement, statement) → the statement to run. */
+  utility: 0x5afe0e,
+  /** `CountOtherDBBackends(database, …)`, on entry: (database, 1) → 0 when it does not matter who is connected to it. */
+  otherBackends: 0x5afe0d,
 } as const;
 
 /** The import that carries the hooks: PGlite replaces poll() in C, so that only libc's unused poll() calls it else. */

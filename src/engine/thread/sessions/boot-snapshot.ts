@@ -11,7 +11,7 @@
  */
 import assert from "node:assert/strict";
 import type { Cluster, ClusterFile } from "../cluster-archive.ts";
-import { unreadFile } from "../memory-files.ts";
+import { unreadContents } from "../memory-nodes.ts";
 import type { BootedPostgres } from "./boot.ts";
 import { granuleBytes } from "./granule-code.ts";
 import type { LinkStep } from "./linked-libraries.ts";
@@ -157,8 +157,8 @@ function takeCluster(files: Files, root: string): Omit<Cluster, "close"> {
         continue;
       }
       assert(files.isFile(node.mode), "in a data directory in memory there are files and directories");
-      const unread = unreadFile(node);
-      if (unread) found.push({ ...unread, name });
+      const read = unreadContents(node);
+      if (read) found.push({ name, size: node.usedBytes, read });
       else {
         const contents = files.readFile(`${root}/${name}`);
         found.push({ name, size: contents.length, read: () => contents });

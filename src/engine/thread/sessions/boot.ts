@@ -16,6 +16,7 @@ import { Hook } from "../rewrite/hooks.ts";
 import type { Located } from "../rewrite/postgres.ts";
 import { ServerLog } from "../server-log.ts";
 import { keepLibraries } from "../wanted-libraries.ts";
+import type { Copying } from "./database-copies.ts";
 import { FileDescriptors, type FileSystem } from "./file-descriptors.ts";
 import type { Template } from "./image.ts";
 import { instantiateAsMachine, isMemoryOf, machineOf } from "./instantiate.ts";
@@ -35,6 +36,8 @@ export interface BootOptions {
   readonly files?: NonNullable<
     ConstructorParameters<typeof PGlite>[0] extends infer T ? (T extends { fs?: infer F } ? F : never) : never
   >;
+  /** How they are copied; if it is absent, by PostgreSQL. */
+  readonly copying?: Copying;
   /** How many sessions may be open at once. */
   readonly maxSessions: number;
   readonly extensions?: Extensions;
@@ -62,6 +65,7 @@ export interface BootedPostgres {
   /** The process itself, which is connected to a database; nobody sees it in there any more. */
   readonly process: PostgresProcess;
   readonly files: FileSystem;
+  readonly copying: Copying;
   readonly maxSessions: number;
   readonly log: ServerLog;
 }
@@ -141,6 +145,7 @@ export async function bootPostgres(options: BootOptions): Promise<BootedPostgres
     window,
     process,
     files: files(),
+    copying: options.copying ?? { directory: () => false, isCheap: false },
     maxSessions: options.maxSessions,
     log,
   };

@@ -13,6 +13,7 @@ import type { ServerLog } from "../server-log.ts";
 import { AuxiliaryProcess } from "./auxiliary-process.ts";
 import { type BootedPostgres, type BootOptions, bootPostgres } from "./boot.ts";
 import { Checkpointer } from "./checkpointer.ts";
+import { DatabaseCopies } from "./database-copies.ts";
 import { type EntryPoints, entryPoints } from "./entry-points.ts";
 import { ErrorLevel, raiseError } from "./errors.ts";
 import { FileDescriptors } from "./file-descriptors.ts";
@@ -70,6 +71,7 @@ export class SessionHost implements SessionContext {
   readonly #booted: BootedPostgres;
   readonly #own: Session;
   readonly checkpointer: Checkpointer;
+  readonly copies: DatabaseCopies;
   readonly idleTimers = new IdleTimers<Session>((session) => this.#signal(session, Signal.alarm));
   readonly #walWriter: AuxiliaryProcess;
   readonly #sessions = new Map<number, Session>();
@@ -96,6 +98,7 @@ export class SessionHost implements SessionContext {
     this.scheduler = new Scheduler<SessionState>(machine, this.#own);
     this.checkpointer = new Checkpointer(this, postmaster);
     this.#walWriter = new AuxiliaryProcess(this, walWriterPid, postmaster, () => this.entry.walWriterMain(0, 0));
+    this.copies = new DatabaseCopies(this, booted.copying, (database, but) => this.#changing(database, but));
     machine.calls = sessionCalls(this);
   }
 
@@ -231,6 +234,13 @@ export class SessionHost implements SessionContext {
 
   byProc(proc: number): Session | undefined {
     for (const session of this.#sessions.values()) if (session.proc === proc) return session;
+    return undefined;
+  }
+
+  #changing(database: number, but: SessionState): Session | undefined {
+    for (const session of this.#sessions.values()) {
+      if (session !== but && this.process.hasChanged(session.proc, database)) return session;
+    }
     return undefined;
   }
 

@@ -29,6 +29,7 @@ export const WaitEvent = { latchSet: 1, timeout: 8 } as const;
 const clientBackend = 1;
 
 /** Offsets in `PGPROC` (storage/proc.h); `checkLayout` compares two of them with variables that hold the same. */
+const procXid = 36;
 const procPid = 44;
 const procDatabase = 60;
 const procWaitLock = 92;
@@ -104,6 +105,12 @@ export class PostgresProcess {
 
   get databaseId(): number {
     return this.#read("MyDatabaseId");
+  }
+
+  /** Whether the process of a PGPROC has a transaction open in a database that has changed something. */
+  hasChanged(proc: number, database: number): boolean {
+    const { words } = this.#machine;
+    return proc !== 0 && words[(proc + procDatabase) >> 2] === database && words[(proc + procXid) >> 2] !== 0;
   }
 
   /** The `LOCK` that the process waits for, in shared memory; 0 for none. */

@@ -17,6 +17,7 @@ import { Hook } from "../rewrite/hooks.ts";
 import { ServerLog } from "../server-log.ts";
 import { type BootedPostgres, refuseCommands } from "./boot.ts";
 import type { SnapshotFacts } from "./boot-snapshot.ts";
+import type { Copying } from "./database-copies.ts";
 import { FileDescriptors, type FileSystem } from "./file-descriptors.ts";
 import { granuleBytes } from "./granule-code.ts";
 import { instantiateAsMachine, machineOf } from "./instantiate.ts";
@@ -59,8 +60,9 @@ export async function restorePostgres(
   const hook = (first: number, second: number, kind: number) => (kind === Hook.sbrk ? first : second);
   const calls = () => ({ hook, read: () => 0, write: (_: number, length: number) => length });
   instantiateAsMachine(module, { located, calls, replaysLibraries: true });
+  const memoryFiles = new MemoryFiles(fresh);
   const options = {
-    fs: new MemoryFiles(fresh),
+    fs: memoryFiles,
     pgliteWasmModule: module as unknown as object,
     onStderr: log.onStderr,
     noInitDb: true,
@@ -82,8 +84,12 @@ export async function restorePostgres(
   machine.write(machine.address("pg_global_prng_state"), crypto.getRandomValues(new Uint8Array(16)));
   assert(programBreak(machine) <= facts.window.at(-1)!.end, "the process allocates in its window");
   const { map, template, windows } = postmaster;
+  const copying: Copying = {
+    directory: (from, to, pages) => memoryFiles.copyDirectory(from, to, pages),
+    isCheap: true,
+  };
   return {
-    ...{ pglite, machine, map, located, windows, window, files, maxSessions, log },
+    ...{ pglite, machine, map, located, windows, window, files, copying, maxSessions, log },
     postmaster: { template, files: streams },
     process: new PostgresProcess(machine, located, facts.timeouts),
   };

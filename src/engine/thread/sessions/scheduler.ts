@@ -52,6 +52,8 @@ interface Parked<S> extends Turn<S> {
 export class Scheduler<S extends Schedulable> {
   /** How often another session was loaded. */
   switches = 0;
+  /** Counts the turns. */
+  turns = 0;
   /** Told whose turn it is, and with undefined that nobody has one: whoever interrupts a running session has to know. */
   onTurn: ((session: S | undefined) => void) | undefined;
   /** Called before a session that computes goes on: what is to be done soon would wait for it. */
@@ -174,6 +176,7 @@ export class Scheduler<S extends Schedulable> {
 
   #begin(session: S): void {
     this.#running = session;
+    this.turns++;
     if (this.#loaded !== session) {
       const outgoing = this.#loaded;
       this.#check?.leave(outgoing);

@@ -65,6 +65,14 @@ export interface CheckpointRequests {
   yieldMs(session: SessionState): number | undefined;
 }
 
+/** What PostgreSQL's copies of databases come to; see `DatabaseCopies`. */
+export interface CopyRequests {
+  statement(planned: number): number;
+  ignoresOthers(session: SessionState): boolean;
+  before(session: SessionState, from: number): 0 | Promise<1>;
+  copy(session: SessionState, from: number, to: number): boolean;
+}
+
 /** What a session needs of its host; see `SessionHost`. */
 export interface SessionContext {
   readonly machine: Machine;
@@ -73,6 +81,7 @@ export interface SessionContext {
   readonly windows: Windows;
   readonly scheduler: Scheduler<SessionState>;
   readonly checkpointer: CheckpointRequests;
+  readonly copies: CopyRequests;
   /** Whether the running turn has been asked to let the others run. */
   isAskedToGiveWay(): boolean;
   readonly idleTimers: Pick<IdleTimers<SessionState>, "clear">;

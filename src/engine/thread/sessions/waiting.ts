@@ -27,9 +27,13 @@ export function sessionCalls(host: SessionContext): MachineCalls {
       if (kind === Hook.interrupts) return processInterrupts(host);
       const { running } = host.scheduler;
       if (!running) return second;
+      if (kind === Hook.utility) return host.copies.statement(first);
       if (kind === Hook.requestCheckpoint) return host.checkpointer.request(running, first);
       if (kind === Hook.awaitCheckpoint) return host.checkpointer.awaited(running);
       if (kind === Hook.walSegment) host.checkpointer.segmentBegun(running, first);
+      if (kind === Hook.otherBackends) return host.copies.ignoresOthers(running) ? 0 : second;
+      if (kind === Hook.beforeCopy) return host.copies.before(running, first);
+      if (kind === Hook.copyDirectory) return host.copies.copy(running, first, second) ? 0 : second;
       return second;
     },
     read: (address, length) => read(host, address, length),

@@ -1,0 +1,69 @@
+/**
+ * Copying a directory of files in the system.
+ *
+ * Owns: that they are shared where the file system can do that, and their way to the disk. Does not own: which directory
+ * (`directory-files.ts`). Mirrors copydir (storage/file/copydir.c): all files, and then the directory, are on the disk before it returns.
+ */
+import {
+  closeSync,
+  constants,
+  copyFileSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from "node:fs";
+import { join } from "node:path";
+
+/** What is newer than in the file that is copied. */
+interface FilePage {
+  readonly file: string;
+  readonly position: number;
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * Copies a directory that has nothing but files to one that does not exist, and writes pages over the copies that there are. False when that cannot be done; then nothing is
+ * there, and PostgreSQL finds out the reason.
+ */
+export function copyFiles(from: string, to: string, pages: readonly FilePage[], fsync: boolean): boolean {
+  if (existsSync(to)) return false;
+  try {
+    const entries = readdirSync(from, { withFileTypes: true });
+    if (!entries.every((entry) => entry.isFile())) return false;
+    mkdirSync(to, { mode: statSync(from).mode });
+    const names = new Set(entries.map(({ name }) => name));
+    for (const name of names) {
+      copyFileSync(join(from, name), join(to, name), constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
+    }
+    for (const page of pages) if (names.has(page.file)) overwrite(join(to, page.file), page);
+    if (fsync) for (const name of names) sync(join(to, name));
+    if (fsync) sync(to);
+    return true;
+  } catch {
+    rmSync(to, { recursive: true, force: true });
+    return false;
+  }
+}
+
+function overwrite(path: string, { position, bytes }: FilePage): void {
+  const file = openSync(path, "r+");
+  try {
+    writeSync(file, bytes, 0, bytes.length, position);
+  } finally {
+    closeSync(file);
+  }
+}
+
+function sync(path: string): void {
+  const file = openSync(path, "r");
+  try {
+    fsyncSync(file);
+  } finally {
+    closeSync(file);
+  }
+}

@@ -1,0 +1,196 @@
+/**
+ * Emscripten's file system in memory, with files whose copies share their contents.
+ *
+ * Owns: what the files that are made from now on do, when a file's contents are given up, and copying a directory. Does not own: the
+ * contents (`file-contents.ts`), which files there are (`memory-files.ts`).
+ * Invariant: a file that has been removed keeps its contents for as long as somebody has it open, as everywhere.
+ */
+import { FileContents } from "./file-contents.ts";
+import type { Page } from "./sessions/dirty-pages.ts";
+
+/** A file, a directory or a link of MEMFS. */
+export interface MemoryNode {
+  name: string;
+  mode: number;
+  /** A directory's entries, or a file's bytes. */
+  contents: Record<string, MemoryNode> | FileContents | Uint8Array;
+  /** MEMFS answers with it for a file's size. */
+  usedBytes: number;
+  /** When it was changed last, in ms. */
+  mtime: number;
+  ctime: number;
+  stream_ops: object;
+  /** How many streams are open on it. */
+  opened?: number;
+  isRemoved?: boolean;
+}
+
+interface Stream {
+  readonly node: MemoryNode;
+}
+
+type Bytes = Int8Array | Uint8Array;
+
+interface FileOperations {
+  readonly node: { getattr: unknown; setattr: (node: MemoryNode, attributes: { size?: number }) => void };
+  readonly stream: {
+    llseek: unknown;
+    mmap: (stream: object, length: number, position: number, protection: number, flags: number) => object;
+  };
+}
+
+interface DirectoryOperations {
+  readonly node: {
+    unlink: (parent: MemoryNode, name: string) => void;
+    rename: (node: MemoryNode, directory: MemoryNode, name: string) => void;
+  };
+}
+
+/** Emscripten's `FS`, as far as it is needed. */
+export interface MemoryFileSystem {
+  readonly filesystems: {
+    readonly MEMFS: {
+      /** Emscripten gives each new node the operations that are here then. */
+      ops_table: { file: FileOperations; readonly dir: DirectoryOperations };
+      createNode(parent: MemoryNode, name: string, mode: number, device: number): MemoryNode;
+    };
+  };
+  lookupPath(path: string): { readonly node: MemoryNode };
+  analyzePath(path: string): { readonly exists: boolean };
+  mkdir(path: string, mode: number): MemoryNode;
+}
+
+/** Kinds of files (stat.h). */
+const kindMask = 0o170_000;
+const regularFile = 0o100_000;
+const directoryFile = 0o040_000;
+const permissions = 0o7777;
+
+/** The files that are made from now on have contents that can be shared. */
+export function shareContents({ filesystems: { MEMFS } }: MemoryFileSystem): void {
+  const { file, dir } = MEMFS.ops_table;
+  MEMFS.ops_table.file = fileOperations(file);
+  const { unlink, rename } = dir.node;
+  dir.node.unlink = (parent, name) => {
+    const node = entriesOf(parent)[name];
+    unlink(parent, name);
+    if (node) remove(node);
+  };
+  dir.node.rename = (node, directory, name) => {
+    const replaced = entriesOf(directory)[name];
+    rename(node, directory, name);
+    if (replaced && replaced !== node) remove(replaced);
+  };
+}
+
+/** Sets what a file contains. */
+export function setContents(node: MemoryNode, contents: FileContents): void {
+  node.contents = contents;
+  node.usedBytes = contents.size;
+}
+
+/** How the contents of a file are read that nobody has needed; undefined once somebody has. */
+export function unreadContents(node: object): (() => Uint8Array) | undefined {
+  const { contents } = node as MemoryNode;
+  return contents instanceof FileContents ? contents.unreadBy : undefined;
+}
+
+/**
+ * Makes a directory with copies of the files of another one, and writes pages over the copies that there are. False, and nothing is done, where it is not as simple: when the new
+ * one exists, or the other one does not or has something else than files.
+ */
+export function copyDirectory(files: MemoryFileSystem, from: string, to: string, pages: readonly Page[]): boolean {
+  if (!files.analyzePath(from).exists || files.analyzePath(to).exists) return false;
+  const parent = to.slice(0, to.lastIndexOf("/"));
+  if (!files.analyzePath(parent).exists) return false;
+  const source = files.lookupPath(from).node;
+  const nodes = Object.values(entriesOf(source));
+  if (!nodes.every((node) => (node.mode & kindMask) === regularFile && isOurs(node))) return false;
+  files.mkdir(to, source.mode & permissions);
+  const directory = files.lookupPath(to).node;
+  for (const node of nodes) {
+    const copy = files.filesystems.MEMFS.createNode(directory, node.name, node.mode, 0);
+    copy.contents = contentsOf(node).clone();
+    copy.usedBytes = node.usedBytes;
+  }
+  for (const { file, position, bytes } of pages) {
+    const node = entriesOf(directory)[file];
+    if (!node) continue;
+    contentsOf(node).write(bytes, 0, bytes.length, position);
+    node.usedBytes = contentsOf(node).size;
+  }
+  return true;
+}
+
+/** How many bytes of memory the files of a directory take, and those of its directories. */
+export function takenBytes(files: MemoryFileSystem, directory: string): number {
+  const taken = (node: MemoryNode): number => {
+    if (isOurs(node)) return contentsOf(node).takenBytes;
+    if ((node.mode & kindMask) !== directoryFile) return 0;
+    return Object.values(entriesOf(node)).reduce((sum, entry) => sum + taken(entry), 0);
+  };
+  return taken(files.lookupPath(directory).node);
+}
+
+function fileOperations({ node, stream }: FileOperations): FileOperations {
+  const operations = {
+    llseek: stream.llseek,
+    open: ({ node: opened }: Stream) => {
+      opened.opened = (opened.opened ?? 0) + 1;
+    },
+    dup: ({ node: opened }: Stream) => {
+      opened.opened = (opened.opened ?? 0) + 1;
+    },
+    close: ({ node: closed }: Stream) => {
+      closed.opened = (closed.opened ?? 1) - 1;
+      if (closed.isRemoved) remove(closed);
+    },
+    read: ({ node: file }: Stream, target: Bytes, offset: number, length: number, position: number) =>
+      contentsOf(file).read(target, offset, length, position),
+    write: ({ node: file }: Stream, source: Bytes, offset: number, length: number, position: number) => {
+      if (length === 0) return 0;
+      const contents = contentsOf(file);
+      contents.write(source, offset, length, position);
+      file.usedBytes = contents.size;
+      file.mtime = file.ctime = Date.now();
+      return length;
+    },
+    // Emscripten's mappings are copies, which msync writes back.
+    mmap: ({ node: file }: Stream, length: number, position: number, protection: number, flags: number) => {
+      const bytes = new Uint8Array(file.usedBytes);
+      contentsOf(file).read(bytes, 0, bytes.length, 0);
+      return stream.mmap({ node: { mode: file.mode, contents: bytes } }, length, position, protection, flags);
+    },
+    msync: (opened: Stream, source: Bytes, position: number, length: number): number => {
+      operations.write(opened, source, 0, length, position);
+      return 0;
+    },
+  };
+  const setattr = (file: MemoryNode, attributes: { size?: number }): void => {
+    const { size, ...others } = attributes;
+    node.setattr(file, others);
+    if (size === undefined) return;
+    contentsOf(file).resize(size);
+    file.usedBytes = size;
+  };
+  return { node: { ...node, setattr }, stream: operations as FileOperations["stream"] };
+}
+
+/** MEMFS gives a new file an array that all empty files have. */
+function contentsOf(node: MemoryNode): FileContents {
+  if (!(node.contents instanceof FileContents)) node.contents = new FileContents();
+  return node.contents;
+}
+
+function entriesOf(directory: MemoryNode): Record<string, MemoryNode> {
+  return directory.contents as Record<string, MemoryNode>;
+}
+
+function isOurs(node: MemoryNode): boolean {
+  return "dup" in node.stream_ops;
+}
+
+function remove(node: MemoryNode): void {
+  node.isRemoved = true;
+  if (isOurs(node) && (node.opened ?? 0) === 0) contentsOf(node).release();
+}

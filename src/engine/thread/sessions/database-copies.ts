@@ -1,0 +1,150 @@
+/**
+ * CREATE DATABASE with STRATEGY FILE_COPY, as far as it is done from outside.
+ *
+ * Owns: having the files copied by whoever keeps them, and when a database that others are connected to may be copied. Does not own: the
+ * files (`../memory-nodes.ts`, `../../directory-files.ts`), who asks for a branch (`../../../thread/database-branches.ts`).
+ * Invariant: a database in use is copied only for the one session that may do that, as it is at one moment: in one turn its files
+ * are copied and what is newer in the buffers is written over the copies, while no transaction that has changed anything in
+ * it is open. Without that rule a commit that comes later would make half a transaction visible in the copy. Whatever else is on its
+ * way then is as after a crash at that moment and a recovery, which PostgreSQL's files are made for.
+ */
+import assert from "node:assert/strict";
+import { limits } from "../limits.ts";
+import { dirtyPages, type Page } from "./dirty-pages.ts";
+import { raiseError } from "./errors.ts";
+import { FileCopyDefault } from "./file-copy-default.ts";
+import type { CopyRequests, SessionContext, SessionState } from "./session-context.ts";
+
+/**
+ * Copies a directory of files, and writes pages over the copies. False when nothing was done, and PostgreSQL is to do it: then there
+ * were no pages.
+ */
+type CopyDirectory = (from: string, to: string, pages: readonly Page[]) => boolean;
+
+/** How files are copied. */
+export interface Copying {
+  readonly directory: CopyDirectory;
+  /** Whether that costs next to nothing: then a CREATE DATABASE does it that says nothing about it. */
+  readonly isCheap: boolean;
+}
+
+/** How long to wait between two looks at the transactions of others, in ms. */
+const lookAgainMs = 1;
+
+/** MAKE_SQLSTATE('5','5','0','0','6') and ('4','0','0','0','1'). */
+const objectInUse = 5 + (5 << 6) + (6 << 24);
+const serializationFailure = 4 + (1 << 24);
+
+/** `DEFAULTTABLESPACE_OID` (catalog/pg_tablespace.dat). */
+const defaultTablespace = 1663;
+
+/** See the head of the file. */
+export class DatabaseCopies implements CopyRequests {
+  readonly #host: SessionContext;
+  readonly #copy: CopyDirectory;
+  readonly #default: FileCopyDefault | undefined;
+  readonly #openTransaction: (database: number, but: SessionState) => SessionState | undefined;
+  /** Whose CREATE DATABASE may copy a database that others are connected to. */
+  #privileged: SessionState | undefined;
+  /** Until when its statement waits. */
+  #deadline: number | undefined;
+  /** The turn in which it has copied the files of a first tablespace. */
+  #turn: number | undefined;
+
+  /** `openTransaction` finds another session of a database whose transaction has changed something and is open. */
+  constructor(
+    host: SessionContext,
+    copy: Copying,
+    openTransaction: (database: number, but: SessionState) => SessionState | undefined,
+  ) {
+    this.#host = host;
+    this.#copy = copy.directory;
+    this.#default = copy.isCheap ? new FileCopyDefault(host.machine) : undefined;
+    this.#openTransaction = openTransaction;
+  }
+
+  /** A statement is about to run that is no query: answers with the one to run instead. */
+  statement(planned: number): number {
+    return this.#default?.apply(planned) ?? planned;
+  }
+
+  /** From now on the session's CREATE DATABASE may copy a database that others are connected to; with undefined nobody's. */
+  allow(session: SessionState | undefined): void {
+    this.#privileged = session;
+  }
+
+  /** `CountOtherDBBackends`, which a statement asks once: whether it is of no importance who is connected. */
+  ignoresOthers(session: SessionState): boolean {
+    if (session !== this.#privileged) return false;
+    this.#deadline = undefined;
+    this.#turn = undefined;
+    return true;
+  }
+
+  /** `copydir` begins: answers 1 to be asked again, after a moment. */
+  before(session: SessionState, from: number): 0 | Promise<1> {
+    if (session !== this.#privileged || this.#turn !== undefined) return 0;
+    const now = performance.now();
+    this.#deadline ??= now + limits.branchWaitMs;
+    if (now >= this.#deadline || !this.#openTransaction(this.#place(from).database, session)) return 0;
+    return this.#host.scheduler.park({ deadline: now + lookAgainMs }).then(() => {
+      this.#host.deliverSignals(session);
+      return 1;
+    });
+  }
+
+  /** `copydir`. Raises an error of PostgreSQL's where that moment has not come. */
+  copy(session: SessionState, from: number, to: number): boolean {
+    const pages = session === this.#privileged ? this.#newerPages(session, from) : [];
+    const isDone = this.#copy(this.#path(from), this.#path(to), pages);
+    if (!isDone && session === this.#privileged) this.#refuse(objectInUse, "its files could not be copied", "");
+    return isDone;
+  }
+
+  #newerPages(session: SessionState, from: number): Page[] {
+    const { machine, process, scheduler } = this.#host;
+    const { tablespace, database } = this.#place(from);
+    const blocker = this.#openTransaction(database, session);
+    if (blocker) {
+      const since = `a transaction of process ${blocker.pid} has been open for ${limits.branchWaitMs / 1000} s`;
+      this.#refuse(objectInUse, since, `${describe(blocker)} Have it commit or roll back, and try again.`);
+    }
+    const turn = scheduler.turns;
+    const pages = dirtyPages(machine, tablespace, database, process.setting("data_checksums") === "on");
+    const isLater = this.#turn !== undefined && this.#turn !== turn;
+    if (!pages || isLater) this.#refuse(serializationFailure, "it was being changed", "Try again.");
+    this.#turn = turn;
+    return pages;
+  }
+
+  #refuse(code: number, reason: string, hint: string): never {
+    raiseError(this.#host.machine, {
+      code,
+      message: `a database in use could not be copied: ${reason}`,
+      hint,
+    });
+  }
+
+  /** What a database's directory holds: base/DATABASE, or pg_tblspc/TABLESPACE/VERSION/DATABASE. */
+  #place(address: number): { readonly tablespace: number; readonly database: number } {
+    const parts = this.#path(address).split("/");
+    const database = Number(parts.at(-1));
+    const tablespace = parts.at(-4) === "pg_tblspc" ? Number(parts.at(-3)) : defaultTablespace;
+    assert(
+      Number.isInteger(database) && Number.isInteger(tablespace),
+      "a directory that is copied is not that of a database",
+    );
+    return { tablespace, database };
+  }
+
+  #path(address: number): string {
+    const { bytes } = this.#host.machine;
+    return Buffer.from(bytes.slice(address, bytes.indexOf(0, address))).toString("utf8");
+  }
+}
+
+function describe({ owner }: SessionState): string {
+  if (!owner) return "";
+  const text = (bytes: Uint8Array) => Buffer.from(bytes).toString("utf8").replaceAll(/\s+/g, " ").trim();
+  return `Its application_name is "${text(owner.application)}", its last statement: ${text(owner.statement)}.`;
+}

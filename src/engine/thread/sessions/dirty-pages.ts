@@ -1,0 +1,72 @@
+/**
+ * The pages of a database that PostgreSQL has changed in its buffers and not yet written to their files.
+ *
+ * Owns: finding them in shared memory, as FlushBuffer (storage/buffer/bufmgr.c) would write them. Does not own: where they are written to.
+ * Invariant: a page is taken only while nobody is changing it; who changes one holds its lock.
+ */
+import assert from "node:assert/strict";
+import type { Machine } from "./machine.ts";
+
+/** A page of a file. */
+export interface Page {
+  /** The file's name in its database's directory. */
+  readonly file: string;
+  readonly position: number;
+  readonly bytes: Uint8Array;
+}
+
+/** BLCKSZ. */
+const pageBytes = 8192;
+/** RELSEG_SIZE: a longer relation goes on in another file. */
+const filePages = 131_072;
+/** `forkNames` (common/relpath.c). */
+const forkSuffixes = ["", "_fsm", "_vm", "_init"];
+/** `pd_checksum` in `PageHeaderData` (storage/bufpage.h), and `pd_upper`, which is 0 in a page that has never been used. */
+const checksumAt = 8;
+const upperAt = 14;
+
+/** `BufferDesc` (storage/buf_internals.h) in words of 32 bits. */
+const descriptorWords = 16;
+const word = { tablespace: 0, database: 1, relation: 2, fork: 3, block: 4, index: 5, state: 6, contentLock: 13 };
+/** `BM_DIRTY | BM_VALID`. */
+const dirtyAndValid = (1 << 23) | (1 << 24);
+/** `LW_VAL_EXCLUSIVE` (storage/lmgr/lwlock.c). */
+const exclusive = 1 << 18;
+
+/** Those of a database in one tablespace; undefined while somebody is changing one. */
+export function dirtyPages(
+  machine: Machine,
+  tablespace: number,
+  database: number,
+  checksums: boolean,
+): Page[] | undefined {
+  const { words } = machine;
+  const variable = (name: string) => words[machine.address(name) >> 2]!;
+  const [descriptors, blocks, count] = [variable("BufferDescriptors"), variable("BufferBlocks"), variable("NBuffers")];
+  const pages: Page[] = [];
+  for (let index = 0; index < count; index++) {
+    const at = (descriptors >> 2) + index * descriptorWords;
+    assert(words[at + word.index] === index, "BufferDesc is not laid out as in PostgreSQL 18");
+    if (words[at + word.tablespace] !== tablespace || words[at + word.database] !== database) continue;
+    if ((words[at + word.state]! & dirtyAndValid) !== dirtyAndValid) continue;
+    if ((words[at + word.contentLock]! & exclusive) !== 0) return undefined;
+    const block = words[at + word.block]!;
+    const segment = Math.floor(block / filePages);
+    const name = `${words[at + word.relation]}${forkSuffixes[words[at + word.fork]!]}`;
+    const bytes = pageWithChecksum(machine, blocks + index * pageBytes, block, checksums);
+    pages.push({
+      file: segment === 0 ? name : `${name}.${segment}`,
+      position: (block % filePages) * pageBytes,
+      bytes,
+    });
+  }
+  return pages;
+}
+
+function pageWithChecksum(machine: Machine, address: number, block: number, checksums: boolean): Uint8Array {
+  const bytes = machine.bytes.slice(address, address + pageBytes);
+  const view = new DataView(bytes.buffer);
+  if (!checksums || view.getUint16(upperAt, true) === 0) return bytes;
+  view.setUint16(checksumAt, machine.function("pg_checksum_page")(address, block), true);
+  return bytes;
+}
