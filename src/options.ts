@@ -18,8 +18,8 @@ export type LogLevel = "silent" | "error" | "info" | "debug";
 /** The words of `--sessions`. As the default, `isolated` means: where it can be had, and `shared` with a warning where not. */
 export type Sessions = "isolated" | "shared";
 
-/** The words of `--fsync`. */
-type Fsync = "on" | "off";
+/** The words of `--fsync` and `--branches`. */
+type OnOff = "on" | "off";
 
 /** The words of `--tls`. */
 type TlsMode = "off" | "auto";
@@ -38,8 +38,9 @@ export interface OptionValues {
   tlsKey: string | undefined;
   insecure: boolean;
   db: string;
-  fsync: Fsync;
+  fsync: OnOff;
   sessions: Sessions;
+  branches: OnOff;
   maxConnections: number;
   idleTimeoutMs: number;
   stallTimeoutMs: number;
@@ -167,7 +168,7 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
     flags: "--fsync <on|off>",
     environment: "DEV_DB_FSYNC",
     default: "off",
-    kind: oneOf<Fsync>("on", "off"),
+    kind: oneOf<OnOff>("on", "off"),
     group: "Data",
     help: "with on, a COMMIT waits for the disk and survives a power cut; with off, it survives the end of the process only",
   },
@@ -178,6 +179,14 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
     kind: oneOf<Sessions>("isolated", "shared"),
     group: "Data",
     help: "a PostgreSQL session for each connection (isolated), or one that all connections share (shared), where a statement that runs holds up everything. Node older than 24 has shared sessions only, and falls back to them with a warning",
+  },
+  branches: {
+    flags: "--branches <on|off>",
+    environment: "DEV_DB_BRANCHES",
+    default: "off",
+    kind: oneOf<OnOff>("on", "off"),
+    group: "Data",
+    help: "with on, a database postgres~NAME that does not exist is made when somebody first connects to it: a copy of postgres as it is then, in milliseconds",
   },
   migrations: {
     flags: "--migrations <dir>",

@@ -8,6 +8,7 @@
  */
 import type { Log, ResolvedOptions } from "../options.ts";
 import { connectionEnvironment, connectionUrl } from "./address.ts";
+import { makeBranch } from "./branch.ts";
 import { CleanupStack } from "./cleanup.ts";
 import type { DevDb, DevDbController, DevDbOptions } from "./handle.ts";
 import { type OpenedDevDb, type OpenParts, openDevDb } from "./open.ts";
@@ -120,7 +121,8 @@ class Run {
     signal.throwIfAborted();
   }
 
-  #handle({ transport, address, serverVersion, sessions, migrationsApplied }: OpenedDevDb, ms: number): DevDb {
+  #handle(opened: OpenedDevDb, ms: number): DevDb {
+    const { transport, address, serverVersion, sessions, migrationsApplied } = opened;
     const close = () => this.end();
     return {
       url: connectionUrl(address),
@@ -135,6 +137,7 @@ class Run {
       ms,
       env: connectionEnvironment(address),
       stats: () => transport.stats(),
+      branch: (name) => makeBranch(opened, () => this.#ending !== undefined, name),
       ended: this.#ended,
       close,
       [Symbol.asyncDispose]: close,

@@ -48,6 +48,12 @@ export interface DevDb extends AsyncDisposable {
   /** What goes on now: it is asked of the thread that serves the clients. */
   stats(): Promise<DevDbStats>;
   /**
+   * Makes a branch: a database of its own with everything that is committed here now, in some milliseconds and with almost no memory. Neither
+   * side sees what the other one changes from now on. Nobody has to disconnect; transactions that have changed something are waited
+   * for. Without a name it gets one. Rejects with a `UsageError` with shared sessions.
+   */
+  branch(name?: string): Promise<DevDbBranch>;
+  /**
    * Settles when the database has ended: resolves after `close`, rejects with a `DataDirectoryError` when it has ended by
    * itself because its data directory was removed, moved or taken over. Nobody has to listen.
    */
@@ -58,6 +64,18 @@ export interface DevDb extends AsyncDisposable {
    * database's any more; then nothing was written there.
    */
   close(): Promise<void>;
+}
+
+/** A branch of a database; see `DevDb.branch`. */
+export interface DevDbBranch extends AsyncDisposable {
+  readonly name: string;
+  /** As `DevDb.url`, for the branch. */
+  readonly url: string;
+  readonly database: string;
+  /** As `DevDb.env`, for the branch. */
+  readonly env: Readonly<Record<string, string>>;
+  /** Drops it; whoever is connected to it is ended with 57P01. Idempotent, and done by `await using`. */
+  drop(): Promise<void>;
 }
 
 /** A database that is started and stopped by several callers. */

@@ -10,7 +10,7 @@ import { describeOpenFailure } from "../engine/data-directory.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { EngineOptions } from "../engine/kept-engine.ts";
 import { DataDirectoryError, SessionsUnavailableError, UsageError } from "../errors.ts";
-import { type ResolvedOptions, transactionIdleDefaultsMs } from "../options.ts";
+import { nameOf, type ResolvedOptions, transactionIdleDefaultsMs } from "../options.ts";
 
 /** A few more sessions than connections: one that is ending still has its place, and the start has one of its own. */
 const spareSessions = 10;
@@ -29,17 +29,22 @@ export async function openEngineAt(
   openEngine: (options: EngineOptions) => Promise<Engine>,
   signal: AbortSignal,
 ): Promise<Engine> {
-  const open = (sessions: Pick<EngineOptions, "maxSessions" | "transactionIdleTimeoutMs">) =>
+  const open = (sessions: Pick<EngineOptions, "maxSessions" | "transactionIdleTimeoutMs" | "makesBranches">) =>
     openInPlace(options, cwd, { ...otherOptions, ...sessions, cache: options.cache }, openEngine);
-  if (options.sessions === "shared") return open({});
+  const needsSessions = options.branches === "on" ? nameOf(options, "branches") : undefined;
+  if (options.sessions === "shared") {
+    if (needsSessions) throw new UsageError(`${needsSessions}: branches need isolated sessions, not shared ones`);
+    return open({});
+  }
   try {
     return await open({
       maxSessions: options.maxConnections + spareSessions,
       transactionIdleTimeoutMs: options.transactionIdleTimeoutMs ?? transactionIdleDefaultsMs.isolated,
+      makesBranches: options.branches === "on",
     });
   } catch (error) {
     if (!(error instanceof SessionsUnavailableError)) throw error;
-    const name = options.givenAs.get("sessions");
+    const name = options.givenAs.get("sessions") ?? needsSessions;
     if (name !== undefined) throw new UsageError(`${name}: ${error.message}`, { cause: error });
     signal.throwIfAborted();
     const consequence = "all connections share one PostgreSQL session, as with --sessions shared";

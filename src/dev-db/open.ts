@@ -8,6 +8,7 @@
  */
 import { statSync } from "node:fs";
 import { resolve } from "node:path";
+import type { Branches } from "../engine/branches.ts";
 import { prepareDataDirectory } from "../engine/data-directory.ts";
 import { lockDirectory } from "../engine/directory-lock.ts";
 import type { OwnedDirectory } from "../engine/directory-ownership.ts";
@@ -52,6 +53,8 @@ export interface OpenedDevDb {
   transport: Transport;
   serverVersion: string;
   sessions: Sessions;
+  /** Absent with shared sessions. */
+  branches: Branches | undefined;
   address: ClientAddress;
   /** The names of the migrations that this start applied. */
   migrationsApplied: readonly string[];
@@ -105,8 +108,8 @@ export async function openDevDb(options: ResolvedOptions, context: OpenContext):
   );
   const address = { ...clientAddress(transport), certificateFile: access.certificateFile };
   await step("select 1", () => awaitReady(address, signal));
-  const { serverVersion, sessions } = engine;
-  return { transport, serverVersion, sessions, address, migrationsApplied };
+  const { serverVersion, sessions, branches } = engine;
+  return { transport, serverVersion, sessions, branches, address, migrationsApplied };
 }
 
 type Step = <T>(name: string, run: () => Promise<T>) => Promise<T>;

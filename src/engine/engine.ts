@@ -7,6 +7,7 @@
  * through `runExclusive`.
  */
 import type { Sessions } from "../options.ts";
+import type { Branches } from "./branches.ts";
 import type { ListenOptions, Transport } from "./listener.ts";
 
 /** Frontend messages: a `Uint8Array`, or what can be cut like one (the data of a COPY that lies in a file). */
@@ -71,6 +72,8 @@ export interface Engine {
   readonly serverVersion: string;
   /** Whether each client has a session of its own. */
   readonly sessions: Sessions;
+  /** Absent with one session for all. */
+  readonly branches?: Branches | undefined;
   /**
    * Listens for clients until the listener is stopped, also through deaths of the engine. Rejects with the system's error
    * (EADDRINUSE …).

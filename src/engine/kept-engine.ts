@@ -8,6 +8,7 @@
  */
 import { SessionsUnavailableError } from "../errors.ts";
 import type { Sessions } from "../options.ts";
+import type { Branches } from "./branches.ts";
 import type { Engine, EngineDeath, EngineInput, ExecOptions, StatementOwner } from "./engine.ts";
 import { type BootCircumstances, type EngineThreadOptions, EngineWorker } from "./engine-worker.ts";
 import { executeSql } from "./execute-sql.ts";
@@ -42,6 +43,7 @@ class KeptEngine implements Engine {
   readonly waitReady: Promise<void>;
   serverVersion = "";
   readonly sessions: Sessions;
+  readonly branches: Branches | undefined;
   readonly #options: EngineOptions;
   readonly #listeners = new Map<number, KeptListener>();
   #lastListener = 0;
@@ -57,6 +59,7 @@ class KeptEngine implements Engine {
   constructor(options: EngineOptions) {
     this.#options = options;
     this.sessions = options.maxSessions === undefined ? "shared" : "isolated";
+    if (this.sessions === "isolated") this.branches = this.#askForBranches();
     options.directory?.onLost((lost) => {
       const thread = this.#booted;
       // It may not have noticed; whatever it does, it must not do more of it.
@@ -67,6 +70,14 @@ class KeptEngine implements Engine {
 
   async listen(options: ListenOptions): Promise<Transport> {
     return this.#listenOn(await this.#alive(), options);
+  }
+
+  #askForBranches(): Branches {
+    return {
+      create: async (source, name) => (await this.#alive()).ask("createBranch", source, name),
+      drop: async (database) => (await this.#alive()).ask("dropBranch", database),
+      list: async () => (await this.#alive()).ask("listBranches"),
+    };
   }
 
   async execProtocolRawStream(message: EngineInput, options: ExecOptions): Promise<void> {

@@ -10,6 +10,7 @@ import type { SessionHost } from "../engine/thread/sessions/host.ts";
 import type { SnapshotKeeper } from "../engine/thread/snapshot-keeper.ts";
 import { IsolatedQueue, sendHeldAnswers } from "../transport/isolated-queue.ts";
 import type { Behind } from "../transport/serve.ts";
+import { DatabaseBranches } from "./database-branches.ts";
 import { watchHolders } from "./holder-watch.ts";
 import { OwnSession } from "./own-session.ts";
 import type { Served } from "./served.ts";
@@ -23,7 +24,9 @@ interface Keepers {
 
 /** See the head of the file. */
 export class OwnSessions implements Served {
+  readonly branches: DatabaseBranches;
   readonly #host: SessionHost;
+  readonly #makesBranches: boolean;
   readonly #keepers: Keepers;
   readonly #queues: IsolatedQueue[] = [];
   #own: OwnSession | undefined;
@@ -36,6 +39,8 @@ export class OwnSessions implements Served {
     watch: Watch,
   ) {
     this.#host = host;
+    this.branches = new DatabaseBranches(host);
+    this.#makesBranches = isolated.makesBranches;
     this.#keepers = keepers;
     const watches = [
       watchTurns(host, options, watch),
@@ -68,7 +73,10 @@ export class OwnSessions implements Served {
   }
 
   behind(): Behind {
-    const queue = new IsolatedQueue(this.#host);
+    const queue = new IsolatedQueue(
+      this.#host,
+      this.#makesBranches ? (database) => this.branches.ensure(database) : undefined,
+    );
     this.#queues.push(queue);
     return {
       queue,

@@ -4,6 +4,7 @@
  * Owns: this type. Does not own: its two kinds (`own-sessions.ts`: a session for each; `one-session.ts`: one for all), or serving
  * (`session-server.ts`).
  */
+import type { Branches } from "../engine/branches.ts";
 import type { ListenOptions } from "../engine/listener.ts";
 import type { Behind } from "../transport/serve.ts";
 
@@ -13,6 +14,8 @@ export interface Served {
   readonly crash: Promise<unknown>;
   /** Something has happened that leaves PostgreSQL in no known state: that is a crash, too. Nothing of it runs from now on. */
   crashed(error: unknown): void;
+  /** Absent with one session for all. */
+  readonly branches?: Branches;
   /** Runs frontend messages of the process's own; resolves with what they are answered with. */
   run(messages: Uint8Array): Promise<Uint8Array>;
   /** Takes what `run` has left where clients would see it. */

@@ -7,6 +7,7 @@
  * nothing of PostgreSQL runs meanwhile, because the next engine may be at work in the directory.
  */
 import type { MessagePort } from "node:worker_threads";
+import type { Branches } from "../engine/branches.ts";
 import type { EngineDeath } from "../engine/engine.ts";
 import type { ListenOptions } from "../engine/listener.ts";
 import { packError, unpackError } from "../engine/sent-error.ts";
@@ -82,11 +83,19 @@ export class SessionServer {
       if (!door) throw new Error("nobody listens there");
       return door.stats();
     },
+    createBranch: (source, name) => this.#branches.create(source, name),
+    dropBranch: (database) => this.#branches.drop(database),
+    listBranches: () => this.#branches.list(),
     close: async () => {
       for (const listener of [...this.#opened.keys()]) await this.#handlers.stopListening(listener);
       await this.#served.close();
     },
   };
+
+  get #branches(): Branches {
+    if (!this.#served.branches) throw new Error("one session for all has one database");
+    return this.#served.branches;
+  }
 
   async #open(listener: number, options: Omit<ListenOptions, "log">): Promise<Door> {
     const log = (line: string): void => this.#post({ kind: "line", listener, line });

@@ -35,12 +35,15 @@ export class IsolatedQueue implements SocketQueue {
   /** What clients sent last. */
   readonly recent = new RecentRuns();
   readonly #host: SessionsOf;
+  readonly #beforeLogin: ((database: string) => Promise<void>) | undefined;
   readonly #clients = new Map<SocketConnection, ClientSession>();
   #parameters: ReadonlyMap<string, string> = new Map();
   #hasCrashed = false;
 
-  constructor(host: SessionsOf) {
+  /** `beforeLogin` is told which database a client wants, and waited for. */
+  constructor(host: SessionsOf, beforeLogin?: (database: string) => Promise<void>) {
     this.#host = host;
+    this.#beforeLogin = beforeLogin;
   }
 
   get length(): number {
@@ -66,6 +69,7 @@ export class IsolatedQueue implements SocketQueue {
     const client = new ClientSession(connection, this.#host);
     this.#clients.set(connection, client);
     const { parameters } = connection;
+    if (!(await this.#prepare(connection))) return this.#parameters;
     const application = parameters.get("application_name") ?? "";
     const usual = new Map([...this.#parameters, ["application_name", application]]);
     const encoding = (parameters.get("client_encoding") ?? "UTF8").replaceAll(/['-]/g, "").toUpperCase();
@@ -75,6 +79,23 @@ export class IsolatedQueue implements SocketQueue {
     const statuses = isEasy ? usual : ((await client.login()) ?? usual);
     client.told = new Map(statuses);
     return statuses;
+  }
+
+  /** False for one that has been told why not. */
+  async #prepare(connection: SocketConnection): Promise<boolean> {
+    const database = connection.parameters.get("database");
+    try {
+      if (database !== undefined) await this.#beforeLogin?.(database);
+      return true;
+    } catch (error) {
+      const { message, code = "XX000" } = error as { readonly message: string; readonly code?: string };
+      connection.terminate({
+        severity: "FATAL",
+        code,
+        message: `database "${database}" could not be made: ${message}`,
+      });
+      return false;
+    }
   }
 
   submit(connection: SocketConnection, batch: Batch): Promise<void> {

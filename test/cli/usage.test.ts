@@ -20,6 +20,7 @@ const badValues: Readonly<Record<OptionKey, readonly [string, string]>> = {
   db: ["idb://x", "a directory or memory://"],
   fsync: ["yes", "one of on, off"],
   sessions: ["some", "one of isolated, shared"],
+  branches: ["yes", "one of on, off"],
   migrations: ["", "a directory, auto or none"],
   seed: ["seed.txt", "a .sql file or a JavaScript or TypeScript module"],
   extensions: ["a,,b", "a list of extension names"],

@@ -6,6 +6,7 @@
  * Invariant: nothing here is sent for what a client does.
  */
 import type { MessagePort } from "node:worker_threads";
+import type { Branches, BranchFacts } from "../branches.ts";
 import type { DirectoryIdentity } from "../directory-ownership.ts";
 import type { EngineDeath } from "../engine.ts";
 import type { FoundExtension } from "../extensions.ts";
@@ -40,6 +41,8 @@ export interface IsolatedOptions {
   readonly maxSessions: number;
   /** How long one of them may idle in a transaction while another waits for its locks, in ms; 0 for as long as it likes. */
   readonly transactionIdleTimeoutMs: number;
+  /** Whether a branch is made when somebody first connects to it. */
+  readonly makesBranches: boolean;
   /** Its one number is 1 while the thread finds out whether it can have sessions: an end then says that it cannot. */
   readonly checking: Int32Array<SharedArrayBuffer>;
 }
@@ -52,6 +55,9 @@ export interface ThreadRequests {
   listen(listener: number, options: Omit<ListenOptions, "log">): number;
   stopListening(listener: number): void;
   stats(listener: number): TransportStats;
+  createBranch(...parameters: Parameters<Branches["create"]>): string;
+  dropBranch(database: string): void;
+  listBranches(): BranchFacts[];
   /** Ends all sessions, checkpoints and shuts down; the thread ends. */
   close(): void;
 }

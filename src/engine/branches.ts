@@ -1,0 +1,46 @@
+/**
+ * Branches: databases that are copies of another one and share with it what neither changes.
+ *
+ * Owns: these types, and how a branch is called: `app~NAME` is a branch of `app`. Does not own: making them (`../thread/database-branches.ts`).
+ */
+import { UsageError } from "../errors.ts";
+
+/** A branch as it is. */
+export interface BranchFacts {
+  readonly database: string;
+  /** How large its files are, in bytes, as PostgreSQL has it: what it shares counts, too. */
+  readonly bytes: number;
+  /** How many clients are connected to it. */
+  readonly connections: number;
+}
+
+/** What can be asked about branches. */
+export interface Branches {
+  /** Makes one of a database, under a name or one that is free; resolves with the database's name. */
+  create(source: string, name: string | undefined): Promise<string>;
+  /** Ends who is connected to it, with 57P01. Nothing happens where there is none. */
+  drop(database: string): Promise<void>;
+  list(): Promise<BranchFacts[]>;
+}
+
+/** What is between a database's name and that of its branch: legal in the path of a URL, and rare in names of databases. */
+const separator = "~";
+/** NAMEDATALEN without the byte at its end. */
+const longestName = 63;
+
+/** The database of a branch. Throws a `UsageError` for a name that cannot be one. */
+export function branchDatabase(source: string, name: string): string {
+  const database = `${source}${separator}${name}`;
+  if (!/^[\w.-]+$/.test(name))
+    throw new UsageError(`${JSON.stringify(name)} cannot be a branch's name: letters, digits and _ . - can be in it`);
+  if (Buffer.byteLength(database) > longestName)
+    throw new UsageError(`${database} is too long for a database's name: ${longestName} bytes at most`);
+  return database;
+}
+
+/** What a database is a branch of, and its name there; undefined for one that is none. */
+export function readBranch(database: string): { readonly source: string; readonly name: string } | undefined {
+  const at = database.lastIndexOf(separator);
+  const [source, name] = [database.slice(0, Math.max(at, 0)), database.slice(at + 1)];
+  return source && /^[\w.-]+$/.test(name) ? { source, name } : undefined;
+}

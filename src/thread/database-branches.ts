@@ -1,0 +1,137 @@
+/**
+ * Branches, made and dropped by a session of the server's own.
+ *
+ * Owns: the statements for that, one after another. Does not own: copying the files, and when a database that is in use can
+ * be copied (`engine/thread/sessions/database-copies.ts`).
+ * Invariant: nobody but this session's CREATE DATABASE may copy a database that others are connected to. The session is there
+ * only meanwhile: it would be in the way of those who drop its database or make copies of it themselves.
+ */
+import { randomBytes } from "node:crypto";
+import { type Branches, type BranchFacts, branchDatabase, readBranch } from "../engine/branches.ts";
+import type { SessionHost } from "../engine/thread/sessions/host.ts";
+import { ownParameters } from "../engine/thread/sessions/own-parameters.ts";
+import { bytesInput, type Session } from "../engine/thread/sessions/session.ts";
+import { quoteIdentifier, quoteLiteral } from "../migrate/sql-quoting.ts";
+import { encodeQuery } from "../wire/frontend.ts";
+import { DatabaseError, readQueryResults } from "../wire/query-results.ts";
+
+/** The session's process id; those of clients are above it. */
+const branchesNumber = 997;
+/** How often a copy is begun anew that has met with a change under way. */
+const attempts = 20;
+
+/** Runs a statement; resolves with its rows. */
+type Run = (sql: string) => Promise<readonly (readonly (string | null)[])[]>;
+
+/** See the head of the file. */
+export class DatabaseBranches implements Branches {
+  readonly #host: SessionHost;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(host: SessionHost) {
+    this.#host = host;
+  }
+
+  create(source: string, name = `b${randomBytes(4).toString("hex")}`): Promise<string> {
+    return this.#inSession(async (run, session) => {
+      const database = branchDatabase(source, name);
+      await this.#copy(run, session, source, database);
+      return database;
+    });
+  }
+
+  /** Makes a branch that is named as a database, unless there is that database, or nothing that it could be a branch of. */
+  async ensure(database: string): Promise<void> {
+    const branch = readBranch(database);
+    if (!branch) return;
+    await this.#inSession(async (run, session) => {
+      const names = [database, branch.source].map(quoteLiteral).join();
+      const there = (await run(`select datname from pg_database where datname in (${names})`)).map(([name]) => name);
+      if (there.includes(branch.source) && !there.includes(database))
+        await this.#copy(run, session, branch.source, database);
+    });
+  }
+
+  async drop(database: string): Promise<void> {
+    if (!readBranch(database)) throw new Error(`${database} is not a branch`);
+    await this.#inSession((run) => run(`drop database if exists ${quoteIdentifier(database)} with (force)`));
+  }
+
+  list(): Promise<BranchFacts[]> {
+    return this.#inSession(async (run) => {
+      const sizes = "pg_database_size(oid), (select count(*) from pg_stat_activity where datid = pg_database.oid)";
+      const rows = await run(`select datname, ${sizes} from pg_database order by oid`);
+      return rows
+        .map(([database, bytes, connections]) => ({
+          database: database!,
+          bytes: Number(bytes),
+          connections: Number(connections),
+        }))
+        .filter((found) => readBranch(found.database));
+    });
+  }
+
+  async #copy(run: Run, session: Session, source: string, database: string): Promise<void> {
+    const prepared = "(select count(*) from pg_prepared_xacts where database = datname)";
+    const facts = `select pg_get_userbyid(datdba), ${prepared} from pg_database where datname = ${quoteLiteral(source)}`;
+    const [found] = await run(facts);
+    if (!found) throw new Error(`there is no database ${JSON.stringify(source)} to make a branch of`);
+    const [owner, transactions] = found;
+    if (transactions !== "0")
+      throw new Error(`${source} has ${transactions} prepared transactions: it can have branches when they are ended`);
+    const copy = `create database ${quoteIdentifier(database)} template ${quoteIdentifier(source)}`;
+    await this.#allowed(session, () => run(`${copy} owner ${quoteIdentifier(owner!)} strategy file_copy`));
+    // CREATE DATABASE leaves out what ALTER DATABASE and ALTER ROLE … IN DATABASE have set.
+    const oidOf = (name: string) => `(select oid from pg_database where datname = ${quoteLiteral(name)})`;
+    const settings = `select ${oidOf(database)}, setrole, setconfig from pg_db_role_setting where setdatabase = ${oidOf(source)}`;
+    await run(`insert into pg_db_role_setting ${settings}`);
+  }
+
+  async #allowed(session: Session, create: () => Promise<unknown>): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      this.#host.copies.allow(session);
+      try {
+        await create();
+        return;
+      } catch (error) {
+        // serialization_failure: it has met with a change.
+        if (!(error instanceof DatabaseError) || error.code !== "40001" || attempt === attempts) throw error;
+      } finally {
+        this.#host.copies.allow(undefined);
+      }
+    }
+  }
+
+  /** One after another. */
+  #inSession<T>(work: (run: Run, session: Session) => Promise<T>): Promise<T> {
+    const done = this.#last.then(() => this.#work(work)).catch(withHint);
+    this.#last = done.catch(() => {});
+    return done;
+  }
+
+  async #work<T>(work: (run: Run, session: Session) => Promise<T>): Promise<T> {
+    const refusal: Uint8Array[] = [];
+    const take = (bytes: Uint8Array) => void refusal.push(bytes.slice());
+    const session = await this.#host.createSession(ownParameters, take, branchesNumber);
+    // Throws PostgreSQL's reason.
+    readQueryResults(Buffer.concat(refusal));
+    if (!session) throw new Error("PostgreSQL refused a session");
+    const run: Run = async (sql) => {
+      const answer: Uint8Array[] = [];
+      await session.run(bytesInput(encodeQuery(sql)), (bytes) => void answer.push(bytes.slice()));
+      return readQueryResults(Buffer.concat(answer)).at(-1)?.rows ?? [];
+    };
+    try {
+      return await work(run, session);
+    } finally {
+      await this.#host.closeSession(session);
+    }
+  }
+}
+
+/** What PostgreSQL says is to be done belongs to its message, which is all that another thread gets. */
+function withHint(error: unknown): never {
+  if (!(error instanceof DatabaseError)) throw error;
+  const detail = [error.fields.get("D"), error.fields.get("H")].filter(Boolean).join(" ");
+  throw Object.assign(new Error(detail ? `${error.message}. ${detail}` : error.message), { code: error.code });
+}

@@ -1,0 +1,245 @@
+/** Branches of a database: `db.branch()`. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import pg from "pg";
+import postgres from "postgres";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { type DevDb, type DevDbBranch, startDevDb, UsageError } from "../../src/index.ts";
+import { Random, runSeed } from "../support/random.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "branches-test-"));
+afterAll(() => rmSync(directory, { recursive: true }));
+
+const start = (options: Parameters<typeof startDevDb>[0] = {}) =>
+  startDevDb({ port: 0, migrations: "none", cwd: directory, log: () => {}, ...options });
+
+function client(url: string): postgres.Sql {
+  const sql = postgres(url, { max: 1, onnotice: () => {} });
+  onTestFinished(() => sql.end({ timeout: 1 }));
+  return sql;
+}
+
+describe.each(["memory://", "data"])("of a database in %s", (place) => {
+  let db: DevDb;
+  let sql: postgres.Sql;
+  beforeAll(async () => {
+    db = await start({ db: place, extensions: ["amcheck"] });
+    sql = postgres(db.url, { max: 1, onnotice: () => {} });
+    await sql`create extension amcheck`;
+    await sql`create table account (id int primary key, balance int not null)`;
+    await sql`insert into account select g, 100 from generate_series(1, 1000) g`;
+    return async () => {
+      await sql.end({ timeout: 1 });
+      await db.close();
+    };
+  });
+
+  test("a branch has what was committed; neither side sees what the other one changes; nobody has to disconnect", async () => {
+    const branch = await db.branch("w1");
+    expect(branch).toMatchObject({ name: "w1", database: "postgres~w1" });
+    expect([branch.url, branch.env.DATABASE_URL]).toEqual([`${db.url}~w1`, `${db.url}~w1`]);
+    const other = client(branch.url);
+    const total = (on: postgres.Sql) => on`select count(*)::int, sum(balance)::int from account`.then(([row]) => row);
+    expect(await total(other)).toEqual({ count: 1000, sum: 100_000 });
+    await other`update account set balance = 0 where id <= 500`;
+    await sql`delete from account where id > 999`;
+    expect([await total(sql), await total(other)]).toEqual([
+      { count: 999, sum: 99_900 },
+      { count: 1000, sum: 50_000 },
+    ]);
+    await sql`insert into account values (1000, 100)`;
+    await branch.drop();
+  });
+
+  test("a branch that is dropped ends who is connected to it; nobody else; again does nothing, and the name is free", async () => {
+    const branch = await db.branch("w2");
+    const connected = new pg.Client(branch.url);
+    const ended = new Promise<Error>((resolve) => connected.on("error", resolve));
+    await connected.connect();
+    await connected.query("select 1");
+    await branch.drop();
+    expect(await ended).toMatchObject({ code: "57P01" });
+    await branch.drop();
+    await expect(client(branch.url)`select 1`).rejects.toMatchObject({ code: "3D000" });
+    expect(await sql`select 1 as one`).toEqual([{ one: 1 }]);
+    await (await db.branch("w2")).drop();
+  });
+
+  test("without a name it gets one; await using drops it", async () => {
+    let name = "";
+    {
+      await using branch = await db.branch();
+      name = branch.database;
+      expect(await sql`select 1 from pg_database where datname = ${name}`).toHaveLength(1);
+    }
+    expect(await sql`select 1 from pg_database where datname = ${name}`).toHaveLength(0);
+  });
+
+  test("owner, settings, sequences and large objects are in the branch", async () => {
+    for (const statement of [
+      "create role app login",
+      "alter database postgres owner to app",
+      "alter database postgres set search_path to app, public",
+      "alter role app in database postgres set work_mem = '7MB'",
+      "create sequence ids; select nextval('ids'), nextval('ids')",
+      "select lo_from_bytea(4711, 'large')",
+      "create unlogged table u as select 5 as n",
+    ])
+      await sql.unsafe(statement);
+    await using branch = await db.branch();
+    const own = client(branch.url);
+    const name = branch.database;
+    expect(await own`select pg_get_userbyid(datdba) as owner from pg_database where datname = ${name}`).toEqual([
+      { owner: "app" },
+    ]);
+    expect(await own`show search_path`).toEqual([{ search_path: "app, public" }]);
+    expect(await own`select nextval('public.ids')::int as id`).toEqual([{ id: 3 }]);
+    expect(await own`select convert_from(lo_get(4711), 'utf8') as text`).toEqual([{ text: "large" }]);
+    expect(await own`select n from public.u`).toEqual([{ n: 5 }]);
+    const app = client(branch.url.replace("//postgres:", "//app:"));
+    expect(await app`show work_mem`).toEqual([{ work_mem: "7MB" }]);
+    await sql.unsafe("alter database postgres reset search_path");
+  });
+
+  test(`each of many is what was committed at one moment, whoever writes meanwhile (SEED=${runSeed})`, async () => {
+    const random = new Random(runSeed);
+    let isOver = false;
+    const writers = Array.from({ length: 4 }, async () => {
+      const writer = client(db.url);
+      let transfers = 0;
+      for (; !isOver; transfers++) {
+        const [from, to, amount] = [1 + random.below(1000), 1 + random.below(1000), random.below(50)];
+        await writer.begin(async (transaction) => {
+          await transaction`update account set balance = balance - ${amount} where id = ${Math.min(from, to)}`;
+          if (random.oneIn(3)) await new Promise((resolve) => setTimeout(resolve, random.below(4)));
+          await transaction`update account set balance = balance + ${amount} where id = ${Math.max(from, to)}`;
+        });
+        if (random.oneIn(40)) await writer.unsafe(random.of(["vacuum account", "checkpoint", "reindex table account"]));
+      }
+      return transfers;
+    });
+    try {
+      for (let n = 0; n < 12; n++) {
+        await using branch = await db.branch();
+        const own = client(branch.url);
+        const [found] = await own`select count(*)::int, sum(balance)::int, count(distinct id)::int as ids from account`;
+        expect([n, found]).toEqual([n, { count: 1000, sum: 100_000, ids: 1000 }]);
+        await own`select bt_index_check('account_pkey', true)`;
+        expect(await own`select * from verify_heapam('account')`).toEqual([]);
+        await own`update account set balance = 0`;
+        await own`vacuum full account`;
+        await own.end();
+      }
+    } finally {
+      isOver = true;
+    }
+    for (const transfers of await Promise.all(writers)) expect(transfers).toBeGreaterThan(10);
+    expect(await sql`select sum(balance)::int from account`).toEqual([{ sum: 100_000 }]);
+  });
+
+  test("an open transaction is waited for; one that stays open is named", async () => {
+    const writer = client(`${db.url}?application_name=the-writer`);
+    let branch: DevDbBranch | undefined;
+    let made: Promise<unknown> | undefined;
+    await writer.begin(async (transaction) => {
+      await transaction`insert into account values (2000, 0)`;
+      made = db.branch("waited").then((waited) => {
+        branch = waited;
+      });
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      await transaction`insert into account values (2001, 0)`;
+      expect(branch).toBeUndefined();
+    });
+    await made;
+    expect(await client(branch!.url)`select count(*)::int from account where id >= 2000`).toEqual([{ count: 2 }]);
+    await writer.begin(async (transaction) => {
+      await transaction`delete from account where id >= 2000`;
+      await expect(db.branch("late")).rejects.toThrow(/"the-writer", its last statement: delete from account/);
+    });
+  });
+
+  test("what cannot be a branch is refused, and why is said", async () => {
+    await expect(db.branch("a b")).rejects.toThrow(`"a b" cannot be a branch's name`);
+    await expect(db.branch("x".repeat(60))).rejects.toThrow("63 bytes at most");
+    await using branch = await db.branch("taken");
+    await expect(db.branch("taken")).rejects.toThrow(`database "${branch.database}" already exists`);
+    await sql.unsafe("begin; insert into account values (3000, 0); prepare transaction 'p'");
+    await expect(db.branch()).rejects.toThrow("postgres has 1 prepared transactions");
+    await sql.unsafe("rollback prepared 'p'");
+  });
+});
+
+describe("with --branches on", () => {
+  let db: DevDb;
+  beforeAll(async () => {
+    db = await start({ branches: "on", password: "secret" });
+    const sql = postgres(db.url, { max: 1, onnotice: () => {} });
+    await sql`create table t as select 1 as n`;
+    await sql.end();
+    return () => db.close();
+  });
+  const connect = async (url: string) => {
+    const connected = new pg.Client(url);
+    connected.on("error", () => {});
+    onTestFinished(() => connected.end());
+    await connected.connect();
+    return connected;
+  };
+
+  test("who first connects to a branch makes it; others that come at once, and later, get the same one", async () => {
+    const clients = await Promise.all(Array.from({ length: 6 }, () => connect(`${db.url}~w1`)));
+    await clients[0]!.query("insert into t values (2)");
+    await client(db.url)`insert into t values (3)`;
+    for (const each of [...clients, await connect(`${db.url}~w1`)]) {
+      expect((await each.query("select n from t order by n")).rows).toEqual([{ n: 1 }, { n: 2 }]);
+    }
+    expect(await client(`${db.url}~w2`)`select n from t order by n`).toEqual([{ n: 1 }, { n: 3 }]);
+    expect(await client(`${db.url}~w2~nested`)`select n from t order by n`).toEqual([{ n: 1 }, { n: 3 }]);
+  });
+
+  test("nothing is made where there is nothing to copy, for a name that is none, or for who does not know the password", async () => {
+    await expect(connect(db.url.replace(/postgres$/, "app~w1"))).rejects.toMatchObject({ code: "3D000" });
+    await expect(connect(`${db.url}~a%20b`)).rejects.toMatchObject({ code: "3D000" });
+    await expect(connect(`${db.url.replace("secret", "wrong")}~w3`)).rejects.toMatchObject({ code: "28P01" });
+    expect(await client(db.url)`select 1 from pg_database where datname like '%w3'`).toHaveLength(0);
+  });
+
+  test("who cannot have one is told why", async () => {
+    const writer = client(db.url);
+    await writer.begin(async (transaction) => {
+      await transaction`insert into t values (4)`;
+      await expect(connect(`${db.url}~w4`)).rejects.toMatchObject({
+        code: "55006",
+        message: expect.stringContaining('"postgres~w4" could not be made: a database in use could not be copied'),
+      });
+    });
+    expect((await (await connect(`${db.url}~w4`)).query("select count(*)::int from t")).rows).toEqual([{ count: 3 }]);
+  });
+});
+
+test("without --branches a database that does not exist does not", async () => {
+  await using db = await start();
+  await expect(client(`${db.url}~w1`)`select 1`).rejects.toMatchObject({ code: "3D000" });
+});
+
+test("a directory keeps its branches; in memory they end with the server, and dropping one then is nothing", async () => {
+  const first = await start({ db: "kept" });
+  const { url } = await first.branch("feature");
+  await client(url).unsafe("create table t as select 7 as n");
+  await first.close();
+  const second = await start({ db: "kept" });
+  expect(await client(`${second.url}~feature`)`select n from t`).toEqual([{ n: 7 }]);
+  await second.close();
+  const memory = await start();
+  const branch = await memory.branch();
+  await memory.close();
+  await branch.drop();
+});
+
+test("with one session for all connections there are no branches", async () => {
+  await using db = await start({ sessions: "shared" });
+  await expect(db.branch()).rejects.toThrow(UsageError);
+  const refused = start({ sessions: "shared", branches: "on" });
+  await expect(refused).rejects.toThrow("branches need isolated sessions, not shared ones");
+});
