@@ -17,6 +17,8 @@ import { DatabaseError, readQueryResults } from "../wire/query-results.ts";
 
 /** The session's process id; those of clients are above it. */
 const branchesNumber = 997;
+/** Not half dropped: a DROP DATABASE that was killed leaves DATCONNLIMIT_INVALID_DB (catalog/pg_database.h). */
+const valid = "datconnlimit <> -2";
 /** How often a copy is begun anew that has met with a change under way. */
 const attempts = 20;
 
@@ -46,7 +48,9 @@ export class DatabaseBranches implements Branches {
     if (!branch) return;
     await this.#inSession(async (run, session) => {
       const names = [database, branch.source].map(quoteLiteral).join();
-      const there = (await run(`select datname from pg_database where datname in (${names})`)).map(([name]) => name);
+      const there = (await run(`select datname from pg_database where datname in (${names}) and ${valid}`)).map(
+        ([name]) => name,
+      );
       if (there.includes(branch.source) && !there.includes(database))
         await this.#copy(run, session, branch.source, database);
     });
@@ -60,7 +64,7 @@ export class DatabaseBranches implements Branches {
   list(): Promise<BranchFacts[]> {
     return this.#inSession(async (run) => {
       const sizes = "pg_database_size(oid), (select count(*) from pg_stat_activity where datid = pg_database.oid)";
-      const rows = await run(`select datname, ${sizes} from pg_database order by oid`);
+      const rows = await run(`select datname, ${sizes} from pg_database where ${valid} order by oid`);
       return rows
         .map(([database, bytes, connections]) => ({
           database: database!,
@@ -79,6 +83,9 @@ export class DatabaseBranches implements Branches {
     const [owner, transactions] = found;
     if (transactions !== "0")
       throw new Error(`${source} has ${transactions} prepared transactions: it can have branches when they are ended`);
+    // Nothing happens to one that is as it should be: then the name is taken.
+    const invalid = `select 1 from pg_database where datname = ${quoteLiteral(database)} and not ${valid}`;
+    if ((await run(invalid)).length > 0) await run(`drop database ${quoteIdentifier(database)}`);
     const copy = `create database ${quoteIdentifier(database)} template ${quoteIdentifier(source)}`;
     await this.#allowed(session, () => run(`${copy} owner ${quoteIdentifier(owner!)} strategy file_copy`));
     // CREATE DATABASE leaves out what ALTER DATABASE and ALTER ROLE … IN DATABASE have set.
