@@ -8,6 +8,7 @@
 import { createRequire } from "node:module";
 import { Command, CommanderError } from "commander";
 import { ExitCode, UsageError } from "../errors.ts";
+import { branchCommand } from "./branch.ts";
 import { type CliCommand, type CommandContext, declareOptions, readOptions } from "./command.ts";
 import { commandHelp, programHelp } from "./help.ts";
 import { reproCommand } from "./repro.ts";
@@ -16,7 +17,7 @@ import { SignalReceived } from "./signals.ts";
 import { startCommand } from "./start.ts";
 
 /** Every command, in the order of `--help`; the first one is the default. A new command is one file and one entry. */
-const commands: readonly CliCommand[] = [startCommand, runCommand, reproCommand];
+const commands: readonly CliCommand[] = [startCommand, runCommand, branchCommand, reproCommand];
 
 const context: CommandContext = {
   cwd: process.cwd(),

@@ -4,11 +4,10 @@
  * Owns: the conversation, the password included. Does not own: the socket or the time (`readiness.ts`).
  * Invariant: pure; it ends in "ready" or by throwing what the server said or got wrong.
  */
-import { encodeSaslInitialResponse, encodeSaslResponse, mechanism, request } from "../wire/authentication.ts";
 import { encodeMessage, encodeQuery, encodeStartup } from "../wire/frontend.ts";
 import type { BackendMessage } from "../wire/message-reader.ts";
+import { PasswordAnswers } from "../wire/password-answers.ts";
 import { readErrorFields } from "../wire/query-results.ts";
-import { ScramClient } from "../wire/scram-client.ts";
 
 /** Who logs in where; `password` is a prepared one, said only if the server asks. */
 interface ReadinessLogin {
@@ -20,13 +19,13 @@ interface ReadinessLogin {
 /** One conversation. */
 export class ReadinessDialog {
   readonly #login: ReadinessLogin;
-  readonly #scram: ScramClient;
+  readonly #password: PasswordAnswers;
   #rows = 0;
   #asked = false;
 
   constructor(login: ReadinessLogin) {
     this.#login = login;
-    this.#scram = new ScramClient(login.password);
+    this.#password = new PasswordAnswers(login.password);
   }
 
   /** The first thing to send. */
@@ -40,7 +39,7 @@ export class ReadinessDialog {
   receive({ type, body }: BackendMessage): Buffer | "ready" | undefined {
     switch (type) {
       case "R":
-        return this.#authenticate(body);
+        return this.#password.answer(body);
       case "E":
         return readRefusal(body);
       case "D":
@@ -55,23 +54,6 @@ export class ReadinessDialog {
         return "ready";
       default:
         return undefined;
-    }
-  }
-
-  #authenticate(body: Buffer): Buffer | undefined {
-    const data = body.toString("utf8", 4);
-    switch (body.readInt32BE()) {
-      case request.ok:
-        return undefined;
-      case request.sasl:
-        return encodeSaslInitialResponse(mechanism.plain, this.#scram.first);
-      case request.saslContinue:
-        return encodeSaslResponse(this.#scram.final(data));
-      case request.saslFinal:
-        this.#scram.check(data);
-        return undefined;
-      default:
-        throw new Error("the server asked for an unknown kind of authentication");
     }
   }
 }

@@ -23,6 +23,9 @@ export interface Branches {
   list(): Promise<BranchFacts[]>;
 }
 
+/** Startup parameters with which a client has the branch made that it wants to connect to. PostgreSQL takes any name with a dot. */
+export const makesBranch = { "pglite_devdb.branch": "on" } as const;
+
 /** What is between a database's name and that of its branch: legal in the path of a URL, and rare in names of databases. */
 const separator = "~";
 /** NAMEDATALEN without the byte at its end. */

@@ -73,10 +73,7 @@ export class OwnSessions implements Served {
   }
 
   behind(): Behind {
-    const queue = new IsolatedQueue(
-      this.#host,
-      this.#makesBranches ? (database) => this.branches.ensure(database) : undefined,
-    );
+    const queue = new IsolatedQueue(this.#host, (database, isAsked) => this.#beforeLogin(database, isAsked));
     this.#queues.push(queue);
     return {
       queue,
@@ -84,6 +81,10 @@ export class OwnSessions implements Served {
       takeRuns: () => queue.recent.take(),
       closed: () => void this.#queues.splice(this.#queues.indexOf(queue), 1),
     };
+  }
+
+  async #beforeLogin(database: string, isAsked: boolean): Promise<void> {
+    if (this.#makesBranches || isAsked) await this.branches.ensure(database);
   }
 
   async close(): Promise<void> {

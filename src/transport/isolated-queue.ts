@@ -14,6 +14,7 @@ import {
   uncorkAll,
 } from "@electric-sql/pglite-socket";
 import type { EngineDeath } from "../engine/engine.ts";
+import { makesBranch } from "../engine/branches.ts";
 import { RecentRuns } from "../engine/recent-runs.ts";
 import { limits } from "../engine/thread/limits.ts";
 import { ownParameters } from "../engine/thread/sessions/own-parameters.ts";
@@ -28,6 +29,9 @@ const harmless: ReadonlySet<string> = new Set(["user", "database", "application_
 /** The number of the session that tells what a login answers; below those of clients. */
 const probeNumber = 998;
 
+/** Is told which database a client wants, and whether it asks for it as a branch; waited for. */
+type BeforeLogin = (database: string, isAsked: boolean) => Promise<void>;
+
 /** See the head of the file. */
 export class IsolatedQueue implements SocketQueue {
   /** A client that stops holds up nobody but by its locks. */
@@ -35,13 +39,12 @@ export class IsolatedQueue implements SocketQueue {
   /** What clients sent last. */
   readonly recent = new RecentRuns();
   readonly #host: SessionsOf;
-  readonly #beforeLogin: ((database: string) => Promise<void>) | undefined;
+  readonly #beforeLogin: BeforeLogin;
   readonly #clients = new Map<SocketConnection, ClientSession>();
   #parameters: ReadonlyMap<string, string> = new Map();
   #hasCrashed = false;
 
-  /** `beforeLogin` is told which database a client wants, and waited for. */
-  constructor(host: SessionsOf, beforeLogin?: (database: string) => Promise<void>) {
+  constructor(host: SessionsOf, beforeLogin: BeforeLogin = () => Promise.resolve()) {
     this.#host = host;
     this.#beforeLogin = beforeLogin;
   }
@@ -83,9 +86,11 @@ export class IsolatedQueue implements SocketQueue {
 
   /** False for one that has been told why not. */
   async #prepare(connection: SocketConnection): Promise<boolean> {
-    const database = connection.parameters.get("database");
+    const { parameters } = connection;
+    const database = parameters.get("database");
+    const isAsked = Object.entries(makesBranch).every(([name, value]) => parameters.get(name) === value);
     try {
-      if (database !== undefined) await this.#beforeLogin?.(database);
+      if (database !== undefined) await this.#beforeLogin(database, isAsked);
       return true;
     } catch (error) {
       const { message, code = "XX000" } = error as { readonly message: string; readonly code?: string };

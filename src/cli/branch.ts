@@ -1,0 +1,100 @@
+/**
+ * `pglite-devdb branch`: makes, shows and drops branches on a server that runs.
+ *
+ * Owns: its words and flags, and how a server is found. Does not own: making a branch, which the server does at the login of who asks
+ * for it (`transport/isolated-queue.ts`).
+ * Invariant: stdout gets URLs and nothing else.
+ */
+import { randomBytes } from "node:crypto";
+import { Option } from "commander";
+import { askServer } from "../dev-db/ask-server.ts";
+import { branchDatabase, makesBranch, readBranch } from "../engine/branches.ts";
+import { ExitCode, UsageError } from "../errors.ts";
+import { optionTable } from "../options.ts";
+import { DatabaseError } from "../wire/query-results.ts";
+import type { CliCommand } from "./command.ts";
+
+const urlFlag = new Option("--url <url>");
+
+/** The command `branch`. */
+export const branchCommand: CliCommand = {
+  name: "branch",
+  usage: "[NAME | ls | rm NAME]",
+  summary: "make a branch of the database of a server that runs, and print its URL; list branches; drop one",
+  options: [],
+  configure(command) {
+    command.addOption(urlFlag);
+    command.configureHelp({ formatHelp: () => helpText });
+  },
+  async run(operands, _options, { environment, stdout }, flags) {
+    const url = readUrl((flags.url as string | undefined) ?? environment.DATABASE_URL ?? defaultUrl(environment));
+    const [word, name, more] = operands;
+    const extra = word === "rm" ? more : name;
+    if (extra !== undefined) throw new UsageError(`branch: ${JSON.stringify(extra)} is an argument too many`);
+    const source = decodeURIComponent(url.pathname.slice(1)) || "postgres";
+    const list = async () => (await ask(url, source, branchesSql)).map(([database]) => database!);
+    if (word === "ls") {
+      for (const database of await list()) if (readBranch(database)) stdout.write(`${urlOf(url, database)}\n`);
+      return ExitCode.ok;
+    }
+    if (word === "rm") {
+      if (name === undefined) throw new UsageError("branch rm: name the branch to drop: pglite-devdb branch rm NAME");
+      await ask(url, source, `drop database "${branchDatabase(source, name)}" with (force)`);
+      return ExitCode.ok;
+    }
+    const database = branchDatabase(source, word ?? `b${randomBytes(4).toString("hex")}`);
+    await ask(url, database, "select 1");
+    stdout.write(`${urlOf(url, database)}\n`);
+    return ExitCode.ok;
+  },
+};
+
+const branchesSql = "select datname from pg_database where datconnlimit <> -2 order by oid";
+
+const helpText = `Usage: pglite-devdb branch [--url URL] [NAME | ls | rm NAME]
+
+A branch is a copy of a database as it is now, made in milliseconds: see docs/branches.md.
+
+  branch [NAME]   makes the branch NAME, or one with a free name, and prints its URL; if it is there, only that
+  branch ls       prints the URLs of all branches
+  branch rm NAME  drops it; whoever is connected to it is ended
+
+  --url <url>     the database on a server that runs [env DATABASE_URL] [default postgresql://postgres:postgres@127.0.0.1:5432/postgres,
+                  with the port and the password of DEV_DB_PORT and DEV_DB_PASSWORD]
+`;
+
+function defaultUrl({ DEV_DB_PORT: port, DEV_DB_PASSWORD: password }: NodeJS.ProcessEnv): string {
+  const secret = encodeURIComponent(password ?? "postgres");
+  return `postgresql://postgres:${secret}@127.0.0.1:${port ?? optionTable.port.default}/postgres`;
+}
+
+function readUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url && /^postgres(ql)?:$/.test(url.protocol) && url.hostname !== "") return url;
+  throw new UsageError(
+    `--url: ${url ? `${url.protocol}//…` : JSON.stringify(text)} is not postgresql://USER:PASSWORD@HOST:PORT/DATABASE`,
+  );
+}
+
+function urlOf(server: URL, database: string): string {
+  const url = new URL(server);
+  url.pathname = `/${database}`;
+  return url.href;
+}
+
+async function ask(url: URL, database: string, sql: string) {
+  const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
+  const [user, password] = [url.username || "postgres", url.password].map(decodeURIComponent) as [string, string];
+  try {
+    const parameters = { user, database, application_name: "pglite-devdb branch", ...makesBranch };
+    return await askServer({ host, port: Number(url.port || 5432), password, parameters }, sql);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const where = `${url.host}${url.port ? "" : ":5432"}`;
+    if (code === "ECONNREFUSED") throw new UsageError(`branch: no server runs at ${where}; --url names another one`);
+    if (!(error instanceof DatabaseError)) throw error;
+    const isUnknown = code === "3D000" && readBranch(database) && sql === "select 1";
+    const why = isUnknown ? "; branches need a pglite-devdb with isolated sessions" : "";
+    throw Object.assign(new Error(`branch: ${message}${why}`), { exitCode: ExitCode.failure });
+  }
+}

@@ -1,0 +1,64 @@
+/** `pglite-devdb branch` on a server that runs, as processes. */
+import pg from "pg";
+import { beforeAll, expect, test } from "vitest";
+import { startDevDb } from "../../src/index.ts";
+import { runCli } from "../support/cli-process.ts";
+
+let url = "";
+beforeAll(async () => {
+  const db = await startDevDb({ port: 0, migrations: "none", password: "a secret" });
+  url = db.url;
+  await query(url, "create table t as select 1 as n");
+  return () => db.close();
+});
+
+async function query(at: string, sql: string): Promise<unknown[]> {
+  const client = new pg.Client(at);
+  client.on("error", () => {});
+  await client.connect();
+  try {
+    return (await client.query({ text: sql, rowMode: "array" })).rows.flat();
+  } finally {
+    await client.end();
+  }
+}
+
+const branch = (args: readonly string[], environment: Record<string, string> = { DATABASE_URL: url }) =>
+  runCli(["branch", ...args], { environment });
+
+test("a branch is made and its URL printed; once more it is the same one; it is listed, and dropped", async () => {
+  const made = await branch(["w1"]);
+  expect(made).toMatchObject({ code: 0, stderr: "", stdout: `${url}~w1\n` });
+  await query(made.stdout.trim(), "insert into t values (2)");
+  expect((await branch(["w1", "--url", url], {})).stdout).toBe(made.stdout);
+  expect(await query(made.stdout.trim(), "select n from t order by n")).toEqual([1, 2]);
+  expect(await query(url, "select n from t")).toEqual([1]);
+  const unnamed = await branch([]);
+  expect(await query(unnamed.stdout.trim(), "select n from t")).toEqual([1]);
+  expect((await branch(["ls"])).stdout).toBe(made.stdout + unnamed.stdout);
+  expect(await branch(["rm", "w1"])).toMatchObject({ code: 0, stdout: "", stderr: "" });
+  expect((await branch(["ls"])).stdout).toBe(unnamed.stdout);
+  expect(await branch(["rm", "w1"])).toMatchObject({
+    code: 1,
+    stderr: 'pglite-devdb: branch: database "postgres~w1" does not exist\n',
+  });
+});
+
+test("what cannot be is a sentence", async () => {
+  expect(await branch(["a b"])).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining(`"a b" cannot be a branch's name`),
+  });
+  expect(await branch(["rm"])).toMatchObject({ code: 2, stderr: expect.stringContaining("name the branch to drop") });
+  expect(await branch(["ls", "x"])).toMatchObject({ code: 2, stderr: expect.stringContaining("an argument too many") });
+  expect(await branch(["--url", "nowhere"])).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining("postgresql://USER"),
+  });
+  const wrong = await branch(["w2"], { DATABASE_URL: url.replace("a%20secret", "wrong") });
+  expect(wrong).toMatchObject({ code: 1, stderr: expect.stringContaining("password authentication failed") });
+  const nobody = await branch(["w2"], { DATABASE_URL: "postgresql://postgres@127.0.0.1:1/postgres" });
+  expect(nobody).toMatchObject({ code: 2, stderr: expect.stringContaining("no server runs at 127.0.0.1:1") });
+  const app = await branch(["w2"], { DATABASE_URL: url.replace(/postgres$/, "app") });
+  expect(app).toMatchObject({ code: 1, stderr: expect.stringContaining('database "app~w2" does not exist') });
+});
