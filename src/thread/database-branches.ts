@@ -3,8 +3,8 @@
  *
  * Owns: the statements for that, one after another. Does not own: copying the files, and when a database that is in use can
  * be copied (`engine/thread/sessions/database-copies.ts`).
- * Invariant: nobody but this session's CREATE DATABASE may copy a database that others are connected to. The session is there
- * only meanwhile: it would be in the way of those who drop its database or make copies of it themselves.
+ * Invariant: nobody but this session's CREATE DATABASE may copy a database that others are connected to. The session ends
+ * soon afterwards: those who drop its database or make copies of it themselves wait for that.
  */
 import { randomBytes } from "node:crypto";
 import { type Branches, type BranchFacts, branchDatabase, readBranch } from "../engine/branches.ts";
@@ -19,6 +19,8 @@ import { DatabaseError, readQueryResults } from "../wire/query-results.ts";
 const branchesNumber = 997;
 /** Not half dropped: a DROP DATABASE that was killed leaves DATCONNLIMIT_INVALID_DB (catalog/pg_database.h). */
 const valid = "datconnlimit <> -2";
+/** For how long the session waits for more: a new one has everything to look up. PostgreSQL waits 5 s for those who are in its way. */
+const idleMs = 200;
 /** How often a copy is begun anew that has met with a change under way. */
 const attempts = 20;
 
@@ -28,6 +30,9 @@ type Run = (sql: string) => Promise<readonly (readonly (string | null)[])[]>;
 /** See the head of the file. */
 export class DatabaseBranches implements Branches {
   readonly #host: SessionHost;
+  #session: Session | undefined;
+  #idle: NodeJS.Timeout | undefined;
+  #closed: Promise<void> = Promise.resolve();
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(host: SessionHost) {
@@ -76,22 +81,24 @@ export class DatabaseBranches implements Branches {
   }
 
   async #copy(run: Run, session: Session, source: string, database: string): Promise<void> {
-    const prepared = "(select count(*) from pg_prepared_xacts where database = datname)";
-    const facts = `select pg_get_userbyid(datdba), ${prepared} from pg_database where datname = ${quoteLiteral(source)}`;
-    const [found] = await run(facts);
-    if (!found) throw new Error(`there is no database ${JSON.stringify(source)} to make a branch of`);
-    const [owner, transactions] = found;
+    const [from, to] = [quoteLiteral(source), quoteLiteral(database)];
+    const [facts] = await run(`select pg_get_userbyid(datdba),
+      (select count(*) from pg_prepared_xacts where database = datname),
+      exists (select from pg_db_role_setting where setdatabase = pg_database.oid),
+      exists (select from pg_database where datname = ${to} and not ${valid})
+      from pg_database where datname = ${from}`);
+    if (!facts) throw new Error(`there is no database ${JSON.stringify(source)} to make a branch of`);
+    const [owner, transactions, hasSettings, isHalfDropped] = facts;
     if (transactions !== "0")
       throw new Error(`${source} has ${transactions} prepared transactions: it can have branches when they are ended`);
-    // Nothing happens to one that is as it should be: then the name is taken.
-    const invalid = `select 1 from pg_database where datname = ${quoteLiteral(database)} and not ${valid}`;
-    if ((await run(invalid)).length > 0) await run(`drop database ${quoteIdentifier(database)}`);
+    if (isHalfDropped === "t") await run(`drop database ${quoteIdentifier(database)}`);
     const copy = `create database ${quoteIdentifier(database)} template ${quoteIdentifier(source)}`;
     await this.#allowed(session, () => run(`${copy} owner ${quoteIdentifier(owner!)} strategy file_copy`));
+    if (hasSettings !== "t") return;
     // CREATE DATABASE leaves out what ALTER DATABASE and ALTER ROLE … IN DATABASE have set.
-    const oidOf = (name: string) => `(select oid from pg_database where datname = ${quoteLiteral(name)})`;
-    const settings = `select ${oidOf(database)}, setrole, setconfig from pg_db_role_setting where setdatabase = ${oidOf(source)}`;
-    await run(`insert into pg_db_role_setting ${settings}`);
+    const oidOf = (name: string) => `(select oid from pg_database where datname = ${name})`;
+    await run(`insert into pg_db_role_setting
+      select ${oidOf(to)}, setrole, setconfig from pg_db_role_setting where setdatabase = ${oidOf(from)}`);
   }
 
   async #allowed(session: Session, create: () => Promise<unknown>): Promise<void> {
@@ -109,6 +116,14 @@ export class DatabaseBranches implements Branches {
     }
   }
 
+  /** Ends the session; what is asked afterwards has another one. */
+  close(): Promise<void> {
+    clearTimeout(this.#idle);
+    if (this.#session) this.#closed = this.#host.closeSession(this.#session);
+    this.#session = undefined;
+    return this.#closed;
+  }
+
   /** One after another. */
   #inSession<T>(work: (run: Run, session: Session) => Promise<T>): Promise<T> {
     const done = this.#last.then(() => this.#work(work)).catch(withHint);
@@ -117,12 +132,12 @@ export class DatabaseBranches implements Branches {
   }
 
   async #work<T>(work: (run: Run, session: Session) => Promise<T>): Promise<T> {
-    const refusal: Uint8Array[] = [];
-    const take = (bytes: Uint8Array) => void refusal.push(bytes.slice());
-    const session = await this.#host.createSession(ownParameters, take, branchesNumber);
-    // Throws PostgreSQL's reason.
-    readQueryResults(Buffer.concat(refusal));
-    if (!session) throw new Error("PostgreSQL refused a session");
+    clearTimeout(this.#idle);
+    // Somebody may have ended it: pg_terminate_backend.
+    if (this.#session?.state === "ended") await this.close();
+    await this.#closed;
+    this.#session ??= await this.#open();
+    const session = this.#session;
     const run: Run = async (sql) => {
       const answer: Uint8Array[] = [];
       await session.run(bytesInput(encodeQuery(sql)), (bytes) => void answer.push(bytes.slice()));
@@ -131,8 +146,18 @@ export class DatabaseBranches implements Branches {
     try {
       return await work(run, session);
     } finally {
-      await this.#host.closeSession(session);
+      this.#idle = setTimeout(() => void this.close(), idleMs);
     }
+  }
+
+  async #open(): Promise<Session> {
+    const refusal: Uint8Array[] = [];
+    const take = (bytes: Uint8Array) => void refusal.push(bytes.slice());
+    const session = await this.#host.createSession(ownParameters, take, branchesNumber);
+    // Throws PostgreSQL's reason.
+    readQueryResults(Buffer.concat(refusal));
+    if (!session) throw new Error("PostgreSQL refused a session");
+    return session;
   }
 }
 

@@ -90,6 +90,7 @@ export class OwnSessions implements Served {
   async close(): Promise<void> {
     // It reads files that PostgreSQL closes.
     this.#keepers.snapshot?.keepAtStop();
+    await this.branches.close();
     await this.#host.close();
     this.#keepers.code?.keepAtStop();
   }

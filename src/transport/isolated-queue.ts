@@ -13,8 +13,8 @@ import {
   type SocketQueue,
   uncorkAll,
 } from "@electric-sql/pglite-socket";
-import type { EngineDeath } from "../engine/engine.ts";
 import { makesBranch } from "../engine/branches.ts";
+import type { EngineDeath } from "../engine/engine.ts";
 import { RecentRuns } from "../engine/recent-runs.ts";
 import { limits } from "../engine/thread/limits.ts";
 import { ownParameters } from "../engine/thread/sessions/own-parameters.ts";

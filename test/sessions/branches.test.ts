@@ -159,6 +159,20 @@ describe.each(["memory://", "data"])("of a database in %s", (place) => {
     });
   });
 
+  test("the session that makes branches is in nobody's way for long, and may be ended by anybody", async () => {
+    await using first = await db.branch();
+    const other = client(`${db.url}?application_name=other`);
+    expect(await other`select pg_terminate_backend(pid) from pg_stat_activity where pid = 997`).toHaveLength(1);
+    await using second = await db.branch();
+    expect(second.database).not.toBe(first.database);
+    const copies = client(first.url);
+    await other.end();
+    await sql.end();
+    sql = postgres(db.url, { max: 1, onnotice: () => {} });
+    await copies.unsafe("create database copied template postgres");
+    await copies.unsafe("drop database copied");
+  });
+
   test("what cannot be a branch is refused, and why is said", async () => {
     await expect(db.branch("a b")).rejects.toThrow(`"a b" cannot be a branch's name`);
     await expect(db.branch("x".repeat(60))).rejects.toThrow("63 bytes at most");
