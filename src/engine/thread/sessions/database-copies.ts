@@ -73,6 +73,14 @@ export class DatabaseCopies implements CopyRequests {
     this.#privileged = session;
   }
 
+  /**
+   * `RequestCheckpoint`. CREATE DATABASE asks for one before the copy, which leaves little to be written over it, and for one afterwards,
+   * so that no recovery repeats the copy: in memory there is none.
+   */
+  needsNoCheckpoint(session: SessionState): boolean {
+    return session === this.#privileged && this.#turn !== undefined && this.#default !== undefined;
+  }
+
   /** `CountOtherDBBackends`, which a statement asks once: whether it is of no importance who is connected. */
   ignoresOthers(session: SessionState): boolean {
     if (session !== this.#privileged) return false;

@@ -68,6 +68,7 @@ export interface CheckpointRequests {
 /** What PostgreSQL's copies of databases come to; see `DatabaseCopies`. */
 export interface CopyRequests {
   statement(planned: number): number;
+  needsNoCheckpoint(session: SessionState): boolean;
   ignoresOthers(session: SessionState): boolean;
   before(session: SessionState, from: number): 0 | Promise<1>;
   copy(session: SessionState, from: number, to: number): boolean;

@@ -28,7 +28,8 @@ export function sessionCalls(host: SessionContext): MachineCalls {
       const { running } = host.scheduler;
       if (!running) return second;
       if (kind === Hook.utility) return host.copies.statement(first);
-      if (kind === Hook.requestCheckpoint) return host.checkpointer.request(running, first);
+      if (kind === Hook.requestCheckpoint)
+        return host.copies.needsNoCheckpoint(running) ? 0 : host.checkpointer.request(running, first);
       if (kind === Hook.awaitCheckpoint) return host.checkpointer.awaited(running);
       if (kind === Hook.walSegment) host.checkpointer.segmentBegun(running, first);
       if (kind === Hook.otherBackends) return host.copies.ignoresOthers(running) ? 0 : second;
