@@ -82,18 +82,21 @@ export class DatabaseBranches implements Branches {
 
   async #copy(run: Run, session: Session, source: string, database: string): Promise<void> {
     const [from, to] = [quoteLiteral(source), quoteLiteral(database)];
+    await requireNonePrepared(run, source);
     const [facts] = await run(`select pg_get_userbyid(datdba),
-      (select count(*) from pg_prepared_xacts where database = datname),
       exists (select from pg_db_role_setting where setdatabase = pg_database.oid),
       exists (select from pg_database where datname = ${to} and not ${valid})
       from pg_database where datname = ${from}`);
     if (!facts) throw new Error(`there is no database ${JSON.stringify(source)} to make a branch of`);
-    const [owner, transactions, hasSettings, isHalfDropped] = facts;
-    if (transactions !== "0")
-      throw new Error(`${source} has ${transactions} prepared transactions: it can have branches when they are ended`);
+    const [owner, hasSettings, isHalfDropped] = facts;
     if (isHalfDropped === "t") await run(`drop database ${quoteIdentifier(database)}`);
     const copy = `create database ${quoteIdentifier(database)} template ${quoteIdentifier(source)}`;
     await this.#allowed(session, () => run(`${copy} owner ${quoteIdentifier(owner!)} strategy file_copy`));
+    // One that was waited for may have been prepared: it would be committed in the branch, too.
+    await requireNonePrepared(run, source).catch(async (error) => {
+      await run(`drop database ${quoteIdentifier(database)}`);
+      throw error;
+    });
     if (hasSettings !== "t") return;
     // CREATE DATABASE leaves out what ALTER DATABASE and ALTER ROLE … IN DATABASE have set.
     const oidOf = (name: string) => `(select oid from pg_database where datname = ${name})`;
@@ -159,6 +162,14 @@ export class DatabaseBranches implements Branches {
     if (!session) throw new Error("PostgreSQL refused a session");
     return session;
   }
+}
+
+async function requireNonePrepared(run: Run, database: string): Promise<void> {
+  const [found] = await run(`select count(*) from pg_prepared_xacts where database = ${quoteLiteral(database)}`);
+  const count = found?.[0];
+  if (count === "0") return;
+  const transactions = count === "1" ? "a prepared transaction" : `${count} prepared transactions`;
+  throw new Error(`${database} has ${transactions}: it can have branches when that is over`);
 }
 
 /** What PostgreSQL says is to be done belongs to its message, which is all that another thread gets. */

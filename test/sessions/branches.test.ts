@@ -179,7 +179,15 @@ describe.each(["memory://", "data"])("of a database in %s", (place) => {
     await using branch = await db.branch("taken");
     await expect(db.branch("taken")).rejects.toThrow(`database "${branch.database}" already exists`);
     await sql.unsafe("begin; insert into account values (3000, 0); prepare transaction 'p'");
-    await expect(db.branch()).rejects.toThrow("postgres has 1 prepared transactions");
+    await expect(db.branch()).rejects.toThrow("postgres has a prepared transaction");
+    await sql.unsafe("rollback prepared 'p'");
+    await sql.unsafe("begin; insert into account values (3000, 0)");
+    const late = db.branch("late");
+    const isRefused = expect(late).rejects.toThrow("postgres has a prepared transaction");
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    await sql.unsafe("prepare transaction 'p'");
+    await isRefused;
+    expect(await sql`select 1 from pg_database where datname = 'postgres~late'`).toEqual([]);
     await sql.unsafe("rollback prepared 'p'");
   });
 });
