@@ -41,6 +41,7 @@ export interface OptionValues {
   fsync: OnOff;
   sessions: Sessions;
   branches: OnOff;
+  branchTtlMs: number;
   maxConnections: number;
   idleTimeoutMs: number;
   stallTimeoutMs: number;
@@ -187,6 +188,14 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
     kind: oneOf<OnOff>("on", "off"),
     group: "Data",
     help: "with on, a database postgres~NAME that does not exist is made when somebody first connects to it: a copy of postgres as it is then, in milliseconds",
+  },
+  branchTtlMs: {
+    flags: "--branch-ttl <ms>",
+    environment: "DEV_DB_BRANCH_TTL_MS",
+    default: 0,
+    kind: milliseconds,
+    group: "Data",
+    help: "drop a branch to which nobody has been connected for this long; 0 for never",
   },
   migrations: {
     flags: "--migrations <dir>",

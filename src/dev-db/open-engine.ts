@@ -29,8 +29,9 @@ export async function openEngineAt(
   openEngine: (options: EngineOptions) => Promise<Engine>,
   signal: AbortSignal,
 ): Promise<Engine> {
-  const open = (sessions: Pick<EngineOptions, "maxSessions" | "transactionIdleTimeoutMs" | "makesBranches">) =>
-    openInPlace(options, cwd, { ...otherOptions, ...sessions, cache: options.cache }, openEngine);
+  const open = (
+    sessions: Pick<EngineOptions, "maxSessions" | "transactionIdleTimeoutMs" | "makesBranches" | "branchTtlMs">,
+  ) => openInPlace(options, cwd, { ...otherOptions, ...sessions, cache: options.cache }, openEngine);
   const needsSessions = options.branches === "on" ? nameOf(options, "branches") : undefined;
   if (options.sessions === "shared") {
     if (needsSessions) throw new UsageError(`${needsSessions}: branches need isolated sessions, not shared ones`);
@@ -41,6 +42,7 @@ export async function openEngineAt(
       maxSessions: options.maxConnections + spareSessions,
       transactionIdleTimeoutMs: options.transactionIdleTimeoutMs ?? transactionIdleDefaultsMs.isolated,
       makesBranches: options.branches === "on",
+      branchTtlMs: options.branchTtlMs,
     });
   } catch (error) {
     if (!(error instanceof SessionsUnavailableError)) throw error;

@@ -35,6 +35,8 @@ export interface EngineThreadOptions {
   readonly transactionIdleTimeoutMs?: number;
   /** Whether a branch is made when somebody first connects to it. */
   readonly makesBranches?: boolean;
+  /** How long a branch is kept to which nobody is connected, in ms; 0, the default, is for ever. */
+  readonly branchTtlMs?: number;
   /** How long a statement may keep all others waiting before the log says so, in ms. */
   readonly deafAfterMs?: number;
   /** After how long a start says why it takes long, in ms. */
@@ -128,13 +130,15 @@ export class EngineWorker {
 
   #threadOptions(options: EngineWorkerOptions, reports: MessagePort, deafAfterMs: number): ThreadOptions {
     const { dataDir, fsync = false, directory, mayInitialize, extensions, consequence } = options;
-    const { maxSessions, transactionIdleTimeoutMs = 0, makesBranches = false, cache = true } = options;
+    const { maxSessions, transactionIdleTimeoutMs = 0, makesBranches = false, branchTtlMs = 0, cache = true } = options;
     return {
       ...{ dataDir, fsync, mayInitialize, extensions, cache, consequence, turns: this.#turns, reports, deafAfterMs },
       ...(directory ? { identity: directory.identity } : {}),
       ...(maxSessions === undefined
         ? {}
-        : { isolated: { maxSessions, transactionIdleTimeoutMs, makesBranches, checking: this.#checking } }),
+        : {
+            isolated: { maxSessions, transactionIdleTimeoutMs, makesBranches, branchTtlMs, checking: this.#checking },
+          }),
     };
   }
 

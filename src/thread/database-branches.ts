@@ -61,9 +61,13 @@ export class DatabaseBranches implements Branches {
     });
   }
 
-  async drop(database: string): Promise<void> {
-    if (!readBranch(database)) throw new Error(`${database} is not a branch`);
-    await this.#inSession((run) => run(`drop database if exists ${quoteIdentifier(database)} with (force)`));
+  drop(database: string): Promise<void> {
+    return this.#drop(database, " with (force)");
+  }
+
+  /** Rejects, after PostgreSQL's 5 seconds, if somebody is connected. */
+  dropUnused(database: string): Promise<void> {
+    return this.#drop(database, "");
   }
 
   list(): Promise<BranchFacts[]> {
@@ -78,6 +82,11 @@ export class DatabaseBranches implements Branches {
         }))
         .filter((found) => readBranch(found.database));
     });
+  }
+
+  async #drop(database: string, how: string): Promise<void> {
+    if (!readBranch(database)) throw new Error(`${database} is not a branch`);
+    await this.#inSession((run) => run(`drop database if exists ${quoteIdentifier(database)}${how}`));
   }
 
   async #copy(run: Run, session: Session, source: string, database: string): Promise<void> {

@@ -10,6 +10,7 @@ import type { SessionHost } from "../engine/thread/sessions/host.ts";
 import type { SnapshotKeeper } from "../engine/thread/snapshot-keeper.ts";
 import { IsolatedQueue, sendHeldAnswers } from "../transport/isolated-queue.ts";
 import type { Behind } from "../transport/serve.ts";
+import { expireBranches } from "./branch-expiry.ts";
 import { DatabaseBranches } from "./database-branches.ts";
 import { watchHolders } from "./holder-watch.ts";
 import { OwnSession } from "./own-session.ts";
@@ -28,6 +29,7 @@ export class OwnSessions implements Served {
   readonly #host: SessionHost;
   readonly #makesBranches: boolean;
   readonly #keepers: Keepers;
+  readonly #expiry: NodeJS.Timeout | undefined;
   readonly #queues: IsolatedQueue[] = [];
   #own: OwnSession | undefined;
 
@@ -40,6 +42,7 @@ export class OwnSessions implements Served {
   ) {
     this.#host = host;
     this.branches = new DatabaseBranches(host);
+    if (isolated.branchTtlMs > 0) this.#expiry = expireBranches(this.branches, isolated.branchTtlMs);
     this.#makesBranches = isolated.makesBranches;
     this.#keepers = keepers;
     const watches = [
@@ -90,6 +93,7 @@ export class OwnSessions implements Served {
   async close(): Promise<void> {
     // It reads files that PostgreSQL closes.
     this.#keepers.snapshot?.keepAtStop();
+    clearInterval(this.#expiry);
     await this.branches.close();
     await this.#host.close();
     this.#keepers.code?.keepAtStop();

@@ -21,6 +21,7 @@ const badValues: Readonly<Record<OptionKey, readonly [string, string]>> = {
   fsync: ["yes", "one of on, off"],
   sessions: ["some", "one of isolated, shared"],
   branches: ["yes", "one of on, off"],
+  branchTtlMs: ["1h", "a whole number from 0 to"],
   migrations: ["", "a directory, auto or none"],
   seed: ["seed.txt", "a .sql file or a JavaScript or TypeScript module"],
   extensions: ["a,,b", "a list of extension names"],

@@ -240,6 +240,22 @@ describe("with --branches on", () => {
   });
 });
 
+test("with --branch-ttl a branch is dropped to which nobody has been connected for so long", async () => {
+  await using db = await start({ branchTtlMs: 1000 });
+  const [unused, used] = [await db.branch("unused"), await db.branch("used")];
+  const own = client(used.url);
+  await own`select 1`;
+  const sql = client(db.url);
+  const names = () =>
+    sql`select datname from pg_database where datname like '%~%'`.then((rows) => rows.map((row) => row.datname));
+  await expect.poll(names, { timeout: 20_000 }).toEqual([used.database]);
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  expect(await own`select 1 as one`).toEqual([{ one: 1 }]);
+  await own.end();
+  await expect.poll(names, { timeout: 20_000 }).toEqual([]);
+  await unused.drop();
+});
+
 test("without --branches a database that does not exist does not", async () => {
   await using db = await start();
   await expect(client(`${db.url}~w1`)`select 1`).rejects.toMatchObject({ code: "3D000" });

@@ -43,6 +43,8 @@ export interface IsolatedOptions {
   readonly transactionIdleTimeoutMs: number;
   /** Whether a branch is made when somebody first connects to it. */
   readonly makesBranches: boolean;
+  /** How long a branch is kept to which nobody is connected, in ms; 0 is for ever. */
+  readonly branchTtlMs: number;
   /** Its one number is 1 while the thread finds out whether it can have sessions: an end then says that it cannot. */
   readonly checking: Int32Array<SharedArrayBuffer>;
 }
