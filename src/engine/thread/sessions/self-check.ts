@@ -7,7 +7,9 @@
  */
 import { encodeQuery } from "../../../wire/frontend.ts";
 import { readQueryResults } from "../../../wire/query-results.ts";
+import { openMemoryFiles } from "../memory-files.ts";
 import type { RewrittenPostgres } from "../module-cache.ts";
+import type { Copying } from "./database-copies.ts";
 import { SessionHost } from "./host.ts";
 import { bytesInput, type Session } from "./session.ts";
 
@@ -24,10 +26,15 @@ const statementsTimeoutMs = 10_000;
 /** Boots `postgres` on a new database and checks its sessions. Rejects with what is wrong; may hang in a wrong binary. */
 export async function tryOut(postgres: RewrittenPostgres, onStep: OnStep): Promise<void> {
   onStep("its first start", bootTimeoutMs);
-  const host = await SessionHost.open({ dataDir: "memory://", maxSessions: 3, postgres });
+  const files = await openMemoryFiles();
+  const directory: Copying["directory"] = (from, to, pages) => files.copyDirectory(from, to, pages);
+  const copying = { directory, isCheap: true };
+  const host = await SessionHost.open({ dataDir: "memory://", files, copying, maxSessions: 3, postgres });
   // A write that is not marked would be found in no answer.
   host.scheduler.checkImages();
   await host.unlessCrashed(checkSessions(host, onStep));
+  onStep("the copy of a database", statementsTimeoutMs);
+  await host.unlessCrashed(checkCopies(host));
   await host.close();
 }
 
@@ -86,8 +93,24 @@ async function checkNotification(listener: Session, sender: Session): Promise<vo
   throw new Error("an idle session got something else than a notification");
 }
 
-async function start(host: SessionHost): Promise<Session> {
-  const session = await host.createSession({ user }, () => undefined);
+/** Of a database in use, of which not all is in its files. */
+async function checkCopies(host: SessionHost): Promise<void> {
+  const [one, other] = [await start(host), await start(host)];
+  await query(one, "create database trial_default");
+  await query(one, "drop database trial_default");
+  host.copies.allow(one);
+  const copied = query(one, "create database trial_copy template postgres");
+  await query(other, "insert into trial values (12)");
+  await copied;
+  host.copies.allow(undefined);
+  const copy = await start(host, "trial_copy");
+  const found = await query(copy, "select count(*) filter (where x = 11), count(*) <= 2 from trial");
+  expectEqual("rows in the copy of a database", found, "1|t");
+  await Promise.all([one, other, copy].map((session) => host.closeSession(session)));
+}
+
+async function start(host: SessionHost, database = user): Promise<Session> {
+  const session = await host.createSession({ user, database }, () => undefined);
   if (!session) throw new Error("PostgreSQL refused a session");
   return session;
 }
