@@ -13,7 +13,7 @@ test("two servers that start at once with an empty cache both do, and each has a
   const kept = readdirSync(cache).sort();
   expect(kept.filter((name) => name.startsWith("cluster-"))).toHaveLength(1);
   // A file that is being written has a longer name.
-  for (const name of kept) expect(name).toMatch(/^(cluster|sessions|library|code|snapshot)-\d+-[0-9a-z-]+$/);
+  for (const name of kept) expect(name).toMatch(/^(cluster|sessions|library|code|snapshot|stock)-\d+-[0-9a-z-]+$/);
   expect(kept.filter((name) => /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(name))).toEqual([]);
   identifiers.push(await identifier(home));
   expect(new Set(identifiers).size).toBe(3);

@@ -14,6 +14,7 @@ import { CodeCache, type KeepableCode } from "./code-cache.ts";
 import { markWrites } from "./rewrite/mark-writes.ts";
 import { type Located, rewritePostgres } from "./rewrite/postgres.ts";
 import { reserveStack } from "./rewrite/stack-depth.ts";
+import type { StockBinary } from "./stock-binary.ts";
 import { cacheDirectory, keepInCache, readCached } from "./user-cache.ts";
 import { type CompiledModule, webAssembly } from "./wasm/web-assembly.ts";
 
@@ -51,19 +52,18 @@ export interface RewrittenPostgres {
  * of the known shape. `directory` is for tests; an empty one is no cache.
  */
 export async function loadRewritten(
-  stock: Uint8Array,
+  stock: StockBinary,
   directory: string | undefined = cacheDirectory(),
 ): Promise<RewrittenPostgres> {
-  const hash = sha256(stock);
-  const known = hash.toString("hex") in knownBinaries;
-  const path = directory && join(directory, `sessions-${rewriteVersion}-${hash.toString("hex", 0, 16)}`);
+  const known = stock.hash in knownBinaries;
+  const path = directory && join(directory, `sessions-${rewriteVersion}-${stock.hash.slice(0, 32)}`);
   const cached = path ? readModule(path) : undefined;
   if (cached) {
     // Written by another version of this program, or compiled by another V8.
     const compiled = await compile(cached.bytes, cached.hash, directory).catch(() => undefined);
     if (compiled) return { ...compiled, located: cached.located, known, hash: cached.hash };
   }
-  const { bytes: rewritten, ...located } = rewritePostgres(stock);
+  const { bytes: rewritten, ...located } = rewritePostgres(stock.read());
   const bytes = markWrites(rewritten);
   const keptAs = path ? writeCached(path, bytes, located) : undefined;
   return { ...(await compile(bytes, keptAs, directory)), located, known, ...(keptAs ? { hash: keptAs } : {}) };

@@ -10,7 +10,7 @@ import { onceIdle } from "./once-idle.ts";
 import type { SnapshotCache } from "./snapshot-cache.ts";
 
 /** Where taking it has taken longer, the machine is busy, and the end has two seconds in all (`limits.closeMs`). */
-const quickMs = 200;
+const quickMs = 300;
 
 /** Keeps the snapshot of this thread's PostgreSQL. */
 export class SnapshotKeeper {

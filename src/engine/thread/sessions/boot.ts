@@ -6,7 +6,6 @@
  * Invariant: the image is taken after shared memory and the preloaded libraries are there and before the process has
  * become a backend, so every session goes through the whole start of a PostgreSQL backend, in its own database and role.
  */
-import { readFileSync } from "node:fs";
 import { type Extensions, PGlite } from "@electric-sql/pglite";
 import { loadRewritten, type RewrittenPostgres } from "../module-cache.ts";
 import { sizeParkedStacks } from "../native-stack.ts";
@@ -15,6 +14,7 @@ import { maxPreparedTransactions } from "../prepared-transactions.ts";
 import { Hook } from "../rewrite/hooks.ts";
 import type { Located } from "../rewrite/postgres.ts";
 import { ServerLog } from "../server-log.ts";
+import { stockBinary } from "../stock-binary.ts";
 import { keepLibraries } from "../wanted-libraries.ts";
 import type { Copying } from "./database-copies.ts";
 import { FileDescriptors, type FileSystem } from "./file-descriptors.ts";
@@ -83,7 +83,7 @@ const notPreloaded =
  */
 export function loadPostgres(): Promise<RewrittenPostgres> {
   sizeParkedStacks();
-  return loadRewritten(readFileSync(pgliteFile("pglite.wasm")));
+  return loadRewritten(stockBinary(pgliteFile("pglite.wasm")));
 }
 
 /** Boots PGlite. Rejects with why PostgreSQL or PGlite did not start, or when the binary is not of the known shape. */

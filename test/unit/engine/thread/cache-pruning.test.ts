@@ -43,6 +43,7 @@ const ours = [
   "sessions-43-7ec09d5161aabfe03cf6f3999549398a",
   "shared-2-7ec09d5161aabfe03cf6f3999549398a",
   "code-1-7ec09d5161aabfe03cf6f3999549398a",
+  "stock-1-7ec09d5161aabfe03cf6f3999549398a",
   "snapshot-1-7ec09d5161aabfe03cf6f3999549398a",
   "code-1-7ec09d5161aabfe03cf6f3999549398a.0a1b2c3d-0a1b-0a1b-0a1b-0a1b2c3d4e5f",
 ];
@@ -51,7 +52,7 @@ test("files of any kind that nobody has read for a month go when one is written,
   for (const name of ours) file(name, 31);
   for (const name of ours) file(`${name.split(".")[0]}0`, 29);
   pruneWhereWritten();
-  expect(readdirSync(directory)).toHaveLength(13);
+  expect(readdirSync(directory)).toHaveLength(15);
   write();
   pruneWhereWritten();
   const stay = [...new Set(ours.map((name) => `${name.split(".")[0]}0`)), "code-1-aa"];

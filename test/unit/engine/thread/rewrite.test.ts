@@ -10,6 +10,7 @@ import { Locator } from "../../../../src/engine/thread/rewrite/locate.ts";
 import { markWrites } from "../../../../src/engine/thread/rewrite/mark-writes.ts";
 import { rewritePostgres } from "../../../../src/engine/thread/rewrite/postgres.ts";
 import { reserveStack } from "../../../../src/engine/thread/rewrite/stack-depth.ts";
+import type { StockBinary } from "../../../../src/engine/thread/stock-binary.ts";
 import { shareMemoryImport } from "../../../../src/engine/thread/wasm/imports.ts";
 import { WasmModule } from "../../../../src/engine/thread/wasm/module.ts";
 import { webAssembly } from "../../../../src/engine/thread/wasm/web-assembly.ts";
@@ -17,6 +18,10 @@ import { currentPGlite, pgliteVersions, withAPatternTwice } from "../../../suppo
 import { smallModule } from "./small-module.ts";
 
 const { binary: stock } = currentPGlite;
+const stockOf = (bytes: Uint8Array): StockBinary => ({
+  hash: createHash("sha256").update(bytes).digest("hex"),
+  read: () => bytes,
+});
 
 let directory = "";
 beforeEach(() => {
@@ -29,7 +34,7 @@ afterEach(() => {
 test("the product's binary is one of those that the sessions are tested with; another one is not", async () => {
   expect(knownBinaries[createHash("sha256").update(stock).digest("hex")]).toBe(currentPGlite.version);
   for (const { version, binary } of pgliteVersions) {
-    expect([version, (await loadRewritten(binary, directory)).known]).toEqual([version, binary === stock]);
+    expect([version, (await loadRewritten(stockOf(binary), directory)).known]).toEqual([version, binary === stock]);
   }
 });
 
@@ -96,7 +101,7 @@ describe("the cache", () => {
   const path = () => join(directory, readdirSync(directory)[0]!);
 
   test("keeps the rewritten module, and what is taken from it is what was put in", async () => {
-    const first = await loadRewritten(stock, directory);
+    const first = await loadRewritten(stockOf(stock), directory);
     expect(readdirSync(directory)).toHaveLength(1);
     // To show that it is read: something of the same form that the rewrite would not make.
     const file = readFileSync(path());
@@ -104,12 +109,12 @@ describe("the cache", () => {
     marked.writeUInt32LE(marked.readUInt32LE(32) + 1, 32);
     createHash("sha256").update(marked.subarray(32)).digest().copy(marked);
     writeFileSync(path(), marked);
-    const second = await loadRewritten(stock, directory);
+    const second = await loadRewritten(stockOf(stock), directory);
     expect(second.located).toEqual({ addresses: first.located.addresses, tableSized: first.located.tableSize });
   });
 
   test("has a number in its name that was raised with the last change of the rewrite", async () => {
-    await loadRewritten(stock, directory);
+    await loadRewritten(stockOf(stock), directory);
     const [, version] = /^sessions-(\d+)-/.exec(readdirSync(directory)[0]!) ?? [];
     const module = createHash("sha256")
       .update(markWrites(rewritePostgres(stock).bytes))
@@ -136,7 +141,7 @@ describe("the cache", () => {
   /** Puts the file there; it is made once for all tests. */
   const keep = async () => {
     if (!kept) {
-      const { located } = await loadRewritten(stock, directory);
+      const { located } = await loadRewritten(stockOf(stock), directory);
       kept = { name: readdirSync(directory)[0]!, whole: readFileSync(path()), located };
     } else writeFileSync(join(directory, kept.name), kept.whole, { mode: 0o600 });
     return kept;
@@ -145,7 +150,7 @@ describe("the cache", () => {
   test.each(damages)("costs only a rewrite when its file %s, and is mended by that", async (_, damage) => {
     const { whole, located } = await keep();
     writeFileSync(path(), damage(whole));
-    const mended = await loadRewritten(stock, directory);
+    const mended = await loadRewritten(stockOf(stock), directory);
     expect(mended.located).toEqual(located);
     expect(readdirSync(directory)).toHaveLength(1);
     expect(readFileSync(path()).equals(whole)).toBe(true);
@@ -154,20 +159,20 @@ describe("the cache", () => {
   test("is done without where it cannot be written or read", async () => {
     const file = join(directory, "file");
     writeFileSync(file, "");
-    const { located } = await loadRewritten(stock, "");
+    const { located } = await loadRewritten(stockOf(stock), "");
     // A directory below a file, and a directory in the place of the file.
-    expect((await loadRewritten(stock, join(file, "cache"))).located).toEqual(located);
+    expect((await loadRewritten(stockOf(stock), join(file, "cache"))).located).toEqual(located);
     const cache = join(directory, "cache");
-    await loadRewritten(stock, cache);
+    await loadRewritten(stockOf(stock), cache);
     const kept = join(cache, readdirSync(cache)[0]!);
     rmSync(kept);
     mkdirSync(join(kept, "in the way"), { recursive: true });
-    expect((await loadRewritten(stock, cache)).located).toEqual(located);
+    expect((await loadRewritten(stockOf(stock), cache)).located).toEqual(located);
     expect(readdirSync(cache)).toHaveLength(1);
   });
 
   test("is whole at any moment for many that write it at once", async () => {
-    const all = await Promise.all(Array.from({ length: 4 }, () => loadRewritten(stock, directory)));
+    const all = await Promise.all(Array.from({ length: 4 }, () => loadRewritten(stockOf(stock), directory)));
     expect(new Set(all.map(({ located }) => JSON.stringify(located))).size).toBe(1);
     expect(readdirSync(directory)).toHaveLength(1);
   });
