@@ -6,8 +6,9 @@
  * Invariant: every given value is validated, also one that is overridden; an error names the option as it was given,
  * the value and what the option takes.
  */
-import { UsageError } from "./errors.ts";
-import { listOf, oneOf, text, type ValueKind, wholeNumber, yesOrNo } from "./options/value-kinds.ts";
+import { readEnvironment, readFlags, readObject } from "./options/layers.ts";
+import { flagName, type OptionSpec } from "./options/spec.ts";
+import { listOf, oneOf, text, wholeNumber, yesOrNo } from "./options/value-kinds.ts";
 
 /** The words of `--output`. */
 export type OutputForm = "text" | "json" | "env";
@@ -57,30 +58,6 @@ export interface OptionValues {
 
 /** The name of an option in the library and in package.json. */
 export type OptionKey = keyof OptionValues;
-
-/** The headings of `--help`, in their order. */
-export const optionGroups = ["Address", "Access", "Data", "Limits", "Output"] as const;
-
-/** One row of the table. */
-export interface OptionSpec<T> {
-  /** As commander takes it: `-p, --port <n>`. */
-  readonly flags: string;
-  /** The environment variable, if there is one. */
-  readonly environment?: string;
-  readonly default: T;
-  /** What `--help` says about a default that depends on other options. */
-  readonly defaultNote?: string;
-  readonly kind: ValueKind<NonNullable<T>>;
-  readonly group: (typeof optionGroups)[number];
-  /** For a person; starts in lower case, no full stop. */
-  readonly help: string;
-  /** Given several times, the values add up. */
-  readonly repeatable?: true;
-  /** An error about its value does not show it. */
-  readonly secret?: true;
-  /** `everywhere`; `command line`: not an option of the library; `start`: of the command `start` only. */
-  readonly scope?: "command line" | "start";
-}
 
 /** The longest time that a Node timer can wait; about 24 days. */
 const longestTimeoutMs = 2 ** 31 - 1;
@@ -308,10 +285,10 @@ export interface OptionSources {
 /** Merges and validates. Throws a `UsageError` for the first value that is not accepted and for an unknown key. */
 export function resolveOptions(sources: OptionSources): ResolvedOptions {
   const layers = [
-    readFlags(sources.flags ?? {}),
-    readObject(sources.library ?? {}, "the options", (spec) => spec.scope === undefined),
-    readEnvironment(sources.environment ?? {}),
-    readObject(sources.packageJson ?? {}, 'the "pglite-devdb" key of package.json', () => true),
+    readFlags(optionTable, sources.flags ?? {}),
+    readObject(optionTable, sources.library ?? {}, "the options", (spec) => spec.scope === undefined),
+    readEnvironment(optionTable, sources.environment ?? {}),
+    readObject(optionTable, sources.packageJson ?? {}, 'the "pglite-devdb" key of package.json', () => true),
   ];
   const values: Partial<Record<OptionKey, unknown>> = {};
   const givenAs = new Map<OptionKey, string>();
@@ -323,71 +300,7 @@ export function resolveOptions(sources: OptionSources): ResolvedOptions {
   return { ...(values as unknown as OptionValues), givenAs };
 }
 
-/** The long flag of an option: `--port`. */
-export function flagName(spec: Pick<OptionSpec<unknown>, "flags">): string {
-  return /--[\w-]+/.exec(spec.flags)?.[0] ?? spec.flags;
-}
-
 /** How an option is called in a sentence about its value: as it was given, or by its flag. */
 export function nameOf(options: ResolvedOptions, key: OptionKey): string {
   return options.givenAs.get(key) ?? flagName(optionTable[key]);
-}
-
-type Layer = Map<OptionKey, { name: string; value: unknown }>;
-
-function readFlags(flags: NonNullable<OptionSources["flags"]>): Layer {
-  const layer: Layer = new Map();
-  for (const key of optionKeys) {
-    const given = flags[key];
-    if (given === undefined) continue;
-    const spec: OptionSpec<unknown> = optionTable[key];
-    const name = flagName(spec);
-    const values = [given].flat().map((value) => accepted(spec, name, value, spec.kind.fromText(value)));
-    layer.set(key, { name, value: spec.repeatable ? [...new Set(values.flat())] : values.at(-1) });
-  }
-  return layer;
-}
-
-function readEnvironment(environment: NonNullable<OptionSources["environment"]>): Layer {
-  const layer: Layer = new Map();
-  for (const key of optionKeys) {
-    const spec: OptionSpec<unknown> = optionTable[key];
-    const given = spec.environment === undefined ? undefined : environment[spec.environment];
-    if (spec.environment === undefined || given === undefined) continue;
-    const name = spec.environment;
-    layer.set(key, { name, value: accepted(spec, name, given, spec.kind.fromText(given)) });
-  }
-  return layer;
-}
-
-function readObject(data: unknown, where: string, allows: (spec: OptionSpec<unknown>) => boolean): Layer {
-  if (typeof data !== "object" || data === null || Array.isArray(data)) {
-    throw new UsageError(`${where}: ${show(data)} is not an object of options`);
-  }
-  const layer: Layer = new Map();
-  for (const [key, given] of Object.entries(data)) {
-    const spec: OptionSpec<unknown> | undefined = Object.hasOwn(optionTable, key)
-      ? optionTable[key as OptionKey]
-      : undefined;
-    if (!spec || !allows(spec)) {
-      const known = optionKeys.filter((known) => allows(optionTable[known])).join(", ");
-      throw new UsageError(`${where}: there is no option ${JSON.stringify(key)}; the options are ${known}`);
-    }
-    if (given === undefined) continue;
-    const name = `${key} in ${where}`;
-    layer.set(key as OptionKey, { name, value: accepted(spec, name, given, spec.kind.fromData(given)) });
-  }
-  return layer;
-}
-
-function accepted(spec: OptionSpec<unknown>, name: string, given: unknown, value: unknown): unknown {
-  if (value === undefined) {
-    throw new UsageError(`${name}: ${spec.secret ? "the given value" : show(given)} is not ${spec.kind.takes}`);
-  }
-  return value;
-}
-
-function show(value: unknown): string {
-  if (typeof value === "number" || typeof value === "bigint") return String(value);
-  return JSON.stringify(value) ?? String(value);
 }

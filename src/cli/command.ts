@@ -7,7 +7,8 @@
  */
 import { type Command, Option } from "commander";
 import { readPackageJsonOptions } from "../options/package-json.ts";
-import { flagName, type OptionKey, optionKeys, optionTable, type ResolvedOptions, resolveOptions } from "../options.ts";
+import { flagName } from "../options/spec.ts";
+import { type OptionKey, optionKeys, optionTable, type ResolvedOptions, resolveOptions } from "../options.ts";
 
 /** What a command may use of the process. */
 export interface CommandContext {

@@ -5,7 +5,8 @@
  * Invariant: every option shows its environment name and its default.
  */
 import { ExitCode } from "../errors.ts";
-import { type OptionKey, type OptionSpec, optionGroups, optionTable } from "../options.ts";
+import { type OptionSpec, optionGroups } from "../options/spec.ts";
+import { type OptionKey, optionTable } from "../options.ts";
 import type { CliCommand } from "./command.ts";
 
 const lineWidth = 100;

@@ -4,7 +4,8 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { flagName, type OptionKey, optionKeys, optionTable } from "../../src/options.ts";
+import { flagName } from "../../src/options/spec.ts";
+import { type OptionKey, optionKeys, optionTable } from "../../src/options.ts";
 import { runCli, temporaryDirectory } from "../support/cli-process.ts";
 
 /** A bad value for every option, and what the sentence must say that it takes. */

@@ -3,8 +3,8 @@
  */
 import { describe, expect, test } from "vitest";
 import { UsageError } from "../../src/errors.ts";
+import { flagName } from "../../src/options/spec.ts";
 import {
-  flagName,
   nameOf,
   type OptionKey,
   type OptionSources,
