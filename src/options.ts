@@ -8,7 +8,7 @@
  */
 import { readEnvironment, readFlags, readObject } from "./options/layers.ts";
 import { flagName, type OptionSpec } from "./options/spec.ts";
-import { listOf, oneOf, text, wholeNumber, yesOrNo } from "./options/value-kinds.ts";
+import { listOf, oneOf, orFunction, text, wholeNumber, yesOrNo } from "./options/value-kinds.ts";
 
 /** The words of `--output`. */
 export type OutputForm = "text" | "json" | "env";
@@ -27,6 +27,9 @@ type TlsMode = "off" | "auto";
 
 /** Receives one line of log, without a line break. */
 export type Log = (level: Exclude<LogLevel, "silent">, message: string) => void;
+
+/** In the library: what is done with a database through its URL. */
+export type DatabaseFunction = (url: string) => unknown;
 
 /** The value of every option; times are in milliseconds and 0 means never. */
 export interface OptionValues {
@@ -49,7 +52,10 @@ export interface OptionValues {
   /** Undefined: `transactionIdleDefaultsMs`. */
   transactionIdleTimeoutMs: number | undefined;
   migrations: string;
-  seed: string | undefined;
+  /** A command line, or in the library a function. */
+  setup: string | DatabaseFunction | undefined;
+  /** A file, or in the library a function. */
+  seed: string | DatabaseFunction | undefined;
   extensions: readonly string[];
   cache: boolean;
   output: OutputForm;
@@ -182,11 +188,21 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
     group: "Data",
     help: "migrations to apply before anybody can connect: a directory, none, or auto, which takes the first of drizzle.config.*, ./drizzle, ./migrations and ./prisma/migrations that has any",
   },
+  setup: {
+    flags: "--setup <command>",
+    environment: "DEV_DB_SETUP",
+    default: undefined,
+    kind: orFunction<DatabaseFunction>(text("a command line")),
+    group: "Data",
+    help: "a command of a tool that migrates by itself ('npx knex migrate:latest'), run by the shell with DATABASE_URL and PG* at every start, after the migrations and before the seed",
+  },
   seed: {
     flags: "--seed <file>",
     environment: "DEV_DB_SEED",
     default: undefined,
-    kind: text("a .sql file or a JavaScript or TypeScript module", (value) => /\.(sql|[cm]?[jt]s)$/i.test(value)),
+    kind: orFunction<DatabaseFunction>(
+      text("a .sql file or a JavaScript or TypeScript module", (value) => /\.(sql|[cm]?[jt]s)$/i.test(value)),
+    ),
     group: "Data",
     help: "a .sql file, or a module whose default export is an async function (url), to run after the migrations, once per database",
   },

@@ -4,11 +4,11 @@
  * Owns: one child process and its process group, from its start to the end of its last member. Does not own: the
  * database, or when the whole has to end.
  * Invariant: when `ended` settles nothing of the group is left running; a member that takes itself out of the group
- * (setsid) is out of reach. On Windows the tree below the child takes the place of the group.
+ * (setsid) is out of reach.
  */
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { setTimeout as delay } from "node:timers/promises";
-import { guardGroup } from "./guard.ts";
+import { guardGroup, signalGroup } from "../dev-db/process-group.ts";
 import { resolveCommand, whyNotStartable } from "./resolve-command.ts";
 import { type SignalReceived, signalExitCode } from "./signals.ts";
 
@@ -74,7 +74,7 @@ export function startChild(options: ChildOptions): Child {
     };
   }
   const kill = () => signalGroup(child, "SIGKILL");
-  const endGuard = child.pid === undefined || process.platform === "win32" ? () => {} : guardGroup(child.pid);
+  const endGuard = guardGroup(child);
   return { kill, ended: watch(child, argv[0] ?? "", signal, kill).finally(endGuard) };
 }
 
@@ -115,23 +115,5 @@ async function endGroup(child: ChildProcess): Promise<void> {
       if (!signalGroup(child, 0)) return;
       await delay(20);
     }
-  }
-}
-
-/** Signals the group (0 only asks); false if nobody is left in it. */
-function signalGroup(child: ChildProcess, signal: NodeJS.Signals | 0): boolean {
-  if (child.pid === undefined) return false;
-  if (process.platform === "win32") {
-    // There are no signals on Windows, and a console sends Ctrl-C to the child by itself.
-    if (signal !== "SIGINT" && signal !== 0) {
-      spawnSync("taskkill", ["/pid", String(child.pid), "/T", "/F"], { stdio: "ignore" });
-    }
-    return child.exitCode === null;
-  }
-  try {
-    process.kill(-child.pid, signal);
-    return true;
-  } catch {
-    return false;
   }
 }

@@ -53,7 +53,7 @@ const footer: readonly string[] = [
   'package.json:  "pglite-devdb": { "port": 5433, "idleTimeoutMs": 60000, "extensions": ["pg_trgm"] }',
   "",
   "Exit codes",
-  `  ${ExitCode.ok} ok    ${ExitCode.failure} runtime failure    ${ExitCode.usage} usage    ${ExitCode.migration} migration or seed failed`,
+  `  ${ExitCode.ok} ok    ${ExitCode.failure} runtime failure    ${ExitCode.usage} usage    ${ExitCode.migration} migration, setup or seed failed`,
   `  ${ExitCode.portTaken} port taken    ${ExitCode.dataDirectory} data directory cannot be used    128+n signal n    run: that of the command`,
   "",
   "Examples",

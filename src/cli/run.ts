@@ -6,6 +6,7 @@
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { environmentWith } from "../dev-db/address.ts";
 import { controlDevDb } from "../dev-db/control.ts";
 import { DataDirectoryError, ExitCode, UsageError } from "../errors.ts";
 import type { Log, ResolvedOptions } from "../options.ts";
@@ -87,9 +88,6 @@ function withoutPassword(url: string): string {
   return shown.href;
 }
 
-/** Variables of libpq that would lead a client past the host and port that are set here. */
-const misleading = ["PGHOSTADDR", "PGSERVICE"];
-
 function childEnvironment(
   own: NodeJS.ProcessEnv,
   server: Readonly<Record<string, string>>,
@@ -99,11 +97,10 @@ function childEnvironment(
   if (before !== undefined && before !== server.DATABASE_URL) {
     log("info", "warning: DATABASE_URL was set to another database; the command gets this server instead");
   }
-  const environment: NodeJS.ProcessEnv = { ...own, ...server };
+  const environment = environmentWith(own, server);
   const { NODE_EXTRA_CA_CERTS: certificate } = server;
   if (own.NODE_EXTRA_CA_CERTS && certificate) {
     environment.NODE_EXTRA_CA_CERTS = trustBoth(own.NODE_EXTRA_CA_CERTS, certificate);
   }
-  for (const name of misleading) delete environment[name];
   return environment;
 }

@@ -64,6 +64,16 @@ export function connectionEnvironment(address: ClientAddress): Record<string, st
   };
 }
 
+/** Variables of libpq that would lead a client past the host and port that are set here. */
+const misleading = ["PGHOSTADDR", "PGSERVICE"];
+
+/** The environment of a process that is to use a server: `own`, with `server`, which `connectionEnvironment` has made. */
+export function environmentWith(own: NodeJS.ProcessEnv, server: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
+  const environment: NodeJS.ProcessEnv = { ...own, ...server };
+  for (const name of misleading) delete environment[name];
+  return environment;
+}
+
 /** Also what encodeURIComponent leaves and a shell would read as something else. */
 function percentEncode(text: string): string {
   return encodeURIComponent(text).replace(

@@ -1,5 +1,5 @@
 /**
- * One start, step by step: engine → migrations → seed → listen → `select 1` → ready.
+ * One start, step by step: engine → migrations → setup → seed → listen → `select 1` → ready.
  *
  * Owns: the order of the steps, and what is checked before anything is opened. Does not own: when a start begins or
  * ends, who shares it (`dev-db.ts`), or how a step works.
@@ -25,7 +25,7 @@ import type { CleanupStack } from "./cleanup.ts";
 import { openEngineAt } from "./open-engine.ts";
 import { listenOnPort, probePort } from "./port.ts";
 import { awaitReady } from "./readiness.ts";
-import { applySeedFile, findSeed } from "./seed.ts";
+import { findSetup, runSetup } from "./setup.ts";
 
 /** What a start needs beside the options. */
 interface OpenContext {
@@ -67,7 +67,7 @@ export interface OpenedDevDb {
 export async function openDevDb(options: ResolvedOptions, context: OpenContext): Promise<OpenedDevDb> {
   const { cleanup, cwd, log, onLost, signal, parts = realParts } = context;
   const step = stepper(signal, log);
-  const seed = findSeed(options, cwd);
+  const setup = findSetup(options, cwd);
   const socket = findSocketDirectory(options, cwd);
   const migrations = await step("find the migrations", () => locateMigrations(options, cwd, log));
   const extensionsOption = nameOf(options, "extensions");
@@ -79,7 +79,7 @@ export async function openDevDb(options: ResolvedOptions, context: OpenContext):
   const prepare = async (fresh: Engine) => {
     const migrated = migrations && (await applyMigrations(fresh, migrations, log));
     const listenAlone = () => parts.listen(fresh, { ...listenOptions(options, access, 0, log), host: "127.0.0.1" });
-    if (seed) await applySeedFile(fresh, seed, listenAlone, cleanup, log);
+    await runSetup(fresh, setup, { listenAlone, certificateFile: access.certificateFile, cleanup, cwd, log });
     return migrated?.applied ?? [];
   };
   const engine = await step("open the engine", () =>
@@ -97,7 +97,7 @@ export async function openDevDb(options: ResolvedOptions, context: OpenContext):
   );
   // Behind the engine, which tells the clients first.
   directory?.onLost(onLost);
-  const migrationsApplied = await step("migrate and seed", () => prepare(engine));
+  const migrationsApplied = await step("migrate, set up and seed", () => prepare(engine));
 
   const listenAt = (at: number) => parts.listen(engine, { ...listenOptions(options, access, at, log), ...socket });
   const transport = await step("listen", () =>

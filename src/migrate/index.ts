@@ -5,7 +5,15 @@
  * Reading order: `migrate.ts` (the steps), `run-migration.ts` (the transaction), then one of `drizzle.ts`, `prisma.ts`
  * and `plain.ts` (what is pending).
  */
+export {
+  type CodeSeed,
+  functionSeed,
+  isNewCodeSeed,
+  moduleSeed,
+  recordCodeSeed,
+  runCodeSeed,
+} from "./code-seed.ts";
 export { findMigrations } from "./find-migrations.ts";
 export { applyMigrations } from "./migrate.ts";
 export type { MigrationSource } from "./migration.ts";
-export { applySeed, recordModuleSeed, runModuleSeed, type SeedKind, seedKind, shouldRunModuleSeed } from "./seed.ts";
+export { applySeed, seedKind } from "./seed.ts";

@@ -5,12 +5,16 @@
  * order of files, or running them.
  * Invariant: a row is written by the transaction that applies its file.
  */
+import type { Log } from "../options.ts";
 import { executeOnLedger, type SqlEngine } from "./migration.ts";
 import { type SqlFile, sha256 } from "./sql-file.ts";
 import { quoteLiteral } from "./sql-quoting.ts";
 
 /** The two tables: `migrations` for plain SQL files, `seeds` for seed files. */
 type OwnLedger = "pglite_devdb.migrations" | "pglite_devdb.seeds";
+
+/** Of the seeds that a database has had. */
+export const seedLedger: OwnLedger = "pglite_devdb.seeds";
 
 /** Creates the table when it is not there, and gives the checksums of the applied files by name. */
 export async function readOwnLedger(engine: SqlEngine, ledger: OwnLedger): Promise<Map<string, string>> {
@@ -31,6 +35,23 @@ export async function readOwnLedger(engine: SqlEngine, ledger: OwnLedger): Promi
 /** The statement that records a file. */
 export function recordInOwnLedger(ledger: OwnLedger, name: string, checksum: string): string {
   return `INSERT INTO ${ledger} (name, checksum) VALUES (${quoteLiteral(name)}, ${quoteLiteral(checksum)})`;
+}
+
+/** Whether a database has not had a seed yet. The log is told of one that is another one by now. */
+export async function isNewSeed(
+  engine: SqlEngine,
+  { name, title }: { readonly name: string; readonly title: string },
+  checksum: string,
+  log: Log,
+): Promise<boolean> {
+  const applied = (await readOwnLedger(engine, seedLedger)).get(name);
+  if (applied === undefined) return true;
+  if (applied !== checksum)
+    log(
+      "info",
+      `${title} was changed since this database had it; it is not run again (start with a new database, or delete its row in ${seedLedger})`,
+    );
+  return false;
 }
 
 /** SHA-256 of the text with LF line endings, so that a checkout with CRLF is not a change. */

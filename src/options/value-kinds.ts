@@ -32,6 +32,13 @@ export function text(takes: string, accepts: (text: string) => boolean = () => t
   return { takes, fromText, fromData: (data) => (typeof data === "string" ? fromText(data) : undefined) };
 }
 
+/** Text, or in data also a function, which only a caller of the library can have. */
+export function orFunction<F extends (...parameters: never) => unknown>(
+  kind: ValueKind<string>,
+): ValueKind<string | F> {
+  return { ...kind, fromData: (data) => (typeof data === "function" ? (data as F) : kind.fromData(data)) };
+}
+
 /** Yes or no: `true` and `false`, in text also 1 and 0. */
 export const yesOrNo: ValueKind<boolean> = {
   takes: "true or false",

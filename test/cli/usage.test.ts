@@ -24,6 +24,7 @@ const badValues: Readonly<Record<OptionKey, readonly [string, string]>> = {
   branches: ["yes", "one of on, off"],
   branchTtlMs: ["1h", "a whole number from 0 to"],
   migrations: ["", "a directory, auto or none"],
+  setup: ["", "a command line"],
   seed: ["seed.txt", "a .sql file or a JavaScript or TypeScript module"],
   extensions: ["a,,b", "a list of extension names"],
   cache: ["never", "true or false"],

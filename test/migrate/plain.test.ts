@@ -1,9 +1,9 @@
 /** Folders of plain SQL, and SQL seeds: both have this project's own ledger. */
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";
 import { openEngine } from "../../src/engine/kept-engine.ts";
-import { applySeed, recordModuleSeed, shouldRunModuleSeed } from "../../src/migrate/index.ts";
+import { applySeed, functionSeed, isNewCodeSeed, moduleSeed, recordCodeSeed } from "../../src/migrate/index.ts";
 import { addFiles, apply, applyFailing, emptyDatabase, folder, plain, rowsOf, tablesOf } from "./fixtures.ts";
 
 let engine: Engine;
@@ -113,11 +113,17 @@ describe("a SQL seed", () => {
   });
 });
 
-it("a module seed counts as run once it is recorded", async () => {
-  const file = join(folder({ "seed.mjs": "export default async function seed() {}" }), "seed.mjs");
-  expect(await shouldRunModuleSeed(engine, file)).toBe(true);
-  expect(await shouldRunModuleSeed(engine, file)).toBe(true);
-  await recordModuleSeed(engine, file);
-  expect(await shouldRunModuleSeed(engine, file)).toBe(false);
-  expect(await rowsOf(engine, "select name from pglite_devdb.seeds")).toEqual([basename(file)]);
+it.each([
+  [
+    "a module seed",
+    () => moduleSeed(join(folder({ "seed.mjs": "export default async function seed() {}" }), "seed.mjs")),
+  ],
+  ["a function", () => functionSeed(async () => {})],
+])("%s counts as run once it is recorded", async (_what, make) => {
+  const seed = make();
+  expect(await isNewCodeSeed(engine, seed)).toBe(true);
+  expect(await isNewCodeSeed(engine, seed)).toBe(true);
+  await recordCodeSeed(engine, seed);
+  expect(await isNewCodeSeed(engine, seed)).toBe(false);
+  expect(await rowsOf(engine, "select name from pglite_devdb.seeds")).toEqual([seed.name]);
 });

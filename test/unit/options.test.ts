@@ -52,6 +52,7 @@ describe("defaults", () => {
       // 0 with isolated sessions, 30000 with shared ones.
       transactionIdleTimeoutMs: undefined,
       migrations: "auto",
+      setup: undefined,
       seed: undefined,
       extensions: [],
       cache: true,
@@ -156,7 +157,7 @@ describe("numbers", () => {
 });
 
 describe("text", () => {
-  test.each(["host", "socketDir", "db", "migrations", "seed"] as const)(
+  test.each(["host", "socketDir", "db", "migrations", "setup", "seed"] as const)(
     "%s refuses empty and unprintable text",
     (key) => {
       for (const value of ["", " ", "\t", "a\0b", "a\nb", " a.sql"]) {
@@ -182,6 +183,12 @@ describe("text", () => {
   test("seed takes SQL and modules by their extension", () => {
     for (const seed of ["a.sql", "b/a.ts", "a.mjs", "a.cjs", "A.SQL"]) resolveOptions({ flags: { seed } });
     for (const seed of ["a.txt", "sql", "a.json"]) refusal({ flags: { seed } });
+  });
+
+  test("setup and seed are functions for a caller of the library, too", () => {
+    const run = async () => {};
+    expect(resolveOptions({ library: { setup: run, seed: run } })).toMatchObject({ setup: run, seed: run });
+    expect(refusal({ library: { migrations: run } })).toContain("is not a directory, auto or none");
   });
 
   test("output and log level take their words only", () => {

@@ -1,0 +1,45 @@
+/**
+ * A process with all that it starts: a process group.
+ *
+ * Owns: signalling one, and its end when this process was killed with SIGKILL, which nobody can handle: a shell waits beside it
+ * for that. Does not own: when a group has to end.
+ * Invariant: the guard has nothing to do with the terminal and ends with whatever it guards; without it (no /bin/sh,
+ * Windows) only an end by SIGKILL leaves a group running. On Windows the tree below the child takes the place of the group.
+ */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+
+// `read` gets a line when all is well, and the end of the pipe when its only writer is gone.
+const script = 'read -r line && exit; kill -s TERM -- "-$1" && sleep 3 && kill -s KILL -- "-$1"';
+
+/** Guards the group of a child that was started `detached`. Returns how to end that, for when the group has ended. */
+export function guardGroup({ pid: group }: ChildProcess): () => void {
+  if (group === undefined || process.platform === "win32") return () => {};
+  const guard = spawn("/bin/sh", ["-c", script, "pglite-devdb-guard", String(group)], {
+    cwd: "/",
+    // A group of its own: Ctrl-C is not for it.
+    detached: true,
+    stdio: ["pipe", "ignore", "ignore"],
+  });
+  guard.on("error", () => {});
+  guard.stdin.on("error", () => {});
+  guard.unref();
+  return () => void guard.stdin.end("ended\n");
+}
+
+/** Signals the group (0 only asks); false if nobody is left in it. */
+export function signalGroup(child: ChildProcess, signal: NodeJS.Signals | 0): boolean {
+  if (child.pid === undefined) return false;
+  if (process.platform === "win32") {
+    // There are no signals on Windows, and a console sends Ctrl-C to the child by itself.
+    if (signal !== "SIGINT" && signal !== 0) {
+      spawnSync("taskkill", ["/pid", String(child.pid), "/T", "/F"], { stdio: "ignore" });
+    }
+    return child.exitCode === null;
+  }
+  try {
+    process.kill(-child.pid, signal);
+    return true;
+  } catch {
+    return false;
+  }
+}

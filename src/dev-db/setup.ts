@@ -1,0 +1,112 @@
+/**
+ * What brings a database to where it is used, beyond SQL: the setup, a command or a function, and a seed.
+ *
+ * Owns: their order behind the migrations, the check of the seed's file, and the listener that code gets. Does not own: running a
+ * seed and the record of it (`migrate/`), a command's process (`shell-command.ts`).
+ * Invariant: code talks to a listener that nobody else knows, so that no client ever sees half of what it does.
+ */
+import { statSync } from "node:fs";
+import { resolve } from "node:path";
+import type { Engine } from "../engine/engine.ts";
+import type { Transport } from "../engine/listener.ts";
+import { MigrationError, UsageError } from "../errors.ts";
+import {
+  applySeed,
+  type CodeSeed,
+  functionSeed,
+  isNewCodeSeed,
+  moduleSeed,
+  recordCodeSeed,
+  runCodeSeed,
+  seedKind,
+} from "../migrate/index.ts";
+import { type Log, nameOf, type ResolvedOptions } from "../options.ts";
+import { type ClientAddress, clientAddress, connectionEnvironment, connectionUrl, environmentWith } from "./address.ts";
+import type { CleanupStack } from "./cleanup.ts";
+import { startShellCommand } from "./shell-command.ts";
+
+/** A seed that exists: a file of SQL, or code that gets a URL. */
+type Seed = { readonly sql: string } | { readonly code: CodeSeed };
+
+/** What follows the migrations. */
+interface SetupSteps {
+  readonly setup: ResolvedOptions["setup"];
+  readonly seed: Seed | undefined;
+}
+
+/** What running them needs. */
+interface SetupContext {
+  /** Opens a listener that nobody else knows. */
+  listenAlone: () => Promise<Transport>;
+  certificateFile: string | undefined;
+  cleanup: CleanupStack;
+  cwd: string;
+  log: Log;
+}
+
+/** The steps that the options name. Throws a `UsageError` that names the option. */
+export function findSetup(options: ResolvedOptions, cwd: string): SetupSteps {
+  return { setup: options.setup, seed: findSeed(options, cwd) };
+}
+
+function findSeed(options: ResolvedOptions, cwd: string): Seed | undefined {
+  const { seed } = options;
+  if (seed === undefined) return undefined;
+  if (typeof seed === "function") return { code: functionSeed(seed) };
+  const file = resolve(cwd, seed);
+  if (!statSync(file, { throwIfNoEntry: false })?.isFile()) {
+    throw new UsageError(`${nameOf(options, "seed")}: there is no file ${file}`);
+  }
+  return seedKind(file) === "sql" ? { sql: file } : { code: moduleSeed(file) };
+}
+
+/** Runs the setup, and the seed unless the database has had it. Rejects with a `MigrationError`. */
+export async function runSetup(engine: Engine, { setup, seed }: SetupSteps, context: SetupContext): Promise<void> {
+  if (setup !== undefined) {
+    await withListener(context, (address) =>
+      typeof setup === "string" ? runCommand(setup, address, context) : runFunction(setup, address),
+    );
+  }
+  if (seed === undefined) return;
+  const { log } = context;
+  if ("sql" in seed) await applySeed(engine, seed.sql, log);
+  else if (await isNewCodeSeed(engine, seed.code, log)) {
+    await withListener(context, (address) => runCodeSeed(seed.code, connectionUrl(address)));
+    await recordCodeSeed(engine, seed.code);
+  }
+}
+
+async function withListener(
+  { listenAlone, certificateFile, cleanup }: SetupContext,
+  use: (address: ClientAddress) => Promise<void>,
+): Promise<void> {
+  const listener = await cleanup.open(listenAlone, (opened) => opened.stop());
+  await use({ ...clientAddress(listener), certificateFile });
+  await listener.stop();
+}
+
+async function runCommand(command: string, address: ClientAddress, { cleanup, cwd, log }: SetupContext): Promise<void> {
+  const environment = environmentWith(process.env, connectionEnvironment(address));
+  log("info", `setup: ${command}`);
+  const running = await cleanup.open(
+    async () => startShellCommand(command, { cwd, environment, onLine: (line) => log("info", `setup: ${line}`) }),
+    (started) => started.stop(),
+  );
+  try {
+    await running.ended;
+  } catch (error) {
+    throw new MigrationError(`the setup ${JSON.stringify(command)} ${(error as Error).message}`, { cause: error });
+  }
+}
+
+async function runFunction(
+  setup: Exclude<NonNullable<ResolvedOptions["setup"]>, string>,
+  address: ClientAddress,
+): Promise<void> {
+  try {
+    await setup(connectionUrl(address));
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    throw new MigrationError(`the setup failed: ${message}`, { cause: error });
+  }
+}
