@@ -8,7 +8,7 @@
  */
 import { readEnvironment, readFlags, readObject } from "./options/layers.ts";
 import { flagName, type OptionSpec } from "./options/spec.ts";
-import { listOf, oneOf, orFunction, text, wholeNumber, yesOrNo } from "./options/value-kinds.ts";
+import { assignments, listOf, oneOf, orFunction, text, wholeNumber, yesOrNo } from "./options/value-kinds.ts";
 
 /** The words of `--output`. */
 export type OutputForm = "text" | "json" | "env";
@@ -51,12 +51,17 @@ export interface OptionValues {
   stallTimeoutMs: number;
   /** Undefined: `transactionIdleDefaultsMs`. */
   transactionIdleTimeoutMs: number | undefined;
+  user: string;
+  /** Undefined: that of the user's name. */
+  database: string | undefined;
   migrations: string;
   /** A command line, or in the library a function. */
   setup: string | DatabaseFunction | undefined;
   /** A file, or in the library a function. */
   seed: string | DatabaseFunction | undefined;
   extensions: readonly string[];
+  /** `NAME=VALUE`, each. */
+  set: readonly string[];
   cache: boolean;
   output: OutputForm;
   logLevel: LogLevel;
@@ -72,6 +77,14 @@ const longestTimeoutMs = 2 ** 31 - 1;
 export const transactionIdleDefaultsMs = { isolated: 0, shared: 30_000 } as const satisfies Record<Sessions, number>;
 
 const milliseconds = wholeNumber(0, longestTimeoutMs, " (milliseconds; 0 for never)");
+
+/** PostgreSQL cuts off what is longer. */
+const longestNameBytes = 63;
+
+const identifier = text(
+  `a name of at most ${longestNameBytes} bytes`,
+  (value) => Buffer.byteLength(value) <= longestNameBytes,
+);
 
 /** The table. Its order is the order of `--help`. */
 export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K]> } = {
@@ -164,6 +177,23 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
     group: "Data",
     help: "a PostgreSQL session for each connection (isolated), or one that all connections share (shared), where a statement that runs holds up everything. Node older than 24 has shared sessions only, and falls back to them with a warning",
   },
+  user: {
+    flags: "--user <name>",
+    environment: "DEV_DB_USER",
+    default: "postgres",
+    kind: identifier,
+    group: "Data",
+    help: "whom the URL names: made, as a superuser, if it is missing; migrations and seed are run as this user",
+  },
+  database: {
+    flags: "--database <name>",
+    environment: "DEV_DB_DATABASE",
+    default: undefined,
+    defaultNote: "the name of the user",
+    kind: identifier,
+    group: "Data",
+    help: "the database that the URL names and that migrations and seed are for: made if it is missing",
+  },
   branches: {
     flags: "--branches <on|off>",
     environment: "DEV_DB_BRANCHES",
@@ -216,6 +246,15 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
     ),
     group: "Data",
     help: "make an extension available to CREATE EXTENSION (pg_trgm, uuid-ossp, vector …); repeatable, or separated by commas",
+    repeatable: true,
+  },
+  set: {
+    flags: "--set <name=value>",
+    environment: "DEV_DB_SET",
+    default: [],
+    kind: assignments,
+    group: "Data",
+    help: "a setting of PostgreSQL (work_mem=64MB, log_statement=all …), as in postgresql.conf; repeatable",
     repeatable: true,
   },
   cache: {

@@ -60,12 +60,19 @@ function textForPerson(db: DevDb, { db: path, cwd }: ReadyContext): string {
     "",
     `  URL   ${db.url}`,
     `  psql  psql ${db.url}`,
-    ...(db.socketDir === undefined ? [] : [`        psql -h ${quoteForShell(db.socketDir)} -p ${db.port} -U postgres`]),
+    ...(db.socketDir === undefined
+      ? []
+      : [`        psql -h ${quoteForShell(db.socketDir)} -p ${db.port} ${loginArguments(db)}`]),
     ...(db.certificateFile === undefined ? [] : [`  TLS   certificate: ${db.certificateFile}`]),
     `  data  ${data}`,
     "",
   ];
   return `${lines.join("\n")}\n`;
+}
+
+/** psql takes the user's name for the database's. */
+function loginArguments({ user, database }: DevDb): string {
+  return `-U ${quoteForShell(user)}${user === database ? "" : ` ${quoteForShell(database)}`}`;
 }
 
 /** dotenv knows no quote within single quotes: such a value gets double quotes where they change nothing. */

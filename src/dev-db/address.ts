@@ -7,9 +7,6 @@
 
 import { reachableHost } from "../engine/listener.ts";
 
-/** The user that clients are told to log in as. */
-const user = "postgres";
-
 /** A server that asks for no password is given one all the same: many drivers and tools insist on having one. */
 const anyPassword = "postgres";
 
@@ -34,16 +31,19 @@ interface Listening {
   offersTls?: boolean | undefined;
 }
 
-/** The address for clients of a listener. */
-export function clientAddress({ host, port, password = anyPassword, offersTls = false }: Listening): ClientAddress {
-  return { host: reachableHost(host), port, user, password, database: "postgres", offersTls };
+/** The address for clients of a listener, who are told to log in as this user to this database. */
+export function clientAddress(
+  { host, port, password = anyPassword, offersTls = false }: Listening,
+  { user, database }: Pick<ClientAddress, "user" | "database">,
+): ClientAddress {
+  return { host: reachableHost(host), port, user, password, database, offersTls };
 }
 
 /** The address as a URL that every driver takes. */
 export function connectionUrl(address: ClientAddress): string {
   const host = address.host.includes(":") ? `[${address.host}]` : address.host;
-  const password = percentEncode(address.password);
-  return `postgresql://${address.user}:${password}@${host}:${address.port}/${address.database}`;
+  const [user, password, database] = [address.user, address.password, address.database].map(percentEncode);
+  return `postgresql://${user}:${password}@${host}:${address.port}/${database}`;
 }
 
 /**

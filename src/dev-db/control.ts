@@ -129,6 +129,7 @@ class Run {
       host: address.host,
       port: address.port,
       socketDir: transport.socketDir,
+      user: address.user,
       database: address.database,
       certificateFile: address.certificateFile,
       sessions,

@@ -32,6 +32,7 @@ export interface DevDb extends AsyncDisposable {
   readonly port: number;
   /** The directory of the Unix socket, if there is one. */
   readonly socketDir: string | undefined;
+  readonly user: string;
   readonly database: string;
   /** With `tls: "auto"`: a file with the certificate, for clients that verify it. It goes with the database. */
   readonly certificateFile: string | undefined;

@@ -11,12 +11,14 @@ import type { Engine } from "../engine/engine.ts";
 import type { EngineOptions } from "../engine/kept-engine.ts";
 import { DataDirectoryError, SessionsUnavailableError, UsageError } from "../errors.ts";
 import { nameOf, type ResolvedOptions, transactionIdleDefaultsMs } from "../options.ts";
+import { explainSettings } from "./settings.ts";
 
 /** A few more sessions than connections: one that is ending still has its place, and the start has one of its own. */
 const spareSessions = 10;
 
 /** What the caller knows of the engine's options. */
-type OtherOptions = Pick<EngineOptions, "directory" | "extensions" | "restore"> & Required<Pick<EngineOptions, "log">>;
+type OtherOptions = Pick<EngineOptions, "directory" | "extensions" | "settings" | "restore"> &
+  Required<Pick<EngineOptions, "log">>;
 
 /**
  * Opens it. Rejects with a `UsageError` when isolated sessions were asked for and cannot be had; where they are only the
@@ -31,7 +33,14 @@ export async function openEngineAt(
 ): Promise<Engine> {
   const open = (
     sessions: Pick<EngineOptions, "maxSessions" | "transactionIdleTimeoutMs" | "makesBranches" | "branchTtlMs">,
-  ) => openInPlace(options, cwd, { ...otherOptions, ...sessions, cache: options.cache }, openEngine);
+  ) =>
+    openInPlace(options, cwd, { ...otherOptions, ...sessions, cache: options.cache }, async (inPlace) => {
+      try {
+        return await openEngine(inPlace);
+      } catch (error) {
+        throw explainSettings(options, error);
+      }
+    });
   const needsSessions = options.branches === "on" ? nameOf(options, "branches") : undefined;
   if (options.sessions === "shared") {
     if (needsSessions) throw new UsageError(`${needsSessions}: branches need isolated sessions, not shared ones`);
@@ -68,7 +77,7 @@ async function openInPlace(
   try {
     return await openEngine({ dataDir: path, fsync: options.fsync === "on", ...durable });
   } catch (error) {
-    const isOurs = error instanceof SessionsUnavailableError || error instanceof DataDirectoryError;
+    const isOurs = [SessionsUnavailableError, DataDirectoryError, UsageError].some((ours) => error instanceof ours);
     throw isOurs ? error : describeOpenFailure(path, error);
   }
 }

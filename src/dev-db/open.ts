@@ -22,9 +22,11 @@ import { type Log, nameOf, type ResolvedOptions, type Sessions, transactionIdleD
 import { type Access, prepareAccess } from "./access.ts";
 import { type ClientAddress, clientAddress } from "./address.ts";
 import type { CleanupStack } from "./cleanup.ts";
+import { databaseOf, prepareDatabase } from "./database.ts";
 import { openEngineAt } from "./open-engine.ts";
 import { listenOnPort, probePort } from "./port.ts";
 import { awaitReady } from "./readiness.ts";
+import { settingsOf } from "./settings.ts";
 import { findSetup, runSetup } from "./setup.ts";
 
 /** What a start needs beside the options. */
@@ -72,14 +74,17 @@ export async function openDevDb(options: ResolvedOptions, context: OpenContext):
   const migrations = await step("find the migrations", () => locateMigrations(options, cwd, log));
   const extensionsOption = nameOf(options, "extensions");
   const extensions = findExtensions(options.extensions, cwd, extensionsOption);
+  const settings = settingsOf(options);
   const access = await step("prepare the access", () => prepareAccess(options, cwd, cleanup));
   const port = await step("probe the port", () => probePort(options, log));
 
   const directory = await step("lock the data directory", () => lockDataDirectory(options, cwd, cleanup, log));
+  const clients = { ...databaseOf(options), certificateFile: access.certificateFile };
   const prepare = async (fresh: Engine) => {
+    await prepareDatabase(fresh, options);
     const migrated = migrations && (await applyMigrations(fresh, migrations, log));
     const listenAlone = () => parts.listen(fresh, { ...listenOptions(options, access, 0, log), host: "127.0.0.1" });
-    await runSetup(fresh, setup, { listenAlone, certificateFile: access.certificateFile, cleanup, cwd, log });
+    await runSetup(fresh, setup, { listenAlone, clients, cleanup, cwd, log });
     return migrated?.applied ?? [];
   };
   const engine = await step("open the engine", () =>
@@ -88,7 +93,7 @@ export async function openDevDb(options: ResolvedOptions, context: OpenContext):
         openEngineAt(
           options,
           cwd,
-          { extensions, log, restore: prepare, ...(directory ? { directory } : {}) },
+          { extensions, settings, log, restore: prepare, ...(directory ? { directory } : {}) },
           parts.openEngine,
           signal,
         ),
@@ -106,8 +111,9 @@ export async function openDevDb(options: ResolvedOptions, context: OpenContext):
       (listening) => listening.stop(),
     ),
   );
-  const address = { ...clientAddress(transport), certificateFile: access.certificateFile };
-  await step("select 1", () => awaitReady(address, signal));
+  const address = { ...clientAddress(transport, clients), certificateFile: access.certificateFile };
+  // Whoever clients log in as may be anybody.
+  await step("select 1", () => awaitReady({ ...address, user: "postgres" }, signal));
   const { serverVersion, sessions, branches } = engine;
   return { transport, serverVersion, sessions, branches, address, migrationsApplied };
 }

@@ -7,9 +7,9 @@
  * with port 0 the system chooses.
  */
 import { connect, createServer } from "node:net";
+import { reachableHost } from "../engine/listener.ts";
 import { PortTakenError, UsageError } from "../errors.ts";
 import { type Log, nameOf, type ResolvedOptions } from "../options.ts";
-import { clientAddress } from "./address.ts";
 import { findPortOwner } from "./port-owner.ts";
 
 /**
@@ -21,7 +21,7 @@ export async function probePort(options: ResolvedOptions, log: Log): Promise<num
   try {
     if (options.givenAs.has("host")) await bindToFreePort(options.host);
     if (options.port === 0) return 0;
-    const { host } = clientAddress(options);
+    const host = reachableHost(options.host);
     if (!(await isListening(host, options.port))) return options.port;
     throw Object.assign(new Error(`somebody listens on ${host}:${options.port}`), { code: "EADDRINUSE" });
   } catch (error) {

@@ -38,7 +38,8 @@ interface SetupSteps {
 interface SetupContext {
   /** Opens a listener that nobody else knows. */
   listenAlone: () => Promise<Transport>;
-  certificateFile: string | undefined;
+  /** For whom it listens. */
+  clients: Pick<ClientAddress, "user" | "database" | "certificateFile">;
   cleanup: CleanupStack;
   cwd: string;
   log: Log;
@@ -77,11 +78,11 @@ export async function runSetup(engine: Engine, { setup, seed }: SetupSteps, cont
 }
 
 async function withListener(
-  { listenAlone, certificateFile, cleanup }: SetupContext,
+  { listenAlone, clients, cleanup }: SetupContext,
   use: (address: ClientAddress) => Promise<void>,
 ): Promise<void> {
   const listener = await cleanup.open(listenAlone, (opened) => opened.stop());
-  await use({ ...clientAddress(listener), certificateFile });
+  await use({ ...clientAddress(listener, clients), certificateFile: clients.certificateFile });
   await listener.stop();
 }
 

@@ -27,6 +27,8 @@ export interface EngineThreadOptions {
   /** The directory as it was locked; absent in memory, and in tests of the engine alone. */
   readonly directory?: OwnedDirectory;
   readonly extensions: readonly FoundExtension[];
+  /** PostgreSQL's settings, by name, beside those that the product needs. */
+  readonly settings?: Readonly<Record<string, string>>;
   /** Whether the user's cache is read and written; by default it is. */
   readonly cache?: boolean;
   /** One PostgreSQL session for each client, that many at once; absent: one for all. */
@@ -129,10 +131,21 @@ export class EngineWorker {
   }
 
   #threadOptions(options: EngineWorkerOptions, reports: MessagePort, deafAfterMs: number): ThreadOptions {
-    const { dataDir, fsync = false, directory, mayInitialize, extensions, consequence } = options;
+    const { dataDir, fsync = false, directory, mayInitialize, extensions, settings = {}, consequence } = options;
     const { maxSessions, transactionIdleTimeoutMs = 0, makesBranches = false, branchTtlMs = 0, cache = true } = options;
     return {
-      ...{ dataDir, fsync, mayInitialize, extensions, cache, consequence, turns: this.#turns, reports, deafAfterMs },
+      ...{
+        dataDir,
+        fsync,
+        mayInitialize,
+        extensions,
+        settings,
+        cache,
+        consequence,
+        turns: this.#turns,
+        reports,
+        deafAfterMs,
+      },
       ...(directory ? { identity: directory.identity } : {}),
       ...(maxSessions === undefined
         ? {}

@@ -50,6 +50,13 @@ export interface StatementOwner {
   readonly statement: string;
 }
 
+/** As whom, and in which database, the process itself works. */
+export interface OwnLogin {
+  readonly user: string;
+  readonly database: string;
+  readonly isSuperuser: boolean;
+}
+
 /** Why the engine is gone, and what that means for the data. */
 export interface EngineDeath {
   readonly cause: unknown;
@@ -79,6 +86,8 @@ export interface Engine {
    * (EADDRINUSE …).
    */
   listen(options: ListenOptions): Promise<Transport>;
+  /** What is run here from now on is run like that; until then as `postgres` in `postgres`. With shared sessions it rejects. */
+  logIn(login: OwnLogin): Promise<void>;
   /** Runs `fn` while nobody else uses the engine like this. After a death of the engine it waits for the new one. */
   runExclusive<T>(fn: () => Promise<T>): Promise<T>;
   /**

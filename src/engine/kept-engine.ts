@@ -9,7 +9,7 @@
 import { SessionsUnavailableError } from "../errors.ts";
 import type { Sessions } from "../options.ts";
 import type { Branches } from "./branches.ts";
-import type { Engine, EngineDeath, EngineInput, ExecOptions, StatementOwner } from "./engine.ts";
+import type { Engine, EngineDeath, EngineInput, ExecOptions, OwnLogin, StatementOwner } from "./engine.ts";
 import { type BootCircumstances, type EngineThreadOptions, EngineWorker } from "./engine-worker.ts";
 import { executeSql } from "./execute-sql.ts";
 import { KeptListener } from "./kept-listener.ts";
@@ -78,6 +78,10 @@ class KeptEngine implements Engine {
       drop: async (database) => (await this.#alive()).ask("dropBranch", database),
       list: async () => (await this.#alive()).ask("listBranches"),
     };
+  }
+
+  async logIn(login: OwnLogin): Promise<void> {
+    await (await this.#alive()).ask("logIn", login);
   }
 
   async execProtocolRawStream(message: EngineInput, options: ExecOptions): Promise<void> {
@@ -180,6 +184,7 @@ class KeptEngine implements Engine {
       sessions: this.sessions,
       listen: (options) => this.#listenOn(thread, options),
       runExclusive: (fn) => fn(),
+      logIn: (login) => thread.ask("logIn", login),
       execProtocolRawStream: (message, options) => thread.exec(message, options),
       close: () => Promise.resolve(),
     };

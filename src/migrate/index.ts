@@ -17,3 +17,4 @@ export { findMigrations } from "./find-migrations.ts";
 export { applyMigrations } from "./migrate.ts";
 export type { MigrationSource } from "./migration.ts";
 export { applySeed, seedKind } from "./seed.ts";
+export { quoteIdentifier, quoteLiteral } from "./sql-quoting.ts";

@@ -69,3 +69,15 @@ export function listOf<T>(item: ValueKind<T>, takes: string): ValueKind<readonly
     fromData: (data) => (Array.isArray(data) ? whole(data.map((value) => item.fromData(value))) : undefined),
   };
 }
+
+/** A setting of PostgreSQL's with its value. */
+const assignment = text("NAME=VALUE", (value) => /^[a-z_][\w.]*\s*=/i.test(value));
+
+/** A list of them; in text, a comma that no name follows is a part of the value. */
+export const assignments: ValueKind<readonly string[]> = {
+  ...listOf(assignment, "NAME=VALUE, or a list of that"),
+  fromText: (value) => {
+    const parts = value.split(/,(?=\s*[a-z_][\w.]*\s*=)/i).map((part) => assignment.fromText(part.trim()));
+    return parts.every((part) => part !== undefined) ? parts : undefined;
+  },
+};

@@ -46,6 +46,10 @@ class OneSession implements Served {
     return Buffer.concat(answer);
   }
 
+  logIn(): Promise<void> {
+    return Promise.reject(new Error("the one session is that of postgres"));
+  }
+
   async endOwn(): Promise<void> {}
 
   behind(listener: number, options: ListenOptions): Behind {

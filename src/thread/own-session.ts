@@ -4,9 +4,11 @@
  * Owns: its one session, which begins with its first messages. Does not own: what is asked (`engine/execute-sql.ts`).
  * Invariant: one batch runs at a time; an end of the session is an error of the batch that it ends, and of those after it.
  */
+import type { OwnLogin } from "../engine/engine.ts";
 import type { SessionHost } from "../engine/thread/sessions/host.ts";
 import { ownParameters } from "../engine/thread/sessions/own-parameters.ts";
 import { bytesInput, type Session } from "../engine/thread/sessions/session.ts";
+import { readLogin } from "../transport/login-answer.ts";
 import { encodeQuery } from "../wire/frontend.ts";
 
 /** Its process id; those of clients are above it. */
@@ -18,10 +20,15 @@ export class OwnSession {
   readonly #session: Promise<Session>;
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(host: SessionHost) {
+  constructor(host: SessionHost, login: OwnLogin) {
     this.#host = host;
-    this.#session = open(host);
+    this.#session = open(host, login);
     this.#session.catch(() => {});
+  }
+
+  /** Resolves when PostgreSQL has let it in; rejects with why not. */
+  get begun(): Promise<unknown> {
+    return this.#session;
   }
 
   /** Runs frontend messages; resolves with all that they are answered with. */
@@ -47,11 +54,13 @@ export class OwnSession {
   }
 }
 
-async function open(host: SessionHost): Promise<Session> {
+async function open(host: SessionHost, { user, database, isSuperuser }: OwnLogin): Promise<Session> {
   const answer: Uint8Array[] = [];
-  const session = await host.createSession(ownParameters, (bytes) => void answer.push(bytes.slice()), ownNumber);
-  if (!session) throw new Error(`PostgreSQL refused a session: ${Buffer.concat(answer).toString("latin1")}`);
+  // Only a superuser can do without event triggers.
+  const parameters = { ...(isSuperuser ? ownParameters : {}), user, database };
+  const session = await host.createSession(parameters, (bytes) => void answer.push(bytes.slice()), ownNumber);
+  if (!session) throw new Error(`PostgreSQL refused a session: ${readLogin(Buffer.concat(answer)).error?.message}`);
   // A migration's DDL has the event triggers that it would have from any client.
-  await session.run(bytesInput(encodeQuery("set event_triggers = on")), () => undefined);
+  if (isSuperuser) await session.run(bytesInput(encodeQuery("set event_triggers = on")), () => undefined);
   return session;
 }

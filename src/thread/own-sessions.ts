@@ -4,9 +4,11 @@
  * Owns: what watches over turns and over idle holders of locks; the session of the process itself. Does not own: sessions
  * (`engine/thread/sessions/`), one client (`transport/`).
  */
+import type { OwnLogin } from "../engine/engine.ts";
 import type { CodeKeeper } from "../engine/thread/code-keeper.ts";
 import type { ThreadOptions } from "../engine/thread/protocol.ts";
 import type { SessionHost } from "../engine/thread/sessions/host.ts";
+import { ownLogin } from "../engine/thread/sessions/own-parameters.ts";
 import type { SnapshotKeeper } from "../engine/thread/snapshot-keeper.ts";
 import { IsolatedQueue, sendHeldAnswers } from "../transport/isolated-queue.ts";
 import type { Behind } from "../transport/serve.ts";
@@ -32,6 +34,7 @@ export class OwnSessions implements Served {
   readonly #expiry: NodeJS.Timeout | undefined;
   readonly #queues: IsolatedQueue[] = [];
   #own: OwnSession | undefined;
+  #login: OwnLogin = { ...ownLogin, isSuperuser: true };
 
   constructor(
     host: SessionHost,
@@ -66,8 +69,15 @@ export class OwnSessions implements Served {
   }
 
   run(messages: Uint8Array): Promise<Uint8Array> {
-    this.#own ??= new OwnSession(this.#host);
+    this.#own ??= new OwnSession(this.#host, this.#login);
     return this.#own.run(messages);
+  }
+
+  async logIn(login: OwnLogin): Promise<void> {
+    await this.endOwn();
+    this.#login = login;
+    this.#own = new OwnSession(this.#host, login);
+    await this.#own.begun;
   }
 
   async endOwn(): Promise<void> {

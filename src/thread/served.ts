@@ -5,6 +5,7 @@
  * (`session-server.ts`).
  */
 import type { Branches } from "../engine/branches.ts";
+import type { OwnLogin } from "../engine/engine.ts";
 import type { ListenOptions } from "../engine/listener.ts";
 import type { Behind } from "../transport/serve.ts";
 
@@ -18,6 +19,8 @@ export interface Served {
   readonly branches?: Branches;
   /** Runs frontend messages of the process's own; resolves with what they are answered with. */
   run(messages: Uint8Array): Promise<Uint8Array>;
+  /** `run` is as this user in this database from now on. */
+  logIn(login: OwnLogin): Promise<void>;
   /** Takes what `run` has left where clients would see it. */
   endOwn(): Promise<void>;
   /** What a new door leads to. */

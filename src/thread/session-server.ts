@@ -68,6 +68,7 @@ export class SessionServer {
 
   readonly #handlers: Handlers = {
     execute: (messages) => this.#served.run(messages),
+    logIn: (login) => this.#served.logIn(login),
     listen: async (listener, options) => {
       await this.#served.endOwn();
       return (await this.#open(listener, options)).port;

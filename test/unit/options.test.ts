@@ -51,10 +51,14 @@ describe("defaults", () => {
       stallTimeoutMs: 10_000,
       // 0 with isolated sessions, 30000 with shared ones.
       transactionIdleTimeoutMs: undefined,
+      user: "postgres",
+      // The name of the user.
+      database: undefined,
       migrations: "auto",
       setup: undefined,
       seed: undefined,
       extensions: [],
+      set: [],
       cache: true,
       output: "text",
       logLevel: "info",
@@ -189,6 +193,19 @@ describe("text", () => {
     const run = async () => {};
     expect(resolveOptions({ library: { setup: run, seed: run } })).toMatchObject({ setup: run, seed: run });
     expect(refusal({ library: { migrations: run } })).toContain("is not a directory, auto or none");
+  });
+
+  test("settings: a comma belongs to the value unless a name follows, flags add up", () => {
+    const set = (given: string | string[]) => resolveOptions({ flags: { set: given } }).set;
+    expect(set("search_path=a,b")).toEqual(["search_path=a,b"]);
+    expect(set("search_path=a, b, work_mem = 1MB")).toEqual(["search_path=a, b", "work_mem = 1MB"]);
+    expect(set(["a=1", "auto_explain.log_min_duration=", "A=2"])).toEqual([
+      "a=1",
+      "auto_explain.log_min_duration=",
+      "A=2",
+    ]);
+    expect(resolveOptions({ library: { set: ["a=1,b=2"] } }).set).toEqual(["a=1,b=2"]);
+    for (const bad of ["a", "=1", "1a=2", ",a=1"]) expect(refusal({ flags: { set: bad } })).toContain("NAME=VALUE");
   });
 
   test("output and log level take their words only", () => {

@@ -35,6 +35,7 @@ export async function bootIsolated(
   const inMemory = dataDir === "memory://";
   const settings = {
     ...(fsync ? { fsync: "on", wal_sync_method: "fsync" } : {}),
+    ...options.settings,
     ...(inMemory ? {} : { max_files_per_process: String(filesPerBackend(maxSessions)) }),
   };
   const snapshot = inMemory ? SnapshotCache.of(postgres, { maxSessions, extensions, settings }) : undefined;

@@ -8,7 +8,7 @@
 import type { MessagePort } from "node:worker_threads";
 import type { Branches, BranchFacts } from "../branches.ts";
 import type { DirectoryIdentity } from "../directory-ownership.ts";
-import type { EngineDeath } from "../engine.ts";
+import type { EngineDeath, OwnLogin } from "../engine.ts";
 import type { FoundExtension } from "../extensions.ts";
 import type { ListenOptions, TransportStats } from "../listener.ts";
 import type { TurnMemory } from "./turn-words.ts";
@@ -23,6 +23,8 @@ export interface ThreadOptions {
   /** Whether an empty directory gets a new database. */
   readonly mayInitialize: boolean;
   readonly extensions: readonly FoundExtension[];
+  /** PostgreSQL's settings, by name, beside those that the product needs. */
+  readonly settings: Readonly<Record<string, string>>;
   /** Whether the user's cache is read and written. */
   readonly cache: boolean;
   /** What a death of the engine means for the data; for the clients, a sentence. */
@@ -53,6 +55,8 @@ export interface IsolatedOptions {
 export interface ThreadRequests {
   /** Runs frontend messages of the process's own. */
   execute(messages: Uint8Array): Uint8Array;
+  /** What it runs from now on is run as this user in this database. */
+  logIn(login: OwnLogin): void;
   /** Answers with the bound port. */
   listen(listener: number, options: Omit<ListenOptions, "log">): number;
   stopListening(listener: number): void;

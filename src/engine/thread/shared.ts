@@ -52,7 +52,9 @@ export async function bootShared(options: ThreadOptions, extensions: Extensions)
   const { onStderr } = log;
   // As in PostgreSQL, system tables can only be changed by who asks for that.
   const ordinary = startParams.filter((parameter) => parameter !== "-O");
-  const settings = [`shared_buffers=${sharedBuffers}`, `max_prepared_transactions=${maxPreparedTransactions}`];
+  const settings = [`shared_buffers=${sharedBuffers}`, `max_prepared_transactions=${maxPreparedTransactions}`].concat(
+    Object.entries(options.settings).map(([name, value]) => `${name}=${value}`),
+  );
   const { extensions: kept, libraries } = keepLibraries(extensions);
   const pgliteOptions = {
     ...files,

@@ -11,6 +11,7 @@ const db = {
   host: "127.0.0.1",
   port: 6543,
   socketDir: undefined,
+  user: "postgres",
   database: "postgres",
   sessions: "isolated",
   version: "18.6",
@@ -41,6 +42,8 @@ describe("text", () => {
     expect(text).toContain("  data  /app/data\n");
     expect(text).toContain("psql -h '/tmp/it'\\''s here' -p 6543 -U postgres\n");
     expect(text).not.toContain("To keep it");
+    const named = { ...db, socketDir: "/tmp", user: "app", database: "it's" };
+    expect(readyText("text", named, context)).toContain("psql -h /tmp -p 6543 -U app 'it'\\''s'\n");
   });
 });
 

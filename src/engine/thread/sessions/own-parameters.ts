@@ -6,5 +6,8 @@
  * and there would be no way left to drop it; a client can say `event_triggers=off` as well.
  */
 
+/** Whom and what every cluster has. */
+export const ownLogin = { user: "postgres", database: "postgres" } as const;
+
 /** Startup parameters. */
-export const ownParameters = { user: "postgres", database: "postgres", event_triggers: "off" } as const;
+export const ownParameters = { ...ownLogin, event_triggers: "off" } as const;

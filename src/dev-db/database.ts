@@ -1,0 +1,67 @@
+/**
+ * The user and the database that clients are told: `--user`, `--database`, as POSTGRES_USER and POSTGRES_DB of the docker image.
+ *
+ * Owns: their names, and making them where they are missing. Does not own: who may log in as whom (PostgreSQL).
+ * Invariant: what is there is left as it is; from here on the process itself, with its migrations, is that user in that database.
+ */
+import type { Engine, OwnLogin } from "../engine/engine.ts";
+import { executeSql } from "../engine/execute-sql.ts";
+import { UsageError } from "../errors.ts";
+import { quoteIdentifier, quoteLiteral } from "../migrate/index.ts";
+import { nameOf, type OptionKey, type ResolvedOptions } from "../options.ts";
+import { DatabaseError } from "../wire/query-results.ts";
+
+/** Whom and what every database has. */
+const everywhere = "postgres";
+
+/** The names that the options say; a database is called like its user if nothing else is said. */
+export function databaseOf(options: Pick<ResolvedOptions, "user" | "database">): { user: string; database: string } {
+  const { user, database = user } = options;
+  return { user, database };
+}
+
+/** Makes what is missing, and logs in there. Rejects with a `UsageError` in PostgreSQL's words for a name that cannot be had. */
+export async function prepareDatabase(engine: Engine, options: ResolvedOptions): Promise<void> {
+  const { user, database } = databaseOf(options);
+  if (user === everywhere && database === everywhere) return;
+  const givenBy = (key: OptionKey) => nameOf(options, key);
+  const databaseOption = options.database === undefined ? givenBy("user") : givenBy("database");
+  if (engine.sessions === "shared") {
+    const option = user === everywhere ? databaseOption : givenBy("user");
+    throw new UsageError(`${option}: with shared sessions there are only the user and the database ${everywhere}`);
+  }
+  const role = quoteIdentifier(user);
+  await makeUnless(
+    engine,
+    givenBy("user"),
+    `pg_roles WHERE rolname = ${quoteLiteral(user)}`,
+    `CREATE ROLE ${role} SUPERUSER LOGIN`,
+  );
+  await makeUnless(
+    engine,
+    databaseOption,
+    `pg_database WHERE datname = ${quoteLiteral(database)}`,
+    `CREATE DATABASE ${quoteIdentifier(database)} OWNER ${role}`,
+  );
+  const [row] = (await executeSql(engine, `SELECT rolsuper FROM pg_roles WHERE rolname = ${quoteLiteral(user)}`))[0]!
+    .rows;
+  const login: OwnLogin = { user, database, isSuperuser: row?.[0] === "t" };
+  try {
+    await engine.logIn(login);
+  } catch (error) {
+    throw new UsageError(`${databaseOption}: ${user} cannot connect to ${database}: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+}
+
+async function makeUnless(engine: Engine, option: string, there: string, make: string): Promise<void> {
+  const [found] = await executeSql(engine, `SELECT 1 FROM ${there}`);
+  if (found!.rows.length > 0) return;
+  try {
+    await executeSql(engine, make);
+  } catch (error) {
+    if (!(error instanceof DatabaseError)) throw error;
+    throw new UsageError(`${option}: ${error.message} (${error.code})`, { cause: error });
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * PostgreSQL's settings as the user wants them at start (`--set NAME=VALUE`).
+ *
+ * Owns: the names that are not the user's, each with its reason, and the error of a start that a setting has kept PostgreSQL from.
+ * Does not own: names and values beyond that, which are PostgreSQL's to judge.
+ * Invariant: a setting that this product is built on has one owner, and that is not the command line.
+ */
+import type { StartupError } from "../engine/thread/server-log.ts";
+import { UsageError } from "../errors.ts";
+import { nameOf, type ResolvedOptions } from "../options.ts";
+
+const oneProcess = "all backends are in one process here";
+const files = "where PostgreSQL's files are is this program's matter";
+const listening = "it is not PostgreSQL that listens here";
+const logging = "PostgreSQL's log is read by this program; see --log-level and --log-slow";
+
+/** Why a setting cannot be set. */
+const refused: Readonly<Record<string, string>> = {
+  ...all(listening, "listen_addresses unix_socket_directories unix_socket_group unix_socket_permissions"),
+  ...all("use --port", "port"),
+  ...all("use --max-connections", "max_connections superuser_reserved_connections reserved_connections"),
+  ...all("use --fsync", "fsync wal_sync_method"),
+  ...all("use --tls, --tls-cert and --tls-key", "ssl ssl_cert_file ssl_key_file ssl_ca_file ssl_crl_file"),
+  ...all(files, "data_directory config_file hba_file ident_file external_pid_file"),
+  ...all("use --extension", "shared_preload_libraries local_preload_libraries"),
+  ...all(
+    oneProcess,
+    "max_worker_processes max_parallel_workers max_parallel_workers_per_gather max_parallel_maintenance_workers " +
+      "io_method io_workers autovacuum_worker_slots autovacuum_max_workers max_wal_senders max_files_per_process " +
+      "shared_memory_type dynamic_shared_memory_type min_dynamic_shared_memory huge_pages max_stack_depth " +
+      "restart_after_crash exit_on_error max_prepared_transactions",
+  ),
+  ...all("there is no other program that it could run", "archive_mode archive_command archive_library restore_command"),
+  ...all(logging, "logging_collector log_destination log_line_prefix syslog_facility event_source log_min_messages"),
+};
+
+function all(reason: string, names: string): Record<string, string> {
+  return Object.fromEntries(names.split(" ").map((name) => [name, reason]));
+}
+
+/** The settings by their names; of one that is given twice the last one counts. Throws a `UsageError` for one of `refused`. */
+export function settingsOf(options: ResolvedOptions): Readonly<Record<string, string>> {
+  const entries = options.set.map((text) => {
+    const at = text.indexOf("=");
+    return [text.slice(0, at).trim().toLowerCase(), text.slice(at + 1).trim()] as const;
+  });
+  for (const [name] of entries) {
+    const reason = Object.hasOwn(refused, name) ? refused[name] : undefined;
+    if (reason) throw new UsageError(`${nameOf(options, "set")}: ${name} cannot be set here: ${reason}`);
+  }
+  return Object.fromEntries(entries);
+}
+
+/** The error of a start that failed: a `UsageError` in PostgreSQL's words when they are about one of the settings. */
+export function explainSettings(options: ResolvedOptions, error: unknown): unknown {
+  const { words } = (error ?? {}) as StartupError;
+  const isAboutOne = Object.keys(settingsOf(options)).some((name) => words?.toLowerCase().includes(`"${name}"`));
+  if (!words || !isAboutOne) return error;
+  const said = words.replaceAll(/^(FATAL|ERROR): +/gm, "").replaceAll("\n", "\n  ");
+  return new UsageError(`${nameOf(options, "set")}: ${said}`, { cause: error });
+}
