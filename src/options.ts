@@ -216,7 +216,7 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
     default: "auto",
     kind: text("a directory, auto or none"),
     group: "Data",
-    help: "migrations to apply before anybody can connect: a directory, none, or auto, which takes the first of drizzle.config.*, ./drizzle, ./migrations and ./prisma/migrations that has any",
+    help: "migrations to apply before anybody can connect: a directory, none, or auto, which takes the first that has any of the folder in drizzle.config.*, ./drizzle, ./migrations, ./prisma/migrations, ./supabase/migrations, ./db/migrations and ./db/migrate",
   },
   setup: {
     flags: "--setup <command>",

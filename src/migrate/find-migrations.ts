@@ -14,14 +14,14 @@ import type { DrizzleSource, MigrationSource } from "./migration.ts";
 import { isPlainMigration } from "./plain.ts";
 import { displayPath } from "./sql-file.ts";
 
-const PLACES = ["drizzle", "migrations", join("prisma", "migrations")];
+const PLACES = ["drizzle", "migrations", "prisma/migrations", "supabase/migrations", "db/migrations", "db/migrate"];
 
 const EXPECTED =
   "meta/_journal.json or NAME/migration.sql with snapshot.json (drizzle-kit), NAME/migration.sql (Prisma), or .sql files (applied in name order)";
 
 /**
- * Finds what to apply. `none` finds nothing; `auto` takes the first of the `out` of drizzle.config.*, ./drizzle,
- * ./migrations and ./prisma/migrations that has migrations; anything else is a directory.
+ * Finds what to apply. `none` finds nothing; `auto` takes the first of the `out` of drizzle.config.* and of the
+ * usual places that has migrations; anything else is a directory.
  * Throws a `UsageError` that names the directory when it is missing or holds no migrations (not with `auto`, which goes
  * on to the next place and tells `log`), and for a drizzle.config.* that cannot be understood.
  */
@@ -56,7 +56,10 @@ async function findAutomatically(cwd: string, log: Log): Promise<MigrationSource
     const kind = kindOf(directory);
     if (isDrizzle(kind)) return { kind, directory, ledger: config?.ledger ?? defaultDrizzleLedger };
     if (kind !== undefined) return { kind, directory };
-    log("info", `${displayPath(directory)} has no migrations that can be applied here; expected ${EXPECTED}`);
+    log(
+      "info",
+      `${displayPath(directory)} has no migrations that can be applied here; expected ${EXPECTED}. Code is run by its own tool: --setup "CMD"`,
+    );
   }
   return undefined;
 }

@@ -33,8 +33,16 @@ export async function readOwnLedger(engine: SqlEngine, ledger: OwnLedger): Promi
 }
 
 /** The statement that records a file. */
-export function recordInOwnLedger(ledger: OwnLedger, name: string, checksum: string): string {
-  return `INSERT INTO ${ledger} (name, checksum) VALUES (${quoteLiteral(name)}, ${quoteLiteral(checksum)})`;
+export function recordInOwnLedger(
+  ledger: OwnLedger,
+  name: string,
+  checksum: string,
+  time: "first" | "again" = "first",
+): string {
+  const [of, to] = [quoteLiteral(name), quoteLiteral(checksum)];
+  return time === "first"
+    ? `INSERT INTO ${ledger} (name, checksum) VALUES (${of}, ${to})`
+    : `UPDATE ${ledger} SET checksum = ${to}, applied_at = now() WHERE name = ${of}`;
 }
 
 /** Whether a database has not had a seed yet. The log is told of one that is another one by now. */

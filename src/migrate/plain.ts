@@ -5,7 +5,8 @@
  * or running the files.
  * Invariant: nothing is applied while an applied file is changed or gone.
  *
- * `*.down.sql` is the undo half of a pair (golang-migrate, sqlx) and never applied.
+ * `*.down.sql` is the undo half of a pair (golang-migrate, sqlx), as is Flyway's `U1__a.sql`: never applied. Flyway's repeatable
+ * `R__a.sql` is applied behind all others, and again when it was changed.
  */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -17,9 +18,12 @@ import { chunksOf, displayPath, readSqlFile } from "./sql-file.ts";
 
 const LEDGER = "pglite_devdb.migrations";
 
+const undoing = /\.down\.sql$|^U\d[\d._]*__.*\.sql$/i;
+const repeatable = /^R__.*\.sql$/i;
+
 /** Whether a file of a folder is a plain migration, by its name. */
 export function isPlainMigration(fileName: string): boolean {
-  return /\.sql$/i.test(fileName) && !/\.down\.sql$/i.test(fileName) && !fileName.startsWith(".");
+  return /\.sql$/i.test(fileName) && !undoing.test(fileName) && !fileName.startsWith(".");
 }
 
 /** Reads the folder and the ledger. */
@@ -35,22 +39,31 @@ export async function planPlain(engine: SqlEngine, directory: string, log: Log):
     );
   }
   const pending: Migration[] = [];
-  for (const name of names.sort(compareNaturally)) {
+  for (const name of names.sort(compareNames)) {
     const file = await readSqlFile(join(directory, name));
     const checksum = ownChecksum(file);
-    if (!applied.has(name)) {
-      const recordSql = recordInOwnLedger(LEDGER, name, checksum);
+    const isChanged = applied.has(name) && applied.get(name) !== checksum;
+    if (!applied.has(name) || (isChanged && repeatable.test(name))) {
+      const recordSql = recordInOwnLedger(LEDGER, name, checksum, isChanged ? "again" : "first");
       pending.push({ name, file, chunks: chunksOf(file.text), ledger: LEDGER, recordSql });
-    } else if (applied.get(name) !== checksum) {
+    } else if (isChanged) {
       throw new MigrationError(
         `${displayPath(file.path)} was changed after it was applied to this database.\n` +
           "  hint: restore the file and put the change into a new one, or start with a new database",
       );
-    } else if (pending.length > 0) {
+    } else if (pending.length > 0 && !repeatable.test(name)) {
       log("info", `${displayPath(pending[0]!.file.path)} is applied after ${name}, which comes later by name`);
     }
   }
   return { pending: pending.map((migration) => [migration]), alreadyApplied: names.length - pending.length };
+}
+
+/** The order in which files are applied: of Flyway's, `V1__a.sql` is before `V1.1__b.sql`. */
+function compareNames(a: string, b: string): number {
+  const [versionOfA, versionOfB] = [a, b].map((name) => /^V(\d[\d._]*?)__/i.exec(name)?.[1]?.replaceAll("_", "."));
+  if (versionOfA !== undefined && versionOfB !== undefined && versionOfA !== versionOfB)
+    return compareNaturally(versionOfA, versionOfB);
+  return Number(repeatable.test(a)) - Number(repeatable.test(b)) || compareNaturally(a, b);
 }
 
 /** Orders file names with the numbers in them by value; equal values by the text, so that the order is total. */

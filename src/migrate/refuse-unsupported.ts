@@ -26,7 +26,7 @@ export function refuseUnsupported({ file, chunks }: Pick<Migration, "file" | "ch
     const place = placeOf(file, match.index);
     throw new MigrationError(
       `${place}: an undo section of ${tool} is not supported: run as it is, the file would undo itself.\n` +
-        "  hint: put the undo section into a file NAME.down.sql (never applied), or apply the folder with its own tool",
+        `  hint: have ${tool} apply the folder (--migrations none --setup "CMD"), or put the undo section into a file NAME.down.sql, which is never applied`,
     );
   }
   for (const { text, offset, statements } of chunks)

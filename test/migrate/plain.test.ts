@@ -51,6 +51,26 @@ describe("plain SQL files", () => {
     expect((await applyFailing(engine, plain(rest))).message).toMatch(/2_b\.sql is gone, but it was applied/);
   });
 
+  it("of Flyway: undo files are never applied, repeatable ones last and again when they were changed", async () => {
+    const flyway = {
+      "R__view.sql": "create or replace view seen as select x from a;",
+      "U1__a.sql": "drop table a;",
+      "U1.1__a.sql": "drop table a;",
+      "V1__a.sql": "create table a (x int);",
+      "V1.1__a.sql": "insert into a values (1);",
+    };
+    const source = plain(flyway);
+    const applied = ["V1__a.sql", "V1.1__a.sql", "R__view.sql"];
+    expect((await apply(engine, source)).applied).toEqual(applied);
+    expect((await apply(engine, source)).applied).toEqual([]);
+    addFiles(source.directory, {
+      "R__view.sql": "create or replace view seen as select x + 1 as x from a;".replace("+ 1", "* 7"),
+    });
+    expect((await apply(engine, source)).applied).toEqual(["R__view.sql"]);
+    expect(await rowsOf(engine, "select x from seen")).toEqual(["7"]);
+    expect((await apply(engine, source)).applied).toEqual([]);
+  });
+
   it("may change their line endings", async () => {
     const source = plain(files);
     await apply(engine, source);

@@ -91,9 +91,12 @@ describe("auto", () => {
     "drizzle/meta/_journal.json": JOURNAL,
     "migrations/1.sql": "",
     "prisma/migrations/1_init/migration.sql": "",
+    "supabase/migrations/1.sql": "",
+    "db/migrations/1.sql": "",
+    "db/migrate/1.sql": "",
   };
 
-  it("takes the first of drizzle.config.*, ./drizzle, ./migrations and ./prisma/migrations", async () => {
+  it("takes the first of drizzle.config.* and the usual places", async () => {
     const remaining: Record<string, string> = { ...everything };
     const found: (string | undefined)[] = [];
     for (const path of [
@@ -101,11 +104,21 @@ describe("auto", () => {
       "drizzle/meta/_journal.json",
       "migrations/1.sql",
       "prisma/migrations/1_init/migration.sql",
+      "supabase/migrations/1.sql",
+      "db/migrations/1.sql",
+      "db/migrate/1.sql",
     ]) {
       found.push((await find("auto", remaining)).source?.directory);
       delete remaining[path];
     }
-    expect(found).toEqual([join("db", "out"), "drizzle", "migrations", join("prisma", "migrations")]);
+    expect(found).toEqual([
+      join("db", "out"),
+      "drizzle",
+      "migrations",
+      ...["prisma", "supabase"].map((name) => join(name, "migrations")),
+      join("db", "migrations"),
+      join("db", "migrate"),
+    ]);
     expect(await find("auto", remaining)).toEqual({ source: undefined, log: [] });
   });
 
