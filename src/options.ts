@@ -245,7 +245,7 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
       "a list of extension names",
     ),
     group: "Data",
-    help: "make an extension available to CREATE EXTENSION (pg_trgm, uuid-ossp, vector …); repeatable, or separated by commas",
+    help: "an extension in a package of its own (vector …), or one that PostgreSQL has to have from its start on (pg_stat_statements); the others of PGlite are there without a word. Repeatable, or separated by commas",
     repeatable: true,
   },
   set: {

@@ -8,7 +8,7 @@
  * modules (`plpgsql.so` …) later, and they import the memory too. A module that imports no memory is as it was.
  */
 import { shareMemoryImport } from "./wasm/imports.ts";
-import { type CompiledModule, type Imports, webAssembly } from "./wasm/web-assembly.ts";
+import { type CompiledModule, type Imports, type WasmInstance, webAssembly } from "./wasm/web-assembly.ts";
 
 // Engine: the maximum of every memory of PGlite's, in pages of 64 KiB; nothing else's has it. A change fails at boot.
 const pgliteMemoryPages = 32_768;
@@ -21,13 +21,16 @@ interface Instantiation {
   instantiate(source: CompiledModule | Uint8Array, imports: Imports | undefined): Promise<unknown>;
   /** The imports of a side module, from those that Emscripten's linker has for it. */
   link(imports: Imports): Imports;
+  /** Makes an instance of a side module with linked imports. */
+  make?(module: CompiledModule, imports: Imports): WasmInstance;
 }
 
 /** `WebAssembly` as it was before it was wrapped. */
 export const original = { ...wrapped() };
 
 /** From now on this thread's PGlite memories are shared, and the imports of their modules fit them. */
-export function shareMemories({ instantiate, link, edit = (bytes) => bytes }: Instantiation): void {
+export function shareMemories({ instantiate, link, make, edit = (bytes) => bytes }: Instantiation): void {
+  const makeInstance = make ?? ((module, imports) => new original.Instance(module, imports));
   const edited = (source: unknown) => edit(shareMemoryImport(bytesOf(source)));
   webAssembly.Memory = new Proxy(original.Memory, {
     construct: (target, [descriptor]) =>
@@ -37,7 +40,8 @@ export function shareMemories({ instantiate, link, edit = (bytes) => bytes }: In
     construct: (target, [source]) => new target(edited(source)),
   });
   webAssembly.Instance = new Proxy(original.Instance, {
-    construct: (target, [module, imports]) => new target(module, imports && link(imports)),
+    construct: (target, [module, imports]) =>
+      imports ? makeInstance(module, link(imports)) : new target(module, imports),
   });
   webAssembly.compile = (source) => original.compile.call(webAssembly, edited(source));
   webAssembly.instantiate = async (source, imports) => {

@@ -7,6 +7,7 @@
 import { types } from "node:util";
 import type { Extensions } from "@electric-sql/pglite";
 import { Backend } from "./backend.ts";
+import { BundledExtensions } from "./bundled-extensions.ts";
 import { findTimeouts, type InterruptAddresses, Interrupts } from "./interrupts.ts";
 import { refuseMissingFunctions } from "./missing-functions.ts";
 import { loadReserved } from "./module-cache.ts";
@@ -23,6 +24,8 @@ import { keepLibraries } from "./wanted-libraries.ts";
 import { insertOnEntry } from "./wasm/module.ts";
 import { type CompiledModule, type Imports, type WasmInstance, webAssembly } from "./wasm/web-assembly.ts";
 
+/** Of the last instance, which is the server's. */
+let bundled: BundledExtensions | undefined;
 /** By memory: while a database is made there are two. */
 const running = new WeakMap<object, PostgresCalls>();
 
@@ -79,6 +82,7 @@ export async function bootShared(options: ThreadOptions, extensions: Extensions)
   // pipe at all is an error of the statement.
   postgres._pgl_set_popen_fn(postgres.addFunction(() => 0, "ppp"));
   makeReloadable(postgres);
+  if (bundled) bundled.files = postgres.FS;
   const session = new SharedSession({
     ...{ backend, turns: options.turns },
     interrupts: new Interrupts(memory, addresses),
@@ -94,11 +98,15 @@ async function instantiate(source: CompiledModule | Uint8Array, imports?: Import
   const isPostgres = env && "_setitimer_js" in env && !isLinkers(env);
   // PGlite's own timers would run PostgreSQL's signal handler while nobody is in the engine, and after `SET
   // idle_in_transaction_session_timeout` the next call would never return.
-  if (isPostgres) env._setitimer_js = () => 0;
+  const memory = env?.memory as { readonly buffer: SharedArrayBuffer } | undefined;
+  if (isPostgres) {
+    env._setitimer_js = () => 0;
+    bundled = new BundledExtensions(() => new Uint8Array(memory!.buffer));
+    bundled.offer(env);
+  }
   const guarded =
     isPostgres && source instanceof Uint8Array ? insertOnEntry(source, parserName, parserGuard) : undefined;
   const result = await original.instantiate.call(webAssembly, guarded ?? source, imports && link(imports));
-  const memory = env?.memory as { readonly buffer: SharedArrayBuffer } | undefined;
   if (isPostgres && memory) {
     const { exports } =
       "instance" in (result as object) ? (result as { instance: WasmInstance }).instance : (result as WasmInstance);

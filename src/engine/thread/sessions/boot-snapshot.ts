@@ -92,7 +92,8 @@ export function takeSnapshot(booted: BootedPostgres, began: number, dataDirector
       granules: changed,
       stacks: [postmaster.template.stack, stack],
       window: window.extents.map(({ start, end }) => ({ start, end })),
-      steps: machine.libraries.steps,
+      // A session may load more before this is written.
+      steps: [...machine.libraries.steps],
       postmasterStreams: describeStreams(postmaster.files.streams as StreamSystem["streams"]),
       ownStreams: describeStreams(files.streams),
       workingDirectory: files.cwd(),

@@ -130,6 +130,7 @@ export async function bootPostgres(options: BootOptions): Promise<BootedPostgres
     throw log.explainFailedStart(error);
   });
   const machine = machineOf(pglite.Module.HEAPU8);
+  machine.bundled.files = pglite.Module.FS;
   if (!fork) throw new Error("PostgreSQL started without passing the hook in PostgresMain");
   const { map, template, windows, window } = fork;
   const process = new PostgresProcess(machine, located);

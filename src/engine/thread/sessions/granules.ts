@@ -46,22 +46,25 @@ export class Granules {
   readonly #machine: Machine;
   readonly #store: WasmMemory;
   readonly #layout: StoreLayout;
-  readonly #ranges: readonly CommonRange[];
+  readonly #ranges: CommonRange[];
   /** Granules that another thread writes to, at any time. */
   readonly #always: readonly number[];
+  /** Where common memory may be added. */
+  readonly #later: CommonRange;
   readonly #slots = new Set<Slot>();
   #hot = 0;
   #lastNumber: number;
   #words: Uint32Array = new Uint32Array(0);
 
-  /** Makes the memory as it is now the template. `lastNumber` is for tests. */
-  constructor(machine: Machine, map: MemoryMap, always: readonly number[], lastNumber = 0) {
+  /** Makes the memory as it is now the template; what is in `later` may be added by `adopt`. `lastNumber` is for tests. */
+  constructor(machine: Machine, map: MemoryMap, always: readonly number[], lastNumber = 0, later = nothingLater(map)) {
     this.#machine = machine;
     this.#lastNumber = lastNumber;
     const ranges = commonRanges(map);
-    const layout = layOut(ranges);
+    const layout = layOut(ranges, later);
     this.#layout = layout;
     this.#ranges = layout.ranges;
+    this.#later = layout.later;
     this.#store = new webAssembly.Memory({ initial: Math.ceil(layout.end / storePageBytes), maximum: storePages });
     this.blocks = new Blocks(this.#store, layout.end);
     const host = { store: this.#store, postgres: machine.memory, marks: machine.written.memory };
@@ -77,6 +80,17 @@ export class Granules {
   /** How many granules are hot. */
   get hot(): number {
     return this.#hot;
+  }
+
+  /** A part of what may be added, page by page and in ascending order, is common memory from now on, and the template as it is. */
+  adopt({ start, end }: Range): void {
+    const { toTemplate } = this.#later;
+    assert(start >= this.#later.start && end <= this.#later.end, "only what was laid out is added");
+    this.code.copyOut(start + toTemplate, start, end - start);
+    const last = this.#ranges.at(-1)!;
+    if (last.toTemplate === toTemplate && last.end === start) this.#ranges.pop();
+    const first = last.toTemplate === toTemplate && last.end === start ? last.start : start;
+    this.#ranges.push({ start: first, end, toTemplate });
   }
 
   /** Takes what the loaded session, whose slot it is, has written to. */
@@ -256,10 +270,17 @@ function contentsOf(slot: Slot): number {
   return slot.block ? slot.block.at + slot.capacity * granuleBytes : 0;
 }
 
+function nothingLater({ heapEnd }: MemoryMap): Range {
+  return { start: heapEnd, end: heapEnd };
+}
+
 /** Places for tables that have room for all granules, and for the template. What is not used of them costs nothing. */
-function layOut(ranges: readonly Range[]): StoreLayout & { ranges: CommonRange[]; end: number } {
-  const highest = Math.max(...ranges.map(({ end }) => end));
-  const granules = ranges.reduce((sum, { start, end }) => sum + (end - start) / granuleBytes, 0);
+function layOut(
+  ranges: readonly Range[],
+  later: Range,
+): StoreLayout & { ranges: CommonRange[]; later: CommonRange; end: number } {
+  const highest = Math.max(...ranges.map(({ end }) => end), later.end);
+  const granules = [...ranges, later].reduce((sum, { start, end }) => sum + (end - start) / granuleBytes, 0);
   let end = storePageBytes;
   const place = (bytes: number): number => {
     const at = end;
@@ -272,6 +293,6 @@ function layOut(ranges: readonly Range[]): StoreLayout & { ranges: CommonRange[]
     inMemory: place((granules + contentsAtOnce) * wordBytes),
     found: place(granules * wordBytes),
   };
-  const withTemplates = ranges.map((range) => ({ ...range, toTemplate: place(range.end - range.start) - range.start }));
-  return { ...tables, ranges: withTemplates, end };
+  const withTemplate = (range: Range) => ({ ...range, toTemplate: place(range.end - range.start) - range.start });
+  return { ...tables, ranges: ranges.map(withTemplate), later: withTemplate(later), end };
 }

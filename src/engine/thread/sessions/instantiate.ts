@@ -35,7 +35,7 @@ interface MachineOptions {
 /** From now on instances of `module` are machines. */
 export function instantiateAsMachine(module: CompiledModule, options: MachineOptions): void {
   rewritten.set(module, options);
-  shareMemories({ instantiate, link: linkLibrary, edit: loadMarked });
+  shareMemories({ instantiate, link: linkLibrary, make: makeLibrary, edit: loadMarked });
 }
 
 /** The machine whose memory these bytes (PGlite's view) are. */
@@ -94,6 +94,7 @@ async function instantiateMain(
   env.exit = (status: number) => (machine.calls.exit ?? exit)(status);
   machine.libraries.record(env);
   machine.pipe = env.__syscall_pipe2 as Machine["pipe"];
+  machine.bundled.offer(env);
   keepShared(env, machine);
   const resize = env.emscripten_resize_heap as (bytes: number) => number;
   machine.resize = (bytes) => {
@@ -136,25 +137,14 @@ function withAllocations(instance: WasmInstance, machine: Machine): WasmInstance
 
 /** emscripten's error numbers are WASI's. */
 const noSpace = -51;
-const lateLibrary =
-  "it was not loaded when the server started, and a library that one session loads is not there for the others; " +
-  "name the extension when the server is started";
 
 /**
- * Refuses, once sessions run, what would be shared by processes in an operating system and is private here: a library that
- * is loaded late (its code is there for all, its data in one session's memory), and dynamic shared memory outside
- * `min_dynamic_shared_memory` (emscripten maps a copy).
+ * Keeps what processes share in an operating system: a library that is loaded late is there for all, and dynamic shared memory
+ * outside `min_dynamic_shared_memory` is refused once sessions run (emscripten maps a copy).
  */
 function keepShared(env: Record<string, unknown>, machine: Machine): void {
   const load = env._dlopen_js as (library: number) => number;
-  env._dlopen_js = (library: number) => {
-    if (!machine.calls.exit) return load(library);
-    const text = new TextEncoder().encode(`${lateLibrary}\0`);
-    const address = machine.function("malloc")(text.length);
-    machine.write(address, text);
-    machine.function("__dl_seterr")(address, 0);
-    return 0;
-  };
+  env._dlopen_js = (library: number) => machine.lateLibraries?.open(library, load) ?? load(library);
   const open = env.__syscall_openat as (...values: number[]) => number;
   env.__syscall_openat = (directory: number, path: number, ...rest: number[]) => {
     const isSharedMemory = machine.calls.exit && machine.startsWith(path, "/dev/shm/PostgreSQL.");
@@ -174,6 +164,11 @@ function trampolineMaker(env: Record<string, unknown>, table: unknown, tag: obje
 
 function instantiateNow(bytes: Uint8Array, imports: Record<string, unknown>): Record<string, unknown> {
   return new original.Instance(new original.Module(bytes), imports as Imports).exports;
+}
+
+function makeLibrary(module: CompiledModule, imports: Imports): WasmInstance {
+  const { lateLibraries } = mainModules.get(imports.env?.memory as object)?.machine ?? {};
+  return lateLibraries?.instantiate(module, imports) ?? new original.Instance(module, imports);
 }
 
 /** Engine: emscripten's linker hands a side module a proxy as `env`, which would make JavaScript trampolines. */

@@ -5,11 +5,15 @@
  * session's memory is loaded (`image.ts`), who runs (`scheduler.ts`).
  * Invariant: a callback of the machine belongs to the session that is loaded; only one session runs at a time.
  */
+import { BundledExtensions } from "../bundled-extensions.ts";
 import { mustWait } from "../trampolines.ts";
 import {
+  type CompiledModule,
   type Exports,
+  type Imports,
   promising,
   type WasmFunction,
+  type WasmInstance,
   type WasmMemory,
   type WasmTable,
   webAssembly,
@@ -29,13 +33,19 @@ export interface MachineCalls {
   exit?(status: number): never;
 }
 
+/** Loading a library while sessions run. */
+interface LateLinker {
+  open(library: number, dlopen: (library: number) => number): number;
+  instantiate(module: CompiledModule, imports: Imports): WasmInstance;
+}
+
 /** The machine; made while PGlite instantiates its module, see `instantiate.ts`. */
 export class Machine {
   readonly memory: WasmMemory;
   readonly table: WasmTable;
   /** What has been written to; JavaScript writes with `write` and `setWord`, which mark it. */
   readonly written = new WriteMarks();
-  /** The libraries that are linked to it. */
+  /** What its linker has done. */
   readonly libraries = new LinkedLibraries(this);
   /** Set once, when the instance exists. */
   exports: Exports = {};
@@ -45,6 +55,10 @@ export class Machine {
   bridgeSlots = { read: 0, write: 0 };
   /** emscripten's `emscripten_resize_heap`: makes the memory so many bytes, at least; 0 if it cannot. */
   resize: (bytes: number) => number = () => 0;
+  /** The extensions that PGlite ships. */
+  readonly bundled = new BundledExtensions(() => this.bytes);
+  /** Loads libraries, from the fork on: before, one is loaded for all. */
+  lateLibraries: LateLinker | undefined;
   /** Replaced when the sessions take over from PGlite's own boot. */
   calls: MachineCalls;
   #waiting: Promise<number> | undefined;
