@@ -49,7 +49,7 @@ export const external = [
   "@mongodb-js/saslprep",
   "commander",
   "node-forge",
-  ...Object.values(packageExtensions),
+  ...Object.values(packageExtensions).map((install) => install.replace(/(?!^)@.*$/, "")),
 ];
 
 /** Builds dist/ unless it is up to date. Throws if a bundle or the types cannot be made. */

@@ -241,7 +241,9 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
     environment: "DEV_DB_EXTENSIONS",
     default: [],
     kind: listOf(
-      text("an extension name", (value) => /^[a-z][a-z0-9_-]*$/.test(value)),
+      text("the name of an extension, or @scope/package[:export]", (value) =>
+        /^([a-z][a-z0-9_-]*|@[\w.-]+\/[\w.-]+(:\w+)?)$/.test(value),
+      ),
       "a list of extension names",
     ),
     group: "Data",

@@ -74,6 +74,7 @@ export async function openDevDb(options: ResolvedOptions, context: OpenContext):
   const migrations = await step("find the migrations", () => locateMigrations(options, cwd, log));
   const extensionsOption = nameOf(options, "extensions");
   const extensions = findExtensions(options.extensions, cwd, extensionsOption);
+  for (const { doubt } of extensions) if (doubt) log("info", `warning: ${extensionsOption}: ${doubt}`);
   const settings = settingsOf(options);
   const access = await step("prepare the access", () => prepareAccess(options, cwd, cleanup));
   const port = await step("probe the port", () => probePort(options, log));

@@ -1,7 +1,7 @@
 /**
  * Extension names against the packages that are really installed.
  */
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -14,6 +14,7 @@ import {
 } from "../../../src/engine/extensions.ts";
 import { UsageError } from "../../../src/errors.ts";
 
+const PGLITE = "0.5.14";
 const cwd = mkdtempSync(join(tmpdir(), "extensions-"));
 afterAll(() => rmSync(cwd, { recursive: true, force: true }));
 
@@ -49,10 +50,48 @@ test("a package that only the project has is found there, also as CommonJS", asy
   mkdirSync(home, { recursive: true });
   writeFileSync(join(home, "package.json"), '{"name": "only-here", "main": "index.cjs"}');
   writeFileSync(join(home, "index.cjs"), 'const name = "thing"; module.exports = { [name]: { name } };');
-  const packages = { thing: "only-here", gone: "not-here-either" };
+  const packages = { thing: "only-here@1.2.3", gone: "not-here-either@1.2.3" };
   const found = findExtensions(["thing"], cwd, "-e", packages);
   expect(await importExtensions(found)).toEqual({ thing: { name: "thing" } });
   expect(() => findExtensions(["gone"], cwd, "DEV_DB_EXTENSIONS", packages)).toThrow(
-    "DEV_DB_EXTENSIONS: the extension gone needs the package not-here-either, which is not installed; npm install",
+    "DEV_DB_EXTENSIONS: the extension gone needs the package not-here-either, which is not installed; npm install --save-dev not-here-either@1.2.3",
   );
+});
+
+test("the versions of the packages are those for this PGlite", () => {
+  const require = createRequire(import.meta.url);
+  for (const install of Object.values(packageExtensions)) {
+    const [, name, version] = /^(.+)@(.+)$/.exec(install)!;
+    const home = require.resolve(name!).replace(/(.*node_modules\/@[^/]+\/[^/]+).*/, "$1");
+    expect(JSON.parse(readFileSync(join(home, "package.json"), "utf8"))).toMatchObject({
+      version,
+      peerDependencies: { "@electric-sql/pglite": PGLITE },
+    });
+  }
+});
+
+test("any package is taken by its name, with the export behind a colon, and one for another PGlite is doubted", async () => {
+  const home = join(cwd, "node_modules/@some/pglite-ext");
+  mkdirSync(home, { recursive: true });
+  const manifest = {
+    name: "@some/pglite-ext",
+    exports: "./a.js",
+    type: "module",
+    peerDependencies: { "@electric-sql/pglite": "0.4.1" },
+  };
+  writeFileSync(join(home, "package.json"), JSON.stringify(manifest));
+  writeFileSync(
+    join(home, "a.js"),
+    "export const one = { name: 'one', setup() {} }; export const other = { name: 'two', setup() {} };",
+  );
+  expect(find("@some/pglite-ext:one")).toMatchObject([
+    { name: "one", doubt: `@some/pglite-ext is for PGlite 0.4.1, and this is ${PGLITE}` },
+  ]);
+  expect(await load("@some/pglite-ext:other")).toMatchObject({ other: { name: "two" } });
+  await expect(load("@some/pglite-ext")).rejects.toThrow("exports 2 extensions; name one: @scope/package:EXPORT");
+  await expect(load("@some/pglite-ext:three")).rejects.toThrow("there is no export three");
+  expect(() => find("@some/none")).toThrow("which is not installed; npm install --save-dev @some/none");
+  const [vector] = find("@electric-sql/pglite-pgvector");
+  expect(vector).not.toHaveProperty("doubt");
+  expect(Object.values(await importExtensions([vector!]))).toMatchObject([{ setup: expect.any(Function) }]);
 });
