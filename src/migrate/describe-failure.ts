@@ -7,7 +7,8 @@
 import { MigrationError } from "../errors.ts";
 import type { DatabaseError } from "../wire/query-results.ts";
 import type { Migration } from "./migration.ts";
-import { displayPath, lineAndColumn, offsetOfCharacter, type SqlChunk } from "./sql-file.ts";
+import type { SqlChunk } from "./split-statements.ts";
+import { displayPath, lineAndColumn, offsetOfCharacter } from "./sql-file.ts";
 
 /** How much of a statement is shown. */
 const SHOWN_LINES = 6;

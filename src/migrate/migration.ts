@@ -9,7 +9,8 @@ import type { Engine } from "../engine/engine.ts";
 import { executeSql } from "../engine/execute-sql.ts";
 import { MigrationError } from "../errors.ts";
 import { DatabaseError, type StatementResult } from "../wire/query-results.ts";
-import type { SqlChunk, SqlFile } from "./sql-file.ts";
+import type { SqlChunk } from "./split-statements.ts";
+import type { SqlFile } from "./sql-file.ts";
 
 /** The part of an engine that migrations need. */
 export type SqlEngine = Pick<Engine, "runExclusive" | "execProtocolRawStream">;

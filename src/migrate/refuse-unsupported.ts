@@ -1,12 +1,13 @@
 /**
- * What a file may hold that only another program understands: psql's meta-commands, COPY with inline data, and the
- * undo sections of other migration tools.
+ * What a file may hold that only another program understands: psql's meta-commands, COPY with inline data among drizzle-kit's
+ * breakpoints, and the undo sections of other migration tools.
  *
  * Owns: finding these before anything runs, and saying what to use. Does not own: errors that PostgreSQL reports.
  * Invariant: what is refused here would stop the engine (COPY FROM STDIN waits for data), or apply and undo at once.
  */
 import { MigrationError } from "../errors.ts";
 import type { Migration } from "./migration.ts";
+import { copiesFromStdin } from "./psql-file.ts";
 import type { SqlStatement } from "./split-statements.ts";
 import { displayPath, lineAndColumn } from "./sql-file.ts";
 
@@ -29,9 +30,9 @@ export function refuseUnsupported({ file, chunks }: Pick<Migration, "file" | "ch
         `  hint: have ${tool} apply the folder (--migrations none --setup "CMD"), or put the undo section into a file NAME.down.sql, which is never applied`,
     );
   }
-  for (const { text, offset, statements } of chunks)
+  for (const { text, offset, statements, copyData } of chunks)
     for (const statement of statements) {
-      const reason = refusal(text, statement);
+      const reason = copyData === undefined ? refusal(text, statement) : undefined;
       if (reason !== undefined) throw new MigrationError(`${placeOf(file, offset + reason.at)}: ${reason.text}`);
     }
 }
@@ -41,8 +42,8 @@ function refusal(text: string, statement: SqlStatement): { at: number; text: str
     return {
       at: statement.start,
       text:
-        "COPY … FROM STDIN with inline data is not supported: the data is not SQL.\n" +
-        "  hint: use INSERT; `pg_dump --column-inserts` writes such files",
+        "COPY … FROM STDIN with inline data is not supported between statement breakpoints.\n" +
+        "  hint: use INSERT; or make it a plain .sql file, or the seed",
     };
   if (statement.backslashAt === undefined) return undefined;
   const command = /^\\\S*/.exec(text.slice(statement.backslashAt))![0];
@@ -54,9 +55,6 @@ function refusal(text: string, statement: SqlStatement): { at: number; text: str
 
 function advice(command: string): string {
   switch (command) {
-    case "\\restrict":
-    case "\\unrestrict":
-      return "pg_dump writes \\restrict and \\unrestrict for psql; delete both lines";
     case "\\copy":
       return "use INSERT; `pg_dump --column-inserts` writes such files";
     case "\\i":
@@ -69,10 +67,6 @@ function advice(command: string): string {
     default:
       return "delete it, or run the file with psql once the server is up";
   }
-}
-
-function copiesFromStdin({ words }: SqlStatement): boolean {
-  return words[0] === "copy" && words.some((word, i) => word === "stdin" && words[i - 1] === "from");
 }
 
 function placeOf(file: Migration["file"], offset: number): string {

@@ -19,8 +19,8 @@ import type { Log } from "../options.ts";
 import { DatabaseError } from "../wire/query-results.ts";
 import { describeFailure, type Failure } from "./describe-failure.ts";
 import type { Migration, SqlEngine } from "./migration.ts";
-import type { SqlStatement } from "./split-statements.ts";
-import { displayPath, type SqlChunk } from "./sql-file.ts";
+import type { SqlChunk, SqlStatement } from "./split-statements.ts";
+import { displayPath } from "./sql-file.ts";
 
 /** A statement that failed, before it is known what that leaves behind. */
 class StepFailed extends Error {
@@ -118,7 +118,9 @@ function outcomeWithoutTransaction(completed: number, ownControl: boolean): stri
 }
 
 /** Each statement of a chunk as a chunk of its own. */
-function statementChunks({ text, offset, statements }: SqlChunk): SqlChunk[] {
+function statementChunks(chunk: SqlChunk): SqlChunk[] {
+  if (chunk.copyData !== undefined) return [chunk];
+  const { text, offset, statements } = chunk;
   return statements.map((statement) => ({
     text: text.slice(statement.start, statement.end),
     offset: offset + statement.start,
@@ -127,7 +129,7 @@ function statementChunks({ text, offset, statements }: SqlChunk): SqlChunk[] {
 }
 
 function runChunk(engine: SqlEngine, migration: Migration, chunk: SqlChunk): Promise<void> {
-  return runStep(engine, chunk.text, { migration, chunk });
+  return runStep(engine, chunk.text, { migration, chunk }, chunk.copyData);
 }
 
 function record(engine: SqlEngine, migration: Migration): Promise<void> {
@@ -139,9 +141,14 @@ function record(engine: SqlEngine, migration: Migration): Promise<void> {
   });
 }
 
-async function runStep(engine: SqlEngine, sql: string, step: Omit<Failure, "outcome">): Promise<void> {
+async function runStep(
+  engine: SqlEngine,
+  sql: string,
+  step: Omit<Failure, "outcome">,
+  copyData?: string,
+): Promise<void> {
   try {
-    await executeSql(engine, sql);
+    await executeSql(engine, sql, copyData);
   } catch (error) {
     throw error instanceof DatabaseError ? new StepFailed(error, step) : error;
   }

@@ -22,6 +22,17 @@ export interface SqlStatement {
   readonly backslashAt: number | undefined;
 }
 
+/** A part of a file that is sent to the engine as one Query. */
+export interface SqlChunk {
+  readonly text: string;
+  /** Where it begins in the file's text. */
+  readonly offset: number;
+  /** Its statements, as offsets into `text` of the chunk. */
+  readonly statements: readonly SqlStatement[];
+  /** The lines that follow its one statement, a COPY … FROM STDIN. */
+  readonly copyData?: string;
+}
+
 /** How many words of a statement are kept: enough to tell `COPY … FROM STDIN` with options from others. */
 const WORD_LIMIT = 64;
 
@@ -36,25 +47,34 @@ const STRING_CONTINUES = /(?:[ \t\f\v]|--[^\n\r]*)*[\n\r](?:[ \t\n\r\f\v]|--[^\n
 /** Splits `sql` into its statements. Empty statements (`;;`, only comments) are left out, as PostgreSQL does. */
 export function splitStatements(sql: string): SqlStatement[] {
   const statements: SqlStatement[] = [];
+  for (let next = nextStatement(sql, 0); next; next = nextStatement(sql, next.past)) statements.push(next.statement);
+  return statements;
+}
+
+/** The first statement from an offset on, which is not inside of one, and the offset past it and its `;`. */
+export function nextStatement(sql: string, from: number): { statement: SqlStatement; past: number } | undefined {
   let open: OpenStatement | undefined;
-  for (let at = 0; at < sql.length; ) {
+  for (let at = from; at < sql.length; ) {
     const past = pastBlank(sql, at);
     if (past > at) {
       at = past;
       continue;
     }
     const end = pastToken(sql, at);
-    if (sql[at] === ";" && !open?.isInside()) {
-      if (open) statements.push(open);
-      open = undefined;
-    } else {
+    if (sql[at] !== ";" || open?.isInside()) {
       open ??= new OpenStatement(at);
       open.take(sql, at, end);
-    }
+    } else if (open) return { statement: open, past: end };
     at = end;
   }
-  if (open) statements.push(open);
-  return statements;
+  return open && { statement: open, past: sql.length };
+}
+
+/** The offset past all whitespace and comments from an offset on. */
+export function pastBlanks(sql: string, from: number): number {
+  let at = from;
+  for (let past = pastBlank(sql, at); past > at; past = pastBlank(sql, at)) at = past;
+  return at;
 }
 
 /** A statement whose end has not been seen yet. */

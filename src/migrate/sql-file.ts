@@ -9,7 +9,8 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { isAbsolute, relative } from "node:path";
 import { MigrationError } from "../errors.ts";
-import { type SqlStatement, splitStatements } from "./split-statements.ts";
+import { isForPsql, psqlChunks } from "./psql-file.ts";
+import { type SqlChunk, splitStatements } from "./split-statements.ts";
 
 /** A file of SQL as it is on disk. */
 export interface SqlFile {
@@ -19,15 +20,6 @@ export interface SqlFile {
   readonly text: string;
   /** SHA-256 of the file's bytes, in hexadecimal: what drizzle-orm and Prisma store. */
   readonly checksum: string;
-}
-
-/** A part of a file that is sent to the engine as one Query. */
-export interface SqlChunk {
-  readonly text: string;
-  /** Where it begins in the file's text. */
-  readonly offset: number;
-  /** Its statements, as offsets into `text` of the chunk. */
-  readonly statements: readonly SqlStatement[];
 }
 
 /** Reads a file. Throws a `MigrationError` that names it when it is missing or not UTF-8 text. */
@@ -62,8 +54,9 @@ export function sha256(content: string | Uint8Array): string {
   return createHash("sha256").update(content).digest("hex");
 }
 
-/** Cuts a file's text at a separator into chunks. Chunks without a statement are left out. */
+/** Cuts a file's text at a separator, or a dump as psql reads it, into chunks. Chunks without a statement are left out. */
 export function chunksOf(text: string, separator?: string): SqlChunk[] {
+  if (separator === undefined && isForPsql(text)) return psqlChunks(text);
   const chunks: SqlChunk[] = [];
   let offset = 0;
   for (const part of separator === undefined ? [text] : text.split(separator)) {

@@ -6,6 +6,9 @@
  */
 import { encodeFrame, int16, int32 } from "./frames.ts";
 
+/** How much a CopyData has at most. */
+const copyPartBytes = 1 << 16;
+
 /** A frontend message: the type byte, the length, the body. A string in the body gets its terminating zero. */
 export function encodeMessage(type: string, ...parts: (string | Uint8Array)[]): Buffer {
   return encodeFrame(type.charCodeAt(0), ...parts);
@@ -29,6 +32,16 @@ export function encodeSslRequest(): Buffer {
 /** Query: a string of one or more SQL statements. */
 export function encodeQuery(sql: string): Buffer {
   return encodeMessage("Q", sql);
+}
+
+/** Query with a COPY … FROM STDIN, and all its data behind it: a server that refuses the statement skips that. */
+export function encodeCopy(sql: string, data: string): Buffer {
+  const bytes = Buffer.from(data);
+  const parts: Buffer[] = [encodeQuery(sql)];
+  for (let at = 0; at < bytes.length; at += copyPartBytes) {
+    parts.push(encodeMessage("d", bytes.subarray(at, at + copyPartBytes)));
+  }
+  return Buffer.concat([...parts, encodeMessage("c")]);
 }
 
 /** Parse; the server infers the parameter types. The name `""` is the unnamed statement. */

@@ -126,10 +126,29 @@ describe("a SQL seed", () => {
     expect(await applySeed(engine, file)).toBe(true);
   });
 
-  it("with inline COPY data is refused before anything runs", async () => {
-    const file = seed("create table s (x int);\ncopy s from stdin;\n1\n\\.\n");
-    await expect(applySeed(engine, file)).rejects.toThrow(/seed\.sql:2:1: COPY … FROM STDIN/);
+  it("takes COPY with inline data, in one transaction with the rest", async () => {
+    const file = seed(
+      "\\restrict a1\ncreate table s (x int, t text);\ncopy s from stdin;\n1\ta;b\n2\t\\N\n\\.\n\ncopy s (x) from stdin (format csv);\n3\n\\.\n" +
+        "create function f() returns text language sql as $$ select '\n\\restrict x\n' $$;\n\\unrestrict a1\n",
+    );
+    expect(await applySeed(engine, file)).toBe(true);
+    expect(await rowsOf(engine, "select x || coalesce(t, '-') from s order by x")).toEqual(["1a;b", "2-", "3-"]);
+    expect(await rowsOf(engine, "select f()")).toEqual(["\n\\restrict x\n"]);
+  });
+
+  it("of COPY that fails leaves nothing and says where", async () => {
+    const file = seed("create table s (x int);\ncopy s from stdin;\n1\nx\n\\.\nselect 1;\n");
+    await expect(applySeed(engine, file)).rejects.toThrow(
+      /seed\.sql:2:1: invalid input syntax for type integer: "x"[\s\S]*where: COPY s, line 2, column x/,
+    );
     expect(await tablesOf(engine)).toEqual([]);
+    expect(await rowsOf(engine, "select 1")).toEqual(["1"]);
+  });
+
+  it("of COPY into what is not there leaves its data alone", async () => {
+    const file = seed(`copy nowhere from stdin;\n${"a;b\n".repeat(50_000)}\\.\n`);
+    await expect(applySeed(engine, file)).rejects.toThrow(/seed\.sql:1:1: relation "nowhere" does not exist/);
+    expect(await rowsOf(engine, "select 1")).toEqual(["1"]);
   });
 });
 
