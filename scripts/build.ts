@@ -7,7 +7,17 @@
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { createRequire } from "node:module";
 import { basename, dirname, join, relative } from "node:path";
 import { build as bundle } from "esbuild";
@@ -41,6 +51,7 @@ const entries = {
   "engine-thread": "src/thread/main.ts",
   watchdog: "src/thread/watchdog.ts",
   "initdb-thread": "src/engine/thread/initdb-thread.ts",
+  "dump-thread": "src/dev-db/dump-thread.ts",
 };
 
 /** Dependencies of the published package; everything else is bundled in. */
@@ -81,6 +92,9 @@ async function buildBundles(): Promise<void> {
     external,
   });
   chmodSync(join(dist, "cli.js"), 0o755);
+  // Where its JavaScript, bundled, looks for it.
+  const pgDump = createRequire(import.meta.url).resolve("@electric-sql/pglite-tools/pg_dump");
+  copyFileSync(join(dirname(pgDump), "pg_dump.wasm"), join(dist, "pg_dump.wasm"));
   const made = new Set(Object.keys(metafile.outputs).map((path) => basename(path)));
   for (const name of readdirSync(dist)) {
     if (/\.js(\.map)?$/.test(name) && !made.has(name)) rmSync(join(dist, name));

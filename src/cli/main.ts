@@ -10,6 +10,7 @@ import { Command, CommanderError } from "commander";
 import { ExitCode, UsageError } from "../errors.ts";
 import { branchCommand } from "./branch.ts";
 import { type CliCommand, type CommandContext, declareOptions, readOptions } from "./command.ts";
+import { dumpCommand, restoreCommand } from "./dump.ts";
 import { commandHelp, programHelp } from "./help.ts";
 import { reproCommand } from "./repro.ts";
 import { runCommand } from "./run.ts";
@@ -17,7 +18,14 @@ import { SignalReceived } from "./signals.ts";
 import { startCommand } from "./start.ts";
 
 /** Every command, in the order of `--help`; the first one is the default. A new command is one file and one entry. */
-const commands: readonly CliCommand[] = [startCommand, runCommand, branchCommand, reproCommand];
+const commands: readonly CliCommand[] = [
+  startCommand,
+  runCommand,
+  branchCommand,
+  dumpCommand,
+  restoreCommand,
+  reproCommand,
+];
 
 const context: CommandContext = {
   cwd: process.cwd(),

@@ -6,8 +6,8 @@
  */
 import { connect } from "node:net";
 import { encodeMessage, encodeQuery, encodeStartup } from "../wire/frontend.ts";
+import { LoginClient } from "../wire/login-client.ts";
 import { MessageReader } from "../wire/message-reader.ts";
-import { PasswordAnswers } from "../wire/password-answers.ts";
 import { DatabaseError, readErrorFields, readQueryResults, type StatementResult } from "../wire/query-results.ts";
 import { preparePassword } from "../wire/scram.ts";
 
@@ -27,7 +27,7 @@ export async function askServer(
   { host, port, password, parameters }: AskedServer,
   sql: string,
 ): Promise<StatementResult["rows"]> {
-  const answers = new PasswordAnswers(await preparePassword(password));
+  const answers = new LoginClient(await preparePassword(password));
   const socket = connect({ host, port, noDelay: true });
   const messages = new MessageReader();
   const answer: Buffer[] = [];

@@ -5,8 +5,8 @@
  * Invariant: pure; it ends in "ready" or by throwing what the server said or got wrong.
  */
 import { encodeMessage, encodeQuery, encodeStartup } from "../wire/frontend.ts";
+import { LoginClient } from "../wire/login-client.ts";
 import type { BackendMessage } from "../wire/message-reader.ts";
-import { PasswordAnswers } from "../wire/password-answers.ts";
 import { readErrorFields } from "../wire/query-results.ts";
 
 /** Who logs in where; `password` is a prepared one, said only if the server asks. */
@@ -19,13 +19,13 @@ interface ReadinessLogin {
 /** One conversation. */
 export class ReadinessDialog {
   readonly #login: ReadinessLogin;
-  readonly #password: PasswordAnswers;
+  readonly #client: LoginClient;
   #rows = 0;
   #asked = false;
 
   constructor(login: ReadinessLogin) {
     this.#login = login;
-    this.#password = new PasswordAnswers(login.password);
+    this.#client = new LoginClient(login.password);
   }
 
   /** The first thing to send. */
@@ -39,7 +39,7 @@ export class ReadinessDialog {
   receive({ type, body }: BackendMessage): Buffer | "ready" | undefined {
     switch (type) {
       case "R":
-        return this.#password.answer(body);
+        return this.#client.answer(body);
       case "E":
         return readRefusal(body);
       case "D":

@@ -15,6 +15,7 @@ export {
 } from "./code-seed.ts";
 export { findMigrations } from "./find-migrations.ts";
 export { applyMigrations } from "./migrate.ts";
-export type { MigrationSource } from "./migration.ts";
+export type { MigrationSource, SqlEngine } from "./migration.ts";
+export { restoreSql } from "./restore.ts";
 export { applySeed, seedKind } from "./seed.ts";
 export { quoteIdentifier, quoteLiteral } from "./sql-quoting.ts";

@@ -7,13 +7,13 @@
  */
 import { existsSync } from "node:fs";
 import { basename, extname, resolve } from "node:path";
-import { UsageError } from "../errors.ts";
+import { MigrationError, UsageError } from "../errors.ts";
 import type { Log } from "../options.ts";
 import type { SqlEngine } from "./migration.ts";
 import { isNewSeed, ownChecksum, recordInOwnLedger, seedLedger } from "./own-ledger.ts";
 import { refuseUnsupported } from "./refuse-unsupported.ts";
 import { runTogether } from "./run-migration.ts";
-import { chunksOf, readSqlFile } from "./sql-file.ts";
+import { chunksOf, displayPath, readSqlFile } from "./sql-file.ts";
 
 const MODULE_EXTENSIONS = [".js", ".mjs", ".cjs", ".ts", ".mts", ".cts"];
 
@@ -47,6 +47,12 @@ export async function applySeed(engine: SqlEngine, file: string, log: Log = () =
     recordSql: recordInOwnLedger(seedLedger, basename(file), checksum),
   };
   refuseUnsupported(migration);
+  if (/^CREATE SCHEMA pglite_devdb;$/m.test(sqlFile.text)) {
+    throw new MigrationError(
+      `${displayPath(sqlFile.path)} is a dump with this program's own ledgers, which are there before a seed.\n` +
+        "  hint: pglite-devdb dump --db DIR -- --exclude-schema=pglite_devdb",
+    );
+  }
   await runTogether(engine, [migration], log);
   return true;
 }

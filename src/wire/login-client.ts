@@ -1,21 +1,22 @@
 /**
- * What a client answers to a server that asks for its password.
+ * The client's side of a login: what it answers when it is asked who it is.
  *
- * Owns: that part of the login, SCRAM-SHA-256 without channel binding. Does not own: the rest of a conversation.
+ * Owns: the answers to the messages of type `R`. Does not own: the startup packet, the socket, what follows the login.
+ * Invariant: pure; a password is only said to a server that asks for it.
  */
 import { encodeSaslInitialResponse, encodeSaslResponse, mechanism, request } from "./authentication.ts";
 import { ScramClient } from "./scram-client.ts";
 
-/** One login's. */
-export class PasswordAnswers {
+/** One login. */
+export class LoginClient {
   readonly #scram: ScramClient;
 
-  /** `password` is a prepared one, said only if the server asks. */
+  /** `password` is a prepared one (`preparePassword`). */
   constructor(password: string) {
     this.#scram = new ScramClient(password);
   }
 
-  /** The answer to an Authentication message, if there is one. Throws if the server does not know the password. */
+  /** The answer to an authentication message, if it wants one. Throws for a kind that is not known. */
   answer(body: Buffer): Buffer | undefined {
     const data = body.toString("utf8", 4);
     switch (body.readInt32BE()) {

@@ -1,0 +1,106 @@
+/**
+ * `pglite-devdb dump` and `pglite-devdb restore`: a database as SQL, out and in.
+ *
+ * Owns: which database it is, and where the SQL comes from or goes to. Does not own: pg_dump (`dev-db/dump.ts`), the running of SQL
+ * (`migrate/`).
+ * Invariant: data in a directory is neither migrated nor seeded for this; with the URL of a server no other one is started.
+ */
+import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
+import { controlDevDb } from "../dev-db/control.ts";
+import { dumpDatabase } from "../dev-db/dump.ts";
+import { ServerClient } from "../dev-db/server-client.ts";
+import { UsageError } from "../errors.ts";
+import { restoreSql } from "../migrate/index.ts";
+import type { ResolvedOptions } from "../options.ts";
+import { type CliCommand, type CommandContext, serverOptions } from "./command.ts";
+import { logTo } from "./log.ts";
+import { listenForSignals } from "./signals.ts";
+
+const isUrl = (text: string | undefined) => text !== undefined && /^postgres(ql)?:\/\//.test(text);
+
+/** The command `dump`. */
+export const dumpCommand: CliCommand = {
+  name: "dump",
+  usage: "[options] [URL] [-- PG_DUMP_OPTION...]",
+  summary:
+    "print the database of --db DIR, or of the server at URL, as SQL (pg_dump); -- --schema-only and the like are for pg_dump",
+  options: serverOptions("other"),
+  async run(operands, options, context) {
+    const url = isUrl(operands[0]) ? operands[0] : undefined;
+    const forPgDump = url === undefined ? operands : operands.slice(1);
+    const stray = forPgDump.find((operand) => !operand.startsWith("-"));
+    if (stray !== undefined) {
+      throw new UsageError(
+        `dump: ${JSON.stringify(stray)} is neither the URL of a server nor an option of pg_dump (--table=NAME)`,
+      );
+    }
+    const sql = await withServer(url, options, context, (at) => dumpDatabase(at, forPgDump));
+    await new Promise<void>((written) => context.stdout.write(sql, () => written()));
+    return 0;
+  },
+};
+
+/** The command `restore`. */
+export const restoreCommand: CliCommand = {
+  name: "restore",
+  usage: "[options] FILE [URL]",
+  summary: "run a dump in SQL (- for stdin), in one transaction, in the database of --db DIR or of the server at URL",
+  options: serverOptions("other"),
+  async run([file, url, ...others], options, context) {
+    if (file === undefined || others.length > 0 || (url !== undefined && !isUrl(url))) {
+      throw new UsageError(
+        "restore: name a file, and the URL of a server if it is not for --db DIR: pglite-devdb restore FILE [URL]",
+      );
+    }
+    if (url === undefined && options.db === "memory://") {
+      throw new UsageError(
+        "restore: name where to: --db DIR, or the URL of a server; a database in memory would be gone at once",
+      );
+    }
+    const [path, text] =
+      file === "-" ? ["stdin", await readStdin()] : [resolve(context.cwd, file), await readDump(context, file)];
+    await withServer(url, options, context, async (at) => {
+      const client = await ServerClient.connect(at);
+      try {
+        await restoreSql(client, path, text, logTo(context.stderr, options.logLevel));
+      } finally {
+        client.close();
+      }
+    });
+    return 0;
+  },
+};
+
+async function withServer<T>(
+  url: string | undefined,
+  options: ResolvedOptions,
+  { cwd, stderr }: CommandContext,
+  use: (url: string) => Promise<T>,
+): Promise<T> {
+  if (url !== undefined) return use(url);
+  const log = logTo(stderr, options.logLevel);
+  const signal = listenForSignals(() => log("error", "ending before everything is closed"));
+  const asItIs = options.db === "memory://" ? {} : { migrations: "none", setup: undefined, seed: undefined };
+  const control = controlDevDb({ ...options, port: 0, ...asItIs }, { cwd, log, signal });
+  const { url: own } = await control.start();
+  try {
+    return await use(own);
+  } finally {
+    await control.stop();
+  }
+}
+
+async function readDump({ cwd }: CommandContext, file: string): Promise<string> {
+  try {
+    return await readFile(resolve(cwd, file), "utf8");
+  } catch (error) {
+    throw new UsageError(`restore: ${file} cannot be read: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+async function readStdin(): Promise<string> {
+  const parts: Buffer[] = [];
+  for await (const part of process.stdin) parts.push(part as Buffer);
+  return Buffer.concat(parts).toString("utf8");
+}

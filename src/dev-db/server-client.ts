@@ -1,0 +1,130 @@
+/**
+ * A client of any PostgreSQL server, by its URL: for dumps, in and out.
+ *
+ * Owns: the socket, the login, and that one batch of messages is answered before the next. Does not own: what is asked.
+ * Invariant: whatever ends the connection is an error of the batch that runs, or of the next one.
+ */
+import { connect, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
+import { UsageError } from "../errors.ts";
+import type { SqlEngine } from "../migrate/index.ts";
+import { encodeMessage, encodeSslRequest, encodeStartup } from "../wire/frontend.ts";
+import { LoginClient } from "../wire/login-client.ts";
+import { type BackendMessage, MessageReader } from "../wire/message-reader.ts";
+import { DatabaseError, readErrorFields } from "../wire/query-results.ts";
+import { preparePassword } from "../wire/scram.ts";
+
+const defaultPort = 5432;
+
+/** See the head of the file. */
+export class ServerClient implements SqlEngine {
+  readonly #stream: Socket;
+  readonly #messages = new MessageReader();
+  #waiting: { take: (message: BackendMessage) => boolean; settle: (error?: unknown) => void } | undefined;
+  #failure: Error | undefined;
+
+  private constructor(stream: Socket) {
+    this.#stream = stream;
+    stream.on("data", (chunk: Buffer) => this.#receive(chunk));
+    stream.on("error", (error) => this.#fail(error));
+    stream.on("close", () => this.#fail(new Error("the server closed the connection")));
+  }
+
+  /** Logs in. Rejects with a `UsageError` when nobody is there, or with the server's own error. */
+  static async connect(url: string): Promise<ServerClient> {
+    const { hostname, port, username, password, pathname, searchParams } = new URL(url);
+    const [user, database] = [username || "postgres", pathname.slice(1) || username || "postgres"].map(
+      decodeURIComponent,
+    );
+    const host = hostname.replace(/^\[(.*)\]$/, "$1");
+    const socket = await open({ host, port: Number(port || defaultPort) });
+    const isEncrypted = /^(require|verify-ca|verify-full)$/.test(searchParams.get("sslmode") ?? "");
+    const client = new ServerClient(isEncrypted ? await encrypt(socket) : socket);
+    await client.#logIn(user!, database!, await preparePassword(decodeURIComponent(password)));
+    return client;
+  }
+
+  runExclusive<T>(use: () => Promise<T>): Promise<T> {
+    return use();
+  }
+
+  /** Sends messages that one ReadyForQuery ends, and hands on all that comes until then. */
+  execProtocolRawStream(messages: Uint8Array, { onRawData }: { onRawData: (data: Uint8Array) => void }): Promise<void> {
+    return this.#converse(messages, ({ type, body }) => {
+      onRawData(encodeMessage(type, body));
+      return type === "Z";
+    });
+  }
+
+  /** Says good-bye. */
+  close(): void {
+    this.#failure ??= new Error("the connection was closed");
+    this.#stream.end(encodeMessage("X"));
+  }
+
+  #logIn(user: string, database: string, password: string): Promise<void> {
+    const login = new LoginClient(password);
+    const start = encodeStartup({ user, database, client_encoding: "UTF8", application_name: "pglite-devdb" });
+    return this.#converse(start, ({ type, body }) => {
+      if (type === "E") throw new DatabaseError(readErrorFields(body));
+      const answer = type === "R" ? login.answer(body) : undefined;
+      if (answer) this.#stream.write(answer);
+      return type === "Z";
+    });
+  }
+
+  #converse(bytes: Uint8Array, take: (message: BackendMessage) => boolean): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#failure) return reject(this.#failure);
+      const settle = (error?: unknown) => {
+        this.#waiting = undefined;
+        if (error === undefined) resolve();
+        else reject(error);
+      };
+      this.#waiting = { take, settle };
+      this.#stream.write(bytes);
+    });
+  }
+
+  #receive(chunk: Buffer): void {
+    try {
+      for (const message of this.#messages.push(chunk)) {
+        if (this.#waiting?.take(message)) this.#waiting.settle();
+      }
+    } catch (error) {
+      this.#fail(error as Error);
+      this.#stream.destroy();
+    }
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    this.#waiting?.settle(error);
+  }
+}
+
+function open(address: { host: string; port: number }): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ ...address, noDelay: true });
+    socket.once("connect", () => {
+      socket.removeAllListeners("error");
+      resolve(socket);
+    });
+    socket.once("error", (error) => {
+      reject(new UsageError(`nobody answers at ${address.host}:${address.port}: ${error.message}`, { cause: error }));
+    });
+  });
+}
+
+/** As `sslmode=require` does, it does not ask whose certificate it is. */
+function encrypt(socket: Socket): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    socket.once("error", reject);
+    socket.once("data", (answer: Buffer) => {
+      if (answer.toString("latin1") !== "S") return reject(new Error("the server has no TLS"));
+      const encrypted = connectTls({ socket, rejectUnauthorized: false }, () => resolve(encrypted));
+      encrypted.once("error", reject);
+    });
+    socket.write(encodeSslRequest());
+  });
+}

@@ -1,0 +1,130 @@
+/** Dumps, out and in: what comes out again is the same, also by way of a real PostgreSQL. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import postgres from "postgres";
+import { beforeAll, expect, test } from "vitest";
+import { type CliSettings, runCli, startCli, temporaryDirectory } from "../support/cli-process.ts";
+import { initializedDirectory, initializeTemplate } from "../support/data-directory.ts";
+import { findRealPostgres, howToGetOne, startRealPostgres } from "../support/real-postgres.ts";
+
+beforeAll(initializeTemplate);
+
+const schema = String.raw`
+create schema shop;
+create type shop.mood as enum ('glad', 'sad');
+create table shop.person (id integer generated always as identity primary key, name text not null unique, mood shop.mood, at timestamptz,
+  data jsonb, bin bytea, tags text[], double double precision);
+insert into shop.person (name, mood, at, data, bin, tags, double)
+  select n || E'\t''\\\n;\\.', 'glad', to_timestamp(n), '{"a": [1, null]}', decode(md5(n::text), 'hex'), array['a', null, '"x"'], n / 7.0
+  from generate_series(1, 1200) n;
+create view shop.glad as select id from shop.person where mood = 'glad';
+create function shop.twice(a int) returns int language plpgsql as $body$ begin return a * 2; end $body$;
+create index on shop.person (lower(name));
+create sequence shop.numbers start 42;
+select nextval('shop.numbers');
+comment on table shop.person is 'é ''quoted'' ";';
+`;
+
+/** What `pg_dump` 15 of Debian writes, with COPY and \restrict. */
+const copied = String.raw`--
+-- PostgreSQL database dump
+--
+
+\restrict 5x1Q
+
+SET standard_conforming_strings = on;
+SELECT pg_catalog.set_config('search_path', '', false);
+CREATE TABLE public.pets (
+    id integer NOT NULL,
+    name text
+);
+COPY public.pets (id, name) FROM stdin;
+1	a;b\tc
+2	\N
+3	-- \\.
+\.
+
+
+ALTER TABLE ONLY public.pets
+    ADD CONSTRAINT pets_pkey PRIMARY KEY (id);
+\unrestrict 5x1Q
+`;
+
+function quietly([command = "", ...args]: readonly string[]): string[] {
+  return [command, "--log-level", "error", ...args];
+}
+
+async function run(args: readonly string[], settings: CliSettings = {}): Promise<string> {
+  const { code, stdout, stderr } = await runCli(quietly(args), settings);
+  expect(stderr).toBe("");
+  expect(code).toBe(0);
+  return stdout;
+}
+
+function withFile(contents: string): { cwd: string; file: string } {
+  const cwd = temporaryDirectory();
+  const file = join(cwd, "dump.sql");
+  writeFileSync(file, contents);
+  return { cwd, file };
+}
+
+test("a dump that was restored is the same again, in a directory and in a real PostgreSQL", async (context) => {
+  const [one, other] = [initializedDirectory(), initializedDirectory()];
+  await run(["restore", withFile(schema).file, "--db", one]);
+  const dump = await run(["dump", "--db", one]);
+  expect(dump).toContain("CREATE TABLE shop.person");
+  const { file } = withFile(dump);
+  await run(["restore", file, "--db", other]);
+  expect(await run(["dump", "--db", other])).toBe(dump);
+  expect(await run(["dump", "--db", other, "--", "--schema-only", "--table=shop.person"])).not.toContain("INSERT INTO");
+  if (!findRealPostgres()) context.skip(howToGetOne);
+  const real = await startRealPostgres();
+  try {
+    const url = `postgresql://postgres@${real.host}:${real.port}/postgres`;
+    await run(["restore", file, url]);
+    expect((await run(["dump", url])).replace(/version \d+\.\d+ ?\S*$/m, "")).toBe(
+      dump.replace(/version \d+\.\d+ ?\S*$/m, ""),
+    );
+  } finally {
+    await real.stop();
+  }
+});
+
+test("a seed takes COPY with its data, and so does restore on a running server", async () => {
+  const { cwd } = withFile(copied);
+  const cli = startCli(["--port", "0", "-o", "json", "--password", "pw", "--seed", "dump.sql"], { cwd });
+  const { url } = JSON.parse((await cli.line(/^.*\n/))[0]!);
+  const sql = postgres(url, { max: 1 });
+  const pets = [
+    { id: 1, name: "a;b\tc" },
+    { id: 2, name: null },
+    { id: 3, name: "-- \\." },
+  ];
+  expect(await sql`select * from pets order by id`).toEqual(pets);
+  const again = await runCli(["restore", "dump.sql", url], { cwd });
+  expect([again.code, again.stderr]).toEqual([
+    3,
+    expect.stringMatching(/dump\.sql:9:1: relation "pets" already exists[\s\S]*Nothing of .*dump\.sql was applied/),
+  ]);
+  await sql`drop table pets`;
+  await run(["restore", "dump.sql", url], { cwd });
+  expect(await sql`select * from pets order by id`).toEqual(pets);
+  await sql.end();
+});
+
+test("what cannot be dumped or restored is said", async () => {
+  const db = initializedDirectory();
+  const { cwd, file } = withFile("PGDMP\u0001");
+  const cases: [string[], number, RegExp][] = [
+    [["dump", "nope"], 2, /"nope" is neither the URL of a server nor an option of pg_dump/],
+    [["dump", "postgresql://127.0.0.1:1/x"], 2, /nobody answers at 127\.0\.0\.1:1/],
+    [["dump", "--db", db, "--", "--nope"], 1, /^pglite-devdb: pg_dump: unrecognized option: nope\n {2}hint: /m],
+    [["restore", file], 2, /name where to: --db DIR, or the URL of a server/],
+    [["restore", "missing.sql", "--db", db], 2, /missing\.sql cannot be read/],
+    [["restore", file, "--db", db], 3, /custom format: load it with pg_restore/],
+  ];
+  for (const [args, code, said] of cases) {
+    const ended = await runCli(quietly(args), { cwd });
+    expect([ended.code, ended.stdout, ended.stderr]).toEqual([code, "", expect.stringMatching(said)]);
+  }
+});
