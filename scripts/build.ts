@@ -48,6 +48,8 @@ const entries = {
   cli: "src/cli/main.ts",
   index: "src/index.ts",
   testing: "src/testing/index.ts",
+  vitest: "src/testing/vitest.ts",
+  "vitest-setup": "src/testing/vitest-setup.ts",
   "engine-thread": "src/thread/main.ts",
   watchdog: "src/thread/watchdog.ts",
   "initdb-thread": "src/engine/thread/initdb-thread.ts",
@@ -60,6 +62,7 @@ export const external = [
   "@mongodb-js/saslprep",
   "commander",
   "node-forge",
+  "vitest",
   ...Object.values(packageExtensions).map((install) => install.replace(/(?!^)@.*$/, "")),
 ];
 

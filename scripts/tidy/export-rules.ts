@@ -8,7 +8,12 @@ import type { Finding } from "./finding.ts";
 import type { Module } from "./module.ts";
 
 /** What they export is used from outside of the tree. */
-const entries: ReadonlySet<string> = new Set(["src/index.ts", "src/cli/main.ts"]);
+const entries: ReadonlySet<string> = new Set([
+  "src/index.ts",
+  "src/cli/main.ts",
+  "src/testing/vitest.ts",
+  "src/testing/vitest-setup.ts",
+]);
 
 /** Checks the exports of a tree: `dead-export` and `docstring`. */
 export function checkExports(modules: readonly Module[]): Finding[] {
