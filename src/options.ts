@@ -63,6 +63,8 @@ export interface OptionValues {
   /** `NAME=VALUE`, each. */
   set: readonly string[];
   cache: boolean;
+  /** Undefined: none is logged. */
+  logSlowMs: number | undefined;
   output: OutputForm;
   logLevel: LogLevel;
 }
@@ -299,6 +301,14 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
     kind: milliseconds,
     group: "Limits",
     help: "end a client that is idle in a transaction while others wait for it: for its locks, or, with shared sessions, for their turn; 0 for never",
+  },
+  logSlowMs: {
+    flags: "--log-slow <ms>",
+    environment: "DEV_DB_LOG_SLOW_MS",
+    default: undefined,
+    kind: wholeNumber(0, longestTimeoutMs, " (milliseconds; 0 for every statement)"),
+    group: "Output",
+    help: "log statements that take so long or longer, with their parameters; 0 for all",
   },
   output: {
     flags: "-o, --output <form>",

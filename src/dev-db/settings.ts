@@ -1,5 +1,5 @@
 /**
- * PostgreSQL's settings as the user wants them at start (`--set NAME=VALUE`).
+ * PostgreSQL's settings as the user wants them at start (`--set NAME=VALUE`, `--log-slow MS`).
  *
  * Owns: the names that are not the user's, each with its reason, and the error of a start that a setting has kept PostgreSQL from.
  * Does not own: names and values beyond that, which are PostgreSQL's to judge.
@@ -48,7 +48,8 @@ export function settingsOf(options: ResolvedOptions): Readonly<Record<string, st
     const reason = Object.hasOwn(refused, name) ? refused[name] : undefined;
     if (reason) throw new UsageError(`${nameOf(options, "set")}: ${name} cannot be set here: ${reason}`);
   }
-  return Object.fromEntries(entries);
+  const slow = options.logSlowMs === undefined ? {} : { log_min_duration_statement: `${options.logSlowMs}ms` };
+  return { ...slow, ...Object.fromEntries(entries) };
 }
 
 /** The error of a start that failed: a `UsageError` in PostgreSQL's words when they are about one of the settings. */

@@ -247,7 +247,7 @@ export class EngineWorker {
     }
     if (message.kind === "answer") this.#settle(message);
     if (message.kind === "line") this.#events.onLine(message.listener, message.line);
-    if (message.kind === "log") this.#log?.("error", message.text);
+    if (message.kind === "log") this.#log?.(message.level, message.text);
     if (message.kind === "dying") this.#die(unpackError(message.cause), message.runs);
     if (message.kind === "checking") this.#watchCheck(message.step, message.limitMs);
     if (message.kind === "checked") {

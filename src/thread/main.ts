@@ -42,7 +42,7 @@ async function open() {
   if (!isolated) {
     const { openOneSession } = await import("./one-session.ts");
     optimizeSooner();
-    return openOneSession(options, extensions, watch);
+    return openOneSession(options, extensions, post, watch);
   }
   const { bootIsolated } = await import("../engine/thread/isolated.ts");
   const { OwnSessions } = await import("./own-sessions.ts");

@@ -20,9 +20,10 @@ const noListener = 0;
 export async function openOneSession(
   options: ThreadOptions,
   extensions: Parameters<typeof bootShared>[1],
+  post: Parameters<typeof bootShared>[2],
   watch: Watch,
 ): Promise<Served> {
-  const { session, memory, interrupts } = await bootShared(options, extensions);
+  const { session, memory, interrupts } = await bootShared(options, extensions, post);
   watch({ memory, interrupts });
   return new OneSession(session);
 }

@@ -35,6 +35,7 @@ const badValues: Readonly<Record<OptionKey, readonly [string, string]>> = {
   idleTimeoutMs: ["-1", "a whole number from 0 to"],
   stallTimeoutMs: ["1e3", "a whole number from 0 to"],
   transactionIdleTimeoutMs: ["0x10", "a whole number from 0 to"],
+  logSlowMs: ["1s", "a whole number from 0 to"],
   output: ["xml", "one of text, json, env"],
   logLevel: ["loud", "one of silent, error, info, debug"],
 };

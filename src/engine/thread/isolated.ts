@@ -57,7 +57,7 @@ export async function bootIsolated(
       ? troubleOfFiles.test(message)
       : // A PANIC is the end, and then the reason of it.
         host.runsBehindClients && /^(WARNING|ERROR|FATAL)$/.test(severity);
-  log.onReport = (text) => post({ kind: "log", text });
+  log.onReport = (level, text) => post({ kind: "log", level, text });
   return { host, code: postgres.code, snapshot };
 }
 

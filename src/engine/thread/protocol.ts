@@ -106,7 +106,7 @@ export type ThreadMessage =
   /** It takes requests. */
   | { readonly kind: "serving" }
   /** What PostgreSQL has written to its log, and no client is told. */
-  | { readonly kind: "log"; readonly text: string }
+  | { readonly kind: "log"; readonly level: "error" | "info"; readonly text: string }
   /** It begins a step of finding out whether it can have sessions. One that takes longer than `limitMs` hangs. */
   | { readonly kind: "checking"; readonly step: string; readonly limitMs: number }
   /** Whether it had to try the sessions out for that; whether it begins with code that an earlier server has left. */

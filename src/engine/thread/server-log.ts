@@ -8,6 +8,10 @@
  * Engine: after a PANIC PostgreSQL aborts, and of that emscripten only says how to build PGlite.
  */
 
+/** Reports about statements: there are some only where a setting asks for them (log_min_duration_statement, log_statement, auto_explain …). */
+const aboutStatements = /^(duration|statement|parse \S+|bind \S+|execute \S+( fetch from)?.*): /;
+const logLabel = "LOG:  ";
+
 /** One report of PostgreSQL's log. */
 interface LogReport {
   /** `WARNING`, `ERROR`, `LOG`, `FATAL`, `PANIC` … */
@@ -40,7 +44,7 @@ export class ServerLog {
   /** Whether somebody wants to know of a report that is being written, by its severity and message. */
   isWanted: (severity: string, message: string) => boolean = () => false;
   /** Is told of those, soon. */
-  onReport: (text: string) => void = () => {};
+  onReport: (level: "error" | "info", text: string) => void = () => {};
   #report: LogReport | undefined;
   #panic: LogReport | undefined;
   #isStarting = true;
@@ -58,7 +62,8 @@ export class ServerLog {
     }
     this.#report = { severity: label, lines: [`${label}:  ${text}`] };
     if (label === "PANIC") this.#panic = this.#report;
-    if (this.isWanted(label, text)) this.#announce(this.#report);
+    const isStatement = label === "LOG" && aboutStatements.test(text);
+    if (isStatement || this.isWanted(label, text)) this.#announce(this.#report, isStatement ? "info" : "error");
     return true;
   };
 
@@ -81,8 +86,8 @@ export class ServerLog {
   }
 
   // All of its lines are written in one go.
-  #announce({ lines }: LogReport): void {
-    queueMicrotask(() => this.onReport(lines.join("\n")));
+  #announce({ lines }: LogReport, level: "error" | "info"): void {
+    queueMicrotask(() => this.onReport(level, lines.join("\n").slice(level === "info" ? logLabel.length : 0)));
   }
 }
 

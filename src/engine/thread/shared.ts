@@ -12,7 +12,7 @@ import { findTimeouts, type InterruptAddresses, Interrupts } from "./interrupts.
 import { refuseMissingFunctions } from "./missing-functions.ts";
 import { loadReserved } from "./module-cache.ts";
 import { maxPreparedTransactions } from "./prepared-transactions.ts";
-import type { ThreadOptions } from "./protocol.ts";
+import type { ThreadMessage, ThreadOptions } from "./protocol.ts";
 import { makeReloadable } from "./reload.ts";
 import { ServerLog } from "./server-log.ts";
 import { SharedCheckpoints } from "./shared-checkpoints.ts";
@@ -41,7 +41,11 @@ interface SharedPostgres {
 }
 
 /** Boots PGlite. Rejects with PGlite's own error, or when its memory is not shared. */
-export async function bootShared(options: ThreadOptions, extensions: Extensions): Promise<SharedPostgres> {
+export async function bootShared(
+  options: ThreadOptions,
+  extensions: Extensions,
+  post: (message: ThreadMessage) => void,
+): Promise<SharedPostgres> {
   const { dataDir, fsync, identity, mayInitialize } = options;
   shareMemories({ instantiate, link, edit: loadReserved });
   const { PGlite } = await import("@electric-sql/pglite");
@@ -52,6 +56,7 @@ export async function bootShared(options: ThreadOptions, extensions: Extensions)
       ? { fs: await openMemoryFiles(), startParams: PGlite.defaultStartParams }
       : await openDirectoryFiles({ path: dataDir, fsync, identity, mayInitialize });
   const log = new ServerLog();
+  log.onReport = (level, text) => post({ kind: "log", level, text });
   const { onStderr } = log;
   // As in PostgreSQL, system tables can only be changed by who asks for that.
   const ordinary = startParams.filter((parameter) => parameter !== "-O");
