@@ -13,6 +13,7 @@ import { type CliCommand, type CommandContext, declareOptions, readOptions } fro
 import { dumpCommand, restoreCommand } from "./dump.ts";
 import { commandHelp, programHelp } from "./help.ts";
 import { reproCommand } from "./repro.ts";
+import { resetCommand } from "./reset.ts";
 import { runCommand } from "./run.ts";
 import { SignalReceived } from "./signals.ts";
 import { startCommand } from "./start.ts";
@@ -24,6 +25,7 @@ const commands: readonly CliCommand[] = [
   branchCommand,
   dumpCommand,
   restoreCommand,
+  resetCommand,
   reproCommand,
 ];
 
