@@ -8,7 +8,17 @@
  */
 import { readEnvironment, readFlags, readObject } from "./options/layers.ts";
 import { flagName, type OptionSpec } from "./options/spec.ts";
-import { assignments, listOf, oneOf, orFunction, text, wholeNumber, yesOrNo } from "./options/value-kinds.ts";
+import {
+  assignments,
+  listOf,
+  longestTimeoutMs,
+  milliseconds,
+  oneOf,
+  orFunction,
+  text,
+  wholeNumber,
+  yesOrNo,
+} from "./options/value-kinds.ts";
 
 /** The words of `--output`. */
 export type OutputForm = "text" | "json" | "env";
@@ -65,6 +75,9 @@ export interface OptionValues {
   cache: boolean;
   /** Undefined: none is logged. */
   logSlowMs: number | undefined;
+  trace: string | undefined;
+  traceLimitMb: number;
+  traceOnFailure: string | undefined;
   output: OutputForm;
   logLevel: LogLevel;
 }
@@ -72,13 +85,8 @@ export interface OptionValues {
 /** The name of an option in the library and in package.json. */
 export type OptionKey = keyof OptionValues;
 
-/** The longest time that a Node timer can wait; about 24 days. */
-const longestTimeoutMs = 2 ** 31 - 1;
-
 /** `transactionIdleTimeoutMs` where it is not given: a transaction that idles holds up everybody where there is one session for all. */
 export const transactionIdleDefaultsMs = { isolated: 0, shared: 30_000 } as const satisfies Record<Sessions, number>;
-
-const milliseconds = wholeNumber(0, longestTimeoutMs, " (milliseconds; 0 for never)");
 
 /** PostgreSQL cuts off what is longer. */
 const longestNameBytes = 63;
@@ -309,6 +317,30 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
     kind: wholeNumber(0, longestTimeoutMs, " (milliseconds; 0 for every statement)"),
     group: "Output",
     help: "log statements that take so long or longer, with their parameters; 0 for all",
+  },
+  trace: {
+    flags: "--trace <file>",
+    environment: "DEV_DB_TRACE",
+    default: undefined,
+    kind: text("a file"),
+    group: "Trace",
+    help: "record what clients send and get, and who waits for whom, into this file (pglite-devdb trace reads it). It has all data, but no passwords; an earlier trace there is replaced",
+  },
+  traceLimitMb: {
+    flags: "--trace-limit <mb>",
+    environment: "DEV_DB_TRACE_LIMIT_MB",
+    default: 256,
+    kind: wholeNumber(1, 1_000_000, " (megabytes)"),
+    group: "Trace",
+    help: "the most that a trace may take on the disk; of a longer one the beginning is dropped",
+  },
+  traceOnFailure: {
+    flags: "--trace-on-failure <file>",
+    default: undefined,
+    kind: text("a file"),
+    group: "Trace",
+    help: "like --trace, but the file is kept only if the command fails",
+    scope: "run",
   },
   output: {
     flags: "-o, --output <form>",

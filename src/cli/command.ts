@@ -38,9 +38,12 @@ export interface CliCommand {
   ): Promise<number>;
 }
 
-/** The options of the table that fit a command: those of `start` only if it is that. */
-export function serverOptions(command: "start" | "other"): readonly OptionKey[] {
-  return optionKeys.filter((key) => command === "start" || optionTable[key].scope !== "start");
+/** The options of the table that fit a command: those of `start` or `run` only if it is that. */
+export function serverOptions(command: "start" | "run" | "other"): readonly OptionKey[] {
+  return optionKeys.filter((key) => {
+    const { scope } = optionTable[key];
+    return scope === undefined || scope === "command line" || scope === command;
+  });
 }
 
 /** Declares options of the table on a commander command. Values stay text; `readOptions` validates them. */

@@ -5,11 +5,12 @@
  * Invariant: stdout belongs to the command; when this process ends neither the command nor the server is left running.
  */
 import { readFileSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { environmentWith } from "../dev-db/address.ts";
 import { controlDevDb } from "../dev-db/control.ts";
 import { DataDirectoryError, ExitCode, UsageError } from "../errors.ts";
 import type { Log, ResolvedOptions } from "../options.ts";
+import { removeTraceFile } from "../trace/record/trace-file.ts";
 import { type Child, checkCommand, startChild } from "./child.ts";
 import { type CliCommand, serverOptions } from "./command.ts";
 import { logTo } from "./log.ts";
@@ -20,18 +21,23 @@ export const runCommand: CliCommand = {
   name: "run",
   usage: "[options] -- CMD [ARG...]",
   summary: "start a server, run CMD with DATABASE_URL and PG* set, and end the server",
-  options: serverOptions("other"),
+  options: serverOptions("run"),
   configure: (command) => void command.passThroughOptions(),
   async run(argv, options, { cwd, environment, stderr }) {
     if (!argv[0]) throw new UsageError("run: name the command to run: pglite-devdb run [options] -- npm test");
     checkCommand({ argv, environment, cwd });
+    const { trace, traceOnFailure } = options;
+    if (trace !== undefined && traceOnFailure !== undefined) {
+      throw new UsageError("run: --trace and --trace-on-failure cannot be given together");
+    }
     const log = logTo(stderr, options.logLevel);
     let child: Child | undefined;
     const signal = listenForSignals(() => {
       child?.kill();
       log("error", "ending before everything is closed");
     });
-    const { db, stop } = await startUnlessAborted(options, cwd, log, signal);
+    const traced = traceOnFailure === undefined ? options : { ...options, trace: traceOnFailure };
+    const { db, stop } = await startUnlessAborted(traced, cwd, log, signal);
     const ending = new AbortController();
     signal.addEventListener("abort", () => ending.abort(signal.reason), { once: true });
     if (signal.aborted) ending.abort(signal.reason);
@@ -48,6 +54,8 @@ export const runCommand: CliCommand = {
         log("error", `closing the server: ${String(error)}`);
         exitCode ||= ExitCode.failure;
       });
+      if (traceOnFailure !== undefined && exitCode === ExitCode.ok) removeTraceFile(resolve(cwd, traceOnFailure));
+      else if (traceOnFailure !== undefined) log("info", `the trace is in ${traceOnFailure}: pglite-devdb trace show`);
     }
     return exitCode;
   },

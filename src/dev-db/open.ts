@@ -28,6 +28,7 @@ import { listenOnPort, probePort } from "./port.ts";
 import { awaitReady } from "./readiness.ts";
 import { settingsOf } from "./settings.ts";
 import { findSetup, runSetup } from "./setup.ts";
+import { makeTrace, traceOptions } from "./trace.ts";
 
 /** What a start needs beside the options. */
 interface OpenContext {
@@ -77,6 +78,7 @@ export async function openDevDb(options: ResolvedOptions, context: OpenContext):
   for (const { doubt } of extensions) if (doubt) log("info", `warning: ${extensionsOption}: ${doubt}`);
   const settings = settingsOf(options);
   const access = await step("prepare the access", () => prepareAccess(options, cwd, cleanup));
+  makeTrace(options, cwd);
   const port = await step("probe the port", () => probePort(options, log));
 
   const directory = await step("lock the data directory", () => lockDataDirectory(options, cwd, cleanup, log));
@@ -105,7 +107,9 @@ export async function openDevDb(options: ResolvedOptions, context: OpenContext):
   directory?.onLost(onLost);
   const migrationsApplied = await step("migrate, set up and seed", () => prepare(engine));
 
-  const listenAt = (at: number) => parts.listen(engine, { ...listenOptions(options, access, at, log), ...socket });
+  const trace = traceOptions(options, cwd, engine);
+  const listenAt = (at: number) =>
+    parts.listen(engine, { ...listenOptions(options, access, at, log), ...socket, ...trace });
   const transport = await step("listen", () =>
     cleanup.open(
       () => listenOnPort(port, listenAt, options, log),

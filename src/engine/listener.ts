@@ -21,8 +21,28 @@ export interface ListenOptions {
   password?: string | undefined;
   /** PEM, for the clients that ask for TLS; without it, they are told that there is none. */
   certificate?: { readonly cert: string; readonly key: string } | undefined;
+  /** Records what its clients send and get. */
+  trace?: TraceTarget;
   /** Gets one line per refused, failed or ended connection. */
   log?: (line: string) => void;
+}
+
+/** Where a trace of a listener's clients goes. The file is there. */
+export interface TraceTarget {
+  readonly file: string;
+  readonly limitBytes: number;
+  /** What its first line says beside the format. */
+  readonly header: TraceHeader;
+}
+
+/** What a trace says about itself. */
+interface TraceHeader {
+  /** In ms since 1970; the times in it begin there. */
+  readonly began: number;
+  /** Whether a server recorded its own clients, or a proxy those of another one. */
+  readonly by: "server" | "proxy";
+  readonly versions: Readonly<Record<string, string>>;
+  readonly settings: Readonly<Record<string, string | number | boolean>>;
 }
 
 /** An address by which this machine reaches a listener, also one that listens on all. */

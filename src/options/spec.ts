@@ -7,7 +7,7 @@
 import type { ValueKind } from "./value-kinds.ts";
 
 /** The headings of `--help`, in their order. */
-export const optionGroups = ["Address", "Access", "Data", "Limits", "Output"] as const;
+export const optionGroups = ["Address", "Access", "Data", "Limits", "Trace", "Output"] as const;
 
 /** One row of the table. */
 export interface OptionSpec<T> {
@@ -26,8 +26,8 @@ export interface OptionSpec<T> {
   readonly repeatable?: true;
   /** An error about its value does not show it. */
   readonly secret?: true;
-  /** `everywhere`; `command line`: not an option of the library; `start`: of the command `start` only. */
-  readonly scope?: "command line" | "start";
+  /** `everywhere`; `command line`: not an option of the library; `start`, `run`: of that command only. */
+  readonly scope?: "command line" | "start" | "run";
 }
 
 /** The long flag of an option: `--port`. */

@@ -81,3 +81,8 @@ export const assignments: ValueKind<readonly string[]> = {
     return parts.every((part) => part !== undefined) ? parts : undefined;
   },
 };
+/** The longest time that a Node timer can wait; about 24 days. */
+export const longestTimeoutMs = 2 ** 31 - 1;
+
+/** A time. */
+export const milliseconds = wholeNumber(0, longestTimeoutMs, " (milliseconds; 0 for never)");

@@ -8,6 +8,7 @@ import type { ListenOptions } from "../engine/listener.ts";
 import type { ThreadOptions } from "../engine/thread/protocol.ts";
 import { bootShared } from "../engine/thread/shared.ts";
 import type { SharedSession } from "../engine/thread/shared-session.ts";
+import type { Recorder } from "../trace/record/recorder.ts";
 import type { Behind } from "../transport/serve.ts";
 import { openSharedDoor } from "../transport/shared-door.ts";
 import type { Served } from "./served.ts";
@@ -53,8 +54,8 @@ class OneSession implements Served {
 
   async endOwn(): Promise<void> {}
 
-  behind(listener: number, options: ListenOptions): Behind {
-    return openSharedDoor(this.#session, listener, options);
+  behind(listener: number, options: ListenOptions, recorder?: Recorder): Behind {
+    return openSharedDoor(this.#session, listener, options, recorder && ((id) => recorder.decided(id, "turn")));
   }
 
   close(): Promise<void> {

@@ -5,17 +5,20 @@
  * (`engine/thread/sessions/`), one client (`transport/`).
  */
 import type { OwnLogin } from "../engine/engine.ts";
+import type { ListenOptions } from "../engine/listener.ts";
 import type { CodeKeeper } from "../engine/thread/code-keeper.ts";
 import type { ThreadOptions } from "../engine/thread/protocol.ts";
 import type { SessionHost } from "../engine/thread/sessions/host.ts";
 import { ownLogin } from "../engine/thread/sessions/own-parameters.ts";
 import type { SnapshotKeeper } from "../engine/thread/snapshot-keeper.ts";
+import type { Recorder } from "../trace/record/recorder.ts";
 import { IsolatedQueue, sendHeldAnswers } from "../transport/isolated-queue.ts";
 import type { Behind } from "../transport/serve.ts";
 import { expireBranches } from "./branch-expiry.ts";
 import { DatabaseBranches } from "./database-branches.ts";
 import { watchHolders } from "./holder-watch.ts";
 import { OwnSession } from "./own-session.ts";
+import { decisionsOf } from "./recorded-decisions.ts";
 import type { Served } from "./served.ts";
 import { type Watch, watchTurns } from "./turn-watch.ts";
 
@@ -85,9 +88,10 @@ export class OwnSessions implements Served {
     this.#own = undefined;
   }
 
-  behind(): Behind {
+  behind(_listener: number, _options: ListenOptions, recorder?: Recorder): Behind {
     const queue = new IsolatedQueue(this.#host, (database, isAsked) => this.#beforeLogin(database, isAsked));
     this.#queues.push(queue);
+    if (recorder) this.#host.scheduler.observer = decisionsOf(this.#host, recorder);
     return {
       queue,
       crashed: (death) => queue.crashed(death),

@@ -7,6 +7,7 @@
 import type { Branches } from "../engine/branches.ts";
 import type { OwnLogin } from "../engine/engine.ts";
 import type { ListenOptions } from "../engine/listener.ts";
+import type { Recorder } from "../trace/record/recorder.ts";
 import type { Behind } from "../transport/serve.ts";
 
 /** PostgreSQL, for the doors and for the process itself. */
@@ -23,8 +24,8 @@ export interface Served {
   logIn(login: OwnLogin): Promise<void>;
   /** Takes what `run` has left where clients would see it. */
   endOwn(): Promise<void>;
-  /** What a new door leads to. */
-  behind(listener: number, options: ListenOptions): Behind;
+  /** What a new door leads to; what is decided about its sessions is recorded. */
+  behind(listener: number, options: ListenOptions, recorder?: Recorder): Behind;
   /** Ends all sessions, checkpoints and shuts down. */
   close(): Promise<void>;
 }

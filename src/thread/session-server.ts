@@ -13,6 +13,7 @@ import type { ListenOptions } from "../engine/listener.ts";
 import { packError, unpackError } from "../engine/sent-error.ts";
 import { limits } from "../engine/thread/limits.ts";
 import type { ThreadCall, ThreadMessage, ThreadRequest, ThreadRequests } from "../engine/thread/protocol.ts";
+import { Recorder } from "../trace/record/recorder.ts";
 import { type Behind, type Door, openDoor } from "../transport/serve.ts";
 import type { Served } from "./served.ts";
 
@@ -20,6 +21,7 @@ import type { Served } from "./served.ts";
 interface Opened {
   readonly behind: Behind;
   readonly door: Promise<Door>;
+  readonly recorder: Recorder | undefined;
 }
 
 type Handlers = {
@@ -78,6 +80,7 @@ export class SessionServer {
       this.#opened.delete(listener);
       await opened?.door.then((door) => door.stop());
       opened?.behind.closed?.();
+      await opened?.recorder?.close();
     },
     stats: async (listener) => {
       const door = await this.#opened.get(listener)?.door;
@@ -100,14 +103,17 @@ export class SessionServer {
 
   async #open(listener: number, options: Omit<ListenOptions, "log">): Promise<Door> {
     const log = (line: string): void => this.#post({ kind: "line", listener, line });
-    const behind = this.#served.behind(listener, { ...options, log });
-    const door = openDoor(behind, { ...options, log });
-    this.#opened.set(listener, { behind, door });
+    const { trace } = options;
+    const recorder = trace && new Recorder(trace, (error) => log(`warning: the trace ends here: ${error.message}`));
+    const behind = this.#served.behind(listener, { ...options, log }, recorder);
+    const door = openDoor(behind, { ...options, log }, recorder?.tap);
+    this.#opened.set(listener, { behind, door, recorder });
     try {
       return await door;
     } catch (error) {
       this.#opened.delete(listener);
       behind.closed?.();
+      await recorder?.close();
       throw error;
     }
   }
@@ -121,10 +127,11 @@ export class SessionServer {
         resolve({ cause: new Error(error.message), consequence, ...(farewell ? { farewell } : {}) });
       setTimeout(this.#tellClients, limits.heldMs, undefined);
     });
-    const stops = [...this.#opened.values()].map(async ({ behind, door }) => {
+    const stops = [...this.#opened.values()].map(async ({ behind, door, recorder }) => {
       const told = behind.crashed(death);
       await (await door).stop();
       await told;
+      await recorder?.close();
     });
     const runs = [...this.#opened.values()].flatMap(({ behind }) => behind.takeRuns());
     // By then the doors have given up their addresses.

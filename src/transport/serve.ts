@@ -49,6 +49,7 @@ export interface Door {
 export async function openDoor(
   { queue, databases }: Pick<Behind, "queue" | "databases">,
   options: ListenOptions,
+  tap?: socket.Tap,
 ): Promise<Door> {
   requirePatched(socket);
   const { password, certificate } = options;
@@ -66,6 +67,7 @@ export async function openDoor(
     stallTimeout: options.stallTimeoutMs,
     login,
     queue: withoutGarbage(queue),
+    ...(tap ? { tap } : {}),
     ...(options.socketDir === undefined ? {} : { socketDir: options.socketDir }),
     ...(options.log ? { debug: true, log: libraryLog(options.log) } : {}),
   });

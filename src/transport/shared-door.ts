@@ -24,9 +24,14 @@ const maxSpooledBytes = 16 * 1024 ** 3;
 /** The only one that PGlite's session can be in. */
 const databases = ["postgres"];
 
-/** For the clients of one listener. */
-export function openSharedDoor(session: OneSession, listener: number, options: ListenOptions): Behind {
-  const db = new SessionEngine(session, listener);
+/** For the clients of one listener. `onTurn` is told whose messages run. */
+export function openSharedDoor(
+  session: OneSession,
+  listener: number,
+  options: ListenOptions,
+  onTurn?: (processId: number) => void,
+): Behind {
+  const db = new SessionEngine(session, listener, onTurn);
   const log = options.log && libraryLog(options.log);
   const queue = new SharedQueue(db, {
     transactionIdleTimeout: options.transactionIdleTimeoutMs,
@@ -45,13 +50,15 @@ class SessionEngine implements SharedEngine {
   readonly recent = new RecentRuns();
   readonly #session: OneSession;
   readonly #listener: number;
+  readonly #onTurn: ((processId: number) => void) | undefined;
   readonly #listeners = new Set<(death: EngineDeath) => void>();
   #told!: () => void;
   readonly #hasTold = new Promise<void>((resolve) => {
     this.#told = resolve;
   });
 
-  constructor(session: OneSession, listener: number) {
+  constructor(session: OneSession, listener: number, onTurn: ((processId: number) => void) | undefined) {
+    this.#onTurn = onTurn;
     this.#session = session;
     this.#listener = listener;
   }
@@ -63,6 +70,7 @@ class SessionEngine implements SharedEngine {
 
   async execProtocolRawStream(message: EngineInput, options: ExecOptions): Promise<void> {
     this.recent.add(message);
+    if (options.whose) this.#onTurn?.(options.whose.processId);
     try {
       this.#session.run(this.#listener, message, options);
     } catch (error) {

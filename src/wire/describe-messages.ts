@@ -1,25 +1,11 @@
 /**
  * Frontend messages in words, for a log.
  *
- * Owns: the names of the frontend messages and one line about a run of them. Does not own: traces of connections.
+ * Owns: one line about a run of them. Does not own: their names (`message-names.ts`), traces of connections.
  * Invariant: reads no further than the bytes that it is given, which may end in the middle of a message.
  */
 
-const names: Readonly<Record<string, string>> = {
-  B: "Bind",
-  C: "Close",
-  D: "Describe",
-  E: "Execute",
-  F: "FunctionCall",
-  H: "Flush",
-  P: "Parse",
-  Q: "Query",
-  S: "Sync",
-  X: "Terminate",
-  c: "CopyDone",
-  d: "CopyData",
-  f: "CopyFail",
-};
+import { messageName } from "./message-names.ts";
 
 /** For example `Parse "s1" "select $1", Bind, Execute, Sync`; what was cut off ends in `…`. */
 export function describeMessages(bytes: Uint8Array): string {
@@ -29,9 +15,7 @@ export function describeMessages(bytes: Uint8Array): string {
   while (at + 5 <= data.length) {
     const type = String.fromCharCode(data[at]!);
     const end = at + 1 + data.readInt32BE(at + 1);
-    words.push(
-      [names[type] ?? `message ${JSON.stringify(type)}`, ...readTexts(type, data.subarray(at + 5, end))].join(" "),
-    );
+    words.push([messageName("frontend", type), ...readTexts(type, data.subarray(at + 5, end))].join(" "));
     if (end <= at) break;
     at = end;
   }

@@ -36,6 +36,9 @@ const badValues: Readonly<Record<OptionKey, readonly [string, string]>> = {
   stallTimeoutMs: ["1e3", "a whole number from 0 to"],
   transactionIdleTimeoutMs: ["0x10", "a whole number from 0 to"],
   logSlowMs: ["1s", "a whole number from 0 to"],
+  trace: ["", "a file"],
+  traceLimitMb: ["0", "a whole number from 1 to 1000000"],
+  traceOnFailure: ["", "a file"],
   output: ["xml", "one of text, json, env"],
   logLevel: ["loud", "one of silent, error, info, debug"],
 };
@@ -52,7 +55,8 @@ async function expectRefusal(
     writeFileSync(join(cwd, "package.json"), JSON.stringify({ "pglite-devdb": packageJson }));
   }
   const before = readdirSync(cwd);
-  const end = await runCli(["--db", "data", ...args], { cwd, environment });
+  const all = args[0] === "run" ? args : ["--db", "data", ...args];
+  const end = await runCli(all, { cwd, environment });
   expect({ code: end.code, stdout: end.stdout, lines: end.stderr.split("\n").length }).toEqual({
     code: 2,
     stdout: "",
@@ -69,7 +73,8 @@ describe("a bad value is exit 2 and one sentence, and nothing is started", () =>
   test.each(optionKeys.filter((key) => optionTable[key].flags.includes("<")))("%s as a flag", async (key) => {
     const [value, takes] = badValues[key];
     const flag = flagName(optionTable[key]);
-    await expectRefusal([flag, value], [`${flag}: ${shown(key)} is not ${takes}`]);
+    const args = optionTable[key].scope === "run" ? ["run", flag, value, "--", "true"] : [flag, value];
+    await expectRefusal(args, [`${flag}: ${shown(key)} is not ${takes}`]);
   });
 
   test.each(optionKeys.filter((key) => optionTable[key].environment))("%s in the environment", async (key) => {

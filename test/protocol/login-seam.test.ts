@@ -176,11 +176,12 @@ describe("a dialog of a login", () => {
 
   test("is held message by message; the rest of what came is what the session begins with", async () => {
     const tapped: string[] = [];
-    await serve(askTwice, { tap: (_, source, bytes) => void tapped.push(`${source[0]}${bytes[0]}`) });
+    await serve(askTwice, { tap: (_, source, bytes) => void tapped.push(`${source[0]}${bytes?.[0]}`) });
     const client = await connected();
     client.send(startup, encodeMessage("p", "right"), encodeMessage("p", "right"), query("select 1"));
     expect(types(await client.until("Z", 2))).toMatch(/^RRRRS+KZTDCZ$/);
-    expect(tapped.slice(0, 6)).toEqual(["f0", "b82", "f112", "b82", "f112", "b82"]);
+    // What came in one piece is seen as one.
+    expect(tapped.slice(0, 4)).toEqual(["f0", "b82", "b82", "b82"]);
   });
 
   test("is held by many at the same time, and each gets its own answer", async () => {
@@ -242,7 +243,7 @@ describe("an SSLRequest", () => {
 
   test("can be upgraded to TLS: the login and everything after it is inside", async () => {
     const tapped: string[] = [];
-    await serve(withTls, { tap: (_, source, bytes) => void tapped.push(`${source} ${bytes[0]}`) });
+    await serve(withTls, { tap: (_, source, bytes) => void tapped.push(`${source} ${bytes?.[0]}`) });
     const client = await tlsClient();
     client.send(startup);
     await client.until("Z");

@@ -29,6 +29,7 @@ const numbers: readonly OptionKey[] = [
   "idleTimeoutMs",
   "stallTimeoutMs",
   "transactionIdleTimeoutMs",
+  "traceLimitMb",
 ];
 
 describe("defaults", () => {
@@ -60,6 +61,9 @@ describe("defaults", () => {
       extensions: [],
       set: [],
       cache: true,
+      trace: undefined,
+      traceLimitMb: 256,
+      traceOnFailure: undefined,
       output: "text",
       logLevel: "info",
     });

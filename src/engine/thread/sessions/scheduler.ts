@@ -26,7 +26,7 @@ export interface Schedulable {
 }
 
 /** What ends a wait; whichever comes first. */
-interface Wait {
+export interface Wait {
   /** The address of a latch; the wait ends when it is set. */
   readonly latch?: number;
   /** A time of `performance.now()`. */
@@ -35,6 +35,13 @@ interface Wait {
   readonly until?: Promise<unknown>;
   /** It waits for nothing: it lets the others run. */
   readonly givesWay?: boolean;
+}
+
+/** Is told what is decided, for a trace; of a wait while the session is loaded still. */
+export interface SchedulerObserver<S> {
+  turn(session: S): void;
+  wait(session: S, wait: Wait): void;
+  woken(session: S): void;
 }
 
 interface Turn<S> {
@@ -58,6 +65,7 @@ export class Scheduler<S extends Schedulable> {
   onTurn: ((session: S | undefined) => void) | undefined;
   /** Called before a session that computes goes on: what is to be done soon would wait for it. */
   onLongTurn: (() => void) | undefined;
+  observer: SchedulerObserver<S> | undefined;
   readonly #machine: Machine;
   readonly #queue: Turn<S>[] = [];
   readonly #parked = new Map<S, Parked<S>>();
@@ -123,6 +131,7 @@ export class Scheduler<S extends Schedulable> {
   park(wait: Wait): Promise<void> {
     const session = this.#running;
     if (!session) throw new Error("only the running session can wait");
+    this.observer?.wait(session, wait);
     return new Promise<void>((begin) => {
       const parked = { session, begin, wait };
       this.#parked.set(session, parked);
@@ -138,6 +147,7 @@ export class Scheduler<S extends Schedulable> {
     const parked = this.#parked.get(session);
     if (!parked) return;
     this.#parked.delete(session);
+    this.observer?.woken(session);
     this.#enqueue(parked);
   }
 
@@ -189,6 +199,7 @@ export class Scheduler<S extends Schedulable> {
       this.switches++;
     }
     this.onTurn?.(session);
+    this.observer?.turn(session);
   }
 
   /** Queues every parked session whose latch is set or whose time has come. */
@@ -201,6 +212,7 @@ export class Scheduler<S extends Schedulable> {
       if (!latchIsSet && (wait.deadline === undefined || wait.deadline > now)) continue;
       const parked = this.#parked.get(session)!;
       this.#parked.delete(session);
+      this.observer?.woken(session);
       this.#queue.push(parked);
     }
   }

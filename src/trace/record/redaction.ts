@@ -1,0 +1,87 @@
+/**
+ * What is never written into a trace: passwords, and whatever they could be guessed from.
+ *
+ * Owns: which bytes of which messages are masked. Does not own: finding the messages (`wire/message-walker.ts`).
+ * Invariant: a mask is as long as what it hides, so that the messages around it stay readable. Of a statement everything
+ * from the quote behind the word PASSWORD to the end of that literal is masked, wherever the client's writes cut it.
+ */
+
+const mask = 0x2a;
+const quote = 0x27;
+const dollar = 0x24;
+const word = Buffer.from("password");
+
+/** The types whose bodies it has to see: authentication in both directions, and what has SQL. */
+export const sensitive = { frontend: "pQP", backend: "R" } as const;
+
+/** For one direction of one connection; `mask` gets the parts of the bodies of sensitive messages. */
+export class Redaction {
+  /** Before the word, behind it, behind what may be the beginning of an unusual literal, in a usual one, in another. */
+  #state: "text" | "word" | "prefix" | "plain" | "other" = "text";
+  /** How many letters of the word have been seen. */
+  #letters = 0;
+  #prefix = 0;
+
+  /** Whether something in this part has to go; it has then been overwritten in `copy()`. */
+  hide(type: number, bytes: Uint8Array, from: number, to: number, isFirst: boolean, copy: () => Uint8Array): void {
+    if (type === 0x70) copy().fill(mask, from, to);
+    // Authentication: which kind it is stays, its data goes.
+    else if (type === 0x52) hideChallenge(bytes, from, to, isFirst, copy);
+    else this.#hideLiteral(bytes, from, to, isFirst, copy);
+  }
+
+  #hideLiteral(bytes: Uint8Array, from: number, to: number, isFirst: boolean, copy: () => Uint8Array): void {
+    if (isFirst) {
+      this.#state = "text";
+      this.#letters = 0;
+    }
+    for (let at = from; at < to; at++) {
+      if (this.#step(bytes[at]!)) copy()[at] = mask;
+    }
+  }
+
+  /** Takes one byte; whether it is to be hidden. */
+  #step(byte: number): boolean {
+    switch (this.#state) {
+      case "text":
+        this.#letters = (byte | 0x20) === word[this.#letters] ? this.#letters + 1 : (byte | 0x20) === word[0] ? 1 : 0;
+        if (this.#letters === word.length) this.#state = "word";
+        return false;
+      case "word":
+        // PASSWORD 'x', password = 'x'. Of E'x', U&'x' and $$x$$ all that follows is hidden.
+        this.#prefix = byte | 0x20;
+        if (byte === quote) this.#state = "plain";
+        else if (byte === dollar || this.#prefix === 0x65 || this.#prefix === 0x75) this.#state = "prefix";
+        else if (byte > 0x20 && byte !== 0x3d) this.#forget();
+        return false;
+      case "prefix":
+        if (byte === quote || byte === 0x26 || (this.#prefix === dollar && !isDigit(byte))) this.#state = "other";
+        else this.#forget();
+        return false;
+      case "plain":
+        if (byte !== quote) return byte !== 0;
+        // A doubled quote is a part of it; what follows it is looked at as if the literal had begun anew.
+        this.#state = "word";
+        return false;
+      case "other":
+        if (byte === 0) this.#forget();
+        return byte !== 0;
+    }
+  }
+
+  #forget(): void {
+    this.#state = "text";
+    this.#letters = 0;
+  }
+}
+
+function isDigit(byte: number): boolean {
+  return byte >= 0x30 && byte <= 0x39;
+}
+
+function hideChallenge(bytes: Uint8Array, from: number, to: number, isFirst: boolean, copy: () => Uint8Array): void {
+  const kind = isFirst && to - from >= 4 ? bytes[from + 3]! : 0;
+  // AuthenticationSASL (10) has the names of mechanisms only.
+  if (kind !== 0 && kind !== 10) copy().fill(mask, from + 4, to);
+  else if (!isFirst) copy().fill(mask, from, to);
+}

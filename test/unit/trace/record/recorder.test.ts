@@ -1,0 +1,162 @@
+/** A trace as it is written: lines, passwords, its bound, files that it does not touch. */
+import { existsSync, mkdtempSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { Recorder } from "../../../../src/trace/record/recorder.ts";
+import { createTraceFile, removeTraceFile } from "../../../../src/trace/record/trace-file.ts";
+import { encodeMessage, encodeParse, encodeQuery, encodeStartup, encodeSync } from "../../../../src/wire/frontend.ts";
+
+const startup = encodeStartup({ user: "postgres" });
+
+function fresh(): string {
+  return join(mkdtempSync(join(tmpdir(), "trace-")), "one.trace");
+}
+
+function recorder(file: string, limitBytes = 2 ** 20): Recorder {
+  const header = { began: Date.now(), by: "server" as const, versions: {}, settings: {} };
+  return new Recorder({ file, limitBytes, header }, (error) => expect.fail(error.message));
+}
+
+interface Line {
+  t: number;
+  c: number;
+  d: string;
+  m: string;
+  b: string;
+}
+
+function lines(file: string): Line[] {
+  return readFileSync(file, "utf8")
+    .trim()
+    .split("\n")
+    .slice(1)
+    .map((line) => JSON.parse(line));
+}
+
+/** The bytes of a direction as the trace has them. */
+function bytes(file: string, direction: string): Buffer {
+  const all = lines(file).filter(({ d }) => d === direction);
+  return Buffer.concat(all.map(({ b }) => Buffer.from(b, "base64")));
+}
+
+test("a line for each data event and each write, in their order, with their bytes", async () => {
+  const file = fresh();
+  createTraceFile(file, "--trace");
+  const trace = recorder(file);
+  trace.tap(1, "frontend", startup);
+  trace.tap(1, "backend", encodeMessage("Z", Buffer.from("I")));
+  trace.tap(1, "frontend", Buffer.concat([encodeParse("s", "select 1"), encodeSync()]));
+  trace.decided(1001, "wait", "lock of 1002");
+  trace.tap(1, "closed");
+  await trace.close();
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+  expect(lines(file).map(({ t: _, b: __, ...rest }) => rest)).toEqual([
+    { c: 1, d: "F", m: "StartupMessage" },
+    { c: 1, d: "B", m: "ReadyForQuery" },
+    { c: 1, d: "F", m: "Parse Sync" },
+    { p: 1001, s: "wait", on: "lock of 1002" },
+    { c: 1, d: "closed" },
+  ]);
+  const said = [startup, encodeParse("s", "select 1"), encodeSync()];
+  expect(bytes(file, "F")).toEqual(Buffer.concat(said));
+});
+
+const secrets = [
+  encodeQuery("alter role a password 'sec''ret' valid until '2030-01-01'"),
+  encodeQuery("ALTER ROLE a PASSWORD\n 'sec''ret'"),
+  encodeQuery("alter role a password E'sec\\'ret'"),
+  encodeQuery("alter role a password $x$secret$x$"),
+  encodeParse("", "select * from users where password = 'sec' and name = 'x'"),
+  encodeMessage("p", "secret"),
+];
+
+test.each(secrets.map((message) => [message.toString("latin1").replaceAll("\0", "|"), message]))(
+  "no password is in it, wherever it is cut: %j",
+  async (_, message) => {
+    for (let cut = 1; cut < message.length; cut++) {
+      const file = fresh();
+      createTraceFile(file, "--trace");
+      const trace = recorder(file);
+      trace.tap(1, "frontend", startup);
+      trace.tap(1, "frontend", message.subarray(0, cut));
+      trace.tap(1, "frontend", message.subarray(cut));
+      trace.tap(1, "frontend", encodeQuery("select 'seen'"));
+      await trace.close();
+      const written = bytes(file, "F");
+      expect(written.toString("latin1")).not.toMatch(/sec|ret/);
+      // The messages are as long as they were, and what is no password is there.
+      expect(written.length).toBe(startup.length + message.length + encodeQuery("select 'seen'").length);
+      expect(written.includes("select 'seen'")).toBe(true);
+    }
+  },
+);
+
+test("a column that is called password hides no value of another", async () => {
+  const file = fresh();
+  createTraceFile(file, "--trace");
+  const trace = recorder(file);
+  const message = encodeQuery("select password, 'seen' from users where password = $1 and name = 'seen'");
+  trace.tap(1, "frontend", startup);
+  trace.tap(1, "frontend", message);
+  await trace.close();
+  expect(bytes(file, "F").subarray(startup.length)).toEqual(message);
+});
+
+test("what the other side of a login is asked is hidden, too", async () => {
+  const file = fresh();
+  createTraceFile(file, "--trace");
+  const trace = recorder(file);
+  const kinds = [0, 0, 0, 11];
+  trace.tap(1, "backend", encodeMessage("R", Buffer.from(kinds), Buffer.from("r=nonce,s=salt,i=4096")));
+  await trace.close();
+  expect(bytes(file, "B").toString("latin1")).not.toMatch(/nonce|salt/);
+});
+
+test("it takes no more than its limit, and what is left of it says which part it is", async () => {
+  const file = fresh();
+  createTraceFile(file, "--trace");
+  const limit = 400_000;
+  const trace = recorder(file, limit);
+  trace.tap(1, "frontend", startup);
+  for (let round = 0; round < 40; round++) {
+    for (let i = 0; i < 100; i++) trace.tap(1, "frontend", encodeQuery(`select ${round}, ${i}, '${"x".repeat(100)}'`));
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  await trace.close();
+  const [old, last] = [`${file}.1`, file].map((name) => readFileSync(name, "utf8"));
+  expect(old!.length + last!.length).toBeLessThanOrEqual(limit + 100_000);
+  const [first, second] = [old!, last!].map((text) => JSON.parse(text.split("\n", 1)[0]!).part);
+  expect(second).toBe(first + 1);
+  expect(first).toBeGreaterThan(1);
+});
+
+test("what the buffer cannot hold is dropped, and the trace says how much", async () => {
+  const file = fresh();
+  createTraceFile(file, "--trace");
+  const trace = recorder(file, 2 ** 30);
+  const large = encodeQuery("x".repeat(1_000_000));
+  trace.tap(1, "frontend", startup);
+  // In one turn of the loop: the disk takes nothing meanwhile.
+  for (let i = 0; i < 40; i++) trace.tap(1, "frontend", large);
+  await new Promise((resolve) => setTimeout(resolve, 300));
+  trace.tap(1, "closed");
+  await trace.close();
+  const all = readFileSync(file, "utf8").trim().split("\n");
+  const dropped = all.map((line) => JSON.parse(line).dropped ?? 0).reduce((sum, n) => sum + n, 0);
+  expect(dropped).toBeGreaterThan(0);
+  expect(all.filter((line) => line.includes('"m":"Query"')).length + dropped).toBe(40);
+});
+
+test("a file that is no trace is not overwritten; a trace is, and can be removed", () => {
+  const file = fresh();
+  writeFileSync(file, "my letters");
+  expect(() => createTraceFile(file, "--trace")).toThrow(/--trace: .*one.trace is there and is not a trace/);
+  expect(readFileSync(file, "utf8")).toBe("my letters");
+  expect(() => createTraceFile(join(file, "x"), "--trace")).toThrow(/--trace: cannot write/);
+  const other = fresh();
+  createTraceFile(other, "--trace");
+  createTraceFile(other, "--trace");
+  removeTraceFile(other);
+  expect(existsSync(other)).toBe(false);
+});
