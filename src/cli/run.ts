@@ -37,7 +37,13 @@ export const runCommand: CliCommand = {
       log("error", "ending before everything is closed");
     });
     const traced = traceOnFailure === undefined ? options : { ...options, trace: traceOnFailure };
-    const { db, stop } = await startUnlessAborted(traced, cwd, log, signal);
+    const dropTrace = () => {
+      if (traceOnFailure !== undefined) removeTraceFile(resolve(cwd, traceOnFailure));
+    };
+    const { db, stop } = await startUnlessAborted(traced, cwd, log, signal).catch((error) => {
+      dropTrace();
+      throw error;
+    });
     const ending = new AbortController();
     signal.addEventListener("abort", () => ending.abort(signal.reason), { once: true });
     if (signal.aborted) ending.abort(signal.reason);
@@ -54,8 +60,8 @@ export const runCommand: CliCommand = {
         log("error", `closing the server: ${String(error)}`);
         exitCode ||= ExitCode.failure;
       });
-      if (traceOnFailure !== undefined && exitCode === ExitCode.ok) removeTraceFile(resolve(cwd, traceOnFailure));
-      else if (traceOnFailure !== undefined) log("info", `the trace is in ${traceOnFailure}: pglite-devdb trace show`);
+      if (exitCode === ExitCode.ok) dropTrace();
+      else if (traceOnFailure !== undefined) log("info", `there is a trace: pglite-devdb trace show ${traceOnFailure}`);
     }
     return exitCode;
   },

@@ -91,12 +91,16 @@ export class OwnSessions implements Served {
   behind(_listener: number, _options: ListenOptions, recorder?: Recorder): Behind {
     const queue = new IsolatedQueue(this.#host, (database, isAsked) => this.#beforeLogin(database, isAsked));
     this.#queues.push(queue);
-    if (recorder) this.#host.scheduler.observer = decisionsOf(this.#host, recorder);
+    const observer = recorder && decisionsOf(this.#host, recorder);
+    if (observer) this.#host.scheduler.observer = observer;
     return {
       queue,
       crashed: (death) => queue.crashed(death),
       takeRuns: () => queue.recent.take(),
-      closed: () => void this.#queues.splice(this.#queues.indexOf(queue), 1),
+      closed: () => {
+        this.#queues.splice(this.#queues.indexOf(queue), 1);
+        if (this.#host.scheduler.observer === observer) this.#host.scheduler.observer = undefined;
+      },
     };
   }
 

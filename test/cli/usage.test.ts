@@ -123,9 +123,10 @@ describe("help and version", () => {
   test("--help names every option with environment name and default, the exit codes and examples", async () => {
     const end = await runCli(["--help"]);
     expect(end).toMatchObject({ code: 0, stderr: "" });
+    const ofRun = (await runCli(["run", "--help"])).stdout;
     for (const key of optionKeys) {
-      const { flags, environment, default: value } = optionTable[key];
-      expect(end.stdout).toContain(flags);
+      const { flags, environment, default: value, scope } = optionTable[key];
+      expect(scope === "run" ? ofRun : end.stdout).toContain(flags);
       if (environment) expect(end.stdout).toContain(environment);
       if (typeof value === "number") expect(end.stdout.replace(/\s+/g, " ")).toContain(`default ${value}]`);
     }

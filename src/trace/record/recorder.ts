@@ -98,7 +98,8 @@ class Direction {
   }
 
   readonly #copied = (): Uint8Array => {
-    this.#copy ??= this.#bytes.slice();
+    // Not `slice`, which is a view of a Buffer: what is masked here is what the server gets.
+    this.#copy ??= new Uint8Array(this.#bytes);
     return this.#copy;
   };
 }

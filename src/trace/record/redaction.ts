@@ -11,8 +11,8 @@ const quote = 0x27;
 const dollar = 0x24;
 const word = Buffer.from("password");
 
-/** The types whose bodies it has to see: authentication in both directions, and what has SQL. */
-export const sensitive = { frontend: "pQP", backend: "R" } as const;
+/** The types whose bodies it has to see: authentication in both directions, and what has SQL, as the context of an error. */
+export const sensitive = { frontend: "pQP", backend: "REN" } as const;
 
 /** For one direction of one connection; `mask` gets the parts of the bodies of sensitive messages. */
 export class Redaction {
@@ -21,6 +21,9 @@ export class Redaction {
   /** How many letters of the word have been seen. */
   #letters = 0;
   #prefix = 0;
+  /** The byte before the one that is looked at, and that before the word. */
+  #previous = 0;
+  #beforeWord = 0;
 
   /** Whether something in this part has to go; it has then been overwritten in `copy()`. */
   hide(type: number, bytes: Uint8Array, from: number, to: number, isFirst: boolean, copy: () => Uint8Array): void {
@@ -36,21 +39,32 @@ export class Redaction {
       this.#letters = 0;
     }
     for (let at = from; at < to; at++) {
-      if (this.#step(bytes[at]!)) copy()[at] = mask;
+      const byte = bytes[at]!;
+      if (this.#step(byte)) copy()[at] = mask;
+      this.#previous = byte;
     }
   }
 
   /** Takes one byte; whether it is to be hidden. */
   #step(byte: number): boolean {
+    // The end of a text.
+    if (byte === 0) {
+      this.#forget();
+      return false;
+    }
     switch (this.#state) {
       case "text":
-        this.#letters = (byte | 0x20) === word[this.#letters] ? this.#letters + 1 : (byte | 0x20) === word[0] ? 1 : 0;
+        if ((byte | 0x20) === word[this.#letters]) this.#letters++;
+        else this.#letters = (byte | 0x20) === word[0] ? 1 : 0;
+        if (this.#letters === 1) this.#beforeWord = this.#previous;
         if (this.#letters === word.length) this.#state = "word";
         return false;
       case "word":
         // PASSWORD 'x', password = 'x'. Of E'x', U&'x' and $$x$$ all that follows is hidden.
         this.#prefix = byte | 0x20;
-        if (byte === quote) this.#state = "plain";
+        // 'password' is a literal of its own.
+        if (byte === quote && this.#beforeWord === quote) this.#forget();
+        else if (byte === quote) this.#state = "plain";
         else if (byte === dollar || this.#prefix === 0x65 || this.#prefix === 0x75) this.#state = "prefix";
         else if (byte > 0x20 && byte !== 0x3d) this.#forget();
         return false;
@@ -59,13 +73,13 @@ export class Redaction {
         else this.#forget();
         return false;
       case "plain":
-        if (byte !== quote) return byte !== 0;
+        if (byte !== quote) return true;
+        this.#beforeWord = 0;
         // A doubled quote is a part of it; what follows it is looked at as if the literal had begun anew.
         this.#state = "word";
         return false;
       case "other":
-        if (byte === 0) this.#forget();
-        return byte !== 0;
+        return true;
     }
   }
 

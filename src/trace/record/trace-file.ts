@@ -14,7 +14,9 @@ import { UsageError } from "../../errors.ts";
 const traceFormat = 1;
 
 const mostBufferedBytes = 16 * 1024 * 1024;
-const writeAtBytes = 64 * 1024;
+const blockBytes = 64 * 1024;
+/** So much is written at once, without waiting for more. */
+const writeAtBytes = blockBytes / 2;
 const writeAfterMs = 50;
 
 /**
@@ -23,9 +25,9 @@ const writeAfterMs = 50;
  */
 export function createTraceFile(file: string, option: string): void {
   try {
-    if (isForeign(file)) throw new UsageError(`${option}: ${file} is there and is not a trace; it is not overwritten`);
-    rmSync(file, { force: true });
-    rmSync(`${file}.1`, { force: true });
+    const foreign = partsOf(file).find(isForeign);
+    if (foreign) throw new UsageError(`${option}: ${foreign} is there and is not a trace; it is not overwritten`);
+    removeTraceFile(file);
     closeSync(openSync(file, "wx", 0o600));
   } catch (error) {
     if (error instanceof UsageError) throw error;
@@ -52,20 +54,30 @@ function isForeign(file: string): boolean {
 /** The first bytes of every trace. */
 const traceBegin = '{"trace":"pglite-devdb"';
 
-/** Removes a trace. */
+/** The file and the part before it, which may not be there. */
+function partsOf(file: string): string[] {
+  return [file, `${file}.1`];
+}
+
+/** Removes a trace; what is none stays. */
 export function removeTraceFile(file: string): void {
-  for (const name of [file, `${file}.1`]) rmSync(name, { force: true });
+  for (const name of partsOf(file)) if (!isForeign(name)) rmSync(name, { force: true });
 }
 
 /** An open one. */
 export class TraceFile {
   readonly #target: TraceTarget;
   readonly #onFailure: (error: Error) => void;
+  readonly #longestLine: number;
   #descriptor: number;
   #part: number;
   #size = 0;
-  /** Lines that the disk has not been given. */
-  #text = "";
+  /** Full of lines that the disk has not been given. */
+  #full: Buffer[] = [];
+  #fullBytes = 0;
+  /** Lines are put down at once, as bytes: as text they would be garbage that has grown old. */
+  #block: Buffer = Buffer.allocUnsafe(blockBytes);
+  #length = 0;
   #writing: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #dropped = 0;
@@ -76,30 +88,32 @@ export class TraceFile {
   constructor(target: TraceTarget, onFailure: (error: Error) => void) {
     this.#target = target;
     this.#onFailure = onFailure;
+    this.#longestLine = target.limitBytes / 2 - blockBytes;
     const before = partOf(target.file);
     if (before > 0) renameSync(target.file, `${target.file}.1`);
     this.#part = before + 1;
-    this.#descriptor = this.#open();
+    this.#descriptor = this.#open(false);
   }
 
-  /** Takes a line, with its line break; ASCII only. */
+  /** Takes a line, with its line break; ASCII only. One that no part can hold is dropped, too. */
   add(line: string): void {
-    if (this.#text.length + line.length > mostBufferedBytes || this.#state !== "open") {
+    const isTooMuch = this.#fullBytes + line.length > mostBufferedBytes || line.length > this.#longestLine;
+    if (this.#state !== "open" || isTooMuch) {
       this.#dropped++;
       return;
     }
     if (this.#dropped > 0) {
-      this.#text += `{"dropped":${this.#dropped}}\n`;
+      const words = `{"dropped":${this.#dropped}}\n`;
       this.#dropped = 0;
+      this.#append(words);
     }
-    this.#text += line;
+    this.#append(line);
     if (this.#timer === undefined && !this.#writing) this.#timer = setTimeout(this.#write, writeAfterMs);
-    else if (this.#text.length >= writeAtBytes) this.#write();
   }
 
   /** Writes what is left. Idempotent. */
   async close(): Promise<void> {
-    while (this.#state === "open" && (this.#writing || this.#text !== "")) {
+    while (this.#state === "open" && (this.#writing || this.#length > 0 || this.#full.length > 0)) {
       this.#write();
       await this.#writing;
     }
@@ -109,17 +123,41 @@ export class TraceFile {
     closeSync(this.#descriptor);
   }
 
+  #append(line: string): void {
+    if (this.#length + line.length > blockBytes) {
+      this.#takeBlock();
+      if (line.length > blockBytes) {
+        this.#full.push(Buffer.from(line, "latin1"));
+        this.#fullBytes += line.length;
+        return;
+      }
+    }
+    this.#length += this.#block.write(line, this.#length, "latin1");
+  }
+
+  /** The block is one of those that are to be written. */
+  #takeBlock(): void {
+    if (this.#length === 0) return;
+    this.#full.push(this.#block.subarray(0, this.#length));
+    this.#fullBytes += this.#length;
+    this.#block = Buffer.allocUnsafe(blockBytes);
+    this.#length = 0;
+    if (this.#fullBytes >= writeAtBytes) this.#write();
+  }
+
   readonly #write = (): void => {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    if (this.#writing || this.#text === "" || this.#state !== "open") return;
-    const bytes = Buffer.from(this.#text, "latin1");
-    this.#text = "";
+    if (this.#writing || this.#state !== "open") return;
+    if (this.#fullBytes === 0) this.#takeBlock();
+    const [bytes] = this.#full.splice(0, 1);
+    if (!bytes) return;
+    this.#fullBytes -= bytes.length;
     this.#writing = this.#put(bytes).then(
       () => {
         this.#writing = undefined;
-        if (this.#text.length >= writeAtBytes) this.#write();
-        else if (this.#text !== "") this.#timer ??= setTimeout(this.#write, writeAfterMs);
+        if (this.#fullBytes > 0) this.#write();
+        else if (this.#length > 0) this.#timer ??= setTimeout(this.#write, writeAfterMs);
       },
       (error: Error) => {
         this.#writing = undefined;
@@ -131,19 +169,20 @@ export class TraceFile {
 
   async #put(bytes: Buffer): Promise<void> {
     if (this.#size + bytes.length > this.#target.limitBytes / 2) {
-      closeSync(this.#descriptor);
+      const before = this.#descriptor;
       renameSync(this.#target.file, `${this.#target.file}.1`);
       this.#part++;
-      this.#descriptor = this.#open();
+      this.#descriptor = this.#open(true);
+      closeSync(before);
     }
     this.#size += bytes.length;
     for (let at = 0; at < bytes.length; ) at += (await writeSome(this.#descriptor, bytes, at)).bytesWritten;
   }
 
-  /** Begins a part. */
-  #open(): number {
+  /** Begins a part; with `continues` the connections of the one before are open still. */
+  #open(continues: boolean): number {
     const descriptor = openSync(this.#target.file, "a", 0o600);
-    const header = `${traceBegin},"format":${traceFormat},"part":${this.#part},${JSON.stringify(this.#target.header).slice(1)}\n`;
+    const header = `${traceBegin},"format":${traceFormat},"part":${this.#part},"continues":${continues},${JSON.stringify(this.#target.header).slice(1)}\n`;
     this.#size = writeSync(descriptor, header);
     return descriptor;
   }

@@ -103,6 +103,53 @@ test("a column that is called password hides no value of another", async () => {
   expect(bytes(file, "F").subarray(startup.length)).toEqual(message);
 });
 
+test("a literal that is 'password' hides nothing behind it", async () => {
+  const file = fresh();
+  createTraceFile(file, "--trace");
+  const trace = recorder(file);
+  const message = encodeQuery("select 'password', 'seen'");
+  trace.tap(1, "frontend", startup);
+  trace.tap(1, "frontend", message);
+  await trace.close();
+  expect(bytes(file, "F").subarray(startup.length)).toEqual(message);
+});
+
+test("what is masked in the trace is not masked for the server", async () => {
+  const file = fresh();
+  createTraceFile(file, "--trace");
+  const trace = recorder(file);
+  const message = encodeQuery("alter role a password 'secret'");
+  const sent = Buffer.from(message);
+  trace.tap(1, "frontend", startup);
+  trace.tap(1, "frontend", sent);
+  await trace.close();
+  expect(sent).toEqual(message);
+});
+
+test("the context of an error has a statement, and its password is hidden", async () => {
+  const file = fresh();
+  createTraceFile(file, "--trace");
+  const trace = recorder(file);
+  const context = `SQL statement "alter role a password 'secret'"`;
+  trace.tap(1, "backend", encodeMessage("E", "SERROR", "C42704", `W${context}`, "Fuser.c", Buffer.from([0])));
+  await trace.close();
+  const written = bytes(file, "B").toString("latin1");
+  expect(written).not.toContain("secret");
+  expect(written).toContain("user.c");
+});
+
+test("a line that no part of the file can hold is dropped", async () => {
+  const file = fresh();
+  createTraceFile(file, "--trace");
+  const trace = recorder(file, 400_000);
+  trace.tap(1, "frontend", startup);
+  trace.tap(1, "frontend", encodeQuery("x".repeat(1_000_000)));
+  trace.tap(1, "closed");
+  await trace.close();
+  expect(statSync(file).size).toBeLessThan(400_000);
+  expect(readFileSync(file, "utf8")).toContain('{"dropped":1}');
+});
+
 test("what the other side of a login is asked is hidden, too", async () => {
   const file = fresh();
   createTraceFile(file, "--trace");
@@ -152,7 +199,11 @@ test("a file that is no trace is not overwritten; a trace is, and can be removed
   const file = fresh();
   writeFileSync(file, "my letters");
   expect(() => createTraceFile(file, "--trace")).toThrow(/--trace: .*one.trace is there and is not a trace/);
+  removeTraceFile(file);
   expect(readFileSync(file, "utf8")).toBe("my letters");
+  const beside = fresh();
+  writeFileSync(`${beside}.1`, "my letters");
+  expect(() => createTraceFile(beside, "--trace")).toThrow(/one.trace.1 is there and is not a trace/);
   expect(() => createTraceFile(join(file, "x"), "--trace")).toThrow(/--trace: cannot write/);
   const other = fresh();
   createTraceFile(other, "--trace");
