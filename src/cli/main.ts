@@ -17,6 +17,7 @@ import { resetCommand } from "./reset.ts";
 import { runCommand } from "./run.ts";
 import { SignalReceived } from "./signals.ts";
 import { startCommand } from "./start.ts";
+import { traceCommand } from "./trace.ts";
 
 /** Every command, in the order of `--help`; the first one is the default. A new command is one file and one entry. */
 const commands: readonly CliCommand[] = [
@@ -26,6 +27,7 @@ const commands: readonly CliCommand[] = [
   dumpCommand,
   restoreCommand,
   resetCommand,
+  traceCommand,
   reproCommand,
 ];
 

@@ -11,7 +11,7 @@ import type { TraceTarget } from "../../engine/listener.ts";
 import { UsageError } from "../../errors.ts";
 
 /** What every trace begins with. */
-const traceFormat = 1;
+export const traceFormat = 1;
 
 const mostBufferedBytes = 16 * 1024 * 1024;
 const blockBytes = 64 * 1024;
@@ -52,7 +52,7 @@ function isForeign(file: string): boolean {
 }
 
 /** The first bytes of every trace. */
-const traceBegin = '{"trace":"pglite-devdb"';
+export const traceBegin = '{"trace":"pglite-devdb"';
 
 /** The file and the part before it, which may not be there. */
 function partsOf(file: string): string[] {

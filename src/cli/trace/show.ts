@@ -1,0 +1,112 @@
+/**
+ * `pglite-devdb trace show FILE`.
+ *
+ * Owns: its flags, and writing as fast as the reader takes it. Does not own: the rows (`trace/show/`).
+ */
+import { once } from "node:events";
+import { ExitCode } from "../../errors.ts";
+import { listOf, text, type ValueKind, wholeNumber } from "../../options/value-kinds.ts";
+import { openTrace } from "../../trace/read/trace-reader.ts";
+import { type ShowOptions, showTrace } from "../../trace/show/show.ts";
+import type { CommandContext } from "../command.ts";
+import { type FlagValues, oneFile, type TraceSubcommand } from "./subcommand.ts";
+
+const seconds: ValueKind<number> = {
+  takes: "a time in seconds",
+  fromText: (value) => (/^\d+(\.\d+)?$/.test(value) ? Number(value) : undefined),
+  fromData: () => undefined,
+};
+
+const pattern: ValueKind<RegExp> = {
+  takes: "a regular expression",
+  fromText: (value) => {
+    try {
+      return value === "" ? undefined : new RegExp(value, "i");
+    } catch {
+      return undefined;
+    }
+  },
+  fromData: () => undefined,
+};
+
+const table: ValueKind<RegExp> = {
+  takes: "the name of a table",
+  fromText: (value) => {
+    const name = value.replaceAll(/[^\p{L}\p{N}_$]/gu, String.raw`\$&`);
+    return value === "" ? undefined : new RegExp(String.raw`(?<![\p{L}\p{N}_$])${name}(?![\p{L}\p{N}_$])`, "iu");
+  },
+  fromData: () => undefined,
+};
+
+const flag = {
+  connection: {
+    flags: "-c, --connection <n,...>",
+    kind: listOf(wholeNumber(1, 2 ** 31), "numbers of connections"),
+    help: "only these connections",
+  },
+  message: {
+    flags: "-m, --message <name,...>",
+    kind: listOf(text("a message"), "names of messages"),
+    help: "only messages of these names, for example Query,ErrorResponse",
+  },
+  since: { flags: "--since <s>", kind: seconds, help: "only from this second of the trace on" },
+  until: { flags: "--until <s>", kind: seconds, help: "only up to this second of the trace" },
+  sql: { flags: "--sql <regexp>", kind: pattern, help: "only pipelines with such a statement, and their answers" },
+  table: {
+    flags: "--table <name>",
+    kind: table,
+    help: "only pipelines with a statement that names it, and their answers",
+  },
+  decisions: { flags: "--decisions", help: "also whose turn it was; waits for locks are always shown" },
+  full: { flags: "--full", help: "whole rows; else they are cut, on a terminal at its width" },
+} as const;
+
+const cutWidth = 200;
+
+/** The part `show`. */
+export const showSubcommand: TraceSubcommand = {
+  name: "show",
+  usage: "FILE [options]",
+  summary: "show it, a lane for each connection",
+  flags: Object.values(flag),
+  async run(operands, flags, { stdout, environment }) {
+    const trace = openTrace(oneFile("show", operands));
+    await writeAll(stdout, showTrace(trace, readShowOptions(flags, stdout, environment)));
+    return ExitCode.ok;
+  },
+};
+
+function readShowOptions(
+  flags: FlagValues,
+  stdout: CommandContext["stdout"],
+  environment: NodeJS.ProcessEnv,
+): ShowOptions {
+  const [connections, messages] = [flags.get(flag.connection), flags.get(flag.message)];
+  const [since, until] = [flags.get(flag.since), flags.get(flag.until)];
+  const statements = [flags.get(flag.sql), flags.get(flag.table)].filter((each) => each !== undefined);
+  return {
+    filter: {
+      statements,
+      ...(connections && { connections: new Set(connections) }),
+      ...(messages && { messages: new Set(messages.map((name) => name.toLowerCase())) }),
+      ...(since !== undefined && { since: since * 1e6 }),
+      ...(until !== undefined && { until: until * 1e6 }),
+    },
+    decisions: flags.has(flag.decisions),
+    color: stdout.isTTY === true && !environment.NO_COLOR,
+    width: flags.has(flag.full) ? undefined : (stdout.columns ?? cutWidth),
+  };
+}
+
+/** Stops when nobody reads any more. */
+async function writeAll(stdout: NodeJS.WriteStream, rows: Iterable<string>): Promise<void> {
+  let text = "";
+  for (const row of rows) {
+    text += row;
+    if (text.length < 65_536) continue;
+    if (stdout.destroyed) return;
+    if (!stdout.write(text)) await Promise.race([once(stdout, "drain"), once(stdout, "close")]);
+    text = "";
+  }
+  if (!stdout.destroyed) stdout.write(text);
+}
