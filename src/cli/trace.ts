@@ -6,17 +6,19 @@
 import { type Command, Option } from "commander";
 import { ExitCode, UsageError } from "../errors.ts";
 import type { CliCommand } from "./command.ts";
+import { checkSubcommand } from "./trace/check.ts";
+import { recordSubcommand } from "./trace/record.ts";
 import { showSubcommand } from "./trace/show.ts";
 import { attribute, FlagValues, spelling, type TraceSubcommand } from "./trace/subcommand.ts";
 
-const subcommands: readonly TraceSubcommand[] = [showSubcommand];
+const subcommands: readonly TraceSubcommand[] = [recordSubcommand, showSubcommand, checkSubcommand];
 const names = subcommands.map(({ name }) => name);
 
 /** The command `trace`. */
 export const traceCommand: CliCommand = {
   name: "trace",
   usage: `${names.join("|")} [options]`,
-  summary: "read what --trace has recorded",
+  summary: "what to do with a trace of --trace, or of another server",
   options: [],
   configure(command: Command) {
     const all = new Map(subcommands.flatMap(({ flags }) => flags.map((flag) => [spelling(flag), flag] as const)));

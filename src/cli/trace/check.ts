@@ -1,0 +1,32 @@
+/**
+ * `pglite-devdb trace check FILE`.
+ *
+ * Owns: the lines that it prints. Does not own: what is wrong (`trace/check/`).
+ */
+import { ExitCode } from "../../errors.ts";
+import { checkTrace } from "../../trace/check/check.ts";
+import { openTrace } from "../../trace/read/trace-reader.ts";
+import { oneFile, type TraceSubcommand } from "./subcommand.ts";
+
+/** The part `check`. */
+export const checkSubcommand: TraceSubcommand = {
+  name: "check",
+  usage: "FILE",
+  summary:
+    "look for answers of other clients, torn pipelines, ReadyForQuery out of count, leaked state; exit 1 if there is any",
+  flags: [],
+  async run(operands, _flags, { stdout }) {
+    const trace = openTrace(oneFile("check", operands));
+    const checked = { messages: 0, connections: 0 };
+    let findings = 0;
+    for (const { file, line, time, connection, kind, sentence } of checkTrace(trace, checked)) {
+      findings++;
+      stdout.write(`${file}:${line}  ${(time / 1e6).toFixed(6)}  ${kind}: connection ${connection} ${sentence}\n`);
+    }
+    const scope = `${checked.messages} messages of ${checked.connections} connections`;
+    stdout.write(
+      findings === 0 ? `nothing is wrong in ${scope}\n` : `${findings} connections with a finding, in ${scope}\n`,
+    );
+    return findings === 0 ? ExitCode.ok : ExitCode.failure;
+  },
+};

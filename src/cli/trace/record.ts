@@ -1,0 +1,76 @@
+/**
+ * `pglite-devdb trace record FILE --listen PORT --upstream URL`: a trace of any PostgreSQL.
+ *
+ * Owns: its flags, and when it ends. Does not own: the proxy and the trace (`trace/record/`).
+ */
+import { resolve } from "node:path";
+import { ExitCode, UsageError } from "../../errors.ts";
+import { text, type ValueKind, wholeNumber } from "../../options/value-kinds.ts";
+import { optionTable } from "../../options.ts";
+import { startProxy, type Upstream } from "../../trace/record/proxy.ts";
+import { Recorder } from "../../trace/record/recorder.ts";
+import { createTraceFile } from "../../trace/record/trace-file.ts";
+import { logTo } from "../log.ts";
+import { listenForSignals } from "../signals.ts";
+import { oneFile, type TraceSubcommand } from "./subcommand.ts";
+
+const url: ValueKind<Upstream> = {
+  ...text("a URL like postgresql://localhost:5432, or one with ?host=/directory/of/a/socket"),
+  fromText: readUpstream,
+  fromData: () => undefined,
+};
+
+const flag = {
+  listen: {
+    flags: "--listen <port>",
+    kind: wholeNumber(0, 65_535),
+    help: "where clients connect to, on 127.0.0.1; 0 takes any free port",
+  },
+  upstream: { flags: "--upstream <url>", kind: url, help: "the server; user and database are those of each client" },
+  limit: {
+    flags: "--trace-limit <mb>",
+    kind: optionTable.traceLimitMb.kind,
+    help: `${optionTable.traceLimitMb.help}. [default 256]`,
+  },
+} as const;
+
+/** The part `record`. */
+export const recordSubcommand: TraceSubcommand = {
+  name: "record",
+  usage: "FILE --listen PORT --upstream URL",
+  summary: "record the clients of another PostgreSQL, as a proxy before it, until Ctrl-C",
+  flags: Object.values(flag),
+  async run(operands, flags, { stdout, stderr, cwd }) {
+    const file = resolve(cwd, oneFile("record", operands));
+    const [port, upstream] = [flags.get(flag.listen), flags.get(flag.upstream)];
+    if (port === undefined || upstream === undefined) {
+      throw new UsageError(
+        "trace record: say where to listen and which server is recorded: --listen PORT --upstream URL",
+      );
+    }
+    const limitMb = flags.get(flag.limit) ?? optionTable.traceLimitMb.default;
+    createTraceFile(file, "trace record");
+    const log = logTo(stderr, "info");
+    const header = { began: Date.now(), by: "proxy" as const, versions: { node: process.versions.node }, settings: {} };
+    const recorder = new Recorder({ file, limitBytes: limitMb * 1024 * 1024, header }, (error) =>
+      log("error", `the trace ends here: ${error.message}`),
+    );
+    const signal = listenForSignals(() => process.exit(ExitCode.failure));
+    const proxy = await startProxy(port, upstream, recorder);
+    stdout.write(`recording 127.0.0.1:${proxy.port} into ${file}; Ctrl-C ends it\n`);
+    if (!signal.aborted) await new Promise((end) => signal.addEventListener("abort", end, { once: true }));
+    await proxy.stop();
+    return ExitCode.ok;
+  },
+};
+
+/** Where a URL leads to. */
+function readUpstream(given: string): Upstream | undefined {
+  if (!/^postgres(?:ql)?:\/\//.test(given) || !URL.canParse(given)) return undefined;
+  const { hostname, port, searchParams } = new URL(given);
+  const host = searchParams.get("host") ?? (hostname === "" ? "127.0.0.1" : decodeURIComponent(hostname));
+  const number = Number(searchParams.get("port") ?? (port === "" ? 5432 : port));
+  return host.startsWith("/")
+    ? { path: `${host}/.s.PGSQL.${number}` }
+    : { host: host.replaceAll(/[[\]]/g, ""), port: number };
+}

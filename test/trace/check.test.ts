@@ -1,0 +1,284 @@
+/** `trace check`: red on what the stock library does, green on what PostgreSQL does. */
+import { readFileSync } from "node:fs";
+import pg from "pg";
+import postgres from "postgres";
+import { expect, onTestFinished, test } from "vitest";
+import { startDevDb } from "../../src/index.ts";
+import { checkTrace } from "../../src/trace/check/check.ts";
+import { openTrace } from "../../src/trace/read/trace-reader.ts";
+import { pipelineShapes } from "../../src/trace/storm/shapes.ts";
+import { runStorm } from "../../src/trace/storm.ts";
+import {
+  encodeBind,
+  encodeDescribe,
+  encodeExecute,
+  encodeMessage,
+  encodeParse,
+  encodeQuery,
+  encodeSync,
+} from "../../src/wire/frontend.ts";
+import { runCli, startCli } from "../support/cli-process.ts";
+import { findRealPostgres, howToGetOne, startRealPostgres } from "../support/real-postgres.ts";
+import { message, WireClient } from "../support/wire-client.ts";
+import { login, makeTrace, reply } from "./support/made-trace.ts";
+import { recordBefore, startStock } from "./support/recorded.ts";
+
+const seed = 1 + Math.floor(Math.random() * 1e6);
+
+/** As `connection kind sentence`. */
+function findings(file: string): string[] {
+  return [...checkTrace(openTrace(file))].map(({ connection, kind, sentence }) => `${connection} ${kind}: ${sentence}`);
+}
+
+/** What one client and the server say; each of them after the other. */
+function conversation(...said: readonly (readonly [client: Buffer[], server: Buffer[]])[]): Promise<string> {
+  return makeTrace((trace) => {
+    login(trace, 1);
+    for (const [client, server] of said) {
+      trace.tap(1, "frontend", Buffer.concat(client));
+      if (server.length > 0) trace.tap(1, "backend", Buffer.concat(server));
+    }
+  });
+}
+
+const asked = (sql: string, ...values: string[]) => [
+  ...[encodeParse("", sql), encodeBind("", "", values), encodeDescribe("P", ""), encodeExecute(""), encodeSync()],
+];
+const described = [reply.parsed, reply.bound, reply.columns("a")];
+
+test.each([
+  [
+    "a reply too early",
+    [[asked("select 1"), [reply.parsed, reply.ready()]]],
+    "torn pipeline: got ReadyForQuery where the reply to Bind was due",
+  ],
+  ["one ReadyForQuery too many", [[[encodeSync()], [reply.ready(), reply.ready()]]], "ReadyForQuery count"],
+  [
+    "a row that nobody asked for",
+    [[[encodeSync()], [reply.ready(), reply.row("1")]]],
+    "foreign answer: got DataRow, and had asked for nothing",
+  ],
+  [
+    "more columns than described",
+    [[asked("select 1"), [...described, reply.row("1", "2")]]],
+    "foreign answer: got a row with 2 columns, where 1 were described",
+  ],
+  [
+    "the end of another statement",
+    [[asked("select 1"), [...described, reply.done("INSERT 0 1")]]],
+    'foreign answer: got "INSERT 0 1" as the end of',
+  ],
+  [
+    "parameters of another statement",
+    [
+      [
+        asked("select $1, $2", "a", "b"),
+        [
+          reply.parsed,
+          reply.error("08P01", 'bind message supplies 2 parameters, but prepared statement "" requires 5'),
+        ],
+      ],
+    ],
+    'foreign answer: got "bind message',
+  ],
+  [
+    "a transaction of somebody else",
+    [[[encodeQuery("select 1")], [reply.done("SELECT 1"), reply.ready("T")]]],
+    "leaked state: is in a transaction that it has not begun",
+  ],
+  [
+    "a transaction that somebody else has ended",
+    [
+      [[encodeQuery("begin")], [reply.done("BEGIN"), reply.ready("T")]],
+      [[encodeQuery("select 1")], [reply.done("SELECT 1"), reply.ready("I")]],
+    ],
+    "leaked state: is in no transaction any more",
+  ],
+  [
+    "a name that somebody else has taken",
+    [[[encodeParse("s1", "select 1")], [reply.error("42P05", 'prepared statement "s1" already exists')]]],
+    "leaked state: got",
+  ],
+  [
+    "a notification without LISTEN",
+    [[[encodeSync()], [encodeMessage("A", Buffer.alloc(4), "jobs", "")]]],
+    "foreign answer: got a notification",
+  ],
+] as const)("%s is found", async (_, said, sentence) => {
+  const [finding, ...more] = findings(await conversation(...(said as never as [Buffer[], Buffer[]][])));
+  expect(finding).toContain(sentence);
+  expect(more).toEqual([]);
+});
+
+test("an answer to somebody else's question is found, with whose it is", async () => {
+  const file = await makeTrace((trace) => {
+    login(trace, 1);
+    login(trace, 2);
+    trace.tap(1, "frontend", Buffer.concat(asked("select $1::text", "for the first")));
+    trace.tap(2, "frontend", Buffer.concat(asked("select $1::text", "for the second")));
+    trace.tap(
+      1,
+      "backend",
+      Buffer.concat([...described, reply.row("for the second"), reply.done("SELECT 1"), reply.ready()]),
+    );
+  });
+  expect(findings(file)).toEqual([expect.stringContaining('got "for the second", which connection 2 had asked for')]);
+});
+
+test("a setting of somebody else is found, one of its own is not", async () => {
+  const show = (trace: Parameters<Parameters<typeof makeTrace>[0]>[0], connection: number, value: string) => {
+    trace.tap(connection, "frontend", encodeQuery("show search_path"));
+    trace.tap(
+      connection,
+      "backend",
+      Buffer.concat([reply.columns("search_path"), reply.row(value), reply.done("SHOW"), reply.ready()]),
+    );
+  };
+  const file = await makeTrace((trace) => {
+    login(trace, 1);
+    login(trace, 2);
+    show(trace, 1, '"$user", public');
+    trace.tap(2, "frontend", encodeQuery("set search_path to audit, public"));
+    trace.tap(2, "backend", Buffer.concat([reply.done("SET"), reply.ready()]));
+    show(trace, 2, "audit, public");
+    show(trace, 1, "audit, public");
+  });
+  expect(findings(file)).toEqual([
+    '1 leaked state: sees search_path = "audit, public", which connection 2 has set and it has not',
+  ]);
+});
+
+/** Whatever the protocol allows, of three clients at once. */
+async function mixedSuite(port: number): Promise<void> {
+  const url = `postgresql://postgres:postgres@127.0.0.1:${port}/postgres`;
+  const sql = postgres(url, { max: 2, onnotice: () => {} });
+  const client = new pg.Client({ connectionString: url });
+  const raw = await WireClient.login({ port });
+  try {
+    await client.connect();
+    await sql`create table t (id int primary key, note text unique deferrable initially deferred)`;
+    await sql`insert into t select g, 'note ' || g from generate_series(1, 200) g`;
+    expect(await sql`select count(*)::int as n from t`).toEqual([{ n: 200 }]);
+    // A constraint that fails at COMMIT, an error inside of a transaction, savepoints, chains.
+    await expect(client.query("insert into t values (201, 'note 1')")).rejects.toThrow(/unique/);
+    await client.query("begin");
+    await client.query("savepoint a");
+    await expect(client.query("select 1/0")).rejects.toThrow(/zero/);
+    await client.query("rollback to a");
+    await client.query("commit and chain");
+    await client.query("commit");
+    await client.query({ name: "kept", text: "select $1::text", values: ["x"] });
+    await client.query("deallocate all");
+    await client.query("set search_path to pg_catalog, public; select set_config('my.own', 'value of mine', false)");
+    await client.query("show search_path; select current_setting('my.own')");
+    await client.query("listen jobs");
+    await sql`notify jobs, 'one'`;
+    await client.query("select pg_sleep(0.01)");
+    await sql.begin(async (own) => {
+      await own`declare c cursor for select * from t`;
+      await own`fetch 10 from c`;
+    });
+    for await (const rows of sql`select * from t`.cursor(50)) expect(rows.length).toBe(50);
+    await raw.query("do $$ begin raise notice 'seen'; end $$; select 1; select 2");
+    raw.send(message.query("copy t from stdin"));
+    await raw.until("G");
+    raw.send(message.copyData("301\tcopied\n"), message.copyDone());
+    await raw.until("Z");
+    raw.send(message.parse("", "copy t (id) from stdin"), message.bind("", ""), message.execute(""), message.sync());
+    await raw.until("G");
+    raw.send(message.copyFail("no"), message.sync());
+    await raw.until("Z");
+    await raw.query("copy t to stdout");
+    // A pipeline with an error in the middle, and another one behind it.
+    raw.send(
+      message.parse("", "select 1/0"),
+      message.bind("", ""),
+      message.execute(""),
+      message.parse("never", "select 1"),
+    );
+    raw.send(
+      message.sync(),
+      message.bind("", "never"),
+      message.sync(),
+      message.parse("never", "select 1"),
+      message.sync(),
+    );
+    await raw.until("Z", 3);
+    raw.send(
+      message.parse("", "select * from t"),
+      message.bind("p", ""),
+      message.execute("p", 5),
+      message.execute("p", 5),
+    );
+    raw.send(message.describe("S", ""), message.close("P", "p"), message.sync());
+    await raw.until("Z");
+  } finally {
+    await Promise.all([sql.end(), client.end(), raw.end()]);
+  }
+}
+
+test("nothing is found in what our server does: storms, and whatever the protocol allows", async () => {
+  const db = await startDevDb({ port: 0, migrations: "none" });
+  onTestFinished(() => db.close());
+  const recorded = await recordBefore(db.port);
+  await runStorm({ host: "127.0.0.1", port: recorded.port }, { seed, queries: 200 });
+  await mixedSuite(recorded.port);
+  expect(findings(await recorded.stop())).toEqual([]);
+});
+
+test.skipIf(!findRealPostgres())(
+  `nothing is found in what a real PostgreSQL does (without one: ${howToGetOne})`,
+  async () => {
+    const real = await startRealPostgres();
+    onTestFinished(() => real.stop());
+    const recorded = await recordBefore(real.port);
+    await runStorm({ host: "127.0.0.1", port: recorded.port }, { seed, queries: 200 });
+    await mixedSuite(recorded.port);
+    expect(findings(await recorded.stop())).toEqual([]);
+  },
+);
+
+test("a storm on the stock library: exit 1, and the first finding names its line", async () => {
+  const stock = await startStock();
+  const recorded = startCli([
+    "trace",
+    "record",
+    "stock.trace",
+    "--listen",
+    "0",
+    "--upstream",
+    `postgresql://127.0.0.1:${stock}`,
+  ]);
+  const [, port, file] = await recorded.line(/recording 127\.0\.0\.1:(\d+) into (\S+);/);
+  await runStorm(
+    { host: "127.0.0.1", port: Number(port) },
+    { seed, queries: 60, shapes: pipelineShapes, splits: ["flush"], silenceMs: 3000 },
+  );
+  recorded.child.kill("SIGINT");
+  expect((await recorded.ended).code).toBe(0);
+  const end = await runCli(["trace", "check", file!]);
+  expect(end.code, `seed ${seed}`).toBe(1);
+  expect(end.stdout).toMatch(/foreign answer: connection \d+ got/);
+  const line = Number(/:(\d+) {2}/.exec(end.stdout)![1]);
+  expect(JSON.parse(readFileSync(file!, "utf8").split("\n")[line - 1]!)).toMatchObject({ d: "B" });
+});
+
+test("settings leak from one client of the stock library to another", async () => {
+  const recorded = await recordBefore(await startStock());
+  const [ann, bob] = [await WireClient.login(recorded), await WireClient.login(recorded)];
+  await ann.query("show search_path");
+  await bob.query("set search_path to audit");
+  await ann.query("show search_path");
+  await Promise.all([ann.end(), bob.end()]);
+  expect(findings(await recorded.stop())).toEqual([expect.stringContaining("leaked state: sees search_path")]);
+});
+
+test("a proxy that nobody told where to is a usage error", async () => {
+  for (const args of [
+    ["x", "--listen", "0"],
+    ["x", "--listen", "0", "--upstream", "http://localhost"],
+    ["--listen", "0", "--upstream", "postgresql://localhost"],
+  ]) {
+    expect(await runCli(["trace", "record", ...args])).toMatchObject({ code: 2, stdout: "" });
+  }
+});
