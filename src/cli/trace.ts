@@ -8,10 +8,11 @@ import { ExitCode, UsageError } from "../errors.ts";
 import type { CliCommand } from "./command.ts";
 import { checkSubcommand } from "./trace/check.ts";
 import { recordSubcommand } from "./trace/record.ts";
+import { replaySubcommand } from "./trace/replay.ts";
 import { showSubcommand } from "./trace/show.ts";
 import { attribute, FlagValues, spelling, type TraceSubcommand } from "./trace/subcommand.ts";
 
-const subcommands: readonly TraceSubcommand[] = [recordSubcommand, showSubcommand, checkSubcommand];
+const subcommands: readonly TraceSubcommand[] = [recordSubcommand, showSubcommand, checkSubcommand, replaySubcommand];
 const names = subcommands.map(({ name }) => name);
 
 /** The command `trace`. */

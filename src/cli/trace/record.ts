@@ -5,20 +5,15 @@
  */
 import { resolve } from "node:path";
 import { ExitCode, UsageError } from "../../errors.ts";
-import { text, type ValueKind, wholeNumber } from "../../options/value-kinds.ts";
+import { wholeNumber } from "../../options/value-kinds.ts";
 import { optionTable } from "../../options.ts";
-import { startProxy, type Upstream } from "../../trace/record/proxy.ts";
+import { startProxy } from "../../trace/record/proxy.ts";
 import { Recorder } from "../../trace/record/recorder.ts";
 import { createTraceFile } from "../../trace/record/trace-file.ts";
 import { logTo } from "../log.ts";
 import { listenForSignals } from "../signals.ts";
+import { serverUrl } from "./server-url.ts";
 import { oneFile, type TraceSubcommand } from "./subcommand.ts";
-
-const url: ValueKind<Upstream> = {
-  ...text("a URL like postgresql://localhost:5432, or one with ?host=/directory/of/a/socket"),
-  fromText: readUpstream,
-  fromData: () => undefined,
-};
 
 const flag = {
   listen: {
@@ -26,7 +21,11 @@ const flag = {
     kind: wholeNumber(0, 65_535),
     help: "where clients connect to, on 127.0.0.1; 0 takes any free port",
   },
-  upstream: { flags: "--upstream <url>", kind: url, help: "the server; user and database are those of each client" },
+  upstream: {
+    flags: "--upstream <url>",
+    kind: serverUrl,
+    help: "the server; user and database are those of each client",
+  },
   limit: {
     flags: "--trace-limit <mb>",
     kind: optionTable.traceLimitMb.kind,
@@ -56,21 +55,10 @@ export const recordSubcommand: TraceSubcommand = {
       log("error", `the trace ends here: ${error.message}`),
     );
     const signal = listenForSignals(() => process.exit(ExitCode.failure));
-    const proxy = await startProxy(port, upstream, recorder);
+    const proxy = await startProxy(port, upstream.address, recorder);
     stdout.write(`recording 127.0.0.1:${proxy.port} into ${file}; Ctrl-C ends it\n`);
     if (!signal.aborted) await new Promise((end) => signal.addEventListener("abort", end, { once: true }));
     await proxy.stop();
     return ExitCode.ok;
   },
 };
-
-/** Where a URL leads to. */
-function readUpstream(given: string): Upstream | undefined {
-  if (!/^postgres(?:ql)?:\/\//.test(given) || !URL.canParse(given)) return undefined;
-  const { hostname, port, searchParams } = new URL(given);
-  const host = searchParams.get("host") ?? (hostname === "" ? "127.0.0.1" : decodeURIComponent(hostname));
-  const number = Number(searchParams.get("port") ?? (port === "" ? 5432 : port));
-  return host.startsWith("/")
-    ? { path: `${host}/.s.PGSQL.${number}` }
-    : { host: host.replaceAll(/[[\]]/g, ""), port: number };
-}

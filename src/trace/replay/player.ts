@@ -1,0 +1,129 @@
+/**
+ * Does again what a trace's clients did.
+ *
+ * Owns: when each step is done. Does not own: the steps (`script.ts`), what their answers are worth (`compare.ts`).
+ * Invariant: one step at a time, in the recorded order; a step is done when what had come before it has come again, or
+ * nothing has come for so long that it will not.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { type PlayTap, type PlayTarget, ReplayConnection } from "./replay-connection.ts";
+import type { Script, Step } from "./script.ts";
+
+/** How patient it is. */
+interface Pace {
+  /**
+   * `counted`: until all replies that had come before a step have come again. `quiet`: until nobody gets anything any more,
+   * for a script of which something was left out, whose replies nobody knows.
+   */
+  readonly until: "counted" | "quiet";
+  /** So long nothing may come before a step whose predecessor was not answered, so that they arrive one after the other. */
+  readonly gapMs: number;
+  /** After so long a silence nothing is waited for any more. */
+  readonly patienceMs: number;
+}
+
+/** Plays a script; resolves when it is over and everybody has hung up. */
+export async function play({ steps, came }: Script, target: PlayTarget, pace: Pace, tap: PlayTap): Promise<void> {
+  const player = new Player(target, pace, tap);
+  try {
+    for (const step of steps) {
+      await player.wait(step.came, step.pauseMs);
+      await player.run(step);
+    }
+    await player.wait(came, 0);
+  } finally {
+    player.end();
+  }
+}
+
+const pollMs = 1;
+
+class Player {
+  readonly #target: PlayTarget;
+  readonly #pace: Pace;
+  readonly #tap: PlayTap;
+  readonly #connections = new Map<number, ReplayConnection>();
+  /** How many replies each connection should have by now. */
+  readonly #due = new Map<number, number>();
+  #last: { readonly connection: ReplayConnection; readonly isAnswered: boolean; readonly replies: number } | undefined;
+
+  constructor(target: PlayTarget, pace: Pace, tap: PlayTap) {
+    this.#target = target;
+    this.#pace = pace;
+    this.#tap = tap;
+  }
+
+  /** Until the next step may be done. */
+  async wait(came: ReadonlyMap<number, number>, pauseMs: number): Promise<void> {
+    for (const [connection, count] of came) this.#due.set(connection, (this.#due.get(connection) ?? 0) + count);
+    const { until, gapMs, patienceMs } = this.#pace;
+    // What took long may take long again.
+    const longest = until === "counted" ? patienceMs + 2 * pauseMs : patienceMs;
+    while (!this.#isReady() && !this.#isSilentFor(longest)) await delay(pollMs);
+    this.#forgive();
+    if (until === "counted" && came.size > 0) return;
+    while (!this.#isSilentFor(gapMs)) await delay(pollMs);
+  }
+
+  #isReady(): boolean {
+    if (this.#pace.until === "quiet") {
+      const last = this.#last;
+      return !last?.isAnswered || last.connection.hasEnded || last.connection.replies > last.replies;
+    }
+    return [...this.#due].every(([number, count]) => {
+      const connection = this.#connections.get(number);
+      return !connection || connection.hasEnded || connection.replies >= count;
+    });
+  }
+
+  /** What has not come will not: nobody waits for it again. */
+  #forgive(): void {
+    for (const [number, connection] of this.#connections) {
+      if (this.#due.has(number)) this.#due.set(number, Math.min(this.#due.get(number)!, connection.replies));
+    }
+  }
+
+  #isSilentFor(ms: number): boolean {
+    const lastAt = Math.max(0, ...[...this.#connections.values()].map((each) => each.lastAt));
+    return performance.now() - lastAt >= ms;
+  }
+
+  async run(step: Step): Promise<void> {
+    const { connection: number } = step;
+    if (step.kind === "connect") {
+      const connection = new ReplayConnection(number, this.#target, this.#tap);
+      this.#connections.set(number, connection);
+      connection.begin(step.parameters);
+      while (!connection.isSettled && !this.#isSilentFor(loginMs)) await delay(pollMs);
+      this.#last = undefined;
+      return;
+    }
+    if (step.kind === "cancel") return await this.#cancel(number, step.of);
+    const connection = this.#connections.get(number);
+    if (!connection) return;
+    const { replies } = connection;
+    if (step.kind === "send") connection.send(step.bytes);
+    else await connection.close();
+    this.#last = { connection, isAnswered: step.isAnswered, replies };
+  }
+
+  async #cancel(number: number, of: number): Promise<void> {
+    const key = this.#connections.get(of)?.key;
+    if (!key) return;
+    const connection = new ReplayConnection(number, this.#target, this.#tap);
+    const packet = Buffer.alloc(8);
+    packet.writeInt32BE(8 + key.length, 0);
+    packet.writeInt32BE(80877102, 4);
+    connection.send(Buffer.concat([packet, key]));
+    // The server hangs up when it has been heard.
+    while (!connection.hasEnded && performance.now() - connection.lastAt < this.#pace.patienceMs) await delay(pollMs);
+    connection.destroy();
+  }
+
+  end(): void {
+    for (const connection of this.#connections.values()) connection.destroy();
+  }
+}
+
+/** A login that does not answer for so long has failed. */
+const loginMs = 5_000;

@@ -1,0 +1,113 @@
+/**
+ * A client of a replay.
+ *
+ * Owns: its socket, its login, what it has got. Does not own: what it sends and when (`player.ts`).
+ * Invariant: what passes is shown to the tap as a recorder would see it; nobody waits on a connection that has ended.
+ */
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+import { encodeSaslInitialResponse, encodeSaslResponse, mechanism, request } from "../../wire/authentication.ts";
+import { ConnectionReader, type WireMessage } from "../../wire/connection-reader.ts";
+import { encodeMessage, encodeStartup } from "../../wire/frontend.ts";
+import { ScramClient } from "../../wire/scram-client.ts";
+import type { Upstream } from "../record/proxy.ts";
+import { isReply } from "./script.ts";
+
+/** A server that a trace is played to. */
+export interface PlayTarget {
+  readonly address: Upstream;
+  /** What stands in every startup packet, instead of what was recorded. */
+  readonly parameters: Readonly<Record<string, string>>;
+  /** A prepared one (`preparePassword`). */
+  readonly password?: string | undefined;
+}
+
+/** Gets what passes, like that of `Recorder`. */
+export type PlayTap = (connection: number, source: "frontend" | "backend" | "closed", bytes?: Uint8Array) => void;
+
+/** One of them. */
+export class ReplayConnection {
+  readonly #number: number;
+  readonly #target: PlayTarget;
+  readonly #tap: PlayTap;
+  readonly #socket: Socket;
+  readonly #reader = new ConnectionReader();
+  #scram: ScramClient | undefined;
+  #isLoggedIn = false;
+  /** How many replies have come since the login. */
+  replies = 0;
+  hasEnded = false;
+  /** When something last happened, on the clock of `performance.now()`. */
+  lastAt = performance.now();
+  /** What a CancelRequest needs. */
+  key: Buffer | undefined;
+
+  constructor(number: number, target: PlayTarget, tap: PlayTap) {
+    this.#number = number;
+    this.#target = target;
+    this.#tap = tap;
+    this.#socket = connect({ ...target.address, noDelay: true });
+    this.#socket.on("error", () => {});
+    this.#socket.on("close", () => {
+      this.hasEnded = true;
+      this.lastAt = performance.now();
+    });
+    this.#socket.on("data", (bytes: Buffer) => this.#gets(bytes));
+  }
+
+  get isSettled(): boolean {
+    return this.#isLoggedIn || this.hasEnded;
+  }
+
+  /** Logs in with what was recorded; `isSettled` says when that is over. */
+  begin(parameters: Readonly<Record<string, string>>): void {
+    this.send(encodeStartup({ ...parameters, ...this.#target.parameters }));
+  }
+
+  send(bytes: Buffer): void {
+    if (this.hasEnded) return;
+    this.lastAt = performance.now();
+    this.#tap(this.#number, "frontend", bytes);
+    this.#socket.write(bytes);
+  }
+
+  /** Hangs up when what was sent is on its way. */
+  async close(): Promise<void> {
+    if (this.hasEnded) return;
+    const closed = once(this.#socket, "close");
+    this.#socket.end(() => this.#socket.destroy());
+    await closed;
+    this.#tap(this.#number, "closed");
+  }
+
+  /** Hangs up at once. */
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  #gets(bytes: Buffer): void {
+    this.lastAt = performance.now();
+    this.#tap(this.#number, "backend", bytes);
+    for (const message of this.#reader.push("backend", bytes)) {
+      if (this.#isLoggedIn && isReply(message)) this.replies++;
+      else if (!this.#isLoggedIn) this.#login(message);
+    }
+  }
+
+  #login({ name, body }: WireMessage): void {
+    if (name === "BackendKeyData") this.key = Buffer.from(body);
+    if (name === "ReadyForQuery") this.#isLoggedIn = true;
+    if (name !== "Authentication") return;
+    const { password } = this.#target;
+    const kind = body.readInt32BE(0);
+    if (kind === request.ok) return;
+    if (password === undefined) this.destroy();
+    else if (kind === 3) this.send(encodeMessage("p", password));
+    else if (kind === request.sasl) {
+      this.#scram = new ScramClient(password);
+      this.send(encodeSaslInitialResponse(mechanism.plain, this.#scram.first));
+    } else if (kind === request.saslContinue && this.#scram) {
+      this.send(encodeSaslResponse(this.#scram.final(body.toString("utf8", 4))));
+    } else if (kind !== request.saslFinal) this.destroy();
+  }
+}
