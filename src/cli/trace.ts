@@ -10,9 +10,16 @@ import { checkSubcommand } from "./trace/check.ts";
 import { recordSubcommand } from "./trace/record.ts";
 import { replaySubcommand } from "./trace/replay.ts";
 import { showSubcommand } from "./trace/show.ts";
+import { shrinkSubcommand } from "./trace/shrink.ts";
 import { attribute, FlagValues, spelling, type TraceSubcommand } from "./trace/subcommand.ts";
 
-const subcommands: readonly TraceSubcommand[] = [recordSubcommand, showSubcommand, checkSubcommand, replaySubcommand];
+const subcommands: readonly TraceSubcommand[] = [
+  recordSubcommand,
+  showSubcommand,
+  checkSubcommand,
+  replaySubcommand,
+  shrinkSubcommand,
+];
 const names = subcommands.map(({ name }) => name);
 
 /** The command `trace`. */

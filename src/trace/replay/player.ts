@@ -10,7 +10,7 @@ import { type PlayTap, type PlayTarget, ReplayConnection } from "./replay-connec
 import type { Script, Step } from "./script.ts";
 
 /** How patient it is. */
-interface Pace {
+export interface Pace {
   /**
    * `counted`: until all replies that had come before a step have come again. `quiet`: until nobody gets anything any more,
    * for a script of which something was left out, whose replies nobody knows.
@@ -31,12 +31,17 @@ export async function play({ steps, came }: Script, target: PlayTarget, pace: Pa
       await player.run(step);
     }
     await player.wait(came, 0);
+    await player.settle();
   } finally {
-    player.end();
+    await player.end();
   }
 }
 
 const pollMs = 1;
+/** A reply that came before it had to may not come in another server: it is waited for so long. */
+const earlyMs = 100;
+/** A server that is busy may pause so long inside of an answer. */
+const lastAnswerMs = 30;
 
 class Player {
   readonly #target: PlayTarget;
@@ -62,18 +67,27 @@ class Player {
     while (!this.#isReady() && !this.#isSilentFor(longest)) await delay(pollMs);
     this.#forgive();
     if (until === "counted" && came.size > 0) return;
+    if (until === "counted") while (!this.#isLastAnswered() && !this.#isSilentFor(earlyMs)) await delay(pollMs);
     while (!this.#isSilentFor(gapMs)) await delay(pollMs);
   }
 
   #isReady(): boolean {
-    if (this.#pace.until === "quiet") {
-      const last = this.#last;
-      return !last?.isAnswered || last.connection.hasEnded || last.connection.replies > last.replies;
-    }
+    if (this.#pace.until === "quiet") return this.#isLastAnswered();
     return [...this.#due].every(([number, count]) => {
       const connection = this.#connections.get(number);
       return !connection || connection.hasEnded || connection.replies >= count;
     });
+  }
+
+  /** Until the last answer is over, as far as one can tell. */
+  async settle(): Promise<void> {
+    while (this.#pace.until === "quiet" && !this.#isSilentFor(lastAnswerMs)) await delay(pollMs);
+  }
+
+  /** Whether the last step got what it had got when it was recorded: something, at once, or nothing. */
+  #isLastAnswered(): boolean {
+    const last = this.#last;
+    return !last?.isAnswered || last.connection.hasEnded || last.connection.replies > last.replies;
   }
 
   /** What has not come will not: nobody waits for it again. */
@@ -120,7 +134,10 @@ class Player {
     connection.destroy();
   }
 
-  end(): void {
+  async end(): Promise<void> {
+    // A server with one session for all may wait for the rest of a pipeline, or never let others in again.
+    for (const connection of this.#connections.values()) connection.finish();
+    while (!this.#isSilentFor(this.#pace.gapMs)) await delay(pollMs);
     for (const connection of this.#connections.values()) connection.destroy();
   }
 }

@@ -8,7 +8,7 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { encodeSaslInitialResponse, encodeSaslResponse, mechanism, request } from "../../wire/authentication.ts";
 import { ConnectionReader, type WireMessage } from "../../wire/connection-reader.ts";
-import { encodeMessage, encodeStartup } from "../../wire/frontend.ts";
+import { encodeMessage, encodeStartup, encodeSync } from "../../wire/frontend.ts";
 import { ScramClient } from "../../wire/scram-client.ts";
 import type { Upstream } from "../record/proxy.ts";
 import { isReply } from "./script.ts";
@@ -29,7 +29,7 @@ export type PlayTap = (connection: number, source: "frontend" | "backend" | "clo
 export class ReplayConnection {
   readonly #number: number;
   readonly #target: PlayTarget;
-  readonly #tap: PlayTap;
+  #tap: PlayTap;
   readonly #socket: Socket;
   readonly #reader = new ConnectionReader();
   #scram: ScramClient | undefined;
@@ -78,6 +78,12 @@ export class ReplayConnection {
     this.#socket.end(() => this.#socket.destroy());
     await closed;
     this.#tap(this.#number, "closed");
+  }
+
+  /** Ends what it has begun, so that nobody else waits for it; what comes of that is not shown. */
+  finish(): void {
+    this.#tap = () => {};
+    if (this.#isLoggedIn) this.send(encodeSync());
   }
 
   /** Hangs up at once. */

@@ -1,0 +1,120 @@
+/**
+ * `pglite-devdb trace shrink FILE --against SERVER`.
+ *
+ * Owns: what it prints, and the file that it writes. Does not own: the shrinking (`trace/shrink/`).
+ */
+import { resolve } from "node:path";
+import { ExitCode } from "../../errors.ts";
+import { text } from "../../options/value-kinds.ts";
+import { checkTrace } from "../../trace/check/check.ts";
+import { openTrace, type Trace } from "../../trace/read/trace-reader.ts";
+import { Recorder } from "../../trace/record/recorder.ts";
+import { createTraceFile, removeTraceFile } from "../../trace/record/trace-file.ts";
+import { readScript } from "../../trace/replay/script.ts";
+import { type Pieces, sizeOf } from "../../trace/shrink/pieces.ts";
+import { shrinkScript } from "../../trace/shrink/shrink.ts";
+import { quickly, slowly, Trials } from "../../trace/shrink/verdict.ts";
+import { logTo } from "../log.ts";
+import { againstFlags, openPlayground } from "./against.ts";
+import { oneFile, type TraceSubcommand } from "./subcommand.ts";
+
+const outputFlag = {
+  flags: "-o, --output <file>",
+  kind: text("a file"),
+  help: "where the smaller trace goes. [default FILE with .min]",
+} as const;
+const firstTries = 5;
+const lastTries = 20;
+
+/** The part `shrink`. */
+export const shrinkSubcommand: TraceSubcommand = {
+  name: "shrink",
+  usage: "FILE --against SERVER",
+  summary: "leave out all without which `trace check` finds the same kind of thing, and write what is left as a trace",
+  flags: [...Object.values(againstFlags), outputFlag],
+  async run(operands, flags, { stdout, stderr, cwd }) {
+    const file = oneFile("shrink", operands);
+    const trace = openTrace(file);
+    const begin = upToFinding(trace);
+    if (!begin) {
+      stdout.write(
+        "trace check finds nothing in this trace, so there is nothing to be kept while it is made smaller\n",
+      );
+      return ExitCode.failure;
+    }
+    const output = resolve(cwd, flags.get(outputFlag) ?? `${file}.min`);
+    createTraceFile(output, "trace shrink");
+    const log = logTo(stderr, "info");
+    const playground = await openPlayground(flags, cwd);
+    const trials = new Trials(playground);
+    try {
+      const kind = await firstKind(trials, begin);
+      if (kind === undefined) {
+        removeTraceFile(output);
+        stdout.write(`played to ${playground.name} ${firstTries} times, it does not fail\n`);
+        return ExitCode.failure;
+      }
+      log("info", `${words(begin)} up to the first finding: ${kind}`);
+      const smallest = await shrinkScript(
+        begin,
+        kind,
+        async (steps) => (await trials.run(steps, quickly))?.kind,
+        (smaller) => log("info", words(smaller)),
+      );
+      const failed = await writeSmallest(output, trials, smallest, kind);
+      stdout.write(`${words(smallest)}: ${failed.sentence}\n`);
+      stdout.write(
+        `fails ${failed.times} of ${lastTries} times against ${playground.name}; ${trials.attempts} attempts, ${trials.servers} servers\n`,
+      );
+      stdout.write(`${output}\n`);
+      return failed.times > 0 ? ExitCode.ok : ExitCode.failure;
+    } finally {
+      await trials.server.stop();
+    }
+  },
+};
+
+/** What was done until the first finding; undefined if there is none. */
+function upToFinding(trace: Trace): Pieces | undefined {
+  const [finding] = checkTrace(trace);
+  if (!finding) return undefined;
+  return readScript(trace).steps.filter(({ line }) => line <= finding.line);
+}
+
+async function firstKind(trials: Trials, steps: Pieces): Promise<string | undefined> {
+  for (let attempt = 0; attempt < firstTries; attempt++) {
+    const finding = await trials.run(steps, slowly);
+    if (finding) return finding.kind;
+  }
+  return undefined;
+}
+
+/** Plays it again and again; the first time that it fails is what is written. */
+async function writeSmallest(
+  output: string,
+  trials: Trials,
+  steps: Pieces,
+  kind: string,
+): Promise<{ times: number; sentence: string }> {
+  let [times, sentence] = [0, `${kind}, but not any more`];
+  for (let attempt = 0; attempt < lastTries; attempt++) {
+    const recorder = times === 0 ? openOutput(output) : undefined;
+    const finding = await trials.run(steps, slowly, recorder?.tap);
+    await recorder?.close();
+    if (finding?.kind !== kind) continue;
+    times++;
+    sentence = `${finding.kind}: ${finding.sentence}`;
+  }
+  return { times, sentence };
+}
+
+function openOutput(file: string): Recorder {
+  createTraceFile(file, "trace shrink");
+  const header = { began: Date.now(), by: "proxy" as const, versions: { node: process.versions.node }, settings: {} };
+  return new Recorder({ file, limitBytes: 2 ** 30, header }, () => {});
+}
+
+function words(steps: Pieces): string {
+  const { connections, writes, frames, bytes } = sizeOf(steps);
+  return `${connections} connections, ${writes} writes, ${frames} frames, ${bytes} bytes`;
+}

@@ -1,0 +1,129 @@
+/** `trace shrink`: what is left is small, fails each time, and is cut at messages only. */
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { openTrace } from "../../src/trace/read/trace-reader.ts";
+import type { Step } from "../../src/trace/replay/script.ts";
+import { joined, type Pieces, sizeOf, without } from "../../src/trace/shrink/pieces.ts";
+import { shrinkScript } from "../../src/trace/shrink/shrink.ts";
+import { pipelineShapes } from "../../src/trace/storm/shapes.ts";
+import { runStorm } from "../../src/trace/storm.ts";
+import { encodeBind, encodeExecute, encodeParse, encodeQuery, encodeSync } from "../../src/wire/frontend.ts";
+import { MessageReader } from "../../src/wire/message-reader.ts";
+import { runCli, temporaryDirectory } from "../support/cli-process.ts";
+import { login, makeTrace, reply } from "./support/made-trace.ts";
+import { recordBefore, startStock } from "./support/recorded.ts";
+
+const base = { line: 0, came: new Map<number, number>(), pauseMs: 0, isAnswered: false };
+
+function sends(connection: number, ...writes: Buffer[]): Step[] {
+  return writes.map((bytes) => ({ kind: "send", connection, bytes, ...base }));
+}
+
+const logins = (...connections: number[]): Step[] =>
+  connections.map((connection) => ({ kind: "connect", connection, parameters: {}, ...base }));
+
+/** What a connection sends, as message types. */
+function typesOf(steps: Pieces, connection: number): string {
+  const reader = new MessageReader();
+  const bytes = steps.flatMap((step) => (step.kind === "send" && step.connection === connection ? [step.bytes] : []));
+  return reader
+    .push(Buffer.concat(bytes))
+    .map(({ type }) => type)
+    .join("");
+}
+
+/** Three clients; the first one's pipeline is cut inside of a message. */
+function script(): Step[] {
+  const pipeline = Buffer.concat([
+    encodeParse("", "select 1"),
+    encodeBind("", "", []),
+    encodeExecute(""),
+    encodeSync(),
+  ]);
+  const [a1, a2] = sends(1, pipeline.subarray(0, 30), pipeline.subarray(30));
+  const [b1, b2] = sends(2, encodeQuery("select 'needed'"), encodeQuery("select 'not'"));
+  return [...logins(1, 2, 3), a1!, ...sends(3, encodeQuery("select 3")), b1!, a2!, b2!, ...sends(1, encodeSync())];
+}
+
+test("what is left is what the failure needs, in its order", async () => {
+  const kind = "foreign answer";
+  // It fails if connection 2 asks after the first one's Parse and before its Execute.
+  const fails = async (steps: Pieces) => {
+    const all = steps.map((step) =>
+      step.kind === "send" ? `${step.connection}:${step.bytes.toString("latin1")}` : "",
+    );
+    const asks = all.findIndex((text) => text.startsWith("2:") && text.includes("needed"));
+    const hasParsed = all.slice(0, asks).some((text) => text.startsWith("1:P"));
+    return asks >= 0 && hasParsed && typesOf(steps.slice(asks), 1) !== "" && typesOf(steps, 1).includes("E")
+      ? kind
+      : undefined;
+  };
+  const smaller: number[] = [];
+  const smallest = await shrinkScript(script(), kind, fails, (steps) => smaller.push(sizeOf(steps).bytes));
+  expect(sizeOf(smallest)).toMatchObject({ connections: 2, writes: 3 });
+  expect(sizeOf(smallest).frames).toBeLessThanOrEqual(4);
+  expect(await fails(smallest)).toBe(kind);
+  expect(smaller.length).toBeGreaterThan(2);
+});
+
+test("a script that fails now and then is not taken for one that fails", async () => {
+  let times = 0;
+  const fails = async (steps: Pieces) =>
+    steps.length === script().length || times++ % 2 === 0 ? "torn pipeline" : undefined;
+  expect(await shrinkScript(script(), "torn pipeline", fails, () => {})).toHaveLength(script().length);
+});
+
+test("whatever is left out, the messages that are left are whole", () => {
+  const whole = typesOf(script(), 1);
+  for (const by of ["connection", "pipeline", "write", "frame"] as const) {
+    const candidates = [...without(script(), by)];
+    expect(candidates.length).toBeGreaterThan(0);
+    for (const steps of candidates) {
+      expect(sizeOf(steps).bytes).toBeLessThan(sizeOf(script()).bytes);
+      for (const connection of [1, 2, 3]) expect(typesOf(steps, connection)).toMatch(/^[PBESQ]*$/);
+      expect(whole.length - typesOf(steps, 1).length).toBeGreaterThanOrEqual(0);
+    }
+  }
+  for (const steps of joined(script())) {
+    expect(sizeOf(steps)).toMatchObject({ bytes: sizeOf(script()).bytes, writes: sizeOf(script()).writes - 1 });
+    expect(typesOf(steps, 1)).toBe(whole);
+  }
+});
+
+test("a storm on the stock library: at most 12 frames that fail 20 of 20, and not here", async () => {
+  const seed = 1 + Math.floor(Math.random() * 1e6);
+  const recorded = await recordBefore(await startStock());
+  await runStorm(
+    { host: "127.0.0.1", port: recorded.port },
+    { seed, queries: 120, shapes: pipelineShapes, silenceMs: 3000 },
+  );
+  const file = await recorded.stop();
+  const end = await runCli(["trace", "shrink", file, "--against", "stock"]);
+  const report = `seed ${seed}\n${end.stderr}${end.stdout}`;
+  expect(end.code, report).toBe(0);
+  const [, connections, writes, frames] = /^(\d+) connections, (\d+) writes, (\d+) frames/.exec(end.stdout) ?? [];
+  expect(Number(connections), report).toBe(2);
+  expect(Number(writes), report).toBeGreaterThan(1);
+  expect(Number(frames), report).toBeLessThanOrEqual(12);
+  expect(end.stdout, report).toContain("fails 20 of 20 times against the stock library");
+  const min = `${file}.min`;
+  expect([...openTrace(min).records()].length).toBeGreaterThan(0);
+  expect((await runCli(["trace", "check", min])).code, report).toBe(1);
+  expect((await runCli(["trace", "replay", min, "--against", "stock"])).code, report).toBe(0);
+  // Here the same bytes get their own answers.
+  const here = await runCli(["trace", "shrink", min, "--against", "isolated"]);
+  expect(here, report).toMatchObject({ code: 1, stdout: expect.stringContaining("it does not fail") });
+});
+
+test("a trace in which nothing is wrong is not made smaller", async () => {
+  const file = await makeTrace((trace) => {
+    login(trace, 1);
+    trace.tap(1, "frontend", encodeSync());
+    trace.tap(1, "backend", reply.ready());
+  });
+  const end = await runCli(["trace", "shrink", file, "--against", "isolated"], { cwd: temporaryDirectory() });
+  expect(end).toMatchObject({ code: 1, stdout: expect.stringContaining("finds nothing in this trace") });
+  expect(await runCli(["trace", "shrink", join(temporaryDirectory(), "none"), "--against", "isolated"])).toMatchObject({
+    code: 2,
+  });
+});
