@@ -30,9 +30,9 @@ async function suite(db: { readonly host: string; readonly port: number }): Prom
   await ann.query(
     "create table seats (id int primary key, taken text, at timestamptz default now()); insert into seats select g from generate_series(1, 5) g",
   );
-  // Bob waits for Ann, then both wait for each other.
-  await ann.query("begin; update seats set taken = 'ann' where id = 1");
-  await bob.query("set deadlock_timeout = '50ms'; begin; update seats set taken = 'bob' where id = 2");
+  // Bob waits for Ann, then both wait for each other. Whose check comes first must not be a matter of time.
+  await ann.query("set deadlock_timeout = '20ms'; begin; update seats set taken = 'ann' where id = 1");
+  await bob.query("set deadlock_timeout = '60s'; begin; update seats set taken = 'bob' where id = 2");
   bob.send(message.query("update seats set taken = 'bob' where id = 1"));
   await waitUntil("bob waits", () => readFileSync(file, "utf8").includes("lock of"));
   await ann.query("select 1");
