@@ -10,14 +10,19 @@ import type { SchedulerObserver, Wait } from "../engine/thread/sessions/schedule
 import type { SessionState } from "../engine/thread/sessions/session-context.ts";
 import type { Recorder } from "../trace/record/recorder.ts";
 
-/** Records them. */
+/** Records them; a turn of a session whose turn it was before is none. */
 export function decisionsOf(host: SessionHost, recorder: Recorder): SchedulerObserver<SessionState> {
+  let last = 0;
   return {
-    turn: ({ pid }) => recorder.decided(pid, "turn"),
-    wait: (session, wait) =>
-      wait.givesWay
-        ? recorder.decided(session.pid, "yield")
-        : recorder.decided(session.pid, "wait", reason(host, session, wait)),
+    turn: ({ pid }) => {
+      if (pid !== last) recorder.decided(pid, "turn");
+      last = pid;
+    },
+    wait: (session, wait) => {
+      last = 0;
+      if (wait.givesWay) recorder.decided(session.pid, "yield");
+      else recorder.decided(session.pid, "wait", reason(host, session, wait));
+    },
     woken: ({ pid }) => recorder.decided(pid, "woken"),
   };
 }
