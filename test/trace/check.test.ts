@@ -1,8 +1,9 @@
 /** `trace check`: red on what the stock library does, green on what PostgreSQL does. */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import pg from "pg";
 import postgres from "postgres";
 import { expect, onTestFinished, test } from "vitest";
+import { freePort } from "../../scripts/bench/real-postgres.ts";
 import { startDevDb } from "../../src/index.ts";
 import { checkTrace } from "../../src/trace/check/check.ts";
 import { openTrace } from "../../src/trace/read/trace-reader.ts";
@@ -17,7 +18,7 @@ import {
   encodeQuery,
   encodeSync,
 } from "../../src/wire/frontend.ts";
-import { runCli, startCli } from "../support/cli-process.ts";
+import { runCli, startCli, temporaryDirectory } from "../support/cli-process.ts";
 import { findRealPostgres, howToGetOne, startRealPostgres } from "../support/real-postgres.ts";
 import { message, WireClient } from "../support/wire-client.ts";
 import { login, makeTrace, reply } from "./support/made-trace.ts";
@@ -281,4 +282,19 @@ test("a proxy that nobody told where to is a usage error", async () => {
   ]) {
     expect(await runCli(["trace", "record", ...args])).toMatchObject({ code: 2, stdout: "" });
   }
+});
+
+test("a proxy says that its port is taken, and that there is no server for a client", async () => {
+  const nobody = await freePort();
+  const flags = ["--upstream", `postgresql://127.0.0.1:${nobody}`];
+  const proxy = startCli(["trace", "record", "one.trace", "--listen", "0", ...flags]);
+  const [, port] = await proxy.line(/recording 127\.0\.0\.1:(\d+)/);
+  const cwd = temporaryDirectory();
+  const second = await runCli(["trace", "record", "two.trace", "--listen", port!, ...flags], { cwd });
+  expect(second).toMatchObject({ code: 4, stdout: "", stderr: `pglite-devdb: --listen: port ${port} is taken\n` });
+  expect(readdirSync(cwd)).toEqual([]);
+  const client = await WireClient.connect({ port: Number(port) });
+  await client.untilEnd();
+  proxy.child.kill("SIGINT");
+  expect((await proxy.ended).stderr).toContain("a client was not served: connect ECONNREFUSED");
 });

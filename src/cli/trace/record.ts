@@ -4,12 +4,12 @@
  * Owns: its flags, and when it ends. Does not own: the proxy and the trace (`trace/record/`).
  */
 import { resolve } from "node:path";
-import { ExitCode, UsageError } from "../../errors.ts";
+import { ExitCode, PortTakenError, UsageError } from "../../errors.ts";
 import { wholeNumber } from "../../options/value-kinds.ts";
 import { optionTable } from "../../options.ts";
 import { startProxy } from "../../trace/record/proxy.ts";
 import { Recorder } from "../../trace/record/recorder.ts";
-import { createTraceFile } from "../../trace/record/trace-file.ts";
+import { createTraceFile, removeTraceFile } from "../../trace/record/trace-file.ts";
 import { logTo } from "../log.ts";
 import { listenForSignals } from "../signals.ts";
 import { serverUrl } from "./server-url.ts";
@@ -55,7 +55,14 @@ export const recordSubcommand: TraceSubcommand = {
       log("error", `the trace ends here: ${error.message}`),
     );
     const signal = listenForSignals(() => process.exit(ExitCode.failure));
-    const proxy = await startProxy(port, upstream.address, recorder);
+    const onRefused = (error: Error): void => log("error", `a client was not served: ${error.message}`);
+    const proxy = await startProxy(port, upstream.address, recorder, onRefused).catch(
+      (error: NodeJS.ErrnoException) => {
+        removeTraceFile(file);
+        if (error.code !== "EADDRINUSE") throw error;
+        throw new PortTakenError(`--listen: port ${port} is taken`, { cause: error });
+      },
+    );
     stdout.write(`recording 127.0.0.1:${proxy.port} into ${file}; Ctrl-C ends it\n`);
     if (!signal.aborted) await new Promise((end) => signal.addEventListener("abort", end, { once: true }));
     await proxy.stop();

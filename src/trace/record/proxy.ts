@@ -25,8 +25,13 @@ const encryptionRequests: ReadonlySet<number> = new Set([80877103, 80877104]);
 /** Who hangs up by himself has so much time to. */
 const farewellMs = 100;
 
-/** Listens on 127.0.0.1. Rejects where it cannot. */
-export async function startProxy(port: number, upstream: Upstream, recorder: Recorder): Promise<Proxy> {
+/** Listens on 127.0.0.1. Rejects where it cannot. `onRefused` is told of a client for whom there was no server. */
+export async function startProxy(
+  port: number,
+  upstream: Upstream,
+  recorder: Recorder,
+  onRefused: (error: Error) => void = () => {},
+): Promise<Proxy> {
   const sockets = new Set<Socket>();
   let connections = 0;
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
@@ -35,6 +40,7 @@ export async function startProxy(port: number, upstream: Upstream, recorder: Rec
       sockets.add(socket);
       socket.on("close", () => sockets.delete(socket));
     }
+    there.on("error", (error) => there.pending && onRefused(error));
     pass(++connections, client, there, recorder);
   });
   server.listen(port, "127.0.0.1");
