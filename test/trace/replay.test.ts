@@ -3,12 +3,13 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { startDevDb } from "../../src/index.ts";
 import { runCli } from "../support/cli-process.ts";
 import { findRealPostgres, howToGetOne, startRealPostgres } from "../support/real-postgres.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { message, WireClient } from "../support/wire-client.ts";
+import { mixedSuite } from "./support/mixed-suite.ts";
 
 let file: string;
 
@@ -102,6 +103,28 @@ test.skipIf(!findRealPostgres())(`and on a real PostgreSQL (without one: ${howTo
     `postgresql://postgres@127.0.0.1:${real.port}/postgres`,
   ]);
   expect(end, end.stdout).toMatchObject({ code: 0, stderr: "" });
+});
+
+describe("the traffic of drivers comes again", () => {
+  let drivers: string;
+  beforeAll(async () => {
+    drivers = file.replace("suite", "drivers");
+    const db = await startDevDb({ port: 0, migrations: "none", trace: drivers });
+    await mixedSuite(db.port).finally(() => db.close());
+  });
+
+  test("on a new server of ours", async () => {
+    const end = await runCli(["trace", "replay", drivers, "--against", "isolated"]);
+    expect(end, end.stdout).toMatchObject({ code: 0, stderr: "" });
+  });
+
+  test.skipIf(!findRealPostgres())(`on a real PostgreSQL (without one: ${howToGetOne})`, async () => {
+    const real = await startRealPostgres();
+    onTestFinished(() => real.stop());
+    const url = `postgresql://postgres@127.0.0.1:${real.port}/postgres`;
+    const end = await runCli(["trace", "replay", drivers, "--against", url]);
+    expect(end, end.stdout).toMatchObject({ code: 0, stderr: "" });
+  });
 });
 
 test("a password that the server asks for is that of the URL", async () => {

@@ -67,6 +67,16 @@ test("a row for each message, a lane for each connection, waits as dotted lanes"
   ]);
 });
 
+test("on a terminal errors are red, and rows are cut at its width", async () => {
+  const file = await quarrel();
+  const shown = rows(file, { color: true, width: 60 });
+  expect(shown.filter((row) => row.includes("\u001b[31m"))).toEqual([expect.stringContaining("ErrorResponse")]);
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  const bare = shown.map((row) => row.replaceAll(/\u001b\[\d+m/g, ""));
+  expect(Math.max(...bare.map((row) => row.length))).toBeLessThanOrEqual(60 - 13);
+  expect(bare.some((row) => row.endsWith("…"))).toBe(true);
+});
+
 test("filters leave what fits all of them", async () => {
   const file = await quarrel();
   const withFilter = (filter: Partial<ShowOptions["filter"]>) => rows(file, { filter: { statements: [], ...filter } });
