@@ -14,6 +14,7 @@ import {
   encodeMessage,
   encodeParse,
   encodeQuery,
+  encodeStartup,
   encodeSync,
 } from "../../src/wire/frontend.ts";
 import { runCli, startCli, temporaryDirectory } from "../support/cli-process.ts";
@@ -168,6 +169,27 @@ test.skipIf(!findRealPostgres())(
     expect(findings(await recorded.stop())).toEqual([]);
   },
 );
+
+test("a setting that a role has by itself is nobody else's", async () => {
+  const shown = (value: string) => [reply.columns("search_path"), reply.row(value), reply.done("SHOW"), reply.ready()];
+  const file = await makeTrace((trace) => {
+    for (const [connection, user] of [
+      [1, "ann"],
+      [2, "ann"],
+      [3, "bob"],
+    ] as const) {
+      trace.tap(connection, "frontend", encodeStartup({ user, database: "app" }));
+      trace.tap(connection, "backend", Buffer.concat([reply.authenticated, reply.ready()]));
+    }
+    trace.tap(1, "frontend", encodeQuery("show search_path"));
+    trace.tap(1, "backend", Buffer.concat(shown("public")));
+    trace.tap(2, "frontend", encodeQuery("set search_path to audit"));
+    trace.tap(2, "backend", Buffer.concat([reply.done("SET"), reply.ready()]));
+    trace.tap(3, "frontend", encodeQuery("show search_path"));
+    trace.tap(3, "backend", Buffer.concat(shown("audit")));
+  });
+  expect(findings(file)).toEqual([]);
+});
 
 test("a storm on the stock library: exit 1, and the first finding names its line", async () => {
   const stock = await startStock();

@@ -23,6 +23,7 @@ export class SessionState {
   /** Names that it has set, or may have; `*`: any. */
   readonly #touched = new Set<string>();
   readonly #prepared = new Set<string>();
+  #scope = "";
   #status = "I";
   #tags: string[] = [];
   #hadError = false;
@@ -38,7 +39,10 @@ export class SessionState {
   /** A message of the client. */
   asks({ name, body }: WireMessage, { statement, portal }: About): void {
     if (name === "StartupMessage") {
-      for (const word of body.toString("utf8", 4).split("\0")) this.#touched.add(word.toLowerCase());
+      const words = body.toString("utf8", 4).split("\0");
+      for (const word of words) this.#touched.add(word.toLowerCase());
+      // What ALTER ROLE and ALTER DATABASE have set is not in the trace.
+      this.#scope = ["user", "database"].map((name) => words[words.indexOf(name) + 1]).join(" ");
       if (this.#touched.has("options")) this.#touched.add("*");
     }
     if (statement && (name === "Query" || name === "Parse" || name === "Bind"))
@@ -98,7 +102,7 @@ export class SessionState {
   #sees(given: string, value: string): Problem | undefined {
     const name = given.replaceAll('"', "").toLowerCase();
     if (this.#touched.has(name) || this.#touched.has("*")) return undefined;
-    const owner = this.#settings.seen(this.#connection, name, value);
+    const owner = this.#settings.seen(this.#connection, this.#scope, name, value);
     if (owner === undefined) return undefined;
     return leaked(`sees ${name} = ${JSON.stringify(value)}, which connection ${owner} has set and it has not`);
   }
