@@ -3,6 +3,8 @@ import { existsSync, mkdtempSync, readFileSync, statSync, writeFileSync } from "
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { openTrace } from "../../../../src/trace/read/trace-reader.ts";
+import { traceEvents } from "../../../../src/trace/read/traced-messages.ts";
 import { Recorder } from "../../../../src/trace/record/recorder.ts";
 import { createTraceFile, removeTraceFile } from "../../../../src/trace/record/trace-file.ts";
 import { encodeMessage, encodeParse, encodeQuery, encodeStartup, encodeSync } from "../../../../src/wire/frontend.ts";
@@ -176,6 +178,29 @@ test("it takes no more than its limit, and what is left of it says which part it
   const [first, second] = [old!, last!].map((text) => JSON.parse(text.split("\n", 1)[0]!).part);
   expect(second).toBe(first + 1);
   expect(first).toBeGreaterThan(1);
+});
+
+test("a server that begins anew goes on in the next part, with connections of its own", async () => {
+  const file = fresh();
+  createTraceFile(file, "--trace");
+  const began = Date.now();
+  const open = () => {
+    const header = { began, by: "server" as const, versions: {}, settings: {} };
+    return new Recorder({ file, limitBytes: 2 ** 20, header }, (error) => expect.fail(error.message));
+  };
+  for (const sql of ["select 'before'", "select 'after'"]) {
+    const trace = open();
+    trace.tap(1, "frontend", startup);
+    trace.tap(1, "frontend", encodeQuery(sql));
+    await trace.close();
+  }
+  const trace = openTrace(file);
+  expect(trace.isPartial).toBe(false);
+  const queries = [...traceEvents(trace)].filter((event) => event.kind === "message" && event.name === "Query");
+  expect(queries.map((event) => [event.kind === "message" && [event.connection, event.file, event.line]])).toEqual([
+    [[1, `${file}.1`, 3]],
+    [[2, file, 3]],
+  ]);
 });
 
 test("what the buffer cannot hold is dropped, and the trace says how much", async () => {
