@@ -5,22 +5,12 @@
  */
 import { UsageError } from "../errors.ts";
 
-/** A branch as it is. */
-export interface BranchFacts {
-  readonly database: string;
-  /** How large its files are, in bytes, as PostgreSQL has it: what it shares counts, too. */
-  readonly bytes: number;
-  /** How many clients are connected to it. */
-  readonly connections: number;
-}
-
-/** What can be asked about branches. */
+/** Making and dropping them. */
 export interface Branches {
   /** Makes one of a database, under a name or one that is free; resolves with the database's name. */
   create(source: string, name: string | undefined): Promise<string>;
   /** Ends who is connected to it, with 57P01. Nothing happens where there is none. */
   drop(database: string): Promise<void>;
-  list(): Promise<BranchFacts[]>;
 }
 
 /** Startup parameters with which a client has the branch made that it wants to connect to. PostgreSQL takes any name with a dot. */

@@ -76,7 +76,6 @@ class KeptEngine implements Engine {
     return {
       create: async (source, name) => (await this.#alive()).ask("createBranch", source, name),
       drop: async (database) => (await this.#alive()).ask("dropBranch", database),
-      list: async () => (await this.#alive()).ask("listBranches"),
     };
   }
 

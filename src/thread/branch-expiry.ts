@@ -15,8 +15,8 @@ export function expireBranches(branches: DatabaseBranches, ttlMs: number): NodeJ
   let isLooking = false;
   const look = async (): Promise<void> => {
     const now = performance.now();
-    const unused = (await branches.list()).filter(({ connections }) => connections === 0);
-    unusedSince = new Map(unused.map(({ database }) => [database, unusedSince.get(database) ?? now]));
+    const unused = await branches.unused();
+    unusedSince = new Map(unused.map((database) => [database, unusedSince.get(database) ?? now]));
     for (const [database, since] of unusedSince) if (now - since >= ttlMs) await branches.dropUnused(database);
   };
   return setInterval(

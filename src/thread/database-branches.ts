@@ -7,7 +7,7 @@
  * soon afterwards: those who drop its database or make copies of it themselves wait for that.
  */
 import { randomBytes } from "node:crypto";
-import { type Branches, type BranchFacts, branchDatabase, readBranch } from "../engine/branches.ts";
+import { type Branches, branchDatabase, readBranch } from "../engine/branches.ts";
 import type { SessionHost } from "../engine/thread/sessions/host.ts";
 import { ownParameters } from "../engine/thread/sessions/own-parameters.ts";
 import { bytesInput, type Session } from "../engine/thread/sessions/session.ts";
@@ -70,17 +70,12 @@ export class DatabaseBranches implements Branches {
     return this.#drop(database, "");
   }
 
-  list(): Promise<BranchFacts[]> {
+  /** Those to which nobody is connected. */
+  unused(): Promise<string[]> {
     return this.#inSession(async (run) => {
-      const sizes = "pg_database_size(oid), (select count(*) from pg_stat_activity where datid = pg_database.oid)";
-      const rows = await run(`select datname, ${sizes} from pg_database where ${valid} order by oid`);
-      return rows
-        .map(([database, bytes, connections]) => ({
-          database: database!,
-          bytes: Number(bytes),
-          connections: Number(connections),
-        }))
-        .filter((found) => readBranch(found.database));
+      const used = "exists (select from pg_stat_activity where datid = pg_database.oid)";
+      const rows = await run(`select datname from pg_database where ${valid} and not ${used} order by oid`);
+      return rows.map(([database]) => database!).filter(readBranch);
     });
   }
 

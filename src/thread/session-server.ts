@@ -89,7 +89,6 @@ export class SessionServer {
     },
     createBranch: (source, name) => this.#branches.create(source, name),
     dropBranch: (database) => this.#branches.drop(database),
-    listBranches: () => this.#branches.list(),
     close: async () => {
       for (const listener of [...this.#opened.keys()]) await this.#handlers.stopListening(listener);
       await this.#served.close();

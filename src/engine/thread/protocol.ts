@@ -6,7 +6,7 @@
  * Invariant: nothing here is sent for what a client does.
  */
 import type { MessagePort } from "node:worker_threads";
-import type { Branches, BranchFacts } from "../branches.ts";
+import type { Branches } from "../branches.ts";
 import type { DirectoryIdentity } from "../directory-ownership.ts";
 import type { EngineDeath, OwnLogin } from "../engine.ts";
 import type { FoundExtension } from "../extensions.ts";
@@ -63,7 +63,6 @@ export interface ThreadRequests {
   stats(listener: number): TransportStats;
   createBranch(...parameters: Parameters<Branches["create"]>): string;
   dropBranch(database: string): void;
-  listBranches(): BranchFacts[];
   /** Ends all sessions, checkpoints and shuts down; the thread ends. */
   close(): void;
 }
