@@ -65,6 +65,18 @@ const pglite = "@electric-sql/pglite";
 /** Names that people also use. */
 const aliases: Readonly<Record<string, string>> = { pgvector: "vector" };
 
+/** What to do about an error of PostgreSQL's that is about an extension, in a sentence. */
+export function adviceAboutExtension(message: string): string | undefined {
+  const [, missing] = /^extension "([^"]+)" is not available$/.exec(message) ?? [];
+  const [, early] = /^(\w+) must be loaded via "?shared_preload_libraries"?/.exec(message) ?? [];
+  if (early !== undefined) return `PostgreSQL has to have it from its start on: --extension ${early}`;
+  if (missing === undefined) return undefined;
+  const name = aliases[missing] ?? missing;
+  return Object.hasOwn(packageExtensions, name)
+    ? `npm install --save-dev ${packageExtensions[name]}, and start the server with --extension ${name}`
+    : "it is neither in PGlite nor in a package that is known here: --extension @scope/package takes any other one for PGlite";
+}
+
 /** An extension that was found, in a form that can be sent to another thread. */
 export interface FoundExtension {
   /** Its name in PGlite. */

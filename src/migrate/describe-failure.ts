@@ -4,6 +4,7 @@
  * Owns: the text of that error. Does not own: what is done about the failure.
  * Invariant: names file, statement and SQLSTATE, also for an error without a position (a violated constraint).
  */
+import { adviceAboutExtension } from "../engine/extensions.ts";
 import { MigrationError } from "../errors.ts";
 import type { DatabaseError } from "../wire/query-results.ts";
 import type { Migration } from "./migration.ts";
@@ -42,7 +43,7 @@ export function describeFailure(error: DatabaseError, failure: Failure): Migrati
     ["q", "query"],
     ["W", "where"],
   ] as const) {
-    const value = fields.get(field);
+    const value = (field === "H" ? adviceAboutExtension(error.message) : undefined) ?? fields.get(field);
     if (value !== undefined) lines.push(`  ${label}: ${value.replaceAll("\n", "\n    ")}`);
   }
   lines.push(`  ${failure.outcome}`);

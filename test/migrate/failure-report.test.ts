@@ -87,6 +87,23 @@ it("points into the right chunk and statement of a drizzle file", async () => {
   expect(message).toContain("statement:\n    select 'é',\n     nope\n");
 });
 
+it.each([
+  [
+    "create extension vector",
+    "npm install --save-dev @electric-sql/pglite-pgvector@0.0.15, and start the server with --extension vector",
+  ],
+  [
+    "create extension postgis",
+    "it is neither in PGlite nor in a package that is known here: --extension @scope/package takes any",
+  ],
+  [
+    "create extension pg_stat_statements; select * from pg_stat_statements",
+    "PostgreSQL has to have it from its start on: --extension pg_stat_statements",
+  ],
+])("says what to do about an extension that is not there: %s", async (sql, hint) => {
+  expect((await applyFailing(engine, plain({ "1.sql": sql }))).message).toContain(`  hint: ${hint}`);
+});
+
 it("refuses what only psql understands before anything runs", async () => {
   const source = plain({ "1.sql": "create table a (x int);", "2.sql": "\\copy a from a.csv" });
   expect((await applyFailing(engine, source)).message).toMatch(/2\.sql:1:1: the psql meta-command \\copy/);
