@@ -5,6 +5,7 @@
  * database is made (`database-per-test.ts`).
  * Invariant: the server runs in vitest's main process, and ends with the run; workers know no more than its URL.
  */
+import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, beforeEach, inject } from "vitest";
 import type { DevDbOptions } from "../index.ts";
 import { DatabasesPerTest, type TestDatabase } from "./database-per-test.ts";
@@ -33,7 +34,7 @@ interface VitestPlugin {
 /** For `plugins` in vitest's configuration: the run has a server. The options are those of `startDevDb`. */
 export function devDb(options: DevDbOptions = {}): VitestPlugin {
   const id = rememberOptions(options);
-  const globalSetup = [new URL("vitest-setup.js", import.meta.url).pathname];
+  const globalSetup = [fileURLToPath(new URL("vitest-setup.js", import.meta.url))];
   return { name: "pglite-devdb", config: () => ({ test: { globalSetup, provide: { pgliteDevDb: { id } } } }) };
 }
 
