@@ -10,7 +10,7 @@
  * Invariant: what cannot be described is an error here, and nothing is taken.
  */
 import assert from "node:assert/strict";
-import type { Cluster, ClusterFile } from "../cluster-archive.ts";
+import { type Cluster, type ClusterFile, withoutZerosAtEnd } from "../cluster-archive.ts";
 import { unreadContents } from "../memory-nodes.ts";
 import type { BootedPostgres } from "./boot.ts";
 import { granuleBytes } from "./granule-code.ts";
@@ -111,7 +111,7 @@ function outsideTemplate({ sharedStart, sharedEnd, controlStart, controlEnd }: M
   ];
 }
 
-/** Copies of parts of the memory. */
+/** Parts of the memory, which are copied once. */
 class Pages {
   readonly ranges: [number, number][] = [];
   readonly #parts: Uint8Array[] = [];
@@ -135,7 +135,7 @@ class Pages {
   }
 
   put(bytes: Uint8Array): void {
-    this.#parts.push(bytes.slice());
+    this.#parts.push(bytes);
   }
 
   join(): Uint8Array {
@@ -161,8 +161,10 @@ function takeCluster(files: Files, root: string): Omit<Cluster, "close"> {
       const read = unreadContents(node);
       if (read) found.push({ name, size: node.usedBytes, read });
       else {
-        const contents = files.readFile(`${root}/${name}`);
-        found.push({ name, size: contents.length, read: () => contents });
+        const whole = files.readFile(`${root}/${name}`);
+        // Most of a WAL segment is zeros.
+        const contents = withoutZerosAtEnd(whole).slice();
+        found.push({ name, size: whole.length, read: () => contents });
       }
     }
   };
