@@ -10,6 +10,7 @@ import { readEnvironment, readFlags, readObject } from "./options/layers.ts";
 import { flagName, type OptionSpec } from "./options/spec.ts";
 import {
   assignments,
+  identifier,
   listOf,
   longestTimeoutMs,
   milliseconds,
@@ -87,14 +88,6 @@ export type OptionKey = keyof OptionValues;
 
 /** `transactionIdleTimeoutMs` where it is not given: a transaction that idles holds up everybody where there is one session for all. */
 export const transactionIdleDefaultsMs = { isolated: 0, shared: 30_000 } as const satisfies Record<Sessions, number>;
-
-/** PostgreSQL cuts off what is longer. */
-const longestNameBytes = 63;
-
-const identifier = text(
-  `a name of at most ${longestNameBytes} bytes`,
-  (value) => Buffer.byteLength(value) <= longestNameBytes,
-);
 
 /** The table. Its order is the order of `--help`. */
 export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K]> } = {

@@ -86,3 +86,12 @@ export const longestTimeoutMs = 2 ** 31 - 1;
 
 /** A time. */
 export const milliseconds = wholeNumber(0, longestTimeoutMs, " (milliseconds; 0 for never)");
+
+/** PostgreSQL cuts off what is longer. */
+const longestNameBytes = 63;
+
+/** A name in PostgreSQL. */
+export const identifier = text(
+  `a name of at most ${longestNameBytes} bytes`,
+  (value) => Buffer.byteLength(value) <= longestNameBytes,
+);
