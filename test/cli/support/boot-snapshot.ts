@@ -25,7 +25,7 @@ export async function run(
   const [line] = await server.line(/^.*\n/);
   const client = new pg.Client((JSON.parse(line!) as { url: string }).url);
   await client.connect();
-  await client.query("create table t (n int); insert into t values (1)");
+  await client.query("drop table if exists t; create table t (n int); insert into t values (1)");
   const { rows } = await client.query("select system_identifier from pg_control_system()");
   await meanwhile?.();
   expect((await client.query("select n from t")).rows).toEqual([{ n: 1 }]);
