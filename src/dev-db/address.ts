@@ -42,7 +42,9 @@ export function clientAddress(
 /** The address as a URL that every driver takes. */
 export function connectionUrl(address: ClientAddress): string {
   const host = address.host.includes(":") ? `[${address.host}]` : address.host;
-  const [user, password, database] = [address.user, address.password, address.database].map(percentEncode);
+  const [user, password] = [address.user, address.password].map(percentEncode);
+  // A branch's name has a `~`, which no shell expands behind a slash; postgres.js decodes no name of a database.
+  const database = percentEncode(address.database).replaceAll("%7E", "~");
   return `postgresql://${user}:${password}@${host}:${address.port}/${database}`;
 }
 
