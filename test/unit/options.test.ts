@@ -36,6 +36,9 @@ describe("defaults", () => {
   test("nothing given is the documented default of every option", () => {
     const { givenAs, ...values } = resolveOptions({});
     expect(values).toEqual({
+      branches: "off",
+      branchTtlMs: 0,
+      logSlowMs: undefined,
       port: 5432,
       host: "127.0.0.1",
       socketDir: undefined,
