@@ -303,14 +303,6 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
     group: "Limits",
     help: "end a client that is idle in a transaction while others wait for it: for its locks, or, with shared sessions, for their turn; 0 for never",
   },
-  logSlowMs: {
-    flags: "--log-slow <ms>",
-    environment: "DEV_DB_LOG_SLOW_MS",
-    default: undefined,
-    kind: wholeNumber(0, longestTimeoutMs, " (milliseconds; 0 for every statement)"),
-    group: "Output",
-    help: "log statements that take so long or longer, with their parameters; 0 for all",
-  },
   trace: {
     flags: "--trace <file>",
     environment: "DEV_DB_TRACE",
@@ -334,6 +326,14 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
     group: "Trace",
     help: "like --trace, but the file is kept only if the command fails",
     scope: "run",
+  },
+  logSlowMs: {
+    flags: "--log-slow <ms>",
+    environment: "DEV_DB_LOG_SLOW_MS",
+    default: undefined,
+    kind: wholeNumber(0, longestTimeoutMs, " (milliseconds; 0 for every statement)"),
+    group: "Output",
+    help: "log statements that take so long or longer, with their parameters; 0 for all",
   },
   output: {
     flags: "-o, --output <form>",
