@@ -7,8 +7,9 @@
  */
 import { randomBytes } from "node:crypto";
 import { Option } from "commander";
-import { askServer } from "../dev-db/ask-server.ts";
+import { ServerClient } from "../dev-db/server-client.ts";
 import { branchDatabase, makesBranch, readBranch } from "../engine/branches.ts";
+import { executeSql } from "../engine/execute-sql.ts";
 import { ExitCode, UsageError } from "../errors.ts";
 import { optionTable } from "../options.ts";
 import { DatabaseError } from "../wire/query-results.ts";
@@ -82,19 +83,23 @@ function urlOf(server: URL, database: string): string {
   return url.href;
 }
 
+/** How long a branch may take to be made. */
+const silenceMs = 30_000;
+
 async function ask(url: URL, database: string, sql: string) {
-  const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
-  const [user, password] = [url.username || "postgres", url.password].map(decodeURIComponent) as [string, string];
+  let client: ServerClient | undefined;
   try {
-    const parameters = { user, database, application_name: "pglite-devdb branch", ...makesBranch };
-    return await askServer({ host, port: Number(url.port || 5432), password, parameters }, sql);
+    const parameters = { application_name: "pglite-devdb branch", ...makesBranch };
+    client = await ServerClient.connect(urlOf(url, database), { parameters, silenceMs });
+    return (await executeSql(client, sql)).at(-1)?.rows ?? [];
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    const where = `${url.host}${url.port ? "" : ":5432"}`;
-    if (code === "ECONNREFUSED") throw new UsageError(`branch: no server runs at ${where}; --url names another one`);
+    if (error instanceof UsageError) throw new UsageError(`branch: ${message}; --url names another server`);
     if (!(error instanceof DatabaseError)) throw error;
     const isUnknown = code === "3D000" && readBranch(database) && sql === "select 1";
     const why = isUnknown ? "; branches need a pglite-devdb with isolated sessions" : "";
     throw Object.assign(new Error(`branch: ${message}${why}`), { exitCode: ExitCode.failure });
+  } finally {
+    client?.close();
   }
 }

@@ -1,5 +1,5 @@
 /**
- * A client of any PostgreSQL server, by its URL: for dumps, in and out.
+ * A client of any PostgreSQL server, by its URL.
  *
  * Owns: the socket, the login, and that one batch of messages is answered before the next. Does not own: what is asked.
  * Invariant: whatever ends the connection is an error of the batch that runs, or of the next one.
@@ -15,6 +15,16 @@ import { DatabaseError, readErrorFields } from "../wire/query-results.ts";
 import { preparePassword } from "../wire/scram.ts";
 
 const defaultPort = 5432;
+/** How long the server may take to hang up. */
+const goodByeMs = 1000;
+
+/** What a connection may have beside its URL. */
+interface ConnectOptions {
+  /** More startup parameters. */
+  readonly parameters?: Readonly<Record<string, string>>;
+  /** How long the server may say nothing; for ever by default. */
+  readonly silenceMs?: number;
+}
 
 /** See the head of the file. */
 export class ServerClient implements SqlEngine {
@@ -31,7 +41,7 @@ export class ServerClient implements SqlEngine {
   }
 
   /** Logs in. Rejects with a `UsageError` when nobody is there, or with the server's own error. */
-  static async connect(url: string): Promise<ServerClient> {
+  static async connect(url: string, { parameters = {}, silenceMs = 0 }: ConnectOptions = {}): Promise<ServerClient> {
     const { hostname, port, username, password, pathname, searchParams } = new URL(url);
     const [user, database] = [username || "postgres", pathname.slice(1) || username || "postgres"].map(
       decodeURIComponent,
@@ -40,8 +50,16 @@ export class ServerClient implements SqlEngine {
     const socket = await open({ host, port: Number(port || defaultPort) });
     const isEncrypted = /^(require|verify-ca|verify-full)$/.test(searchParams.get("sslmode") ?? "");
     const client = new ServerClient(isEncrypted ? await encrypt(socket) : socket);
-    await client.#logIn(user!, database!, await preparePassword(decodeURIComponent(password)));
-    return client;
+    const silent = () => client.#fail(new Error(`the server did not answer within ${silenceMs / 1000} s`));
+    if (silenceMs > 0) client.#stream.setTimeout(silenceMs, silent);
+    const own = { client_encoding: "UTF8", application_name: "pglite-devdb", ...parameters };
+    try {
+      await client.#logIn({ user: user!, database: database!, ...own }, decodeURIComponent(password));
+      return client;
+    } catch (error) {
+      client.close();
+      throw error;
+    }
   }
 
   runExclusive<T>(use: () => Promise<T>): Promise<T> {
@@ -60,12 +78,12 @@ export class ServerClient implements SqlEngine {
   close(): void {
     this.#failure ??= new Error("the connection was closed");
     this.#stream.end(encodeMessage("X"));
+    this.#stream.setTimeout(goodByeMs, () => this.#stream.destroy());
   }
 
-  #logIn(user: string, database: string, password: string): Promise<void> {
-    const login = new LoginClient(password);
-    const start = encodeStartup({ user, database, client_encoding: "UTF8", application_name: "pglite-devdb" });
-    return this.#converse(start, ({ type, body }) => {
+  async #logIn(parameters: Readonly<Record<string, string>>, password: string): Promise<void> {
+    const login = new LoginClient(await preparePassword(password));
+    await this.#converse(encodeStartup(parameters), ({ type, body }) => {
       if (type === "E") throw new DatabaseError(readErrorFields(body));
       const answer = type === "R" ? login.answer(body) : undefined;
       if (answer) this.#stream.write(answer);
