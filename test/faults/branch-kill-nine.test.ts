@@ -7,7 +7,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { startCli } from "../support/cli-process.ts";
 import { Random, runSeed } from "../support/random.ts";
 
-const rounds = 8;
+const rounds = 4;
 
 /** A database after a kill. */
 interface Found {
