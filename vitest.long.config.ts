@@ -8,20 +8,32 @@ const otherSessions = readdirSync("test", { recursive: true, encoding: "utf8" })
   .map((name) => `test/${name}`)
   .filter((path) => /\bsessionsOfRun\b/.test(readFileSync(path, "utf8")));
 
+/** Those that want a thousand connections, or all memory or both cores for themselves. */
+const alone = [
+  "test/concurrency/hundred-thousand.long.test.ts",
+  "test/concurrency/split-storm.long.test.ts",
+  "test/faults/process-memory.long.test.ts",
+  "test/sessions/many-connections.long.test.ts",
+];
+
 const { reporters, globalSetup, ...files } = quick.test!;
 const shared = { ...files, env: { TEST_LONG: "1" }, exclude: configDefaults.exclude, testTimeout: 3_600_000 };
 
-// `npm run test:long`: first the other kind of sessions, as `npm test` runs its files; then what takes minutes, one file after the other,
-// as some of it wants a thousand connections or all memory.
+// `npm run test:long`: what takes minutes, and the other kind of sessions; at last, one file after the other, what wants to be alone.
 export default defineConfig({
   test: {
     ...(reporters ? { reporters } : {}),
     ...(globalSetup ? { globalSetup } : {}),
     projects: [
-      { test: { ...shared, name: "other sessions", include: otherSessions, sequence: { groupOrder: 0 } } },
       {
         test: {
-          ...{ ...shared, name: "long", include: ["test/**/*.long.test.ts"] },
+          ...{ ...shared, name: "side by side", include: ["test/**/*.long.test.ts", ...otherSessions] },
+          ...{ exclude: [...shared.exclude, ...alone], sequence: { groupOrder: 0 } },
+        },
+      },
+      {
+        test: {
+          ...{ ...shared, name: "alone", include: alone },
           ...{ fileParallelism: false, maxWorkers: 1, sequence: { groupOrder: 1 } },
         },
       },
