@@ -7,7 +7,10 @@
  * soon afterwards: those who drop its database or make copies of it themselves wait for that.
  */
 import { randomBytes } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
 import { type Branches, branchDatabase, readBranch } from "../engine/branches.ts";
+import { limits } from "../engine/thread/limits.ts";
+import type { Writer } from "../engine/thread/sessions/database-copies.ts";
 import type { SessionHost } from "../engine/thread/sessions/host.ts";
 import { ownParameters } from "../engine/thread/sessions/own-parameters.ts";
 import { bytesInput, type Session } from "../engine/thread/sessions/session.ts";
@@ -21,8 +24,8 @@ const branchesNumber = 997;
 const valid = "datconnlimit <> -2";
 /** For how long the session waits for more: a new one has everything to look up. PostgreSQL waits 5 s for those who are in its way. */
 const idleMs = 200;
-/** How often a copy is begun anew that has met with a change under way. */
-const attempts = 20;
+/** How long to wait between two looks at the transactions of others, in ms. */
+const lookAgainMs = 1;
 
 /** Runs a statement; resolves with its rows. */
 type Run = (sql: string) => Promise<readonly (readonly (string | null)[])[]>;
@@ -51,6 +54,8 @@ export class DatabaseBranches implements Branches {
   async ensure(database: string): Promise<void> {
     const branch = readBranch(database);
     if (!branch) return;
+    // Throws for one that PostgreSQL would cut off, and nobody could reach.
+    branchDatabase(branch.source, branch.name);
     await this.#inSession(async (run, session) => {
       const names = [database, branch.source].map(quoteLiteral).join();
       const there = (await run(`select datname from pg_database where datname in (${names}) and ${valid}`)).map(
@@ -87,15 +92,15 @@ export class DatabaseBranches implements Branches {
   async #copy(run: Run, session: Session, source: string, database: string): Promise<void> {
     const [from, to] = [quoteLiteral(source), quoteLiteral(database)];
     await requireNonePrepared(run, source);
-    const [facts] = await run(`select pg_get_userbyid(datdba),
+    const [facts] = await run(`select oid, pg_get_userbyid(datdba),
       exists (select from pg_db_role_setting where setdatabase = pg_database.oid),
       exists (select from pg_database where datname = ${to} and not ${valid})
       from pg_database where datname = ${from}`);
     if (!facts) throw new Error(`there is no database ${JSON.stringify(source)} to make a branch of`);
-    const [owner, hasSettings, isHalfDropped] = facts;
+    const [oid, owner, hasSettings, isHalfDropped] = facts;
     if (isHalfDropped === "t") await run(`drop database ${quoteIdentifier(database)}`);
     const copy = `create database ${quoteIdentifier(database)} template ${quoteIdentifier(source)}`;
-    await this.#allowed(session, () => run(`${copy} owner ${quoteIdentifier(owner!)} strategy file_copy`));
+    await this.#allowed(session, Number(oid), () => run(`${copy} owner ${quoteIdentifier(owner!)} strategy file_copy`));
     // One that was waited for may have been prepared: it would be committed in the branch, too.
     await requireNonePrepared(run, source).catch(async (error) => {
       await run(`drop database ${quoteIdentifier(database)}`);
@@ -108,18 +113,36 @@ export class DatabaseBranches implements Branches {
       select ${oidOf(to)}, setrole, setconfig from pg_db_role_setting where setdatabase = ${oidOf(from)}`);
   }
 
-  async #allowed(session: Session, create: () => Promise<unknown>): Promise<void> {
-    for (let attempt = 1; ; attempt++) {
+  /** Begins the copy while nobody has a transaction open that has changed something, and anew when it meets with one. */
+  async #allowed(session: Session, source: number, create: () => Promise<unknown>): Promise<void> {
+    const deadline = performance.now() + limits.branchWaitMs;
+    for (;;) {
+      await this.#quiet(session, source, deadline);
       this.#host.copies.allow(session);
       try {
         await create();
         return;
       } catch (error) {
         // serialization_failure: it has met with a change.
-        if (!(error instanceof DatabaseError) || error.code !== "40001" || attempt === attempts) throw error;
+        if (!(error instanceof DatabaseError) || error.code !== "40001") throw error;
+        if (performance.now() >= deadline) throw inUse(undefined);
       } finally {
         this.#host.copies.allow(undefined);
       }
+    }
+  }
+
+  /** Waits for a moment without such a transaction, outside of any of its own. */
+  async #quiet(session: Session, source: number, deadline: number): Promise<void> {
+    let first: Writer | undefined;
+    let isLong = true;
+    for (;;) {
+      const writer = this.#host.copies.writer(source, session);
+      if (!writer) return;
+      first ??= writer;
+      isLong &&= writer.transaction === first.transaction;
+      if (performance.now() >= deadline) throw inUse(isLong ? writer : undefined);
+      await delay(lookAgainMs);
     }
   }
 
@@ -166,6 +189,15 @@ export class DatabaseBranches implements Branches {
     if (!session) throw new Error("PostgreSQL refused a session");
     return session;
   }
+}
+
+/** As PostgreSQL's object_in_use. `writer` has been in the way all the time; undefined: now this one, now that one. */
+function inUse(writer: Writer | undefined): Error {
+  const seconds = `${limits.branchWaitMs / 1000} s`;
+  const why = writer
+    ? `a transaction of process ${writer.pid} has been open for ${seconds}. ${writer.description} Have it commit or roll back, and try again.`
+    : `in ${seconds} there was no moment without a transaction that changes something. Try again when less is written.`;
+  return Object.assign(new Error(`a database in use could not be copied: ${why}`), { code: "55006" });
 }
 
 async function requireNonePrepared(run: Run, database: string): Promise<void> {

@@ -160,6 +160,29 @@ describe.each(["memory://", "data"])("of a database in %s", (place) => {
     });
   });
 
+  test("a branch that waits keeps nobody waiting who is connected and has asked nothing yet", async () => {
+    const writer = client(`${db.url}?application_name=the-writer`);
+    const fresh = new pg.Client(db.url);
+    await fresh.connect();
+    onTestFinished(() => fresh.end());
+    let state = "waits";
+    const made = writer.begin(async (transaction) => {
+      await transaction`insert into account values (4000, 0)`;
+      const branch = db.branch().then((one) => {
+        state = "made";
+        return one;
+      });
+      branch.catch(() => {});
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      expect((await fresh.query("select 1 as one")).rows).toEqual([{ one: 1 }]);
+      expect(state).toBe("waits");
+      await transaction`delete from account where id = 4000`;
+      return { branch };
+    });
+    await using branch = await (await made).branch;
+    expect(branch.database).toMatch(/^postgres~/);
+  });
+
   test("the session that makes branches is in nobody's way for long, and may be ended by anybody", async () => {
     await using first = await db.branch();
     const other = client(`${db.url}?application_name=other`);
@@ -224,6 +247,9 @@ describe("with --branches on", () => {
   test("nothing is made where there is nothing to copy, for a name that is none, or for who does not know the password", async () => {
     await expect(connect(db.url.replace(/postgres$/, "app~w1"))).rejects.toMatchObject({ code: "3D000" });
     await expect(connect(`${db.url}~a%20b`)).rejects.toMatchObject({ code: "3D000" });
+    // PostgreSQL would cut the name off, and nobody could reach it.
+    const long = `${db.url}~${"x".repeat(60)}`;
+    for (let i = 0; i < 2; i++) await expect(connect(long)).rejects.toThrow("is too long for a database's name");
     await expect(connect(`${db.url.replace("secret", "wrong")}~w3`)).rejects.toMatchObject({ code: "28P01" });
     expect(await client(db.url)`select 1 from pg_database where datname like '%w3'`).toHaveLength(0);
   });

@@ -1,4 +1,5 @@
 /** Extensions that PGlite ships, in a server that was told of none: for all sessions, each with its own data of their libraries. */
+import pg from "pg";
 import postgres from "postgres";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import { contribExtensions } from "../../src/engine/extensions.ts";
@@ -92,6 +93,28 @@ describe("isolated sessions", () => {
     expect(await threshold(other)).toEqual([{ at: "0.5" }]);
     expect(await threshold(connect(served.db.url))).toEqual([{ at: "0.3" }]);
     expect(await threshold(one)).toEqual([{ at: "0.7" }]);
+  });
+
+  test("a function is looked for in its own library, whichever another session has loaded since at the same address", async () => {
+    const admin = connect(served.db.url);
+    const names = "earthdistance, pgcrypto, intarray, pg_trgm, fuzzystrmatch, amcheck, hstore, citext".split(", ");
+    for (const name of names) {
+      await admin.unsafe(`create extension if not exists ${name} cascade`);
+    }
+    for (let round = 0; round < 2; round++) {
+      await using one = await served.db.branch();
+      await using other = await served.db.branch();
+      const [a, b] = [new pg.Client(one.url), new pg.Client(other.url)];
+      for (const client of [a, b]) {
+        await client.connect();
+        await client.query("select round(earth_distance(ll_to_earth(0, 0), ll_to_earth(0, 0)))");
+      }
+      await a.query("select encode(digest('a', 'sha256'), 'hex')");
+      await b.query("select icount('{1,2,3}'::int[])");
+      expect((await a.query("select length(gen_salt('bf')) as n")).rows).toEqual([{ n: 29 }]);
+      expect((await b.query("select sort('{2,1}'::int[]) as s")).rows).toEqual([{ s: [1, 2] }]);
+      await Promise.all([a, b].map((client) => client.end()));
+    }
   });
 
   test("many sessions at once load libraries for the first time", async () => {

@@ -9,6 +9,9 @@
 const mask = 0x2a;
 const quote = 0x27;
 const dollar = 0x24;
+const dash = 0x2d;
+const slash = 0x2f;
+const semicolon = 0x3b;
 const word = Buffer.from("password");
 
 /** The types whose bodies it has to see: authentication in both directions, and what has SQL, as the context of an error. */
@@ -16,8 +19,11 @@ export const sensitive = { frontend: "pQP", backend: "REN" } as const;
 
 /** For one direction of one connection; `mask` gets the parts of the bodies of sensitive messages. */
 export class Redaction {
-  /** Before the word, behind it, behind what may be the beginning of an unusual literal, in a usual one, in another. */
-  #state: "text" | "word" | "prefix" | "plain" | "other" = "text";
+  /**
+   * Before the word, behind it, behind what may be a comment or the beginning of an unusual literal, in a usual one, in one that is
+   * itself in a literal, in another.
+   */
+  #state: "text" | "word" | "comment" | "prefix" | "plain" | "doubled" | "other" = "text";
   /** How many letters of the word have been seen. */
   #letters = 0;
   #prefix = 0;
@@ -65,8 +71,12 @@ export class Redaction {
         // 'password' is a literal of its own.
         if (byte === quote && this.#beforeWord === quote) this.#forget();
         else if (byte === quote) this.#state = "plain";
+        else if (byte === dash || byte === slash) this.#state = "comment";
         else if (byte === dollar || this.#prefix === 0x65 || this.#prefix === 0x75) this.#state = "prefix";
         else if (byte > 0x20 && byte !== 0x3d) this.#forget();
+        return false;
+      case "comment":
+        if (byte === quote || byte === dollar) this.#state = "other";
         return false;
       case "prefix":
         if (byte === quote || byte === 0x26 || (this.#prefix === dollar && !isDigit(byte))) this.#state = "other";
@@ -74,10 +84,19 @@ export class Redaction {
         return false;
       case "plain":
         if (byte !== quote) return true;
+        if (this.#previous === quote) {
+          // Nothing is in it: it is an empty one, or one in a literal.
+          this.#state = "doubled";
+          return false;
+        }
         this.#beforeWord = 0;
         // A doubled quote is a part of it; what follows it is looked at as if the literal had begun anew.
         this.#state = "word";
         return false;
+      case "doubled":
+        if (this.#previous === quote && (byte <= 0x20 || byte === semicolon)) this.#forget();
+        else if (byte === quote) this.#forget();
+        return this.#state === "doubled";
       case "other":
         return true;
     }

@@ -21,6 +21,13 @@ import type { CopyRequests, SessionContext, SessionState } from "./session-conte
  */
 type CopyDirectory = (from: string, to: string, pages: readonly Page[]) => boolean;
 
+/** A session with a transaction that has changed something: its process, the transaction, and a sentence about it. */
+export interface Writer {
+  readonly pid: number;
+  readonly transaction: number;
+  readonly description: string;
+}
+
 /** How files are copied. */
 export interface Copying {
   readonly directory: CopyDirectory;
@@ -63,6 +70,14 @@ export class DatabaseCopies implements CopyRequests {
     this.#openTransaction = openTransaction;
   }
 
+  /** Who has a transaction open that has changed something in a database; undefined if nobody does. */
+  writer(database: number, but: SessionState): Writer | undefined {
+    const session = this.#openTransaction(database, but);
+    if (!session) return undefined;
+    const { pid, proc } = session;
+    return { pid, transaction: this.#host.process.transaction(proc), description: describe(session) };
+  }
+
   /** A statement is about to run that is no query: answers with the one to run instead. */
   statement(planned: number): number {
     return this.#default?.apply(planned) ?? planned;
@@ -93,7 +108,7 @@ export class DatabaseCopies implements CopyRequests {
   before(session: SessionState, from: number): 0 | Promise<1> {
     if (session !== this.#privileged || this.#turn !== undefined) return 0;
     const now = performance.now();
-    this.#deadline ??= now + limits.branchWaitMs;
+    this.#deadline ??= now + limits.branchHoldMs;
     if (now >= this.#deadline || !this.#openTransaction(this.#place(from).database, session)) return 0;
     return this.#host.scheduler.park({ deadline: now + lookAgainMs }).then(() => {
       this.#host.deliverSignals(session);
@@ -113,10 +128,7 @@ export class DatabaseCopies implements CopyRequests {
     const { machine, process, scheduler } = this.#host;
     const { tablespace, database } = this.#place(from);
     const blocker = this.#openTransaction(database, session);
-    if (blocker) {
-      const since = `a transaction of process ${blocker.pid} has been open for ${limits.branchWaitMs / 1000} s`;
-      this.#refuse(objectInUse, since, `${describe(blocker)} Have it commit or roll back, and try again.`);
-    }
+    if (blocker) this.#refuse(serializationFailure, `process ${blocker.pid} is changing it`, "Try again.");
     const turn = scheduler.turns;
     const pages = dirtyPages(machine, tablespace, database, process.setting("data_checksums") === "on");
     const isLater = this.#turn !== undefined && this.#turn !== turn;

@@ -58,6 +58,8 @@ export class LinkedLibraries {
   #data: number[] | undefined;
   /** How many symbols the linker has resolved. */
   #symbols = 0;
+  /** By handle, which library the linker takes it for: processes have theirs at the same addresses. */
+  readonly #opened = new Map<number, string>();
   /** While steps are replayed: where the data of the next ones was. */
   #replayed: number[] | undefined;
 
@@ -98,6 +100,7 @@ export class LinkedLibraries {
         machine.bytes.set(Buffer.from(step.record, "hex"), step.handle);
         this.#replayed = [...step.data];
         assert(this.#open(step.handle) !== 0, "a library that was loaded once is loaded again");
+        this.#opened.set(step.handle, this.#nameOf(step.handle));
         assert(this.#replayed.length === 0, "a library has data as it had");
         this.#replayed = undefined;
       } else if (step.kind === "symbol") {
@@ -122,6 +125,7 @@ export class LinkedLibraries {
     const opened = this.#open(handle);
     const data = this.#data;
     this.#data = undefined;
+    if (opened !== 0) this.#opened.set(handle, this.#nameOf(handle));
     if (opened !== 0)
       this.steps.push({ kind: "open", handle, record: record.toString("hex"), data, slots: this.#slots });
     else this.missing ??= "a library could not be loaded";
@@ -129,6 +133,12 @@ export class LinkedLibraries {
   }
 
   #recordFind(handle: number, nameAt: number, indexAt: number): number {
+    const library = this.#opened.get(handle);
+    // Another process has opened another one since, under the same handle: it is opened once more, which finds it loaded.
+    if (library !== undefined && library !== this.#nameOf(handle)) {
+      this.#open(handle);
+      this.#opened.set(handle, this.#nameOf(handle));
+    }
     const text = this.#machine.bytes.slice(nameAt, this.#endOfText(nameAt) - 1);
     const found = this.#find(handle, nameAt, indexAt);
     const name = Buffer.from(text).toString("latin1");
@@ -155,6 +165,11 @@ export class LinkedLibraries {
     } finally {
       Object.entries = entries;
     }
+  }
+
+  #nameOf(handle: number): string {
+    const start = handle + dsoName;
+    return Buffer.from(this.#machine.bytes.slice(start, this.#endOfText(start) - 1)).toString("latin1");
   }
 
   /** Behind the C string at an address. */

@@ -110,7 +110,12 @@ export class PostgresProcess {
   /** Whether the process of a PGPROC has a transaction open in a database that has changed something. */
   hasChanged(proc: number, database: number): boolean {
     const { words } = this.#machine;
-    return proc !== 0 && words[(proc + procDatabase) >> 2] === database && words[(proc + procXid) >> 2] !== 0;
+    return proc !== 0 && words[(proc + procDatabase) >> 2] === database && this.transaction(proc) !== 0;
+  }
+
+  /** The number of the transaction that the process of a PGPROC has open, if that has changed something; else 0. */
+  transaction(proc: number): number {
+    return this.#machine.words[(proc + procXid) >> 2]!;
   }
 
   /** The `LOCK` that the process waits for, in shared memory; 0 for none. */

@@ -70,6 +70,9 @@ const secrets = [
   encodeQuery("alter role a password E'sec\\'ret'"),
   encodeQuery("alter role a password $x$secret$x$"),
   encodeParse("", "select * from users where password = 'sec' and name = 'x'"),
+  encodeQuery("alter role a password -- said here\n 'secret'"),
+  encodeQuery("alter role a password /* it */ 'secret'"),
+  encodeQuery("do $$begin execute 'alter role a password ''secret'''; end$$"),
   encodeMessage("p", "secret"),
 ];
 
