@@ -11,11 +11,13 @@ import { limits } from "../engine/thread/limits.ts";
 import type { SessionHost } from "../engine/thread/sessions/host.ts";
 import type { Session, SessionInput, SessionOwner } from "../engine/thread/sessions/session.ts";
 import { within } from "../engine/within.ts";
+import { isPipelineEnd, Type } from "../wire/frames.ts";
 import { encodeMessage } from "../wire/frontend.ts";
 import { readErrorFields } from "../wire/query-results.ts";
 import { ReplyReader } from "../wire/reply-reader.ts";
 import { readLogin, readParameterStatus } from "./login-answer.ts";
 import { Output } from "./output.ts";
+import { previewOf, readable, shown } from "./statement-preview.ts";
 
 /** What is needed of all sessions together. */
 export type SessionsOf = Pick<SessionHost, "createSession" | "closeSession" | "cancel" | "computes" | "crashed">;
@@ -87,7 +89,7 @@ export class ClientSession implements SessionInput {
 
   /** The beginning of the last statement that it sent. */
   get statement(): string {
-    return readable(this.#statement) || "(none)";
+    return shown(this.#statement);
   }
 
   get #owner(): SessionOwner {
@@ -131,11 +133,11 @@ export class ClientSession implements SessionInput {
   submit({ frames, bytes }: Batch): Promise<void> {
     if (this.#state === "ending" || this.#state === "over") return Promise.resolve();
     const last = frames.findLast(({ type }) => !neutral.has(type));
-    if (last) this.#pipelineOpen = !pipelineEnds.has(last.type);
-    this.#statement = statementOf(frames) ?? this.#statement;
+    if (last) this.#pipelineOpen = !isPipelineEnd(last.type);
+    this.#statement = previewOf(frames) ?? this.#statement;
     if (this.#session) this.#session.owner = this.#owner;
     this.#since = Date.now();
-    for (const { type } of frames) if (pipelineEnds.has(type)) this.#due++;
+    for (const { type } of frames) if (isPipelineEnd(type)) this.#due++;
     this.#chunks.push(bytes);
     this.#taken ??= latch();
     const { promise } = this.#taken;
@@ -280,11 +282,12 @@ export class ClientSession implements SessionInput {
   }
 
   #inspect(type: number, message: Uint8Array): Uint8Array | undefined {
-    if (type === parameterStatus) return this.#isNews(...readParameterStatus(message.subarray(5))) ? undefined : empty;
+    if (type === Type.ParameterStatus)
+      return this.#isNews(...readParameterStatus(message.subarray(5))) ? undefined : empty;
     // Whoever ends it tells its client why; what it was asked before is answered.
     if (this.#state === "ending" && isFatal(type, message)) return empty;
     this.#answered++;
-    if (type !== readyForQuery) return undefined;
+    if (type !== Type.ReadyForQuery) return undefined;
     this.#due = Math.max(0, this.#due - 1);
     this.#status = String.fromCharCode(message[5]!) as TransactionStatus;
     return undefined;
@@ -344,34 +347,13 @@ export class ClientSession implements SessionInput {
   }
 }
 
-const parameterStatus = 0x53;
-const readyForQuery = 0x5a;
-const errorResponse = 0x45;
-const inspected: ReadonlySet<number> = new Set([readyForQuery, errorResponse, parameterStatus]);
-/** Sync, Query, FunctionCall: each is answered with a ReadyForQuery. */
-const pipelineEnds: ReadonlySet<number> = new Set(Buffer.from("SQF"));
+const inspected: ReadonlySet<number> = new Set([Type.ReadyForQuery, Type.ErrorResponse, Type.ParameterStatus]);
 /** CopyData, CopyDone, CopyFail, Flush: they neither begin nor end a pipeline. */
-const neutral: ReadonlySet<number> = new Set(Buffer.from("dcfH"));
+const neutral: ReadonlySet<number> = new Set([Type.CopyData, Type.CopyDone, Type.CopyFail, Type.Flush]);
 const empty = Buffer.alloc(0);
-/** So much is shown of a statement. */
-const statementBytes = 120;
 
 function isFatal(type: number, message: Uint8Array): boolean {
-  return type === errorResponse && readErrorFields(message.subarray(5)).get("V") === "FATAL";
-}
-
-/** The beginning of the last Query or Parse, and what follows it. */
-function statementOf(frames: Batch["frames"]): Buffer | undefined {
-  const frame = frames.findLast(({ type }) => type === 0x51 || type === 0x50);
-  if (!frame) return undefined;
-  const start = frame.type === 0x51 ? 5 : frame.bytes.indexOf(0, 5) + 1;
-  const text = frame.bytes.subarray(start, start + statementBytes);
-  const end = text.indexOf(0);
-  return Buffer.from(end === -1 ? text : text.subarray(0, end));
-}
-
-function readable(statement: Buffer): string {
-  return statement.toString("utf8").replaceAll(/\s+/g, " ").trim();
+  return type === Type.ErrorResponse && readErrorFields(message.subarray(5)).get("V") === "FATAL";
 }
 
 function latch(): { readonly promise: Promise<void>; readonly resolve: () => void } {

@@ -5,7 +5,8 @@
  * waiter came or the holder fell idle, the holder is ended. Does not own: who holds the engine (`shared-queue.ts`).
  * Invariant: nobody is ended for whom nobody waits.
  */
-import { describe, type Entry, type Member, preview, readable } from "./members.ts";
+import { previewOf, shown } from "../statement-preview.ts";
+import { describe, type Entry, type Member } from "./members.ts";
 
 /** How long a Parse waits for a transaction of another connection before it is answered without the engine, in ms. */
 const deferAfterMs = 10;
@@ -72,14 +73,14 @@ export class HolderWatch {
 
 function endHolder(holder: Member, waiting: Entry): void {
   const seconds = (since: number): string => `${((Date.now() - since) / 1000).toFixed(1)} s`;
-  const wanted = preview(waiting.frames) ?? waiting.member.preview;
+  const wanted = previewOf(waiting.frames) ?? waiting.member.preview;
   holder.connection.terminate({
     severity: "FATAL",
     code: "25P03",
     message: "terminating connection due to idle-in-transaction timeout",
     detail:
-      `${describe(holder)} was idle in a transaction for ${seconds(holder.idleSince)}, last statement: ${readable(holder.preview)}; ` +
-      `${describe(waiting.member)} waited for it for ${seconds(waiting.since)} with: ${readable(wanted)}.`,
+      `${describe(holder)} was idle in a transaction for ${seconds(holder.idleSince)}, last statement: ${shown(holder.preview)}; ` +
+      `${describe(waiting.member)} waited for it for ${seconds(waiting.since)} with: ${shown(wanted)}.`,
     hint: "All connections share one session here: commit or roll back before another connection is needed, or raise the transaction idle timeout.",
   });
 }

@@ -5,10 +5,11 @@
  */
 import { type Activity, PatientTimer, type SocketConnection } from "@electric-sql/pglite-socket";
 import type { IdleTimeouts } from "../../engine/engine.ts";
-import { type Frame, Type } from "../../wire/frames.ts";
+import type { Frame } from "../../wire/frames.ts";
 import { Conversation, type CopyStart } from "../../work/conversation.ts";
 import type { SharedSession } from "../../work/statements.ts";
 import { idleInTransaction, idleSession, transactionTimeout } from "../session-errors.ts";
+import { previewOf, shown } from "../statement-preview.ts";
 import type { CopyData } from "./copy-data.ts";
 import { Delivery } from "./delivery.ts";
 
@@ -31,7 +32,7 @@ export interface Member {
   state: MemberState;
   copy: MemberCopy | undefined;
   /** The beginning of its last statement, for the message to whoever waited for it. */
-  preview: Uint8Array;
+  preview: Buffer;
   /** When it last began to wait, to run, or to idle. */
   idleSince: number;
   /** Runs while it idles, for the timeouts of its session. */
@@ -63,7 +64,7 @@ export function newMember(connection: SocketConnection, session: SharedSession, 
     conversation: new Conversation(session),
     state: "attached",
     copy: undefined,
-    preview: new Uint8Array(0),
+    preview: Buffer.alloc(0),
     idleSince: Date.now(),
     idleTimer: new PatientTimer(),
     draining: false,
@@ -81,7 +82,7 @@ export function activityOf(member: Member, isCurrent: boolean, entry: Entry | un
     user: connection.parameters.get("user") ?? "",
     applicationName: connection.parameters.get("application_name") ?? "",
     state: running ? "running" : entry ? "waiting" : idle,
-    statement: readable((entry && !running && preview(entry.frames)) || member.preview),
+    statement: shown((entry && !running && previewOf(entry.frames)) || member.preview),
     forMs: Date.now() - (entry && !running ? entry.since : member.idleSince),
   };
 }
@@ -101,21 +102,4 @@ export function armIdleTimer(member: Member, timeouts: IdleTimeouts | undefined)
 export function describe({ connection }: Member): string {
   const name = connection.parameters.get("application_name");
   return `connection ${connection.processId}${name ? ` ("${name}")` : ""}`;
-}
-
-/** The beginning of the last Query or Parse; copied, so that it keeps no batch alive. */
-export function preview(frames: readonly Frame[]): Uint8Array | undefined {
-  for (let at = frames.length - 1; at >= 0; at--) {
-    const { type, bytes } = frames[at]!;
-    if (type !== Type.Query && type !== Type.Parse) continue;
-    const start = type === Type.Query ? 5 : bytes.indexOf(0, 5) + 1;
-    return Buffer.from(bytes.subarray(start, start + 120));
-  }
-  return undefined;
-}
-
-/** It as text. */
-export function readable(statement: Uint8Array): string {
-  const sql = Buffer.from(statement).toString("utf8").split("\0")[0]!;
-  return sql.replace(/\s+/g, " ").trim() || "(none)";
 }

@@ -12,13 +12,14 @@ import type { EngineDeath } from "../../engine/engine.ts";
 import { encodeError, encodeFrame, int32, readCString, Type } from "../../wire/frames.ts";
 import { SharedSession } from "../../work/statements.ts";
 import { cancelled, crashOf } from "../session-errors.ts";
+import { previewOf } from "../statement-preview.ts";
 import { cleanup } from "./cleanup.ts";
 import { collect } from "./copy-data.ts";
 import { CopyIn } from "./copy-in.ts";
 import { EngineRuns, type SharedEngine } from "./engine-runs.ts";
 import { HolderWatch } from "./holder-watch.ts";
 import { LoopTurns } from "./loop-turns.ts";
-import { activityOf, armIdleTimer, type Entry, type Member, newMember, preview } from "./members.ts";
+import { activityOf, armIdleTimer, type Entry, type Member, newMember } from "./members.ts";
 
 /** Limits of the shared queue; times in milliseconds, 0 for never. */
 export interface SharedQueueOptions {
@@ -295,7 +296,7 @@ export class SharedQueue implements SocketQueue {
   // Runs an entry up to its end, or up to where its client must read first: then it waits at the head of the queue.
   async #run(entry: Entry): Promise<void> {
     const { member, frames, bytes } = entry;
-    member.preview = preview(frames) ?? member.preview;
+    member.preview = previewOf(frames) ?? member.preview;
     member.idleSince = Date.now();
     try {
       while (entry.next < frames.length && member.state === "attached" && this.#state === "open") {
