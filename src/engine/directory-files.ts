@@ -21,6 +21,7 @@ import { type DirectoryIdentity, ownershipGuard } from "./directory-ownership.ts
 import { beginInitialization, finishInitialization } from "./initialization.ts";
 import { syncTree } from "./sync-tree.ts";
 import { newCluster, writeCluster } from "./thread/new-cluster.ts";
+import type { Copying } from "./thread/sessions/database-copies.ts";
 import { refuseTablespacesInMemory } from "./thread/tablespaces.ts";
 
 /**
@@ -124,8 +125,13 @@ export class DirectoryFiles extends NodeFS {
     return { emscriptenOpts: { ...emscriptenOpts, preRun } };
   }
 
-  /** As `Copying.directory`: the file system shares what neither side changes, where it can. */
-  copyDirectory(from: string, to: string, pages: Parameters<typeof copyFiles>[2]): boolean {
+  /** The file system shares what neither side changes, where it can. */
+  readonly copying: Copying = {
+    directory: (from, to, pages) => this.#copyDirectory(from, to, pages),
+    isCheap: false,
+  };
+
+  #copyDirectory(from: string, to: string, pages: Parameters<typeof copyFiles>[2]): boolean {
     const { FS } = this.pg!.Module as unknown as { FS: SystemFiles };
     const parent = FS.lookupPath(posix.dirname(to)).node;
     const source = FS.lookupPath(from).node;

@@ -135,13 +135,11 @@ export class DatabaseBranches implements Branches {
   /** Waits for a moment without such a transaction, outside of any of its own. */
   async #quiet(session: Session, source: number, deadline: number): Promise<void> {
     let first: Writer | undefined;
-    let isLong = true;
     for (;;) {
       const writer = this.#host.copies.writer(source, session);
       if (!writer) return;
       first ??= writer;
-      isLong &&= writer.transaction === first.transaction;
-      if (performance.now() >= deadline) throw inUse(isLong ? writer : undefined);
+      if (performance.now() >= deadline) throw inUse(writer.transaction === first.transaction ? writer : undefined);
       await delay(lookAgainMs);
     }
   }

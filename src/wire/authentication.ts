@@ -5,6 +5,7 @@
  * `scram-client.ts`), or when they are sent.
  * Mirrors "Message Formats" (Authentication…, SASL…Response) in the PostgreSQL manual.
  */
+import { int32 } from "./frames.ts";
 import { encodeMessage } from "./frontend.ts";
 
 /** The SASL mechanisms of PostgreSQL; with `plus` the exchange is bound to the TLS certificate of the server. */
@@ -53,10 +54,4 @@ export function readSaslInitialResponse(
   const length = bytes.readInt32BE(end + 1);
   if (body.length !== at + Math.max(length, 0) || length < -1) return undefined;
   return { mechanism: bytes.toString("utf8", 0, end), data: length === -1 ? undefined : body.subarray(at) };
-}
-
-function int32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeInt32BE(value);
-  return bytes;
 }

@@ -94,6 +94,9 @@ export function readCString(bytes: Uint8Array, at: number): { text: string; next
   return { text: text.toString("utf8"), next: end + 1 };
 }
 
+/** What a Describe or Close begins with that is about a statement, not a portal. */
+export const ofStatement = 0x53;
+
 /** The end of a pipeline: each is answered with a ReadyForQuery. */
 export function isPipelineEnd(type: number): boolean {
   return type === Type.Sync || type === Type.Query || type === Type.FunctionCall;

@@ -5,6 +5,7 @@
  * whole messages (`message-reader.ts`), what a message means.
  * Invariant: it looks at the head of each message only; after bytes that cannot be the protocol it finds nothing any more.
  */
+import { readInt32 } from "./frames.ts";
 import { messageName, packetName, type Side } from "./message-names.ts";
 
 /** A part of a message's body: all of it, or what one chunk has of it. Type 0: a packet without a type. */
@@ -108,12 +109,12 @@ export class MessageWalker {
   #readHead(bytes: Uint8Array, at: number): void {
     if (this.#hasTypes) {
       this.#type = bytes[at]!;
-      this.#left = int32(bytes, at + typeSize) - lengthSize;
+      this.#left = readInt32(bytes, at + typeSize) - lengthSize;
       this.#name = this.#names[this.#type]!;
     } else {
       this.#type = 0;
-      this.#left = int32(bytes, at) - packetHead;
-      this.#name = packetName(int32(bytes, at + lengthSize));
+      this.#left = readInt32(bytes, at) - packetHead;
+      this.#name = packetName(readInt32(bytes, at + lengthSize));
       this.#hasTypes = this.#name === "StartupMessage";
     }
     this.#isLost = this.#left < 0;
@@ -128,8 +129,4 @@ function allNames(side: Side): string[] {
     const name = messageName(side, String.fromCharCode(type));
     return name.startsWith("message") ? `message-${type}` : name;
   });
-}
-
-function int32(bytes: Uint8Array, at: number): number {
-  return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
 }

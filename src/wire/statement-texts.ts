@@ -4,6 +4,7 @@
  * Owns: the names of a connection's prepared statements and portals, and their texts. Does not own: SQL.
  */
 import type { WireMessage } from "./connection-reader.ts";
+import { ofStatement } from "./frames.ts";
 
 /** Of one connection. */
 export class StatementTexts {
@@ -32,7 +33,7 @@ export class StatementTexts {
         return this.#portals.get(textAt(body, 0).text);
       case "C":
       case "D":
-        return (body[0] === 0x53 ? this.#statements : this.#portals).get(textAt(body, 1).text);
+        return (body[0] === ofStatement ? this.#statements : this.#portals).get(textAt(body, 1).text);
       default:
         return undefined;
     }

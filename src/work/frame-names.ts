@@ -4,14 +4,11 @@
  * Owns: where they lie in a message. Does not own: what they stand for (`statements.ts`).
  * Invariant: pure; a message that is cut short names nothing.
  */
-import { type Frame, readCString, Type } from "../wire/frames.ts";
-
-// The S of Describe and Close: a statement, not a portal.
-const STATEMENT = 0x53;
+import { type Frame, ofStatement, readCString, Type } from "../wire/frames.ts";
 
 /** Whether a Describe or Close is about a statement, not a portal. */
 export function isOfStatement({ bytes }: Frame): boolean {
-  return bytes[5] === STATEMENT;
+  return bytes[5] === ofStatement;
 }
 
 /** The string at `at`; empty if it has no end. */

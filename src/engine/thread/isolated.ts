@@ -11,7 +11,6 @@ import type { RewrittenPostgres } from "./module-cache.ts";
 import { filesPerBackend } from "./open-files.ts";
 import type { IsolatedOptions, ThreadMessage, ThreadOptions } from "./protocol.ts";
 import { loadPostgres } from "./sessions/boot.ts";
-import type { Copying } from "./sessions/database-copies.ts";
 import { SessionHost } from "./sessions/host.ts";
 import { bootTimeoutMs, tryOut } from "./sessions/self-check.ts";
 import { SnapshotCache } from "./snapshot-cache.ts";
@@ -41,11 +40,7 @@ export async function bootIsolated(
   const snapshot = inMemory ? SnapshotCache.of(postgres, { maxSessions, extensions, settings }) : undefined;
   const boot = async (): Promise<SessionHost> => {
     const files = await (inMemory ? openMemoryFiles() : directoryFiles(options));
-    const copying: Copying = {
-      directory: (from, to, pages) => files.copyDirectory(from, to, pages),
-      isCheap: inMemory,
-    };
-    const bootOptions = { dataDir, files, copying, maxSessions, extensions, settings, postgres };
+    const bootOptions = { dataDir, files, copying: files.copying, maxSessions, extensions, settings, postgres };
     return snapshot ? snapshot.boot(bootOptions) : SessionHost.open(bootOptions);
   };
   const restored = await snapshot?.restore(postgres, maxSessions);

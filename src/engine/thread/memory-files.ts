@@ -18,7 +18,7 @@ import {
 } from "./memory-nodes.ts";
 import { newCluster } from "./new-cluster.ts";
 import { type FileMakingSystem, fileMaker, makePackageQuickly, plainMode } from "./quick-files.ts";
-import type { Page } from "./sessions/dirty-pages.ts";
+import type { Copying } from "./sessions/database-copies.ts";
 
 /**
  * Nobody ever recovers from the WAL of a database in memory, and it is memory: so it is short, and has no images of pages.
@@ -71,10 +71,11 @@ export class MemoryFiles extends MemoryFS {
     }
   }
 
-  /** As `Copying.directory`: nothing is copied until one of the two changes. */
-  copyDirectory(from: string, to: string, pages: readonly Page[]): boolean {
-    return copyDirectory(this.pg!.Module.FS as unknown as MemoryFileSystem, from, to, pages);
-  }
+  /** Nothing is copied until one of the two changes. */
+  readonly copying: Copying = {
+    directory: (from, to, pages) => copyDirectory(this.pg!.Module.FS as unknown as MemoryFileSystem, from, to, pages),
+    isCheap: true,
+  };
 
   /** How many bytes of memory the files of a directory take, which may have directories. */
   takenBytes(directory: string): number {

@@ -5,6 +5,7 @@
  * not own: PostgreSQL's main loop (`backend.ts`), ending a statement that runs (the watchdog), whose run is next (the queue).
  * Invariant: no flag that was meant for a run is left for the next one; after a crash PostgreSQL is not entered any more.
  */
+import { Type } from "../../wire/frames.ts";
 import type { EngineInput, ExecOptions, IdleTimeouts } from "../engine.ts";
 import { YoungGarbage } from "../young-garbage.ts";
 import type { Backend } from "./backend.ts";
@@ -25,7 +26,6 @@ interface Parts {
 }
 
 /** The type of ReadyForQuery, and its length. */
-const readyForQuery = 0x5a;
 const readyBytes = 6;
 
 /** See the head of the file. */
@@ -131,7 +131,7 @@ export class SharedSession {
     this.#garbage.passed(bytes.length);
     if (bytes.length >= limits.postgresBufferBytes) return;
     // PostgreSQL wants it to be seen, as it does with a notice, before it goes on; but several answers go in one write.
-    const isEnd = bytes.at(-readyBytes) === readyForQuery;
+    const isEnd = bytes.at(-readyBytes) === Type.ReadyForQuery;
     const now = performance.now();
     if (isEnd && now - this.#pausedAt < limits.gatherMs) return;
     this.#pausedAt = now;

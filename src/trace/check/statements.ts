@@ -4,6 +4,7 @@
  * Owns: names, texts, what was described. Does not own: whether an answer can be (`contents.ts`).
  */
 import type { WireMessage } from "../../wire/connection-reader.ts";
+import { ofStatement } from "../../wire/frames.ts";
 import { parameterCount, readSql, type SqlText } from "./sql-text.ts";
 
 /** A statement. */
@@ -115,7 +116,7 @@ export class Statements {
       }
       case "D":
       case "C": {
-        const isStatement = body[0] === 0x53;
+        const isStatement = body[0] === ofStatement;
         fields.at = 1;
         const name = fields.text();
         const statement = isStatement ? this.#named.get(name) : undefined;

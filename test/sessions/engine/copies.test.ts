@@ -21,7 +21,7 @@ let copied: string[] = [];
 beforeAll(async () => {
   files = await openMemoryFiles();
   const directory: Copying["directory"] = (from, to, pages) => {
-    const isDone = files.copyDirectory(from, to, pages);
+    const isDone = files.copying.directory(from, to, pages);
     copied.push(`${from} ${isDone}`);
     return isDone;
   };

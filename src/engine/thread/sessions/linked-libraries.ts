@@ -70,7 +70,11 @@ export class LinkedLibraries {
   /** Puts the record between PostgreSQL and the linker. */
   record(env: Record<string, unknown>): void {
     const open = env._dlopen_js as Open;
-    this.#open = (handle) => this.#resolvingNew(() => open(handle));
+    this.#open = (handle) => {
+      const opened = this.#resolvingNew(() => open(handle));
+      if (opened !== 0) this.#opened.set(handle, this.#nameOf(handle));
+      return opened;
+    };
     this.#find = env._dlsym_js as Find;
     env._dlopen_js = (handle: number) => this.#recordOpen(handle);
     env._dlsym_js = (handle: number, name: number, index: number) => this.#recordFind(handle, name, index);
@@ -100,7 +104,6 @@ export class LinkedLibraries {
         machine.bytes.set(Buffer.from(step.record, "hex"), step.handle);
         this.#replayed = [...step.data];
         assert(this.#open(step.handle) !== 0, "a library that was loaded once is loaded again");
-        this.#opened.set(step.handle, this.#nameOf(step.handle));
         assert(this.#replayed.length === 0, "a library has data as it had");
         this.#replayed = undefined;
       } else if (step.kind === "symbol") {
@@ -125,7 +128,6 @@ export class LinkedLibraries {
     const opened = this.#open(handle);
     const data = this.#data;
     this.#data = undefined;
-    if (opened !== 0) this.#opened.set(handle, this.#nameOf(handle));
     if (opened !== 0)
       this.steps.push({ kind: "open", handle, record: record.toString("hex"), data, slots: this.#slots });
     else this.missing ??= "a library could not be loaded";
@@ -135,10 +137,7 @@ export class LinkedLibraries {
   #recordFind(handle: number, nameAt: number, indexAt: number): number {
     const library = this.#opened.get(handle);
     // Another process has opened another one since, under the same handle: it is opened once more, which finds it loaded.
-    if (library !== undefined && library !== this.#nameOf(handle)) {
-      this.#open(handle);
-      this.#opened.set(handle, this.#nameOf(handle));
-    }
+    if (library !== undefined && library !== this.#nameOf(handle)) this.#open(handle);
     const text = this.#machine.bytes.slice(nameAt, this.#endOfText(nameAt) - 1);
     const found = this.#find(handle, nameAt, indexAt);
     const name = Buffer.from(text).toString("latin1");

@@ -17,7 +17,6 @@ import { Hook } from "../rewrite/hooks.ts";
 import { ServerLog } from "../server-log.ts";
 import { type BootedPostgres, refuseCommands } from "./boot.ts";
 import type { SnapshotFacts } from "./boot-snapshot.ts";
-import type { Copying } from "./database-copies.ts";
 import { FileDescriptors, type FileSystem } from "./file-descriptors.ts";
 import { granuleBytes } from "./granule-code.ts";
 import { instantiateAsMachine, machineOf } from "./instantiate.ts";
@@ -85,12 +84,8 @@ export async function restorePostgres(
   machine.write(machine.address("pg_global_prng_state"), crypto.getRandomValues(new Uint8Array(16)));
   assert(programBreak(machine) <= facts.window.at(-1)!.end, "the process allocates in its window");
   const { map, template, windows } = postmaster;
-  const copying: Copying = {
-    directory: (from, to, pages) => memoryFiles.copyDirectory(from, to, pages),
-    isCheap: true,
-  };
   return {
-    ...{ pglite, machine, map, located, windows, window, files, copying, maxSessions, log },
+    ...{ pglite, machine, map, located, windows, window, files, copying: memoryFiles.copying, maxSessions, log },
     postmaster: { template, files: streams },
     process: new PostgresProcess(machine, located, facts.timeouts),
   };

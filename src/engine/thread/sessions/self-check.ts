@@ -9,7 +9,6 @@ import { encodeQuery } from "../../../wire/frontend.ts";
 import { readQueryResults } from "../../../wire/query-results.ts";
 import { openMemoryFiles } from "../memory-files.ts";
 import type { RewrittenPostgres } from "../module-cache.ts";
-import type { Copying } from "./database-copies.ts";
 import { SessionHost } from "./host.ts";
 import { bytesInput, type Session } from "./session.ts";
 
@@ -27,9 +26,13 @@ const statementsTimeoutMs = 10_000;
 export async function tryOut(postgres: RewrittenPostgres, onStep: OnStep): Promise<void> {
   onStep("its first start", bootTimeoutMs);
   const files = await openMemoryFiles();
-  const directory: Copying["directory"] = (from, to, pages) => files.copyDirectory(from, to, pages);
-  const copying = { directory, isCheap: true };
-  const host = await SessionHost.open({ dataDir: "memory://", files, copying, maxSessions: 3, postgres });
+  const host = await SessionHost.open({
+    dataDir: "memory://",
+    files,
+    copying: files.copying,
+    maxSessions: 3,
+    postgres,
+  });
   // A write that is not marked would be found in no answer.
   host.scheduler.checkImages();
   await host.unlessCrashed(checkSessions(host, onStep));
