@@ -25,7 +25,10 @@ test("a cache in which nothing can be read or replaced is done without", async (
     rmSync(join(cache, name));
     mkdirSync(join(cache, name, "full"), { recursive: true });
   }
-  const names = readdirSync(cache);
+  const blocked = readdirSync(cache);
   await identifier(home);
-  expect(readdirSync(cache)).toEqual(names);
+  for (const name of blocked) expect(readdirSync(join(cache, name))).toEqual(["full"]);
+  // V8's code is only written when there is enough of it, so it may be due in the second start, or never.
+  const added = readdirSync(cache).filter((name) => !blocked.includes(name));
+  expect(added.filter((name) => !/^code-\d+-[0-9a-f]{32}$/.test(name))).toEqual([]);
 });

@@ -6,10 +6,10 @@
  */
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
-import { encodeSaslInitialResponse, encodeSaslResponse, mechanism, request } from "../../wire/authentication.ts";
+import { request } from "../../wire/authentication.ts";
 import { ConnectionReader, type WireMessage } from "../../wire/connection-reader.ts";
 import { encodeMessage, encodeStartup, encodeSync } from "../../wire/frontend.ts";
-import { ScramClient } from "../../wire/scram-client.ts";
+import { LoginClient } from "../../wire/login-client.ts";
 import type { Upstream } from "../record/proxy.ts";
 import { isReply } from "./script.ts";
 
@@ -32,7 +32,7 @@ export class ReplayConnection {
   #tap: PlayTap;
   readonly #socket: Socket;
   readonly #reader = new ConnectionReader();
-  #scram: ScramClient | undefined;
+  #client: LoginClient | undefined;
   #isLoggedIn = false;
   /** How many replies have come since the login. */
   replies = 0;
@@ -104,16 +104,22 @@ export class ReplayConnection {
     if (name === "BackendKeyData") this.key = Buffer.from(body);
     if (name === "ReadyForQuery") this.#isLoggedIn = true;
     if (name !== "Authentication") return;
-    const { password } = this.#target;
     const kind = body.readInt32BE(0);
     if (kind === request.ok) return;
+    const { password } = this.#target;
     if (password === undefined) this.destroy();
-    else if (kind === 3) this.send(encodeMessage("p", password));
-    else if (kind === request.sasl) {
-      this.#scram = new ScramClient(password);
-      this.send(encodeSaslInitialResponse(mechanism.plain, this.#scram.first));
-    } else if (kind === request.saslContinue && this.#scram) {
-      this.send(encodeSaslResponse(this.#scram.final(body.toString("utf8", 4))));
-    } else if (kind !== request.saslFinal) this.destroy();
+    else if (kind === request.cleartext) this.send(encodeMessage("p", password));
+    else this.#prove(password, body);
+  }
+
+  #prove(password: string, body: Buffer): void {
+    try {
+      this.#client ??= new LoginClient(password);
+      const answer = this.#client.answer(body);
+      if (answer) this.send(answer);
+    } catch {
+      // Neither of the two knows the password, or how the other one asks for it.
+      this.destroy();
+    }
   }
 }
