@@ -2,24 +2,25 @@ import { readdirSync, readFileSync } from "node:fs";
 import { configDefaults, defineConfig } from "vitest/config";
 import quick from "./vitest.config.ts";
 
-/** Those of `npm test` that are run here with the other kind of sessions: see `sessionsOfRun`. */
-const otherSessions = readdirSync("test", { recursive: true, encoding: "utf8" })
+/** Files with tests that take long; the others in them are those of `npm test`, and are not run again. */
+const include = readdirSync("test", { recursive: true, encoding: "utf8" })
   .filter((name) => /\.test\.ts$/.test(name))
   .map((name) => `test/${name}`)
-  .filter((path) => /\bsessionsOfRun\b/.test(readFileSync(path, "utf8")));
+  .filter((path) => /@module-tag long|tags: "long"|\bdescribeSessions\b/.test(readFileSync(path, "utf8")));
 
 /** Those that want a thousand connections, or all memory or both cores for themselves. */
 const alone = [
   "test/concurrency/hundred-thousand.long.test.ts",
   "test/concurrency/split-storm.long.test.ts",
   "test/faults/process-memory.long.test.ts",
+  "test/faults/process-memory.test.ts",
   "test/sessions/many-connections.long.test.ts",
 ];
 
 const { reporters, globalSetup, ...files } = quick.test!;
-const shared = { ...files, env: { TEST_LONG: "1" }, exclude: configDefaults.exclude, testTimeout: 3_600_000 };
+const shared = { ...files, exclude: configDefaults.exclude, testTimeout: 3_600_000 };
 
-// `npm run test:long`: what takes minutes, and the other kind of sessions; at last, one file after the other, what wants to be alone.
+// `npm run test:long`: what takes minutes, and at last, one file after the other, what wants to be alone.
 export default defineConfig({
   test: {
     ...(reporters ? { reporters } : {}),
@@ -27,7 +28,7 @@ export default defineConfig({
     projects: [
       {
         test: {
-          ...{ ...shared, name: "side by side", include: ["test/**/*.long.test.ts", ...otherSessions] },
+          ...{ ...shared, name: "side by side", include },
           ...{ exclude: [...shared.exclude, ...alone], sequence: { groupOrder: 0 } },
         },
       },

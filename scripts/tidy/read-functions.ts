@@ -21,7 +21,7 @@ export function readFunctions(source: SourceFile): FunctionSpan[] {
       line,
       lineCount: lastLine - line + 1,
       isTestGroup:
-        parent !== undefined && isCallExpression(parent) && /^(?:describe|suite)\b/.test(parent.getText(source)),
+        parent !== undefined && isCallExpression(parent) && /^(?:describe|suite)/.test(parent.getText(source)),
     });
   });
   return functions;

@@ -1,4 +1,8 @@
-/** Starts that have nothing of a snapshot which is there. */
+/**
+ * Starts that have nothing of a snapshot which is there.
+ *
+ * @module-tag long
+ */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";

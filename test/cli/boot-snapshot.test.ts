@@ -4,7 +4,9 @@ import { expect, test } from "vitest";
 import { install } from "../support/installation.ts";
 import { kept, run, snapshots } from "./support/boot-snapshot.ts";
 
-test("two that start at once without a snapshot leave one; two at once begin with it, and are different servers", async () => {
+test("two that start at once without a snapshot leave one; two at once begin with it, and are different servers", {
+  tags: "long",
+}, async () => {
   const installation = install({ isRewritten: true });
   const { cache } = installation;
   const first = await Promise.all([1, 2].map(() => run(installation, [], kept(cache))));

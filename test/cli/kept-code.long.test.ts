@@ -1,4 +1,8 @@
-/** A server that starts with the code that V8 has made in an earlier one, and one that forgoes the cache. */
+/**
+ * A server that starts with the code that V8 has made in an earlier one, and one that forgoes the cache.
+ *
+ * @module-tag long
+ */
 import { spawnSync } from "node:child_process";
 import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -106,7 +106,9 @@ describe.skipIf(process.platform === "win32")("signals", () => {
     expect(pids.filter(isAlive)).toEqual([]);
   });
 
-  test("a command that ignores SIGTERM is killed, and the exit code is that of the signal", async () => {
+  test("a command that ignores SIGTERM is killed, and the exit code is that of the signal", {
+    tags: "long",
+  }, async () => {
     const cli = startCli(script(staying('process.on("SIGTERM", () => console.log("ignored"))')));
     const pid = await childPid(cli);
     cli.child.kill("SIGTERM");
@@ -166,7 +168,7 @@ describe.skipIf(process.platform === "win32")("what the command has started", ()
     }
   });
 
-  test("gets the signal as well", async () => {
+  test("gets the signal as well", { tags: "long" }, async () => {
     const cli = startCli(script(`${grandchild(staying())}; setInterval(() => {}, 1000)`));
     const pid = await childPid(cli);
     cli.child.kill("SIGINT");

@@ -1,6 +1,8 @@
 /**
  * As `sessions.test.ts`, on an older Node, with PGlites that are damaged in more ways, with a directory that has seen both
  * kinds of sessions, and with a cache that is of no use: most of it is first starts.
+ *
+ * @module-tag long
  */
 import { readdirSync, statSync, truncateSync } from "node:fs";
 import { join } from "node:path";

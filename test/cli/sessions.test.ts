@@ -14,6 +14,7 @@ import { consequence, expectRefusal, failed, patternTwice, serve, tooOld, trapFo
 
 test.each([trapForAWait])(
   "with a PGlite %s the default is shared sessions and one warning",
+  { tags: "long" },
   async (_, binary, reason) => {
     const { sessions, warnings } = await serve(install({ isolatedByDefault: true, binary: binary() }));
     expect({ sessions, warnings }).toEqual({

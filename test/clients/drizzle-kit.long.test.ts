@@ -1,6 +1,8 @@
 /**
  * drizzle-kit against the server, while other clients query: migrate before the server's own migrations, push of the example
  * project and of a changed schema.
+ *
+ * @module-tag long
  */
 import { expect, test } from "vitest";
 import { dataDirectory, drizzleKit, ledger, names, query, schemaOf, startServer } from "./support/drizzle-kit.ts";

@@ -4,7 +4,6 @@
  * Owns: a few rounds on the installed Node. The long ones, also with jest and on other Nodes: `npm run test:leave`.
  */
 import { expect, test } from "vitest";
-import { sessionsOfRun } from "../support/product-server.ts";
 import { type Rounds, runRounds } from "./support/leave-rounds.ts";
 
 const suites: Rounds[] = [
@@ -16,10 +15,11 @@ const suites: Rounds[] = [
   { runner: "node:test", driver: "drizzle", sessions: "shared", rounds: 12, keepsEngine: true },
 ];
 
-test.each(suites.filter(({ sessions }) => sessionsOfRun.includes(sessions)))(
-  "$runner with $driver, $sessions sessions",
-  async (suite) => {
-    const { all, ...outcome } = await runRounds(suite);
-    expect(outcome, all).toEqual({ code: 0, done: suite.rounds, disturbed: 0, errors: [] });
-  },
-);
+async function checkRounds(suite: Rounds): Promise<void> {
+  const { all, ...outcome } = await runRounds(suite);
+  expect(outcome, all).toEqual({ code: 0, done: suite.rounds, disturbed: 0, errors: [] });
+}
+
+const [one, ...others] = suites;
+test.each([one!])("$runner with $driver, $sessions sessions", checkRounds);
+test.each(others)("$runner with $driver, $sessions sessions", { tags: "long" }, checkRounds);

@@ -1,7 +1,7 @@
 /**
  * psql, several at the same time, against one server: its commands, scripts, errors, cursors, large objects.
  *
- * Owns: everything but COPY (psql-copy.test.ts).
+ * Owns: everything but COPY (psql-copy.long.test.ts).
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -133,7 +133,7 @@ describe("postgres.js", () => {
   });
 });
 
-describe("programs in other languages, verifying the certificate", () => {
+describe("programs in other languages, verifying the certificate", { tags: "long" }, () => {
   test("psycopg 3: transactions and COPY", async (context) => {
     requireClient(context, "psycopg 3");
     const program = pythonProgram("with_psycopg.py");

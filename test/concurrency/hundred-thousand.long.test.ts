@@ -4,6 +4,8 @@
  *
  * Owns: the two storms and printing their figures. Does not own: the storm (`src/trace/storm.ts`).
  * `npm run test:long` runs it; `SEED` and `QUERIES` (for ours) choose what is asked.
+ *
+ * @module-tag long
  */
 import { randomInt } from "node:crypto";
 import { fileURLToPath } from "node:url";

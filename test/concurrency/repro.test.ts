@@ -64,7 +64,9 @@ test("it shows the corruption of the stock library and none of ours, and exits w
   expect(code).toBe(0);
 });
 
-test("with one client nothing can be corrupted, so it exits with 1 and says which was not so", async () => {
+test("with one client nothing can be corrupted, so it exits with 1 and says which was not so", {
+  tags: "long",
+}, async () => {
   const stockIsRight = /The stock library corrupted none of \d+ queries/;
   for (let attempts = 1; ; attempts++) {
     const { closed } = start("--seconds", "1", "--clients", "1", "--split", "whole", "--seed", seed);
@@ -81,7 +83,7 @@ test("with one client nothing can be corrupted, so it exits with 1 and says whic
 test.runIf(process.platform === "linux").each([
   ["while the servers start", "starting a server"],
   ["in the middle of a storm", "repro: stock: "],
-])("Ctrl-C %s leaves nothing running and exits with 130", async (_, sign) => {
+])("Ctrl-C %s leaves nothing running and exits with 130", { tags: "long" }, async (_, sign) => {
   const { child, output, closed } = start("--seconds", "60", "--seed", seed);
   await waitUntil(`stderr has "${sign}"`, () => output.stderr.includes(sign), limitMs);
   await waitUntil("it and two servers run", () => processesOf(child.pid!).length === 3);
@@ -90,7 +92,7 @@ test.runIf(process.platform === "linux").each([
   expect(processesOf(child.pid!)).toEqual([]);
 });
 
-test.runIf(process.platform === "linux")("its servers end when it is killed", async () => {
+test.runIf(process.platform === "linux")("its servers end when it is killed", { tags: "long" }, async () => {
   const { child, output, closed } = start("--seconds", "60", "--seed", seed);
   await waitUntil("the storm has begun", () => output.stderr.includes("repro: stock: "), limitMs);
   child.kill("SIGKILL");

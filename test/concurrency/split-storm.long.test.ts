@@ -4,6 +4,8 @@
  *
  * Owns: that each way alone corrupts answers on the stock library, some without an error, and none on ours. Does not
  * own: the storm (`src/trace/storm.ts`), all ways and all shapes at once (`storm.test.ts`). `SEED=` repeats a run.
+ *
+ * @module-tag long
  */
 import { describe, expect, it } from "vitest";
 import { pipelineShapes } from "../../src/trace/storm/shapes.ts";

@@ -170,7 +170,7 @@ test("a client that sends faster than it is served is not read any more", async 
   expect(kinds(await sender.until("Z", 31))).toBe("TDCZ".repeat(31));
 });
 
-test("COPY data that comes faster than it can be used does not pile up in memory", async () => {
+test("COPY data that comes faster than it can be used does not pile up in memory", { tags: "long" }, async () => {
   const client = await WireClient.login(server);
   clients.push(client);
   await client.query("create table if not exists copied(t text)");

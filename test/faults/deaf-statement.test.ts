@@ -3,8 +3,8 @@
  *
  * Real ones: a product of numbers of 60,000 digits takes a while, and PostgreSQL looks for nothing between several of them.
  */
-import { describe, expect, test } from "vitest";
-import { outline, ProductServer, productServer, sessionsOfRun } from "../support/product-server.ts";
+import { expect, test } from "vitest";
+import { describeSessions, outline, ProductServer, productServer } from "../support/product-server.ts";
 import { report } from "../support/report.ts";
 import { errorFields, message, rows, type WireClient } from "../support/wire-client.ts";
 
@@ -20,7 +20,7 @@ async function compute(client: WireClient, products: number): Promise<void> {
   await client.until("N");
 }
 
-describe.each(sessionsOfRun)("%s sessions: a statement that does not listen", (sessions) => {
+describeSessions("%s sessions: a statement that does not listen", (sessions) => {
   const server = productServer({ sessions, engine: { deafAfterMs: 100 } });
   /** A longer statement where the machine was too busy to see the first one compute. */
   const logged = async (run: (products: number) => Promise<number>) => {
@@ -65,22 +65,24 @@ describe.each(sessionsOfRun)("%s sessions: a statement that does not listen", (s
   });
 });
 
-test.each(sessionsOfRun)("a stop does not wait for such a statement: %s sessions", async (sessions) => {
-  const server = new ProductServer({ sessions });
-  await server.start();
-  try {
-    const client = await server.login();
-    // For minutes.
-    await compute(client, 1500);
-    const ended = client.untilEnd();
-    const began = performance.now();
-    await server.stop();
-    report(`stopped beside a statement that does not listen after ${(performance.now() - began).toFixed(0)} ms`);
-    // The thread that could tell its clients is the one that computes.
-    expect(errorFields(await ended)?.get("C")).toBeUndefined();
-    expect(server.log.join("\n")).toMatch(/^closing: .* will recover from (the|its) log$/m);
-  } finally {
-    server.dropClients();
-    await server.stop();
-  }
+describeSessions("%s sessions", (sessions) => {
+  test("a stop does not wait for such a statement", async () => {
+    const server = new ProductServer({ sessions });
+    await server.start();
+    try {
+      const client = await server.login();
+      // For minutes.
+      await compute(client, 1500);
+      const ended = client.untilEnd();
+      const began = performance.now();
+      await server.stop();
+      report(`stopped beside a statement that does not listen after ${(performance.now() - began).toFixed(0)} ms`);
+      // The thread that could tell its clients is the one that computes.
+      expect(errorFields(await ended)?.get("C")).toBeUndefined();
+      expect(server.log.join("\n")).toMatch(/^closing: .* will recover from (the|its) log$/m);
+    } finally {
+      server.dropClients();
+      await server.stop();
+    }
+  });
 });

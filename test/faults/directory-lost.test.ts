@@ -5,11 +5,11 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import pg from "pg";
-import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { beforeAll, expect, onTestFinished, test } from "vitest";
 import { lockName } from "../../src/engine/directory-lock.ts";
 import { type CliEnd, type CliProcess, startCli } from "../support/cli-process.ts";
 import { initializedDirectory, initializeTemplate } from "../support/data-directory.ts";
-import { sessionsOfRun } from "../support/product-server.ts";
+import { describeSessions } from "../support/product-server.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
 interface Server {
@@ -81,7 +81,7 @@ async function stop({ cli, client }: Server): Promise<void> {
   expect((await cli.ended).code).toBe(143);
 }
 
-describe.each(sessionsOfRun)("%s sessions", (sessions) => {
+describeSessions("%s sessions", (sessions) => {
   test("rm -rf: its clients are told, it ends with 5; a new server on the path is not touched", async () => {
     const db = initializedDirectory();
     const old = await serveRows(db, sessions);
@@ -95,6 +95,7 @@ describe.each(sessionsOfRun)("%s sessions", (sessions) => {
 
   test.each(["SIGTERM", "SIGKILL"] as const)(
     "rm -rf while it is stopped; continued with a statement to run, and %s: the new server is not touched",
+    { tags: "long" },
     async (signal) => {
       const db = initializedDirectory();
       const old = await serveRows(db, sessions);
@@ -130,7 +131,9 @@ describe.each(sessionsOfRun)("%s sessions", (sessions) => {
     await stop(found);
   });
 
-  test("the lock removed and taken by another server: it ends without another word to the files", async () => {
+  test("the lock removed and taken by another server: it ends without another word to the files", {
+    tags: "long",
+  }, async () => {
     const db = initializedDirectory();
     const old = await serveRows(db, sessions);
     await old.client.query("checkpoint");
@@ -167,7 +170,9 @@ describe.each(sessionsOfRun)("%s sessions", (sessions) => {
     expect(readdirSync(db)).toEqual([]);
   });
 
-  test("removed while somebody connects: no new database is made there, also by a new engine", async () => {
+  test("removed while somebody connects: no new database is made there, also by a new engine", {
+    tags: "long",
+  }, async () => {
     const db = initializedDirectory();
     const old = await serveRows(db, sessions);
     rmSync(db, { recursive: true });
@@ -181,7 +186,7 @@ describe.each(sessionsOfRun)("%s sessions", (sessions) => {
     expect(existsSync(db)).toBe(false);
   });
 
-  test("SIGTERM right after its removal: it ends with 5, and makes no checkpoint", async () => {
+  test("SIGTERM right after its removal: it ends with 5, and makes no checkpoint", { tags: "long" }, async () => {
     const db = initializedDirectory();
     const old = await serveRows(db, sessions);
     renameSync(db, `${db}.old`);

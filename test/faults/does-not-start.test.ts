@@ -13,11 +13,11 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import pg from "pg";
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import { startDevDb } from "../../src/index.ts";
 import { runCli, startCli } from "../support/cli-process.ts";
 import { initializedDirectory, initializeTemplate } from "../support/data-directory.ts";
-import { sessionsOfRun } from "../support/product-server.ts";
+import { describeSessions } from "../support/product-server.ts";
 
 beforeAll(initializeTemplate);
 
@@ -68,7 +68,7 @@ const causes: readonly (readonly [string, (db: string) => void, readonly RegExp[
   ],
 ];
 
-describe.each(sessionsOfRun)("%s sessions", (sessions) => {
+describeSessions("%s sessions", (sessions) => {
   test.each(causes)("%s", async (_, damage, words) => {
     const db = initializedDirectory();
     damage(db);
@@ -86,7 +86,7 @@ describe.each(sessionsOfRun)("%s sessions", (sessions) => {
     await expect(starting).rejects.toThrow(/FATAL: {2}standby mode is not supported by single-user servers/);
   });
 
-  test("a symlinked pg_wal works, as initdb --waldir makes it", async () => {
+  test("a symlinked pg_wal works, as initdb --waldir makes it", { tags: "long" }, async () => {
     const db = initializedDirectory();
     const wal = `${db}-wal`;
     renameSync(join(db, "pg_wal"), wal);
@@ -110,7 +110,9 @@ describe.each(sessionsOfRun)("%s sessions", (sessions) => {
     await again.close();
   });
 
-  test("a tablespace outside of the directory is refused; one in place is there after a restart", async () => {
+  test("a tablespace outside of the directory is refused; one in place is there after a restart", {
+    tags: "long",
+  }, async () => {
     const db = initializedDirectory();
     const query = async (...statements: string[]) => {
       const server = await startDevDb({ port: 0, db, sessions, migrations: "none" });

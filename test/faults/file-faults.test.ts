@@ -4,32 +4,36 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { runFileFaults } from "../../scripts/file-faults/rounds.ts";
-import { sessionsOfRun } from "../support/product-server.ts";
+import { describeSessions } from "../support/product-server.ts";
 import { runSeed } from "../support/random.ts";
 import { report } from "../support/report.ts";
 
 const rounds = { off: 2, on: 1 } as const;
 
-test.each(sessionsOfRun.flatMap((sessions) => (["off", "on"] as const).map((fsync) => [sessions, fsync] as const)))(
-  `no answered row is lost, nothing hangs, and PostgreSQL says what is wrong: %s sessions, fsync %s, seed ${runSeed}`,
-  { timeout: 600_000 },
-  async (sessions, fsync) => {
-    const root = mkdtempSync(join(tmpdir(), "file-faults-"));
-    onTestFinished(() => rmSync(root, { recursive: true, force: true, maxRetries: 3 }));
-    const lines: string[] = [];
-    const log = (line: string) => void lines.push(line);
-    const figures = await runFileFaults({
-      root,
-      rounds: rounds[fsync],
-      faults: 4,
-      seed: runSeed,
-      sessions,
-      fsync,
-      log,
-    });
-    report(lines.join("\n"));
-    expect(figures.wrong).toEqual([]);
-    expect(figures.met).toBeGreaterThan(0);
-    expect(figures.rowsAnswered).toBeGreaterThan(0);
+describeSessions(
+  "%s sessions: no answered row is lost, nothing hangs, and PostgreSQL says what is wrong",
+  (sessions) => {
+    test(`with fsync off, seed ${runSeed}`, { timeout: 600_000 }, () => checkFaults(sessions, "off"));
+    test(`with fsync on, seed ${runSeed}`, { tags: "long", timeout: 600_000 }, () => checkFaults(sessions, "on"));
   },
 );
+
+async function checkFaults(sessions: "isolated" | "shared", fsync: keyof typeof rounds): Promise<void> {
+  const root = mkdtempSync(join(tmpdir(), "file-faults-"));
+  onTestFinished(() => rmSync(root, { recursive: true, force: true, maxRetries: 3 }));
+  const lines: string[] = [];
+  const log = (line: string) => void lines.push(line);
+  const figures = await runFileFaults({
+    root,
+    rounds: rounds[fsync],
+    faults: 4,
+    seed: runSeed,
+    sessions,
+    fsync,
+    log,
+  });
+  report(lines.join("\n"));
+  expect(figures.wrong).toEqual([]);
+  expect(figures.met).toBeGreaterThan(0);
+  expect(figures.rowsAnswered).toBeGreaterThan(0);
+}

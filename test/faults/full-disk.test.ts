@@ -1,11 +1,11 @@
 /** Files that cannot be written or read: PostgreSQL's own words for everybody whom it concerns, and no row lost. */
 import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import { startCli, temporaryDirectory } from "../support/cli-process.ts";
 import { initializedDirectory, initializeTemplate } from "../support/data-directory.ts";
 import type { FileFault } from "../support/failing-files.ts";
-import { sessionsOfRun } from "../support/product-server.ts";
+import { describeSessions } from "../support/product-server.ts";
 import { errorFields, message, rows, WireClient } from "../support/wire-client.ts";
 
 const failingFiles = new URL("../support/failing-files.ts", import.meta.url).href;
@@ -14,7 +14,7 @@ const fatal = /FATAL: {2}could not write to file "pg_wal\/[^"]+": No space left 
 
 beforeAll(initializeTemplate);
 
-describe.each(sessionsOfRun)("%s sessions", (sessions) => {
+describeSessions("%s sessions", (sessions) => {
   test("a full disk ends PostgreSQL with its words, and it goes on when there is space", async () => {
     const directory = initializedDirectory();
     const order = join(temporaryDirectory(), "fault");

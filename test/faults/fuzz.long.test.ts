@@ -1,4 +1,8 @@
-/** A long round of the fuzzer of `npm run fuzz`, with new cases each time. */
+/**
+ * A long round of the fuzzer of `npm run fuzz`, with new cases each time.
+ *
+ * @module-tag long
+ */
 import { test } from "vitest";
 import { checkFuzz } from "../support/fuzz.ts";
 import { runSeed } from "../support/random.ts";

@@ -1,4 +1,8 @@
-/** kill -9 under load and in the first start, often, and with fsync. */
+/**
+ * kill -9 under load and in the first start, often, and with fsync.
+ *
+ * @module-tag long
+ */
 import { test } from "vitest";
 import { checkKillNine } from "../support/kill-nine.ts";
 import { runSeed } from "../support/random.ts";

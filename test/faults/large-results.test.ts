@@ -2,16 +2,16 @@
  * Results that are larger than what may lie between the engine and a client: streamed, held up by a slow reader, and
  * never collected in memory.
  */
-import { describe, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { memoryInUse } from "../support/memory.ts";
-import { productServer, sessionsOfRun } from "../support/product-server.ts";
+import { describeSessions, productServer } from "../support/product-server.ts";
 import { report } from "../support/report.ts";
 import { message, rows } from "../support/wire-client.ts";
 
 const megabytes = 400;
 const large = `select repeat('x', 10000) from generate_series(1, ${megabytes * 100})`;
 
-describe.each(sessionsOfRun)("%s sessions", (sessions) => {
+describeSessions("%s sessions", (sessions) => {
   const server = productServer({ sessions, listen: { stallTimeoutMs: 1000 } });
 
   test("a large result to a slow reader costs little memory, and arrives whole", async () => {
@@ -69,7 +69,7 @@ describe.each(sessionsOfRun)("%s sessions", (sessions) => {
     expect(rows(await other.query("select 1"))).toEqual([["1"]]);
   });
 
-  test("COPY TO STDOUT streams as well", async () => {
+  test("COPY TO STDOUT streams as well", { tags: "long" }, async () => {
     const client = await server.login();
     client.socket.removeAllListeners("data");
     let received = 0;

@@ -10,14 +10,14 @@ import { openMemoryFiles } from "../../src/engine/thread/memory-files.ts";
 import { openHost } from "../sessions/engine/support/open-host.ts";
 import { SqlSession } from "../sessions/engine/support/sql-session.ts";
 import { memoryInUse } from "../support/memory.ts";
-import { productServer, sessionsOfRun } from "../support/product-server.ts";
+import { describeSessions, productServer } from "../support/product-server.ts";
 import { errorFields, rows, type WireClient } from "../support/wire-client.ts";
 
 /** A megabyte of WAL and nothing else. */
 const megabyte = "select pg_logical_emit_message(false, 'test', repeat('x', 1000000)) is null";
 const walMegabytes = "select sum(size) / 1048576 from pg_ls_waldir()";
 
-describe.each(sessionsOfRun)("%s sessions", (sessions) => {
+describeSessions("%s sessions", (sessions) => {
   const server = productServer({ sessions });
 
   async function ask(client: WireClient, sql: string): Promise<string | null | undefined> {
@@ -26,7 +26,9 @@ describe.each(sessionsOfRun)("%s sessions", (sessions) => {
     return rows(answer)[0]?.[0];
   }
 
-  test("the WAL stays short however much is written; its settings are the user's to change", async () => {
+  test("the WAL stays short however much is written; its settings are the user's to change", {
+    tags: "long",
+  }, async () => {
     const client = await server.login();
     for (let n = 0; n < 200; n++) await ask(client, megabyte);
     expect(Number(await ask(client, walMegabytes))).toBeLessThanOrEqual(96);

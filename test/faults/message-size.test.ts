@@ -1,8 +1,8 @@
 /**
  * The longest message: 1 GB, as in PostgreSQL (PQ_LARGE_MESSAGE_LIMIT). Larger ones than 256 MB are sent in earnest by a client.
  */
-import { describe, expect, test } from "vitest";
-import { productServer, sessionsOfRun } from "../support/product-server.ts";
+import { expect, test } from "vitest";
+import { describeSessions, productServer } from "../support/product-server.ts";
 import { errorFields, rows, type WireClient } from "../support/wire-client.ts";
 
 const longest = 0x3fffffff - 1;
@@ -14,7 +14,7 @@ function begin(client: WireClient, length: number): void {
   client.send(header);
 }
 
-describe.each(sessionsOfRun)("%s sessions", (sessions) => {
+describeSessions("%s sessions", (sessions) => {
   const server = productServer({ sessions });
 
   test("a message of 1 GB may begin", async () => {
@@ -34,7 +34,7 @@ describe.each(sessionsOfRun)("%s sessions", (sessions) => {
     expect(error?.get("M")).toContain(`invalid message length ${length}`);
   });
 
-  test("a message above 256 MB is answered, and its session goes on", { timeout: 300_000 }, async () => {
+  test("a message above 256 MB is answered, and its session goes on", { tags: "long", timeout: 300_000 }, async () => {
     const client = await server.login();
     const bytes = 257 * 2 ** 20;
     const end = Buffer.from("')\0");

@@ -2,6 +2,8 @@
  * The memory of the whole process, in megabytes: the peak of a start, and what large results and COPY add.
  *
  * Linux only, where the system tells a process's peak. `npm run memory` has the figures for a gigabyte.
+ *
+ * @module-tag long
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

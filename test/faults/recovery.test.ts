@@ -73,17 +73,21 @@ async function expectDatabasesToOpen(sql: Sql, url: string): Promise<void> {
   }
 }
 
-test.each(replayed.filter(([name]) => waiting.has(name)))("%s is replayed after kill -9", async (_, statements) => {
-  const db = initializedDirectory();
-  const { cli, sql } = await start(db);
-  await run(sql, [...made, ...statements]);
-  const before = await inventory(sql);
-  cli.child.kill("SIGKILL");
-  await cli.ended;
-  const again = await start(db);
-  expect(await inventory(again.sql)).toEqual(before);
-  await expectDatabasesToOpen(again.sql, again.url);
-});
+test.each(replayed.filter(([name]) => waiting.has(name)))(
+  "%s is replayed after kill -9",
+  { tags: "long" },
+  async (_, statements) => {
+    const db = initializedDirectory();
+    const { cli, sql } = await start(db);
+    await run(sql, [...made, ...statements]);
+    const before = await inventory(sql);
+    cli.child.kill("SIGKILL");
+    await cli.ended;
+    const again = await start(db);
+    expect(await inventory(again.sql)).toEqual(before);
+    await expectDatabasesToOpen(again.sql, again.url);
+  },
+);
 
 test("all of it is replayed after a stop whose last checkpoint failed, and once more after a kill in that start", async () => {
   const db = initializedDirectory();
@@ -112,7 +116,9 @@ test("all of it is replayed after a stop whose last checkpoint failed, and once 
   await expectDatabasesToOpen(again.sql, again.url);
 });
 
-test("prepared transactions wait for their end in a directory that is opened with the other kind of sessions", async () => {
+test("prepared transactions wait for their end in a directory that is opened with the other kind of sessions", {
+  tags: "long",
+}, async () => {
   const db = initializedDirectory();
   for (const [round, sessions] of ["isolated", "shared", "isolated"].entries()) {
     const { cli, sql } = await start(db, sessions);

@@ -1,14 +1,14 @@
 /**
  * PostgreSQL's own timeouts of a session: with its texts and codes, for the connection that they are over for.
  */
-import { describe, expect, test } from "vitest";
-import { outline, productServer, sessionsOfRun } from "../support/product-server.ts";
+import { expect, test } from "vitest";
+import { describeSessions, outline, productServer } from "../support/product-server.ts";
 import { report } from "../support/report.ts";
 import { errorFields, message, rows } from "../support/wire-client.ts";
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-describe.each(sessionsOfRun)("%s sessions", (sessions) => {
+describeSessions("%s sessions", (sessions) => {
   const server = productServer({ sessions });
 
   test.each([

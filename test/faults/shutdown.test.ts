@@ -5,6 +5,7 @@ import { beforeAll, expect, onTestFinished, test } from "vitest";
 import { startCli } from "../support/cli-process.ts";
 import { readClusterState } from "../support/control-file.ts";
 import { initializedDirectory, initializeTemplate } from "../support/data-directory.ts";
+import { describeSessions } from "../support/product-server.ts";
 import { message, WireClient } from "../support/wire-client.ts";
 
 beforeAll(initializeTemplate);
@@ -17,13 +18,11 @@ async function startWithClients(db: string, sessions = "shared") {
   return { cli, sql, port };
 }
 
-test.each([
-  ["SIGTERM", "shared", 143],
-  ["SIGINT", "shared", 130],
-  ["SIGTERM", "isolated", 143],
-] as const)(
-  "%s with clients at work, %s sessions, checkpoints; nothing is left to recover",
-  async (signal, sessions, code) => {
+describeSessions("%s sessions", (sessions) => {
+  test.each([
+    ["SIGTERM", 143],
+    ["SIGINT", 130],
+  ] as const)("%s with clients at work checkpoints; nothing is left to recover", async (signal, code) => {
     const db = initializedDirectory();
     const { cli, sql, port } = await startWithClients(db, sessions);
     await sql`create table t (n int)`;
@@ -38,12 +37,9 @@ test.each([
     expect(readdirSync(db).filter((name) => /pid$|^pglite-devdb/.test(name))).toEqual([]);
     const again = await startWithClients(db, sessions);
     expect(await again.sql`select count(*)::int, min(n) from t`).toEqual([{ count: 1000, min: 1 }]);
-  },
-);
+  });
 
-test.each(["shared", "isolated"])(
-  "after kill -9 there is something to recover, and it is recovered, %s sessions",
-  async (sessions) => {
+  test("after kill -9 there is something to recover, and it is recovered", async () => {
     const db = initializedDirectory();
     const { cli, sql } = await startWithClients(db, sessions);
     await sql`create table t (n int)`;
@@ -53,5 +49,5 @@ test.each(["shared", "isolated"])(
     expect(readClusterState(db)).toBe("in production");
     const again = await startWithClients(db, sessions);
     expect(await again.sql`select count(*)::int from t`).toEqual([{ count: 1000 }]);
-  },
-);
+  });
+});

@@ -4,9 +4,9 @@
  *
  * What is expected was compared with PostgreSQL 18. The engines here have half of the stack that a server has: the margin.
  */
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import { stackMb } from "../../src/engine/thread/native-stack.ts";
-import { productServer, sessionsOfRun } from "../support/product-server.ts";
+import { describeSessions, productServer } from "../support/product-server.ts";
 import { errorFields, rows } from "../support/wire-client.ts";
 
 /** What stands before, the same thing many times, and what stands behind. */
@@ -75,7 +75,7 @@ const accepted: readonly (readonly [name: string, sql: string])[] = [
   ["PL/pgSQL", "select 1; do $$ begin perform set_config('a.b', repeat('x', 10), false); end $$"],
 ];
 
-describe.each(sessionsOfRun)("%s sessions: nested too deeply", (sessions) => {
+describeSessions("%s sessions: nested too deeply", (sessions) => {
   // On a busy machine some of these take so long that the watchdog would name them.
   const server = productServer({ sessions, engine: { stackSizeMb: stackMb / 2, deafAfterMs: 600_000 } });
 

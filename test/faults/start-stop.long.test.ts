@@ -1,4 +1,8 @@
-/** `npm run test:start-stop`: a server is started and ended in every way, again and again, and leaves nothing. */
+/**
+ * `npm run test:start-stop`: a server is started and ended in every way, again and again, and leaves nothing.
+ *
+ * @module-tag long
+ */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";

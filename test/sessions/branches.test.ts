@@ -21,200 +21,204 @@ function client(url: string): postgres.Sql {
   return sql;
 }
 
-describe.each(["memory://", "data"])("of a database in %s", (place) => {
-  let db: DevDb;
-  let sql: postgres.Sql;
-  beforeAll(async () => {
-    db = await start({ db: place, extensions: ["amcheck"] });
-    sql = postgres(db.url, { max: 1, onnotice: () => {} });
-    await sql`create extension amcheck`;
-    await sql`create table account (id int primary key, balance int not null)`;
-    await sql`insert into account select g, 100 from generate_series(1, 1000) g`;
-    return async () => {
-      await sql.end({ timeout: 1 });
-      await db.close();
-    };
-  });
-
-  test("a branch has what was committed; neither side sees what the other one changes; nobody has to disconnect", async () => {
-    const branch = await db.branch("w1");
-    expect(branch).toMatchObject({ name: "w1", database: "postgres~w1" });
-    expect([branch.url, branch.env.DATABASE_URL]).toEqual([`${db.url}~w1`, `${db.url}~w1`]);
-    const other = client(branch.url);
-    const total = (on: postgres.Sql) => on`select count(*)::int, sum(balance)::int from account`.then(([row]) => row);
-    expect(await total(other)).toEqual({ count: 1000, sum: 100_000 });
-    await other`update account set balance = 0 where id <= 500`;
-    await sql`delete from account where id > 999`;
-    expect([await total(sql), await total(other)]).toEqual([
-      { count: 999, sum: 99_900 },
-      { count: 1000, sum: 50_000 },
-    ]);
-    await sql`insert into account values (1000, 100)`;
-    await branch.drop();
-  });
-
-  test("a branch that is dropped ends who is connected to it; nobody else; again does nothing, and the name is free", async () => {
-    const branch = await db.branch("w2");
-    const connected = new pg.Client(branch.url);
-    const ended = new Promise<Error>((resolve) => connected.on("error", resolve));
-    await connected.connect();
-    await connected.query("select 1");
-    await branch.drop();
-    expect(await ended).toMatchObject({ code: "57P01" });
-    await branch.drop();
-    await expect(client(branch.url)`select 1`).rejects.toMatchObject({ code: "3D000" });
-    expect(await sql`select 1 as one`).toEqual([{ one: 1 }]);
-    await (await db.branch("w2")).drop();
-  });
-
-  test("without a name it gets one; await using drops it", async () => {
-    let name = "";
-    {
-      await using branch = await db.branch();
-      name = branch.database;
-      expect(await sql`select 1 from pg_database where datname = ${name}`).toHaveLength(1);
-    }
-    expect(await sql`select 1 from pg_database where datname = ${name}`).toHaveLength(0);
-  });
-
-  test("owner, settings, sequences and large objects are in the branch", async () => {
-    for (const statement of [
-      "create role app login",
-      "alter database postgres owner to app",
-      "alter database postgres set search_path to app, public",
-      "alter role app in database postgres set work_mem = '7MB'",
-      "create sequence ids; select nextval('ids'), nextval('ids')",
-      "select lo_from_bytea(4711, 'large')",
-      "create unlogged table u as select 5 as n",
-    ])
-      await sql.unsafe(statement);
-    await using branch = await db.branch();
-    const own = client(branch.url);
-    const name = branch.database;
-    expect(await own`select pg_get_userbyid(datdba) as owner from pg_database where datname = ${name}`).toEqual([
-      { owner: "app" },
-    ]);
-    expect(await own`show search_path`).toEqual([{ search_path: "app, public" }]);
-    expect(await own`select nextval('public.ids')::int as id`).toEqual([{ id: 3 }]);
-    expect(await own`select convert_from(lo_get(4711), 'utf8') as text`).toEqual([{ text: "large" }]);
-    expect(await own`select n from public.u`).toEqual([{ n: 5 }]);
-    const app = client(branch.url.replace("//postgres:", "//app:"));
-    expect(await app`show work_mem`).toEqual([{ work_mem: "7MB" }]);
-    await sql.unsafe("alter database postgres reset search_path");
-  });
-
-  test(`each of many is what was committed at one moment, whoever writes meanwhile (SEED=${runSeed})`, async () => {
-    const random = new Random(runSeed);
-    let isOver = false;
-    const writers = Array.from({ length: 4 }, async () => {
-      const writer = client(db.url);
-      let transfers = 0;
-      for (; !isOver; transfers++) {
-        const [from, to, amount] = [1 + random.below(1000), 1 + random.below(1000), random.below(50)];
-        await writer.begin(async (transaction) => {
-          await transaction`update account set balance = balance - ${amount} where id = ${Math.min(from, to)}`;
-          if (random.oneIn(3)) await new Promise((resolve) => setTimeout(resolve, random.below(4)));
-          await transaction`update account set balance = balance + ${amount} where id = ${Math.max(from, to)}`;
-        });
-        if (random.oneIn(40)) await writer.unsafe(random.of(["vacuum account", "checkpoint", "reindex table account"]));
-      }
-      return transfers;
+const places = { "memory://": {}, data: { tags: "long" } };
+for (const [place, options] of Object.entries(places))
+  describe(`of a database in ${place}`, options, () => {
+    let db: DevDb;
+    let sql: postgres.Sql;
+    beforeAll(async () => {
+      db = await start({ db: place, extensions: ["amcheck"] });
+      sql = postgres(db.url, { max: 1, onnotice: () => {} });
+      await sql`create extension amcheck`;
+      await sql`create table account (id int primary key, balance int not null)`;
+      await sql`insert into account select g, 100 from generate_series(1, 1000) g`;
+      return async () => {
+        await sql.end({ timeout: 1 });
+        await db.close();
+      };
     });
-    try {
-      for (let n = 0; n < 12; n++) {
+
+    test("a branch has what was committed; neither side sees what the other one changes; nobody has to disconnect", async () => {
+      const branch = await db.branch("w1");
+      expect(branch).toMatchObject({ name: "w1", database: "postgres~w1" });
+      expect([branch.url, branch.env.DATABASE_URL]).toEqual([`${db.url}~w1`, `${db.url}~w1`]);
+      const other = client(branch.url);
+      const total = (on: postgres.Sql) => on`select count(*)::int, sum(balance)::int from account`.then(([row]) => row);
+      expect(await total(other)).toEqual({ count: 1000, sum: 100_000 });
+      await other`update account set balance = 0 where id <= 500`;
+      await sql`delete from account where id > 999`;
+      expect([await total(sql), await total(other)]).toEqual([
+        { count: 999, sum: 99_900 },
+        { count: 1000, sum: 50_000 },
+      ]);
+      await sql`insert into account values (1000, 100)`;
+      await branch.drop();
+    });
+
+    test("a branch that is dropped ends who is connected to it; nobody else; again does nothing, and the name is free", async () => {
+      const branch = await db.branch("w2");
+      const connected = new pg.Client(branch.url);
+      const ended = new Promise<Error>((resolve) => connected.on("error", resolve));
+      await connected.connect();
+      await connected.query("select 1");
+      await branch.drop();
+      expect(await ended).toMatchObject({ code: "57P01" });
+      await branch.drop();
+      await expect(client(branch.url)`select 1`).rejects.toMatchObject({ code: "3D000" });
+      expect(await sql`select 1 as one`).toEqual([{ one: 1 }]);
+      await (await db.branch("w2")).drop();
+    });
+
+    test("without a name it gets one; await using drops it", async () => {
+      let name = "";
+      {
         await using branch = await db.branch();
-        const own = client(branch.url);
-        const [found] = await own`select count(*)::int, sum(balance)::int, count(distinct id)::int as ids from account`;
-        expect([n, found]).toEqual([n, { count: 1000, sum: 100_000, ids: 1000 }]);
-        await own`select bt_index_check('account_pkey', true)`;
-        expect(await own`select * from verify_heapam('account')`).toEqual([]);
-        await own`update account set balance = 0`;
-        await own`vacuum full account`;
-        await own.end();
+        name = branch.database;
+        expect(await sql`select 1 from pg_database where datname = ${name}`).toHaveLength(1);
       }
-    } finally {
-      isOver = true;
-    }
-    for (const transfers of await Promise.all(writers)) expect(transfers).toBeGreaterThan(10);
-    expect(await sql`select sum(balance)::int from account`).toEqual([{ sum: 100_000 }]);
-  });
+      expect(await sql`select 1 from pg_database where datname = ${name}`).toHaveLength(0);
+    });
 
-  test("an open transaction is waited for; one that stays open is named", async () => {
-    const writer = client(`${db.url}?application_name=the-writer`);
-    let branch: DevDbBranch | undefined;
-    let made: Promise<unknown> | undefined;
-    await writer.begin(async (transaction) => {
-      await transaction`insert into account values (2000, 0)`;
-      made = db.branch("waited").then((waited) => {
-        branch = waited;
+    test("owner, settings, sequences and large objects are in the branch", async () => {
+      for (const statement of [
+        "create role app login",
+        "alter database postgres owner to app",
+        "alter database postgres set search_path to app, public",
+        "alter role app in database postgres set work_mem = '7MB'",
+        "create sequence ids; select nextval('ids'), nextval('ids')",
+        "select lo_from_bytea(4711, 'large')",
+        "create unlogged table u as select 5 as n",
+      ])
+        await sql.unsafe(statement);
+      await using branch = await db.branch();
+      const own = client(branch.url);
+      const name = branch.database;
+      expect(await own`select pg_get_userbyid(datdba) as owner from pg_database where datname = ${name}`).toEqual([
+        { owner: "app" },
+      ]);
+      expect(await own`show search_path`).toEqual([{ search_path: "app, public" }]);
+      expect(await own`select nextval('public.ids')::int as id`).toEqual([{ id: 3 }]);
+      expect(await own`select convert_from(lo_get(4711), 'utf8') as text`).toEqual([{ text: "large" }]);
+      expect(await own`select n from public.u`).toEqual([{ n: 5 }]);
+      const app = client(branch.url.replace("//postgres:", "//app:"));
+      expect(await app`show work_mem`).toEqual([{ work_mem: "7MB" }]);
+      await sql.unsafe("alter database postgres reset search_path");
+    });
+
+    test(`each of many is what was committed at one moment, whoever writes meanwhile (SEED=${runSeed})`, async () => {
+      const random = new Random(runSeed);
+      let isOver = false;
+      const writers = Array.from({ length: 4 }, async () => {
+        const writer = client(db.url);
+        let transfers = 0;
+        for (; !isOver; transfers++) {
+          const [from, to, amount] = [1 + random.below(1000), 1 + random.below(1000), random.below(50)];
+          await writer.begin(async (transaction) => {
+            await transaction`update account set balance = balance - ${amount} where id = ${Math.min(from, to)}`;
+            if (random.oneIn(3)) await new Promise((resolve) => setTimeout(resolve, random.below(4)));
+            await transaction`update account set balance = balance + ${amount} where id = ${Math.max(from, to)}`;
+          });
+          if (random.oneIn(40))
+            await writer.unsafe(random.of(["vacuum account", "checkpoint", "reindex table account"]));
+        }
+        return transfers;
       });
+      try {
+        for (let n = 0; n < 12; n++) {
+          await using branch = await db.branch();
+          const own = client(branch.url);
+          const [found] =
+            await own`select count(*)::int, sum(balance)::int, count(distinct id)::int as ids from account`;
+          expect([n, found]).toEqual([n, { count: 1000, sum: 100_000, ids: 1000 }]);
+          await own`select bt_index_check('account_pkey', true)`;
+          expect(await own`select * from verify_heapam('account')`).toEqual([]);
+          await own`update account set balance = 0`;
+          await own`vacuum full account`;
+          await own.end();
+        }
+      } finally {
+        isOver = true;
+      }
+      for (const transfers of await Promise.all(writers)) expect(transfers).toBeGreaterThan(10);
+      expect(await sql`select sum(balance)::int from account`).toEqual([{ sum: 100_000 }]);
+    });
+
+    test("an open transaction is waited for; one that stays open is named", async () => {
+      const writer = client(`${db.url}?application_name=the-writer`);
+      let branch: DevDbBranch | undefined;
+      let made: Promise<unknown> | undefined;
+      await writer.begin(async (transaction) => {
+        await transaction`insert into account values (2000, 0)`;
+        made = db.branch("waited").then((waited) => {
+          branch = waited;
+        });
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        await transaction`insert into account values (2001, 0)`;
+        expect(branch).toBeUndefined();
+      });
+      await made;
+      expect(await client(branch!.url)`select count(*)::int from account where id >= 2000`).toEqual([{ count: 2 }]);
+      await writer.begin(async (transaction) => {
+        await transaction`delete from account where id >= 2000`;
+        await expect(db.branch("late")).rejects.toThrow(/"the-writer", its last statement: delete from account/);
+      });
+    });
+
+    test("a branch that waits keeps nobody waiting who is connected and has asked nothing yet", async () => {
+      const writer = client(`${db.url}?application_name=the-writer`);
+      const fresh = new pg.Client(db.url);
+      await fresh.connect();
+      onTestFinished(() => fresh.end());
+      let state = "waits";
+      const made = writer.begin(async (transaction) => {
+        await transaction`insert into account values (4000, 0)`;
+        const branch = db.branch().then((one) => {
+          state = "made";
+          return one;
+        });
+        branch.catch(() => {});
+        await new Promise((resolve) => setTimeout(resolve, 200));
+        expect((await fresh.query("select 1 as one")).rows).toEqual([{ one: 1 }]);
+        expect(state).toBe("waits");
+        await transaction`delete from account where id = 4000`;
+        return { branch };
+      });
+      await using branch = await (await made).branch;
+      expect(branch.database).toMatch(/^postgres~/);
+    });
+
+    test("the session that makes branches is in nobody's way for long, and may be ended by anybody", async () => {
+      await using first = await db.branch();
+      const other = client(`${db.url}?application_name=other`);
+      expect(await other`select pg_terminate_backend(pid) from pg_stat_activity where pid = 997`).toHaveLength(1);
+      await using second = await db.branch();
+      expect(second.database).not.toBe(first.database);
+      const copies = client(first.url);
+      await other.end();
+      await sql.end();
+      sql = postgres(db.url, { max: 1, onnotice: () => {} });
+      await copies.unsafe("create database copied template postgres");
+      await copies.unsafe("drop database copied");
+    });
+
+    test("what cannot be a branch is refused, and why is said", async () => {
+      await expect(db.branch("a b")).rejects.toThrow(`"a b" cannot be a branch's name`);
+      await expect(db.branch("x".repeat(60))).rejects.toThrow("63 bytes at most");
+      await using branch = await db.branch("taken");
+      await expect(db.branch("taken")).rejects.toThrow(`database "${branch.database}" already exists`);
+      await sql.unsafe("begin; insert into account values (3000, 0); prepare transaction 'p'");
+      await expect(db.branch()).rejects.toThrow("postgres has a prepared transaction");
+      await sql.unsafe("rollback prepared 'p'");
+      await sql.unsafe("begin; insert into account values (3000, 0)");
+      const late = db.branch("late");
+      const isRefused = expect(late).rejects.toThrow("postgres has a prepared transaction");
       await new Promise((resolve) => setTimeout(resolve, 100));
-      await transaction`insert into account values (2001, 0)`;
-      expect(branch).toBeUndefined();
-    });
-    await made;
-    expect(await client(branch!.url)`select count(*)::int from account where id >= 2000`).toEqual([{ count: 2 }]);
-    await writer.begin(async (transaction) => {
-      await transaction`delete from account where id >= 2000`;
-      await expect(db.branch("late")).rejects.toThrow(/"the-writer", its last statement: delete from account/);
+      await sql.unsafe("prepare transaction 'p'");
+      await isRefused;
+      expect(await sql`select 1 from pg_database where datname = 'postgres~late'`).toEqual([]);
+      await sql.unsafe("rollback prepared 'p'");
     });
   });
-
-  test("a branch that waits keeps nobody waiting who is connected and has asked nothing yet", async () => {
-    const writer = client(`${db.url}?application_name=the-writer`);
-    const fresh = new pg.Client(db.url);
-    await fresh.connect();
-    onTestFinished(() => fresh.end());
-    let state = "waits";
-    const made = writer.begin(async (transaction) => {
-      await transaction`insert into account values (4000, 0)`;
-      const branch = db.branch().then((one) => {
-        state = "made";
-        return one;
-      });
-      branch.catch(() => {});
-      await new Promise((resolve) => setTimeout(resolve, 200));
-      expect((await fresh.query("select 1 as one")).rows).toEqual([{ one: 1 }]);
-      expect(state).toBe("waits");
-      await transaction`delete from account where id = 4000`;
-      return { branch };
-    });
-    await using branch = await (await made).branch;
-    expect(branch.database).toMatch(/^postgres~/);
-  });
-
-  test("the session that makes branches is in nobody's way for long, and may be ended by anybody", async () => {
-    await using first = await db.branch();
-    const other = client(`${db.url}?application_name=other`);
-    expect(await other`select pg_terminate_backend(pid) from pg_stat_activity where pid = 997`).toHaveLength(1);
-    await using second = await db.branch();
-    expect(second.database).not.toBe(first.database);
-    const copies = client(first.url);
-    await other.end();
-    await sql.end();
-    sql = postgres(db.url, { max: 1, onnotice: () => {} });
-    await copies.unsafe("create database copied template postgres");
-    await copies.unsafe("drop database copied");
-  });
-
-  test("what cannot be a branch is refused, and why is said", async () => {
-    await expect(db.branch("a b")).rejects.toThrow(`"a b" cannot be a branch's name`);
-    await expect(db.branch("x".repeat(60))).rejects.toThrow("63 bytes at most");
-    await using branch = await db.branch("taken");
-    await expect(db.branch("taken")).rejects.toThrow(`database "${branch.database}" already exists`);
-    await sql.unsafe("begin; insert into account values (3000, 0); prepare transaction 'p'");
-    await expect(db.branch()).rejects.toThrow("postgres has a prepared transaction");
-    await sql.unsafe("rollback prepared 'p'");
-    await sql.unsafe("begin; insert into account values (3000, 0)");
-    const late = db.branch("late");
-    const isRefused = expect(late).rejects.toThrow("postgres has a prepared transaction");
-    await new Promise((resolve) => setTimeout(resolve, 100));
-    await sql.unsafe("prepare transaction 'p'");
-    await isRefused;
-    expect(await sql`select 1 from pg_database where datname = 'postgres~late'`).toEqual([]);
-    await sql.unsafe("rollback prepared 'p'");
-  });
-});
 
 describe("with --branches on", () => {
   let db: DevDb;

@@ -65,7 +65,7 @@ describe.each(bothSessions)("%s sessions", (sessions) => {
     expect(await client`select 1 as one`).toEqual([{ one: 1 }]);
   });
 
-  test("in a directory they are there after the next start", async () => {
+  test("in a directory they are there after the next start", { tags: "long" }, async () => {
     const db = initializedDirectory();
     for (const sql of ["create extension intarray; create table t (a int[]); insert into t values ('{3,1}')", ""]) {
       const server = await startDevDb({ port: 0, migrations: "none", db, sessions });

@@ -1,4 +1,8 @@
-/** A thousand connections open at once, each with a session of its own. */
+/**
+ * A thousand connections open at once, each with a session of its own.
+ *
+ * @module-tag long
+ */
 import { test } from "vitest";
 import { requireIsolatedSessions } from "./support/isolated.ts";
 import { checkManyConnections } from "./support/many-connections.ts";

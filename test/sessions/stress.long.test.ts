@@ -1,4 +1,8 @@
-/** A longer round of `npm run stress`, with new choices each time. */
+/**
+ * A longer round of `npm run stress`, with new choices each time.
+ *
+ * @module-tag long
+ */
 import { test } from "vitest";
 import { runSeed } from "../support/random.ts";
 import { requireIsolatedSessions } from "./support/isolated.ts";

@@ -4,7 +4,7 @@
  * Owns: starting and stopping them for a test file, and its clients. Does not own: what a test does.
  * Invariant: everything is closed at the end of the file; a test's clients at the end of the test.
  */
-import { afterAll, afterEach, beforeAll } from "vitest";
+import { afterAll, afterEach, beforeAll, describe } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";
 import { type EngineOptions, openEngine } from "../../src/engine/kept-engine.ts";
 import type { ListenOptions, Transport } from "../../src/engine/listener.ts";
@@ -16,10 +16,15 @@ type Sessions = (typeof bothSessions)[number];
 export const bothSessions = ["isolated", "shared"] as const;
 
 /**
- * Isolated ones in `npm test`, shared ones in `npm run test:long`, which runs all files that name this: for what starts many servers or
- * makes one work hard.
+ * Registers tests for both kinds, those with shared ones for `npm run test:long` only: for what starts many servers or makes one
+ * work hard. `%s` in the name stands for the kind.
  */
-export const sessionsOfRun: readonly Sessions[] = [process.env.TEST_LONG ? "shared" : "isolated"];
+export function describeSessions(name: string, register: (sessions: Sessions) => void): void {
+  for (const sessions of bothSessions) {
+    const options = sessions === "isolated" ? {} : { tags: "long" };
+    describe(name.replace("%s", sessions), options, () => register(sessions));
+  }
+}
 
 /** What a product server takes beside its defaults: a database in memory, timeouts that no test meets by accident. */
 export interface ProductServerOptions {

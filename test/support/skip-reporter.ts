@@ -9,9 +9,13 @@ import type { Reporter, TestModule } from "vitest/node";
 /** Prints the skipped tests, by reason. */
 export class SkipReporter implements Reporter {
   #isSelection = false;
+  #leavesOutLong = false;
 
-  onInit(vitest: { readonly config: { readonly testNamePattern?: RegExp | undefined } }): void {
+  onInit(vitest: {
+    readonly config: { readonly testNamePattern?: RegExp | undefined; readonly tagsFilter?: readonly string[] };
+  }): void {
     this.#isSelection = vitest.config.testNamePattern !== undefined;
+    this.#leavesOutLong = vitest.config.tagsFilter?.includes("not long") === true;
   }
 
   onTestRunEnd(modules: readonly TestModule[]): void {
@@ -19,8 +23,10 @@ export class SkipReporter implements Reporter {
     for (const module of modules) {
       for (const test of module.children.allTests("skipped")) {
         const { note } = test.result() as { readonly note?: string };
-        if (note === undefined && this.#isSelection) continue;
-        const reason = note ?? "not for this platform, or not asked for: see the test";
+        const takesLong = test.options.tags?.includes("long") === true;
+        // The long run leaves out the tests of `npm test`.
+        if (note === undefined && (this.#isSelection || takesLong !== this.#leavesOutLong)) continue;
+        const reason = note ?? (takesLong ? "takes long: npm run test:long" : unknownReason);
         reasons.set(reason, [...(reasons.get(reason) ?? []), `${module.relativeModuleId} > ${test.fullName}`]);
       }
     }
@@ -28,6 +34,7 @@ export class SkipReporter implements Reporter {
   }
 }
 
+const unknownReason = "not for this platform, or not asked for: see the test";
 const shown = 3;
 
 function listOf(reasons: ReadonlyMap<string, readonly string[]>): string {

@@ -191,7 +191,7 @@ test("a setting that a role has by itself is nobody else's", async () => {
   expect(findings(file)).toEqual([]);
 });
 
-test("a storm on the stock library: exit 1, and the first finding names its line", async () => {
+test("a storm on the stock library: exit 1, and the first finding names its line", { tags: "long" }, async () => {
   const stock = await startStock();
   const recorded = startCli([
     "trace",

@@ -152,7 +152,9 @@ test("a difference is shown with both sides and its line, and is exit 1", async 
   expect(end.stdout).toMatch(/recorded {2}CommandComplete "INSERT 0 4"\n {2}replayed {2}CommandComplete "INSERT 0 5"/);
 });
 
-test("a server with one session for all answers what was recorded with sessions of their own otherwise", async () => {
+test("a server with one session for all answers what was recorded with sessions of their own otherwise", {
+  tags: "long",
+}, async () => {
   const end = await runCli(["trace", "replay", file, "--against", "shared"]);
   expect(end.code).toBe(1);
   expect(end.stdout).toContain("first difference: ");

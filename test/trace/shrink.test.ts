@@ -107,7 +107,7 @@ async function shrunkStorm(): Promise<{ file: string; end: Awaited<ReturnType<ty
   }
 }
 
-test("a storm on the stock library: at most 12 frames that fail 20 of 20, and not here", async () => {
+test("a storm on the stock library: at most 12 frames that fail 20 of 20, and not here", { tags: "long" }, async () => {
   const { file, end, report } = await shrunkStorm();
   expect(end.code, report).toBe(0);
   const [, connections, writes, frames] = /^(\d+) connections, (\d+) writes, (\d+) frames/.exec(end.stdout) ?? [];

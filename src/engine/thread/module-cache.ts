@@ -12,7 +12,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { CodeCache, type KeepableCode } from "./code-cache.ts";
 import { markWrites } from "./rewrite/mark-writes.ts";
-import { type Located, rewritePostgres } from "./rewrite/postgres.ts";
+import { type Located, type RewrittenModule, rewritePostgres } from "./rewrite/postgres.ts";
 import { reserveStack } from "./rewrite/stack-depth.ts";
 import type { StockBinary } from "./stock-binary.ts";
 import { cacheDirectory, keepInCache, readCached } from "./user-cache.ts";
@@ -49,11 +49,12 @@ export interface RewrittenPostgres {
 
 /**
  * Rewrites and compiles, or takes the rewritten module from the cache. Rejects, naming the pattern, when the binary is not
- * of the known shape. `directory` is for tests; an empty one is no cache.
+ * of the known shape. `directory` and `rewrite` are for tests; an empty directory is no cache.
  */
 export async function loadRewritten(
   stock: StockBinary,
   directory: string | undefined = cacheDirectory(),
+  rewrite: (stock: Uint8Array) => RewrittenModule = rewriteAndMark,
 ): Promise<RewrittenPostgres> {
   const known = stock.hash in knownBinaries;
   const path = directory && join(directory, `sessions-${rewriteVersion}-${stock.hash.slice(0, 32)}`);
@@ -63,10 +64,15 @@ export async function loadRewritten(
     const compiled = await compile(cached.bytes, cached.hash, directory).catch(() => undefined);
     if (compiled) return { ...compiled, located: cached.located, known, hash: cached.hash };
   }
-  const { bytes: rewritten, ...located } = rewritePostgres(stock.read());
-  const bytes = markWrites(rewritten);
+  const { bytes, ...located } = rewrite(stock.read());
   const keptAs = path ? writeCached(path, bytes, located) : undefined;
   return { ...(await compile(bytes, keptAs, directory)), located, known, ...(keptAs ? { hash: keptAs } : {}) };
+}
+
+/** The module of the sessions from the one of the package. Two seconds of computing. */
+export function rewriteAndMark(stock: Uint8Array): RewrittenModule {
+  const { bytes, ...located } = rewritePostgres(stock);
+  return { bytes: markWrites(bytes), ...located };
 }
 
 /** `hash` is that of the file which the bytes are kept in. */

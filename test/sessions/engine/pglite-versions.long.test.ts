@@ -2,6 +2,8 @@
  * Isolated sessions on every version of PGlite that is at hand: the program beside that PGlite, and clients.
  *
  * A version that is not pinned as known has to pass the self-check on the way.
+ *
+ * @module-tag long
  */
 import pg from "pg";
 import { describe, expect, onTestFinished, test } from "vitest";

@@ -49,7 +49,7 @@ export interface Located {
 }
 
 /** The rewritten module. */
-interface RewrittenModule extends Located {
+export interface RewrittenModule extends Located {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 

@@ -73,7 +73,7 @@ test("files of an unknown form keep their identity", () => {
   expect(withNewIdentity(cluster)).toBe(cluster);
 });
 
-test("initdb runs for the first cluster only; a template that is damaged is made again", async () => {
+test("initdb runs for the first cluster only; a template that is damaged is made again", { tags: "long" }, async () => {
   const cache = join(directory, "cache");
   const first = await newCluster(cache);
   first.close();

@@ -4,7 +4,12 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { knownBinaries, loadMarked, loadRewritten } from "../../../../src/engine/thread/module-cache.ts";
+import {
+  knownBinaries,
+  loadMarked,
+  loadRewritten,
+  rewriteAndMark,
+} from "../../../../src/engine/thread/module-cache.ts";
 import { hookImport } from "../../../../src/engine/thread/rewrite/hooks.ts";
 import { Locator } from "../../../../src/engine/thread/rewrite/locate.ts";
 import { markWrites } from "../../../../src/engine/thread/rewrite/mark-writes.ts";
@@ -23,6 +28,17 @@ const stockOf = (bytes: Uint8Array): StockBinary => ({
   read: () => bytes,
 });
 
+const others = pgliteVersions.filter(({ binary }) => binary !== stock);
+
+let madeOfStock: ReturnType<typeof rewriteAndMark> | undefined;
+/** The real rewrite, once for all tests: two seconds. */
+const rewriteOnce = (bytes: Uint8Array) => {
+  expect(bytes).toBe(stock);
+  madeOfStock ??= rewriteAndMark(bytes);
+  return madeOfStock;
+};
+const loadStock = (from = directory) => loadRewritten(stockOf(stock), from, rewriteOnce);
+
 let directory = "";
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "rewrite-test-"));
@@ -31,14 +47,20 @@ afterEach(() => {
   rmSync(directory, { recursive: true });
 });
 
-test("the product's binary is one of those that the sessions are tested with; another one is not", async () => {
+test("the product's binary is one of those that the sessions are tested with; another one is not", {
+  tags: "long",
+}, async () => {
   expect(knownBinaries[createHash("sha256").update(stock).digest("hex")]).toBe(currentPGlite.version);
   for (const { version, binary } of pgliteVersions) {
     expect([version, (await loadRewritten(stockOf(binary), directory)).known]).toEqual([version, binary === stock]);
   }
 });
 
-describe.each(pgliteVersions)("the binary of PGlite $version", ({ binary }) => {
+describe("the binary of the product", () => expectRewrite(stock));
+
+describe.each(others)("the binary of PGlite $version", { tags: "long" }, ({ binary }) => expectRewrite(binary));
+
+function expectRewrite(binary: Uint8Array): void {
   test("is rewritten to a valid module with the sessions' exports and a table from outside", () => {
     const { bytes, addresses, tableSize } = rewritePostgres(binary);
     expect(webAssembly.validate(bytes)).toBe(true);
@@ -82,7 +104,7 @@ describe.each(pgliteVersions)("the binary of PGlite $version", ({ binary }) => {
     });
     expect(callers).toHaveLength(1);
   });
-});
+}
 
 test("a binary without a pattern is refused, and the error names the pattern", () => {
   const broken = Buffer.from(stock);
@@ -101,7 +123,7 @@ describe("the cache", () => {
   const path = () => join(directory, readdirSync(directory)[0]!);
 
   test("keeps the rewritten module, and what is taken from it is what was put in", async () => {
-    const first = await loadRewritten(stockOf(stock), directory);
+    const first = await loadStock();
     expect(readdirSync(directory)).toHaveLength(1);
     // To show that it is read: something of the same form that the rewrite would not make.
     const file = readFileSync(path());
@@ -109,16 +131,14 @@ describe("the cache", () => {
     marked.writeUInt32LE(marked.readUInt32LE(32) + 1, 32);
     createHash("sha256").update(marked.subarray(32)).digest().copy(marked);
     writeFileSync(path(), marked);
-    const second = await loadRewritten(stockOf(stock), directory);
+    const second = await loadStock();
     expect(second.located).toEqual({ addresses: first.located.addresses, tableSized: first.located.tableSize });
   });
 
   test("has a number in its name that was raised with the last change of the rewrite", async () => {
-    await loadRewritten(stockOf(stock), directory);
+    await loadStock();
     const [, version] = /^sessions-(\d+)-/.exec(readdirSync(directory)[0]!) ?? [];
-    const module = createHash("sha256")
-      .update(markWrites(rewritePostgres(stock).bytes))
-      .digest("hex");
+    const module = createHash("sha256").update(rewriteOnce(stock).bytes).digest("hex");
     // If only the second one is not as here: raise `rewriteVersion`, or the files of the last version are taken for those of this one.
     expect([version, module]).toEqual(["51", "bc284eeb5aa12de39fe6e156439c861d01f89b306d15d71531e164d6736f92ba"]);
   });
@@ -141,7 +161,7 @@ describe("the cache", () => {
   /** Puts the file there; it is made once for all tests. */
   const keep = async () => {
     if (!kept) {
-      const { located } = await loadRewritten(stockOf(stock), directory);
+      const { located } = await loadStock();
       kept = { name: readdirSync(directory)[0]!, whole: readFileSync(path()), located };
     } else writeFileSync(join(directory, kept.name), kept.whole, { mode: 0o600 });
     return kept;
@@ -150,7 +170,7 @@ describe("the cache", () => {
   test.each(damages)("costs only a rewrite when its file %s, and is mended by that", async (_, damage) => {
     const { whole, located } = await keep();
     writeFileSync(path(), damage(whole));
-    const mended = await loadRewritten(stockOf(stock), directory);
+    const mended = await loadStock();
     expect(mended.located).toEqual(located);
     expect(readdirSync(directory)).toHaveLength(1);
     expect(readFileSync(path()).equals(whole)).toBe(true);
@@ -159,20 +179,20 @@ describe("the cache", () => {
   test("is done without where it cannot be written or read", async () => {
     const file = join(directory, "file");
     writeFileSync(file, "");
-    const { located } = await loadRewritten(stockOf(stock), "");
+    const { located } = await loadStock("");
     // A directory below a file, and a directory in the place of the file.
-    expect((await loadRewritten(stockOf(stock), join(file, "cache"))).located).toEqual(located);
+    expect((await loadStock(join(file, "cache"))).located).toEqual(located);
     const cache = join(directory, "cache");
-    await loadRewritten(stockOf(stock), cache);
+    await loadStock(cache);
     const kept = join(cache, readdirSync(cache)[0]!);
     rmSync(kept);
     mkdirSync(join(kept, "in the way"), { recursive: true });
-    expect((await loadRewritten(stockOf(stock), cache)).located).toEqual(located);
+    expect((await loadStock(cache)).located).toEqual(located);
     expect(readdirSync(cache)).toHaveLength(1);
   });
 
   test("is whole at any moment for many that write it at once", async () => {
-    const all = await Promise.all(Array.from({ length: 4 }, () => loadRewritten(stockOf(stock), directory)));
+    const all = await Promise.all(Array.from({ length: 4 }, () => loadStock()));
     expect(new Set(all.map(({ located }) => JSON.stringify(located))).size).toBe(1);
     expect(readdirSync(directory)).toHaveLength(1);
   });

@@ -2,6 +2,8 @@
  * pgbench with eight clients: its own TPC-B in all three protocols, and scripts of ours.
  *
  * Owns: that what pgbench reports and what is in the tables agree to the row. Does not own: speed.
+ *
+ * @module-tag long
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

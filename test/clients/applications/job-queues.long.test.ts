@@ -4,6 +4,8 @@
  * graphile-worker needs SKIP LOCKED, LISTEN beside all other connections, and row locks that other sessions respect.
  * pg-boss needs SKIP LOCKED, advisory locks (for its schema and its queues), ON CONFLICT beside open transactions, and
  * partitions made while others work.
+ *
+ * @module-tag long
  */
 import pg from "pg";
 import PgBoss from "pg-boss";

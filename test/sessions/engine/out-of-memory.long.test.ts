@@ -1,4 +1,8 @@
-/** A session that wants more memory than there is gets PostgreSQL's error 53200; nobody else notices. */
+/**
+ * A session that wants more memory than there is gets PostgreSQL's error 53200; nobody else notices.
+ *
+ * @module-tag long
+ */
 import { expect, test } from "vitest";
 import type { SessionHost } from "../../../src/engine/thread/sessions/host.ts";
 import { unitBytes, Window } from "../../../src/engine/thread/sessions/windows.ts";

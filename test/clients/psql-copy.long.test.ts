@@ -2,6 +2,8 @@
  * COPY from and to psql, several at the same time, in one go, slowly, and broken.
  *
  * Owns: COPY of psql; the drivers' COPY is in their own files.
+ *
+ * @module-tag long
  */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

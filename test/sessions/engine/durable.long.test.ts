@@ -1,4 +1,8 @@
-/** Sessions on a data directory: what is committed survives an end without a shutdown, what is not does not. */
+/**
+ * Sessions on a data directory: what is committed survives an end without a shutdown, what is not does not.
+ *
+ * @module-tag long
+ */
 import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,5 +1,7 @@
 /**
  * psycopg 3 and SQLAlchemy with two open sessions that are in each other's way, three such pairs at a time.
+ *
+ * @module-tag long
  */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { expectRight, type Program, pythonProgram } from "../support/check-program.ts";

@@ -1,5 +1,7 @@
 /**
  * asyncpg with several connections; and its statement names on the stock library.
+ *
+ * @module-tag long
  */
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { atOnce } from "./support/at-once.ts";

@@ -1,5 +1,7 @@
 /**
  * The JDBC driver with several connections; and its statement names on the stock library.
+ *
+ * @module-tag long
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

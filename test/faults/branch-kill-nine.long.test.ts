@@ -1,4 +1,8 @@
-/** kill -9 while branches are made, written to and dropped in a directory: each is there as a whole, or not at all. */
+/**
+ * kill -9 while branches are made, written to and dropped in a directory: each is there as a whole, or not at all.
+ *
+ * @module-tag long
+ */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

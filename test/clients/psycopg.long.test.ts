@@ -1,5 +1,7 @@
 /**
  * psycopg 3 and psycopg2 with several connections each; and psycopg 3's statement names on the stock library.
+ *
+ * @module-tag long
  */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { expectAllRight, expectStockFails, pythonProgram } from "./support/check-program.ts";
