@@ -6,7 +6,9 @@ import quick from "./vitest.config.ts";
 const include = readdirSync("test", { recursive: true, encoding: "utf8" })
   .filter((name) => /\.test\.ts$/.test(name))
   .map((name) => `test/${name}`)
-  .filter((path) => /@module-tag long|tags: "long"|\bdescribeSessions\b/.test(readFileSync(path, "utf8")));
+  .filter((path) =>
+    /@module-tag long|tags: "long"|\b(?:describeSessions|describeTargets|golden)\(/.test(readFileSync(path, "utf8")),
+  );
 
 /** Those that want a thousand connections, or all memory or both cores for themselves. */
 const alone = [

@@ -2,7 +2,7 @@
 import postgres from "postgres";
 import { expect, test } from "vitest";
 import { startCli } from "../support/cli-process.ts";
-import { bothSessions } from "../support/product-server.ts";
+import { describeSessions } from "../support/product-server.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
 async function logOf(
@@ -19,9 +19,8 @@ async function logOf(
   return cli.stderr();
 }
 
-test.each(bothSessions)(
-  "--log-slow logs what takes long, with its parameters, and nothing else (%s)",
-  async (sessions) => {
+describeSessions("%s sessions", (sessions) => {
+  test("--log-slow logs what takes long, with its parameters, and nothing else", async () => {
     const log = await logOf(
       ["--sessions", sessions, "--log-slow", "300"],
       async (sql) => {
@@ -35,8 +34,8 @@ test.each(bothSessions)(
       /duration: \d+\.\d+ ms {2}execute \S+: select pg_sleep\(0\.4\),\n\s+\$1::text\n\s*DETAIL: {2}Parameters: \$1 = 'a value'/,
     );
     expect(log).not.toContain("quick");
-  },
-);
+  });
+});
 
 test("auto_explain and log_statement are heard as well", async () => {
   const log = await logOf(

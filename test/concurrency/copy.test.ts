@@ -4,11 +4,11 @@
  * Owns: that its data may come as slowly as it likes, and holds up others only inside of a transaction.
  * Does not own: the forms of COPY and its errors. Invariant: every case copies into rows of its own.
  */
-import { describe, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import { NO_ANSWER } from "../support/answer.ts";
 import { caseServer } from "../support/case-server.ts";
 import { bound, unprepared } from "../support/pipelines.ts";
-import { targets } from "../support/servers.ts";
+import { describeTargets } from "../support/servers.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { message } from "../support/wire-client.ts";
 
@@ -19,7 +19,7 @@ const valuesOf = (source: string) =>
   message.query(`select value from copied where source = '${source}' order by value`);
 const line = (source: string, value: number) => message.copyData(`${source}\t${value}\n`);
 
-describe.each(targets())("COPY FROM STDIN on %s", (target) => {
+describeTargets("COPY FROM STDIN on %s", (target) => {
   const server = caseServer(target, { schema: "create table copied (source text, value int)" });
   const queued = () => server.running.server.getStats().queuedQueries;
 

@@ -4,10 +4,10 @@
  * Owns: that the next client's batch is answered right, and that nothing of an unfinished transaction is kept.
  * Does not own: clients that stay and stop (`stall.test.ts`).
  */
-import { describe, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import { caseServer } from "../support/case-server.ts";
 import { prepare, unprepared } from "../support/pipelines.ts";
-import { targets } from "../support/servers.ts";
+import { describeTargets } from "../support/servers.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { message } from "../support/wire-client.ts";
 
@@ -20,7 +20,7 @@ const ownTransaction = "select now() = statement_timestamp()";
 /** Whether the stock library fails hangs on the order of its callbacks: once is enough to show it. Ours is right every time. */
 const attempts = { stock: 50, ours: 5 };
 
-describe.each(targets())("a client that disconnects on %s", (target) => {
+describeTargets("a client that disconnects on %s", (target) => {
   const server = caseServer(target, { schema: "create table kept (value int)" });
   const queued = () => server.running.server.getStats().queuedQueries;
 

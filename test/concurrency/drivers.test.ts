@@ -8,11 +8,11 @@
 import { Socket } from "node:net";
 import pg from "pg";
 import postgres from "postgres";
-import { describe, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import { closePostgres, type EndableClient } from "../../src/testing/index.ts";
 import { caseServer } from "../support/case-server.ts";
 import { Random, runSeed } from "../support/random.ts";
-import { targets } from "../support/servers.ts";
+import { describeTargets } from "../support/servers.ts";
 import { within } from "../support/wait-until.ts";
 
 const poolSize = 6;
@@ -54,7 +54,7 @@ class SegmentingSocket extends Socket {
   }
 }
 
-describe.each(targets())("a pool of six on %s", (target) => {
+describeTargets("a pool of six on %s", (target) => {
   const server = caseServer(target);
   const address = () => ({ host: server.running.host, port: server.running.port });
 

@@ -6,11 +6,11 @@
  * made here, by a layer over a real engine that rejects once for messages with a mark; all the rest is real.
  */
 import type { PGlite } from "@electric-sql/pglite";
-import { describe, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import { NO_ANSWER } from "../support/answer.ts";
 import { caseServer } from "../support/case-server.ts";
 import { prepare, unprepared } from "../support/pipelines.ts";
-import { targets } from "../support/servers.ts";
+import { describeTargets } from "../support/servers.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { errorFields, message } from "../support/wire-client.ts";
 
@@ -38,7 +38,7 @@ function failingEngine(engine: PGlite): PGlite {
   });
 }
 
-describe.each(targets())("an exception of the engine (mocked) on %s", (target) => {
+describeTargets("an exception of the engine (mocked) on %s", (target) => {
   const server = caseServer(target, { wrapEngine: failingEngine, schema: "create table kept (value int)" });
   const countOf = (value: number) => message.query(`select count(*) from kept where value = ${value}`);
 

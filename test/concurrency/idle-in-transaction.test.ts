@@ -4,17 +4,17 @@
  * Owns: that the wait ends with an error which names both sides, and that nothing happens where nobody waits.
  * Does not own: clients that stop inside of a pipeline (`stall.test.ts`).
  */
-import { describe, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import { NO_ANSWER, summary } from "../support/answer.ts";
 import { caseServer } from "../support/case-server.ts";
 import { prepare, unprepared } from "../support/pipelines.ts";
-import { targets } from "../support/servers.ts";
+import { describeTargets } from "../support/servers.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { errorFields, message } from "../support/wire-client.ts";
 
 const transactionIdleTimeoutMs = 250;
 
-describe.each(targets())("a client that idles in a transaction on %s", (target) => {
+describeTargets("a client that idles in a transaction on %s", (target) => {
   const server = caseServer(target, {
     transactionIdleTimeout: transactionIdleTimeoutMs,
     schema: "create table jobs (id int)",
@@ -97,7 +97,7 @@ describe.each(targets())("a client that idles in a transaction on %s", (target) 
   });
 });
 
-describe.each(targets())("a client that pauses in a transaction on %s", (target) => {
+describeTargets("a client that pauses in a transaction on %s", (target) => {
   const server = caseServer(target, { transactionIdleTimeout: 600, schema: "create table jobs (id int)" });
   // What passes is what is tested here: there is no condition to wait for.
   const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));

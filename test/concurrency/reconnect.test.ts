@@ -4,11 +4,11 @@
  * Owns: that nobody is refused below the limit, that sockets do not pile up, and that a refusal above it is a message.
  * Does not own: the validation of the limit. Invariant: a case ends after a number of refusals, not after a time.
  */
-import { describe, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import { hear } from "../support/answer.ts";
 import { caseServer } from "../support/case-server.ts";
 import { unprepared } from "../support/pipelines.ts";
-import { targets } from "../support/servers.ts";
+import { describeTargets } from "../support/servers.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { message, WireClient } from "../support/wire-client.ts";
 
@@ -16,7 +16,7 @@ import { message, WireClient } from "../support/wire-client.ts";
 const stormOfRefusals = 200;
 const ourLimit = 100;
 
-describe.each(targets())("clients that reconnect at once on %s", (target) => {
+describeTargets("clients that reconnect at once on %s", (target) => {
   const server = caseServer(target, { ownConnectionLimit: true });
   const open = () => server.running.server.getStats().activeConnections;
 

@@ -5,11 +5,11 @@
  * Does not own: clients that idle in a transaction (`idle-in-transaction.test.ts`) or go away (`disconnect.test.ts`).
  * Invariant: the transaction idle timeout is far above what a case waits for, so that it cannot be what helps.
  */
-import { describe, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import { NO_ANSWER } from "../support/answer.ts";
 import { caseServer } from "../support/case-server.ts";
 import { unprepared } from "../support/pipelines.ts";
-import { targets } from "../support/servers.ts";
+import { describeTargets } from "../support/servers.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { message } from "../support/wire-client.ts";
 
@@ -19,7 +19,7 @@ const schema = "create table kept (value int)";
 const insert = (value: number) => unprepared(`insert into kept values (${value})`).slice(0, -1);
 const countOf = (value: number) => message.query(`select count(*) from kept where value = ${value}`);
 
-describe.each(targets())("a client that stalls on %s", (target) => {
+describeTargets("a client that stalls on %s", (target) => {
   const server = caseServer(target, {
     stallTimeout: stallTimeoutMs,
     transactionIdleTimeout: 600_000,
@@ -96,7 +96,7 @@ describe.each(targets())("a client that stalls on %s", (target) => {
   });
 });
 
-describe.each(targets())("a client that is slow on %s", (target) => {
+describeTargets("a client that is slow on %s", (target) => {
   const server = caseServer(target, { schema });
   const queued = () => server.running.server.getStats().queuedQueries;
 

@@ -4,13 +4,13 @@
  * Owns: that a name belongs to its connection, whatever the others prepare, close or discard.
  * Does not own: the unnamed statement. Invariant: every case uses names of its own, so that none meets another's.
  */
-import { describe, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import { caseServer } from "../support/case-server.ts";
 import { closeStatement, execute, prepare, unprepared } from "../support/pipelines.ts";
-import { targets } from "../support/servers.ts";
+import { describeTargets } from "../support/servers.ts";
 import { errorFields, message, type WireClient } from "../support/wire-client.ts";
 
-describe.each(targets())("named statements on %s", (target) => {
+describeTargets("named statements on %s", (target) => {
   const server = caseServer(target, { sharesStockEngine: true });
 
   it("two clients prepare different texts under one name and each runs its own", async () => {
@@ -147,7 +147,7 @@ describe.each(targets())("named statements on %s", (target) => {
 
 const discards = ["deallocate kept", "deallocate prepare kept", "deallocate all", "discard all"];
 
-describe.each(targets())("statements that another client discards on %s", (target) => {
+describeTargets("statements that another client discards on %s", (target) => {
   const server = caseServer(target, { sharesStockEngine: true });
 
   it.each(discards)("%s takes away a client's own statement only", async (discard) => {

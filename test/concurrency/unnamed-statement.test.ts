@@ -4,15 +4,15 @@
  * Owns: that it lives as long as in PostgreSQL: until the connection's own next Parse of it, simple Query or Close.
  * Does not own: named statements.
  */
-import { describe, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import { caseServer } from "../support/case-server.ts";
 import { closeStatement, execute, prepare, unprepared } from "../support/pipelines.ts";
-import { targets } from "../support/servers.ts";
+import { describeTargets } from "../support/servers.ts";
 import { message, types, type WireClient } from "../support/wire-client.ts";
 
 const describeUnnamed = [message.describe("S", ""), message.sync()];
 
-describe.each(targets())("the unnamed statement on %s", (target) => {
+describeTargets("the unnamed statement on %s", (target) => {
   const server = caseServer(target, { sharesStockEngine: true });
 
   it("is not replaced by another client's Parse", async () => {

@@ -7,7 +7,7 @@ import postgres from "postgres";
 import { describe, expect, test } from "vitest";
 import { ask } from "../support/answer.ts";
 import { answer, servedDb } from "../support/dev-db.ts";
-import { bothSessions } from "../support/product-server.ts";
+import { describeSessions } from "../support/product-server.ts";
 import { Random, runSeed } from "../support/random.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { message, rows } from "../support/wire-client.ts";
@@ -15,7 +15,7 @@ import { message, rows } from "../support/wire-client.ts";
 const megabyte = 1 << 20;
 const { query } = message;
 
-describe.each(bothSessions)("%s sessions", (sessions) => {
+describeSessions("%s sessions", (sessions) => {
   const served = servedDb({ sessions });
 
   test("a message of 4 MB behind a result of 5 MB, in one write", async () => {

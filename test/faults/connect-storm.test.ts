@@ -4,7 +4,7 @@
 import { once } from "node:events";
 import { connect as connectTls } from "node:tls";
 import { describe, expect, test } from "vitest";
-import { bothSessions, productServer } from "../support/product-server.ts";
+import { describeSessions, productServer } from "../support/product-server.ts";
 import { selfSigned } from "../support/self-signed.ts";
 import { errorFields, message, WireClient } from "../support/wire-client.ts";
 
@@ -33,7 +33,7 @@ async function tallied(outcomes: readonly Promise<string>[]): Promise<Record<str
   return tally;
 }
 
-describe.each(bothSessions)("%s sessions", (sessions) => {
+describeSessions("%s sessions", (sessions) => {
   describe("a server for 100", () => {
     const server = productServer({ sessions });
     const clients: WireClient[] = [];

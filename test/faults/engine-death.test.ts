@@ -7,11 +7,11 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { executeSql } from "../../src/engine/execute-sql.ts";
 import { killEngine } from "../support/killed-engine.ts";
-import { bothSessions, productServer } from "../support/product-server.ts";
+import { describeSessions, productServer } from "../support/product-server.ts";
 import { report } from "../support/report.ts";
 import { errorFields, message, rows } from "../support/wire-client.ts";
 
-describe.each(bothSessions)("%s sessions", (sessions) => {
+describeSessions("%s sessions", (sessions) => {
   describe("a database in memory", () => {
     const server = productServer({
       sessions,

@@ -5,13 +5,12 @@ import postgres from "postgres";
 import { beforeAll, expect, test } from "vitest";
 import { startCli } from "../support/cli-process.ts";
 import { initializedDirectory, initializeTemplate } from "../support/data-directory.ts";
-import { bothSessions } from "../support/product-server.ts";
+import { describeSessions } from "../support/product-server.ts";
 
 beforeAll(initializeTemplate);
 
-test.each(bothSessions)(
-  "%s sessions: they are loaded, and postgresql.conf stays as its user wrote it",
-  async (sessions) => {
+describeSessions("%s sessions", (sessions) => {
+  test("they are loaded, and postgresql.conf stays as its user wrote it", async () => {
     const db = initializedDirectory();
     const configuration = join(db, "postgresql.conf");
     const written = `${readFileSync(configuration, "utf8")}\nwork_mem = '9MB' # mine\n`;
@@ -31,5 +30,5 @@ test.each(bothSessions)(
     cli.child.kill("SIGTERM");
     await cli.ended;
     expect(readFileSync(configuration, "utf8")).toBe(written);
-  },
-);
+  });
+});

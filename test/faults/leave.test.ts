@@ -5,7 +5,7 @@ import { join } from "node:path";
 import pg from "pg";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import type { Transport } from "../../src/engine/listener.ts";
-import { bothSessions, productServer } from "../support/product-server.ts";
+import { describeSessions, productServer } from "../support/product-server.ts";
 import { selfSigned } from "../support/self-signed.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { errorFields, message, types, WireClient } from "../support/wire-client.ts";
@@ -13,7 +13,7 @@ import { errorFields, message, types, WireClient } from "../support/wire-client.
 const certificate = selfSigned();
 const startup = message.startup({ user: "postgres", database: "postgres" });
 
-describe.each(bothSessions)("%s sessions", (sessions) => {
+describeSessions("%s sessions", (sessions) => {
   const server = productServer({ sessions });
   let transport: Transport;
   let socketDir: string;

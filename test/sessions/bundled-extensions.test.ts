@@ -6,7 +6,7 @@ import { contribExtensions } from "../../src/engine/extensions.ts";
 import { startDevDb } from "../../src/index.ts";
 import { initializedDirectory, initializeTemplate } from "../support/data-directory.ts";
 import { servedDb } from "../support/dev-db.ts";
-import { bothSessions } from "../support/product-server.ts";
+import { describeSessions } from "../support/product-server.ts";
 
 beforeAll(initializeTemplate);
 
@@ -19,7 +19,7 @@ function connect(url: string): postgres.Sql {
   return client;
 }
 
-describe.each(bothSessions)("%s sessions", (sessions) => {
+describeSessions("%s sessions", (sessions) => {
   const served = servedDb({ sessions });
 
   test("what one creates all have, also who was there before and when the first has gone", async () => {

@@ -1,8 +1,8 @@
 /**
  * System tables are as safe from a superuser's slip as in PostgreSQL 18, whose words these are.
  */
-import { describe, expect, test } from "vitest";
-import { bothSessions, productServer } from "../support/product-server.ts";
+import { expect, test } from "vitest";
+import { describeSessions, productServer } from "../support/product-server.ts";
 import { errorFields, rows } from "../support/wire-client.ts";
 
 const refused: readonly (readonly [sql: string, code: string, message: string])[] = [
@@ -14,7 +14,7 @@ const refused: readonly (readonly [sql: string, code: string, message: string])[
   ["create schema pg_mine", "42939", 'unacceptable schema name "pg_mine"'],
 ];
 
-describe.each(bothSessions)("%s sessions: system tables", (sessions) => {
+describeSessions("%s sessions: system tables", (sessions) => {
   const server = productServer({ sessions });
 
   test.each(refused)("%s", async (sql, code, text) => {

@@ -7,6 +7,7 @@
 import type { PGlite } from "@electric-sql/pglite";
 import type { PGLiteSocketServer as PatchedServer, PGLiteSocketServerOptions } from "@electric-sql/pglite-socket";
 import { PGLiteSocketServer as StockServer } from "pglite-socket-stock";
+import { describe } from "vitest";
 import { createEngine } from "./engines.ts";
 import { sharedServer } from "./shared-server.ts";
 
@@ -17,6 +18,13 @@ export type Target = "stock" | "ours";
 export function targets(): Target[] {
   const chosen = (process.env.TARGETS ?? "stock,ours").split(",");
   return (["stock", "ours"] as const).filter((target) => chosen.includes(target));
+}
+
+/** Registers tests for each target, those of the stock library for `npm run test:long` only; `%s` in the name stands for it. */
+export function describeTargets(name: string, register: (target: Target) => void): void {
+  for (const target of targets()) {
+    describe(name.replace("%s", target), target === "stock" ? { tags: "long" } : {}, () => register(target));
+  }
 }
 
 /** A listening server and its database. */
