@@ -124,6 +124,7 @@ class Player {
   async #cancel(number: number, of: number): Promise<void> {
     const key = this.#connections.get(of)?.key;
     if (!key) return;
+    if (this.#pace.until === "counted") await this.#untilHeard(number);
     const connection = new ReplayConnection(number, this.#target, this.#tap);
     const packet = Buffer.alloc(8);
     packet.writeInt32BE(8 + key.length, 0);
@@ -132,6 +133,18 @@ class Player {
     // The server hangs up when it has been heard.
     while (!connection.hasEnded && performance.now() - connection.lastAt < this.#pace.patienceMs) await delay(pollMs);
     connection.destroy();
+  }
+
+  /**
+   * Until the server has begun with what it was sent last. A statement that waits says nothing, and a cancel that overtakes it on a
+   * busy machine meets another moment of it, or none. Somebody who logs in now is served after it.
+   */
+  async #untilHeard(number: number): Promise<void> {
+    const parameters = [...this.#connections.values()].find(({ isSettled }) => isSettled)?.parameters;
+    const probe = new ReplayConnection(number, this.#target, () => {});
+    probe.begin(parameters ?? {});
+    while (!probe.isSettled && performance.now() - probe.lastAt < loginMs) await delay(pollMs);
+    await probe.close();
   }
 
   async end(): Promise<void> {

@@ -41,6 +41,8 @@ export class ReplayConnection {
   lastAt = performance.now();
   /** What a CancelRequest needs. */
   key: Buffer | undefined;
+  /** What it has logged in with. */
+  parameters: Readonly<Record<string, string>> = {};
 
   constructor(number: number, target: PlayTarget, tap: PlayTap) {
     this.#number = number;
@@ -61,6 +63,7 @@ export class ReplayConnection {
 
   /** Logs in with what was recorded; `isSettled` says when that is over. */
   begin(parameters: Readonly<Record<string, string>>): void {
+    this.parameters = parameters;
     this.send(encodeStartup({ ...parameters, ...this.#target.parameters }));
   }
 
