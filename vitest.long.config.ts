@@ -6,9 +6,18 @@ import quick from "./vitest.config.ts";
 const include = readdirSync("test", { recursive: true, encoding: "utf8" })
   .filter((name) => /\.test\.ts$/.test(name))
   .map((name) => `test/${name}`)
-  .filter((path) =>
-    /@module-tag long|tags: "long"|\b(?:describeSessions|describeTargets|golden)\(/.test(readFileSync(path, "utf8")),
-  );
+  .filter(hasLongTests);
+
+function hasLongTests(path: string): boolean {
+  const text = readFileSync(path, "utf8");
+  const isWhole = text.includes("@module-tag long");
+  if (isWhole !== path.endsWith(".long.test.ts")) {
+    throw new Error(
+      `${path}: a file has the line "@module-tag long" in its head if it is named *.long.test.ts, and only then`,
+    );
+  }
+  return isWhole || /tags: "long"|\b(?:describeSessions|describeTargets|golden)\(/.test(text);
+}
 
 /** Those that want a thousand connections, or all memory or both cores for themselves. */
 const alone = [
