@@ -20,7 +20,7 @@ import {
 } from "node:fs";
 import { createRequire } from "node:module";
 import { basename, dirname, join, relative } from "node:path";
-import { build as bundle } from "esbuild";
+import { type BuildOptions, build as bundle } from "esbuild";
 import { packageExtensions } from "../src/engine/extensions.ts";
 
 const root = dirname(import.meta.dirname);
@@ -50,6 +50,11 @@ const entries = {
   testing: "src/testing/index.ts",
   vitest: "src/testing/vitest.ts",
   "vitest-setup": "src/testing/vitest-setup.ts",
+  "node-test": "src/testing/node-test.ts",
+  jest: "src/testing/jest.ts",
+  "jest-setup": "src/testing/jest-setup.ts",
+  playwright: "src/testing/playwright.ts",
+  "playwright-setup": "src/testing/playwright-setup.ts",
   "engine-thread": "src/thread/main.ts",
   watchdog: "src/thread/watchdog.ts",
   "initdb-thread": "src/engine/thread/initdb-thread.ts",
@@ -63,8 +68,17 @@ export const external = [
   "commander",
   "node-forge",
   "vitest",
+  "@playwright/test",
   ...Object.values(packageExtensions).map((install) => install.replace(/(?!^)@.*$/, "")),
 ];
+
+/** `jest.ts` is the one module that is there as CommonJS, too. */
+const jestTypes = `type Jest = typeof import("./jest.js", { with: { "resolution-mode": "import" } });
+export declare const devDb: Jest["devDb"];
+export declare const useDatabase: Jest["useDatabase"];
+export type TestDatabase = import("./jest.js", { with: { "resolution-mode": "import" } }).TestDatabase;
+export type UseDatabaseOptions = import("./jest.js", { with: { "resolution-mode": "import" } }).UseDatabaseOptions;
+`;
 
 /** Builds dist/ unless it is up to date. Throws if a bundle or the types cannot be made. */
 export async function build(): Promise<void> {
@@ -78,21 +92,25 @@ export async function build(): Promise<void> {
 }
 
 async function buildBundles(): Promise<void> {
-  const { metafile } = await bundle({
+  const common: BuildOptions = {
     absWorkingDir: root,
-    entryPoints: entries,
     outdir: "dist",
     bundle: true,
-    splitting: true,
-    chunkNames: "chunk-[hash]",
-    format: "esm",
     platform: "node",
     target: "node20",
     sourcemap: true,
-    metafile: true,
     legalComments: "none",
     logLevel: "warning",
     external,
+  };
+  const split = { splitting: true, chunkNames: "chunk-[hash]", format: "esm", metafile: true } as const;
+  const { metafile } = await bundle({ ...common, ...split, entryPoints: entries });
+  await bundle({
+    ...common,
+    entryPoints: { jest: entries.jest },
+    format: "cjs",
+    outExtension: { ".js": ".cjs" },
+    define: { "import.meta.dirname": "__dirname" },
   });
   chmodSync(join(dist, "cli.js"), 0o755);
   // Where its JavaScript, bundled, looks for it.
@@ -110,6 +128,7 @@ function buildTypes(): void {
   const tsc = join(dirname(createRequire(import.meta.url).resolve("typescript/package.json")), "bin", "tsc");
   const { status } = spawnSync(process.execPath, [tsc, "-p", "tsconfig.build.json"], { cwd: root, stdio: "inherit" });
   if (status !== 0) throw new Error(`tsc -p tsconfig.build.json ended with ${status}`);
+  writeFileSync(join(types, "testing", "jest.d.cts"), jestTypes);
 }
 
 /** Names, sizes and times of change of all inputs, and of the directories, so that a removed file counts too. */

@@ -13,6 +13,12 @@ const entries: ReadonlySet<string> = new Set([
   "src/cli/main.ts",
   "src/testing/vitest.ts",
   "src/testing/vitest-setup.ts",
+  "src/testing/node-test.ts",
+  "src/testing/jest.ts",
+  "src/testing/jest-setup.ts",
+  "src/testing/playwright.ts",
+  "src/testing/playwright-setup.ts",
+  "src/testing/playwright-test.d.ts",
 ]);
 
 /** Checks the exports of a tree: `dead-export` and `docstring`. */

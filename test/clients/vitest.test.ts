@@ -1,4 +1,4 @@
-/** `pglite-devdb/vitest` in a project of its own (test/vitest-project), run by vitest as its user runs it. */
+/** `pglite-devdb/vitest` in a project of its own (test/runners/vitest), run by vitest as its user runs it. */
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { temporaryDirectory } from "../support/cli-process.ts";
 
-const project = fileURLToPath(new URL("../vitest-project", import.meta.url));
+const project = fileURLToPath(new URL("../runners/vitest", import.meta.url));
 const vitest = join(dirname(createRequire(import.meta.url).resolve("vitest/package.json")), "vitest.mjs");
 
 interface Report {
@@ -42,6 +42,7 @@ function runVitest(...args: readonly string[]): Promise<{ code: number | null; s
 test("a database for each test, file and worker, and the run ends by itself", async () => {
   const { code, said, report } = await runVitest();
   expect(said).not.toMatch(/unhandled|close timed out|hanging/i);
-  expect(report, said).toMatchObject({ success: true, numFailedTests: 0, numTotalTests: 13 });
-  expect(code).toBe(0);
+  expect(report, said).toMatchObject({ success: false, numFailedTests: 1, numTotalTests: 16 });
+  expect(said).toMatch(/"fails on purpose" has failed; its database is kept: postgresql:/);
+  expect(code).toBe(1);
 });

@@ -1,0 +1,53 @@
+/**
+ * Programs from npm that tests use as their users do, and that are no dependencies of this package.
+ *
+ * Owns: which versions, and their installation, once for all runs, in a folder of node_modules/. Does not own: what is done with them.
+ * Invariant: a folder with a package's name and version is complete; what cannot be installed is a skipped test, in CI a failed one.
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { TestContext } from "vitest";
+import { inCi } from "./installed.ts";
+
+const versions = {
+  jest: "30.5.2",
+  "@playwright/test": "1.65.1",
+} as const;
+
+/** A package that a test may ask for. */
+export type NpmPackage = keyof typeof versions;
+
+const store = fileURLToPath(new URL("../../../node_modules/.cache/pglite-devdb-tests", import.meta.url));
+
+/** The `node_modules` in which the package is, with what it depends on. */
+export function requirePackage(context: TestContext, name: NpmPackage): string {
+  const installed = `${name}@${versions[name]}`;
+  const folder = join(store, installed.replace("/", "+"));
+  if (!existsSync(folder)) {
+    const problem = install(installed, folder);
+    if (problem !== undefined) {
+      const reason = `${installed} could not be installed: ${problem}`;
+      if (inCi()) throw new Error(reason);
+      context.skip(reason);
+    }
+  }
+  return join(folder, "node_modules");
+}
+
+/** Resolves with why there is none. Several processes may do this at once. */
+function install(what: string, folder: string): string | undefined {
+  mkdirSync(store, { recursive: true });
+  const own = mkdtempSync(join(store, "new-"));
+  try {
+    writeFileSync(join(own, "package.json"), "{}");
+    const npm = ["install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error", what];
+    const { status, stderr, error } = spawnSync("npm", npm, { cwd: own, encoding: "utf8" });
+    if (status !== 0) return error?.message ?? stderr.trim().split("\n")[0] ?? `npm ended with ${status}`;
+    if (!existsSync(folder)) renameSync(own, folder);
+    return undefined;
+  } finally {
+    rmSync(own, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,41 @@
+/**
+ * A project of test/runners in a folder of its own, with the package installed there, and its run.
+ *
+ * Owns: that folder. Does not own: the runners (`npm-packages.ts`), what their tests are.
+ * Invariant: this package is a copy there, as from its tarball, so that it finds what the project has, and nothing of this checkout.
+ */
+import { cpSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { temporaryDirectory } from "../../support/cli-process.ts";
+import { type Run, run } from "./run-program.ts";
+
+const root = fileURLToPath(new URL("../../..", import.meta.url));
+const runners = join(root, "test/runners");
+
+/** Makes the project; `packages`: what it has beside this one, and pg, each with the `node_modules` in which it is. */
+export function makeProject(name: string, packages: Readonly<Record<string, string>> = {}): string {
+  const project = temporaryDirectory();
+  cpSync(join(runners, name), project, { recursive: true });
+  for (const shared of ["migrations", "seed.sql"])
+    cpSync(join(runners, shared), join(project, shared), { recursive: true });
+  const modules = join(project, "node_modules");
+  const own = join(modules, "pglite-devdb");
+  cpSync(join(root, "dist"), join(own, "dist"), { recursive: true, filter: (path) => !path.endsWith(".map") });
+  cpSync(join(root, "package.json"), join(own, "package.json"));
+  const { dependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+    dependencies: Record<string, string>;
+  };
+  const here = join(root, "node_modules");
+  const all = { ...Object.fromEntries([...Object.keys(dependencies), "pg"].map((each) => [each, here])), ...packages };
+  for (const [each, from] of Object.entries(all)) {
+    mkdirSync(dirname(join(modules, each)), { recursive: true });
+    symlinkSync(join(from, each), join(modules, each));
+  }
+  return project;
+}
+
+/** Runs a command of the project's with this Node. */
+export function runInProject(project: string, args: readonly string[]): Promise<Run> {
+  return run(process.execPath, args, { cwd: project, env: { FORCE_COLOR: "0" } });
+}

@@ -1,0 +1,8 @@
+import { defineConfig } from "@playwright/test";
+import { devDb } from "pglite-devdb/playwright";
+
+export default defineConfig({
+  ...devDb({ migrations: "./migrations", seed: "./seed.sql" }),
+  testDir: "./tests",
+  workers: 2,
+});

@@ -1,0 +1,3 @@
+import { testWorker } from "./each-worker.ts";
+
+testWorker();
