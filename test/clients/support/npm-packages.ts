@@ -11,19 +11,30 @@ import { fileURLToPath } from "node:url";
 import type { TestContext } from "vitest";
 import { inCi } from "./installed.ts";
 
-const versions = {
-  jest: "30.5.2",
-  "@playwright/test": "1.65.1",
+const machine = `${process.platform}-${process.arch}`;
+
+/** By what a test calls it: the package and its version. Node and Bun are in packages of their own for each kind of machine. */
+const packages = {
+  jest: "jest@30.5.2",
+  "@playwright/test": "@playwright/test@1.65.1",
+  pnpm: "pnpm@12.21.0",
+  Yarn: "@yarnpkg/cli-dist@4.18.1",
+  Bun: `@oven/bun-${machine.replace("arm64", "aarch64")}@1.4.5`,
+  "Node 22": `node-${machine}@22.23.3`,
+  "Node 24": `node-${machine}@24.21.0`,
+  "Node 26": `node-${machine}@26.9.0`,
+  publint: "publint@0.3.25",
+  attw: "@arethetypeswrong/cli@0.18.5",
 } as const;
 
 /** A package that a test may ask for. */
-export type NpmPackage = keyof typeof versions;
+export type NpmPackage = keyof typeof packages;
 
 const store = fileURLToPath(new URL("../../../node_modules/.cache/pglite-devdb-tests", import.meta.url));
 
-/** The `node_modules` in which the package is, with what it depends on. */
+/** The directory of the package, beside which is what it depends on. */
 export function requirePackage(context: TestContext, name: NpmPackage): string {
-  const installed = `${name}@${versions[name]}`;
+  const installed = packages[name];
   const folder = join(store, installed.replace("/", "+"));
   if (!existsSync(folder)) {
     const problem = install(installed, folder);
@@ -33,7 +44,7 @@ export function requirePackage(context: TestContext, name: NpmPackage): string {
       context.skip(reason);
     }
   }
-  return join(folder, "node_modules");
+  return join(folder, "node_modules", installed.replace(/@[^@]*$/, ""));
 }
 
 /** Resolves with why there is none. Several processes may do this at once. */

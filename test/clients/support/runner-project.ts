@@ -13,7 +13,7 @@ import { type Run, run } from "./run-program.ts";
 const root = fileURLToPath(new URL("../../..", import.meta.url));
 const runners = join(root, "test/runners");
 
-/** Makes the project; `packages`: what it has beside this one, and pg, each with the `node_modules` in which it is. */
+/** Makes the project; `packages`: what it has beside this one, and pg, each with its directory. */
 export function makeProject(name: string, packages: Readonly<Record<string, string>> = {}): string {
   const project = temporaryDirectory();
   cpSync(join(runners, name), project, { recursive: true });
@@ -27,10 +27,13 @@ export function makeProject(name: string, packages: Readonly<Record<string, stri
     dependencies: Record<string, string>;
   };
   const here = join(root, "node_modules");
-  const all = { ...Object.fromEntries([...Object.keys(dependencies), "pg"].map((each) => [each, here])), ...packages };
-  for (const [each, from] of Object.entries(all)) {
+  const all = {
+    ...Object.fromEntries([...Object.keys(dependencies), "pg"].map((each) => [each, join(here, each)])),
+    ...packages,
+  };
+  for (const [each, directory] of Object.entries(all)) {
     mkdirSync(dirname(join(modules, each)), { recursive: true });
-    symlinkSync(join(from, each), join(modules, each));
+    symlinkSync(directory, join(modules, each));
   }
   return project;
 }
