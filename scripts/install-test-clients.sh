@@ -16,6 +16,8 @@ command -v pgbench >/dev/null || need postgresql
 for module in psycopg psycopg2 asyncpg sqlalchemy; do
   /usr/bin/python3 -c "import $module" 2>/dev/null || need "python3-$module"
 done
+/usr/bin/python3 -c "import pytest, xdist" 2>/dev/null || need python3-pytest python3-pytest-xdist
+/usr/bin/python3 -c "import django" 2>/dev/null || need python3-django
 [ -e /usr/share/java/postgresql.jar ] || need libpostgresql-jdbc-java
 { command -v java && command -v javac; } >/dev/null || need default-jdk-headless
 

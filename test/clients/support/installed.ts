@@ -23,6 +23,8 @@ const probes = {
   psycopg2: () => succeeds(python, "-c", "import psycopg2"),
   asyncpg: () => succeeds(python, "-c", "import asyncpg"),
   SQLAlchemy: () => succeeds(python, "-c", "import sqlalchemy, psycopg2"),
+  "pytest-xdist": () => succeeds(python, "-c", "import pytest, xdist, psycopg"),
+  Django: () => succeeds(python, "-c", "import django, psycopg2"),
   JDBC: () => existsSync(jdbcDriver) && succeeds("java", "-version") && succeeds("javac", "-version"),
 };
 
