@@ -12,6 +12,7 @@ const root = join(import.meta.dirname, "../..");
 const read = (path: string) => readFileSync(join(root, path), "utf8");
 const pages = [
   "README.md",
+  "AGENTS.md",
   ...readdirSync(join(root, "docs")).flatMap((name) => (/\.md$/.test(name) ? `docs/${name}` : [])),
 ];
 const published: readonly string[] = JSON.parse(read("package.json")).files;
@@ -54,6 +55,16 @@ test.each(pages)("%s: every link leads to a file of the published package, and t
 
 test("the README is short", () => {
   expect(read("README.md").trimEnd().split("\n").length).toBeLessThanOrEqual(150);
+});
+
+test("AGENTS.md is short", () => {
+  expect(read("AGENTS.md").trimEnd().split("\n").length).toBeLessThanOrEqual(60);
+});
+
+test("what the cookbook names in the repository is there", () => {
+  const places = [...read("docs/cookbook.md").matchAll(/`(test\/.*?)`/g)].map(([, place = ""]) => place);
+  expect(places.length).toBeGreaterThan(10);
+  for (const place of places) expect(existsSync(join(root, place)), place).toBe(true);
 });
 
 test("docs/options.md has every option with its names and its default", () => {

@@ -13,7 +13,7 @@ import { inCi } from "./installed.ts";
 
 const machine = `${process.platform}-${process.arch}`;
 
-/** By what a test calls it: the package and its version. Node and Bun are in packages of their own for each kind of machine. */
+/** By what a test calls it: the package and its version, and what it wants beside it. Node and Bun are in packages of their own for each kind of machine. */
 const packages = {
   jest: "jest@30.5.2",
   "@playwright/test": "@playwright/test@1.65.1",
@@ -23,6 +23,8 @@ const packages = {
   "Node 22": `node-${machine}@22.23.3`,
   "Node 24": `node-${machine}@24.21.0`,
   "Node 26": `node-${machine}@26.9.0`,
+  knex: "knex@3.3.0 pg@8.23.1",
+  typeorm: "typeorm@1.1.1 pg@8.23.1",
   publint: "publint@0.3.25",
   attw: "@arethetypeswrong/cli@0.18.5",
 } as const;
@@ -35,7 +37,7 @@ const store = fileURLToPath(new URL("../../../node_modules/.cache/pglite-devdb-t
 /** The directory of the package, beside which is what it depends on. */
 export function requirePackage(context: TestContext, name: NpmPackage): string {
   const installed = packages[name];
-  const folder = join(store, installed.replace("/", "+"));
+  const folder = join(store, installed.replaceAll(/[/ ]/g, "+"));
   if (!existsSync(folder)) {
     const problem = install(installed, folder);
     if (problem !== undefined) {
@@ -44,7 +46,7 @@ export function requirePackage(context: TestContext, name: NpmPackage): string {
       context.skip(reason);
     }
   }
-  return join(folder, "node_modules", installed.replace(/@[^@]*$/, ""));
+  return join(folder, "node_modules", installed.replace(/(?<=.)@.*$/, ""));
 }
 
 /** Resolves with why there is none. Several processes may do this at once. */
@@ -53,7 +55,7 @@ function install(what: string, folder: string): string | undefined {
   const own = mkdtempSync(join(store, "new-"));
   try {
     writeFileSync(join(own, "package.json"), "{}");
-    const npm = ["install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error", what];
+    const npm = ["install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error", ...what.split(" ")];
     const { status, stderr, error } = spawnSync("npm", npm, { cwd: own, encoding: "utf8" });
     if (status !== 0) return error?.message ?? stderr.trim().split("\n")[0] ?? `npm ended with ${status}`;
     if (!existsSync(folder)) renameSync(own, folder);

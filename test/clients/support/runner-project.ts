@@ -4,7 +4,7 @@
  * Owns: that folder. Does not own: the runners (`npm-packages.ts`), what their tests are.
  * Invariant: this package is a copy there, as from its tarball, so that it finds what the project has, and nothing of this checkout.
  */
-import { cpSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { temporaryDirectory } from "../../support/cli-process.ts";
@@ -18,7 +18,7 @@ export function makeProject(name: string, packages: Readonly<Record<string, stri
   const project = temporaryDirectory();
   cpSync(join(runners, name), project, { recursive: true });
   for (const shared of ["migrations", "seed.sql"])
-    cpSync(join(runners, shared), join(project, shared), { recursive: true });
+    if (!existsSync(join(project, shared))) cpSync(join(runners, shared), join(project, shared), { recursive: true });
   const modules = join(project, "node_modules");
   const own = join(modules, "pglite-devdb");
   cpSync(join(root, "dist"), join(own, "dist"), { recursive: true, filter: (path) => !path.endsWith(".map") });
@@ -34,6 +34,12 @@ export function makeProject(name: string, packages: Readonly<Record<string, stri
   for (const [each, directory] of Object.entries(all)) {
     mkdirSync(dirname(join(modules, each)), { recursive: true });
     symlinkSync(directory, join(modules, each));
+  }
+  mkdirSync(join(modules, ".bin"));
+  symlinkSync(join(own, "dist/cli.js"), join(modules, ".bin/pglite-devdb"));
+  for (const [each, directory] of Object.entries(packages)) {
+    const program = join(directory, "../.bin", each);
+    if (existsSync(program)) symlinkSync(program, join(modules, ".bin", each));
   }
   return project;
 }

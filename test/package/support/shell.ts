@@ -5,6 +5,7 @@
  * Invariant: nothing of it is left at the end of the test.
  */
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { onTestFinished } from "vitest";
 import { waitUntil } from "../../support/wait-until.ts";
 
@@ -16,7 +17,9 @@ export interface Typed {
   says(pattern: RegExp): Promise<void>;
   /** What the terminal does at Ctrl-C. */
   interrupt(): void;
-  /** Resolves with the exit code. */
+  /** Resolves when the shell has ended; what it has left in the background may go on. */
+  readonly exited: Promise<unknown>;
+  /** Resolves with the exit code, when nothing of it is left that could say something. */
   readonly ended: Promise<number | null>;
 }
 
@@ -46,6 +49,7 @@ export function type(command: string, cwd: string, environment: Readonly<Record<
   return {
     said: () => said,
     says: (pattern) => waitUntil(`${command} says ${pattern}`, () => pattern.test(said) || hasEnded, 200_000),
+    exited: once(child, "exit"),
     interrupt: () => void process.kill(-child.pid!, "SIGINT"),
     ended,
   };
