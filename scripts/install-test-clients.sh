@@ -18,6 +18,7 @@ for module in psycopg psycopg2 asyncpg sqlalchemy; do
 done
 /usr/bin/python3 -c "import pytest, xdist" 2>/dev/null || need python3-pytest python3-pytest-xdist
 /usr/bin/python3 -c "import django" 2>/dev/null || need python3-django
+{ command -v parallel_rspec && ruby -e 'require "pg"'; } >/dev/null 2>&1 || need ruby-parallel-tests ruby-rspec ruby-pg
 [ -e /usr/share/java/postgresql.jar ] || need libpostgresql-jdbc-java
 { command -v java && command -v javac; } >/dev/null || need default-jdk-headless
 

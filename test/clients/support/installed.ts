@@ -25,6 +25,7 @@ const probes = {
   SQLAlchemy: () => succeeds(python, "-c", "import sqlalchemy, psycopg2"),
   "pytest-xdist": () => succeeds(python, "-c", "import pytest, xdist, psycopg"),
   Django: () => succeeds(python, "-c", "import django, psycopg2"),
+  parallel_rspec: () => succeeds("parallel_rspec", "--version") && succeeds("ruby", "-e", "require 'pg'"),
   JDBC: () => existsSync(jdbcDriver) && succeeds("java", "-version") && succeeds("javac", "-version"),
 };
 
