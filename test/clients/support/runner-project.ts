@@ -7,6 +7,7 @@
 import { cpSync, existsSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { expect } from "vitest";
 import { temporaryDirectory } from "../../support/cli-process.ts";
 import { type Run, run } from "./run-program.ts";
 
@@ -47,4 +48,15 @@ export function makeProject(name: string, packages: Readonly<Record<string, stri
 /** Runs a command of the project's with this Node. */
 export function runInProject(project: string, args: readonly string[]): Promise<Run> {
   return run(process.execPath, args, { cwd: project, env: { FORCE_COLOR: "0" } });
+}
+
+/** Expects that the run says this, and that its one failure is that on purpose, whose database was kept. */
+export function expectAllButOne({ code, all }: Run, ...counts: readonly RegExp[]): void {
+  for (const count of counts) expect(all).toMatch(count);
+  expect(all).toMatch(
+    /pglite-devdb: ".*on purpose" has failed; its database is kept: postgresql:\S+\/test~[0-9a-f]{12}\n/,
+  );
+  expect(all.match(/its database is kept/g)).toHaveLength(1);
+  expect(all).not.toMatch(/did not exit|open handles|force exit|unhandled/i);
+  expect(code, all).toBe(1);
 }
