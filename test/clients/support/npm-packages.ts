@@ -49,7 +49,7 @@ export function requirePackage(context: TestContext, name: NpmPackage): string {
   return join(folder, "node_modules", installed.replace(/(?<=.)@.*$/, ""));
 }
 
-/** Resolves with why there is none. Several processes may do this at once. */
+/** Returns why there is none. Several processes may do this at once. */
 function install(what: string, folder: string): string | undefined {
   mkdirSync(store, { recursive: true });
   const own = mkdtempSync(join(store, "new-"));
@@ -58,8 +58,12 @@ function install(what: string, folder: string): string | undefined {
     const npm = ["install", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error", ...what.split(" ")];
     const { status, stderr, error } = spawnSync("npm", npm, { cwd: own, encoding: "utf8" });
     if (status !== 0) return error?.message ?? stderr.trim().split("\n")[0] ?? `npm ended with ${status}`;
-    if (!existsSync(folder)) renameSync(own, folder);
+    renameSync(own, folder);
     return undefined;
+  } catch (error) {
+    // Another process was first.
+    if (existsSync(folder)) return undefined;
+    throw error;
   } finally {
     rmSync(own, { recursive: true, force: true });
   }
