@@ -1,4 +1,8 @@
-/** Django's `test --parallel`, on a branch and on the database itself, in the project test/runners/django. */
+/**
+ * Django's `test --parallel`, on a branch and on the database itself, in the project test/runners/django.
+ *
+ * @module-tag long
+ */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import postgres from "postgres";

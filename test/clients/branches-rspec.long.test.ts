@@ -1,4 +1,8 @@
-/** parallel_tests of RSpec with `--branches on`: a database for each process by nothing but its URL, in the project test/runners/rspec. */
+/**
+ * parallel_tests of RSpec with `--branches on`: a database for each process by nothing but its URL, in the project test/runners/rspec.
+ *
+ * @module-tag long
+ */
 import { join } from "node:path";
 import postgres from "postgres";
 import { expect, test } from "vitest";

@@ -1,4 +1,8 @@
-/** `pglite-devdb/jest` in a project of its own (test/runners/jest), run by jest as its user runs it: see `runners.test.ts`. */
+/**
+ * `pglite-devdb/jest` in a project of its own (test/runners/jest), run by jest as its user runs it: see `runners.test.ts`.
+ *
+ * @module-tag long
+ */
 import { join } from "node:path";
 import { test } from "vitest";
 import { requirePackage } from "./support/npm-packages.ts";

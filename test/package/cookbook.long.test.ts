@@ -1,6 +1,8 @@
 /**
  * Commands of docs/cookbook.md that no other test has: they are taken from there and typed word for word, in projects of test/runners
  * where the package is installed.
+ *
+ * @module-tag long
  */
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";

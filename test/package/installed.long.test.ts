@@ -1,6 +1,8 @@
 /**
  * The package as its users get it: packed, published, and installed into empty folders, by each package manager and with each Node.
  * What the README tells them to type is typed there, word for word; only registry and port come from the environment.
+ *
+ * @module-tag long
  */
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
