@@ -47,6 +47,7 @@ const inputs = [
 const entries = {
   cli: "src/cli/main.ts",
   index: "src/index.ts",
+  explore: "src/explore/index.ts",
   testing: "src/testing/index.ts",
   vitest: "src/testing/vitest.ts",
   "vitest-setup": "src/testing/vitest-setup.ts",

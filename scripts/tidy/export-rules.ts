@@ -11,6 +11,7 @@ import type { Module } from "./module.ts";
 const entries: ReadonlySet<string> = new Set([
   "src/index.ts",
   "src/cli/main.ts",
+  "src/explore/index.ts",
   "src/testing/vitest.ts",
   "src/testing/vitest-setup.ts",
   "src/testing/node-test.ts",

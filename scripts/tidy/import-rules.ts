@@ -11,7 +11,7 @@ import type { Import, Module } from "./module.ts";
 /** From the top down; an import goes to a lower row, or stays in its own folder. */
 const ranks: readonly (readonly string[])[] = [
   ["cli", "testing"],
-  ["index"],
+  ["index", "explore"],
   ["dev-db", "thread"],
   ["transport", "migrate", "trace"],
   ["engine", "work"],

@@ -24,6 +24,8 @@ interface ConnectOptions {
   readonly parameters?: Readonly<Record<string, string>>;
   /** How long the server may say nothing; for ever by default. */
   readonly silenceMs?: number;
+  /** Gets the payloads of notifications. */
+  readonly onNotification?: (payload: string) => void;
 }
 
 /** See the head of the file. */
@@ -32,6 +34,7 @@ export class ServerClient implements SqlEngine {
   readonly #messages = new MessageReader();
   #waiting: { take: (message: BackendMessage) => boolean; settle: (error?: unknown) => void } | undefined;
   #failure: Error | undefined;
+  #onNotification: ((payload: string) => void) | undefined;
 
   private constructor(stream: Socket) {
     this.#stream = stream;
@@ -41,7 +44,8 @@ export class ServerClient implements SqlEngine {
   }
 
   /** Logs in. Rejects with a `UsageError` when nobody is there, or with the server's own error. */
-  static async connect(url: string, { parameters = {}, silenceMs = 0 }: ConnectOptions = {}): Promise<ServerClient> {
+  static async connect(url: string, options: ConnectOptions = {}): Promise<ServerClient> {
+    const { parameters = {}, silenceMs = 0 } = options;
     const { hostname, port, username, password, pathname, searchParams } = new URL(url);
     const [user, database] = [username || "postgres", pathname.slice(1) || username || "postgres"].map(
       decodeURIComponent,
@@ -50,6 +54,7 @@ export class ServerClient implements SqlEngine {
     const socket = await open({ host, port: Number(port || defaultPort) });
     const isEncrypted = /^(require|verify-ca|verify-full)$/.test(searchParams.get("sslmode") ?? "");
     const client = new ServerClient(isEncrypted ? await encrypt(socket) : socket);
+    client.#onNotification = options.onNotification;
     const silent = () => client.#fail(new Error(`the server did not answer within ${silenceMs / 1000} s`));
     if (silenceMs > 0) client.#stream.setTimeout(silenceMs, silent);
     const own = { client_encoding: "UTF8", application_name: "pglite-devdb", ...parameters };
@@ -107,7 +112,8 @@ export class ServerClient implements SqlEngine {
   #receive(chunk: Buffer): void {
     try {
       for (const message of this.#messages.push(chunk)) {
-        if (this.#waiting?.take(message)) this.#waiting.settle();
+        if (message.type === "A") this.#onNotification?.(payloadOf(message.body));
+        else if (this.#waiting?.take(message)) this.#waiting.settle();
       }
     } catch (error) {
       this.#fail(error as Error);
@@ -119,6 +125,11 @@ export class ServerClient implements SqlEngine {
     this.#failure ??= error;
     this.#waiting?.settle(error);
   }
+}
+
+/** Of a NotificationResponse: it comes after the process id and the channel. */
+function payloadOf(body: Buffer): string {
+  return body.toString("utf8", body.indexOf(0, 4) + 1, body.length - 1);
 }
 
 function open(address: { host: string; port: number }): Promise<Socket> {

@@ -9,7 +9,7 @@
 import type { Activity, Batch, ErrorFields, SocketConnection, TransactionStatus } from "@electric-sql/pglite-socket";
 import { limits } from "../engine/thread/limits.ts";
 import type { SessionHost } from "../engine/thread/sessions/host.ts";
-import type { Session, SessionInput, SessionOwner } from "../engine/thread/sessions/session.ts";
+import { bytesInput, type Session, type SessionInput, type SessionOwner } from "../engine/thread/sessions/session.ts";
 import { within } from "../engine/within.ts";
 import { isPipelineEnd, Type } from "../wire/frames.ts";
 import { encodeMessage } from "../wire/frontend.ts";
@@ -32,9 +32,10 @@ type State = "attached" | "starting" | "idle" | "running" | "ending" | "over";
 export class ClientSession implements SessionInput {
   /** The ParameterStatus values that the client knows. */
   told = new Map<string, string>();
+  /** Where what it is told leaves. */
+  readonly output: Output;
   readonly #connection: SocketConnection;
   readonly #host: SessionsOf;
-  readonly #output: Output;
   readonly #reader: ReplyReader;
   #state: State = "attached";
   #session: Session | undefined;
@@ -63,18 +64,28 @@ export class ClientSession implements SessionInput {
     this.#connection = connection;
     this.#application = Buffer.from(connection.parameters.get("application_name") ?? "");
     this.#host = host;
-    this.#output = new Output(connection);
+    this.output = new Output(connection);
     this.#reader = new ReplyReader(
       {
         verdict: (type) => (inspected.has(type) ? "inspect" : "forward"),
         inspect: (type, message) => this.#inspect(type, message),
       },
-      (bytes) => this.#output.write(bytes),
+      (bytes) => this.output.write(bytes),
     );
   }
 
   get processId(): number {
     return this.#connection.processId;
+  }
+
+  /** Undefined before its first batch, and when it is over. */
+  get session(): Session | undefined {
+    return this.#session?.state === "ended" ? undefined : this.#session;
+  }
+
+  /** Of its transaction. */
+  get status(): TransactionStatus {
+    return this.#status;
   }
 
   /** Whether it owes something: the rest of a pipeline, or data of a COPY. */
@@ -159,6 +170,15 @@ export class ClientSession implements SessionInput {
     }).then(() => this.#cut(length));
   }
 
+  /** Runs messages of ours between two of its batches, unseen by its client; undefined if it is not idle. */
+  async runAside(messages: Uint8Array): Promise<Buffer | undefined> {
+    if (!this.#is("idle")) return undefined;
+    const answer: Uint8Array[] = [];
+    const status = await this.#session!.run(bytesInput(messages), (bytes) => void answer.push(bytes.slice()));
+    if (status !== "ended") this.#status = status;
+    return Buffer.concat(answer);
+  }
+
   /** Ends exactly the statement that runs or waits now, when it listens. */
   cancel(): void {
     const isOwed = this.#due > 0 || this.#pipelineOpen;
@@ -189,7 +209,7 @@ export class ClientSession implements SessionInput {
 
   /** PostgreSQL has crashed. What it had answered is sent; what it was asked is settled when its client has been told. */
   crashed(): void {
-    if (this.#state !== "over") this.#output.flush();
+    if (this.#state !== "over") this.output.flush();
     this.#state = "over";
   }
 
@@ -227,7 +247,7 @@ export class ClientSession implements SessionInput {
     }
     // A session that begins late may have settings, of its role for example, that the login answer could not know.
     for (const [name, value] of parameters) {
-      if (this.#isNews(name, value)) this.#output.write(encodeMessage("S", name, value));
+      if (this.#isNews(name, value)) this.output.write(encodeMessage("S", name, value));
     }
   }
 
@@ -249,15 +269,15 @@ export class ClientSession implements SessionInput {
     if (this.#state === "over") return;
     this.#reader.feed(bytes);
     // PostgreSQL wants it to be seen, as it does with a notice, before it goes on.
-    if (bytes.length < limits.postgresBufferBytes && !this.#session?.saidReady) this.#output.flush();
+    if (bytes.length < limits.postgresBufferBytes && !this.#session?.saidReady) this.output.flush();
     return this.#connection.drained();
   };
 
   // What other clients asked for in the meantime is answered first, and all of it leaves together.
   #answer(): void {
-    if (this.#output.isEmpty) return;
+    if (this.output.isEmpty) return;
     this.#connection.cork();
-    this.#output.flush();
+    this.output.flush();
   }
 
   #cut(length: number): Uint8Array {

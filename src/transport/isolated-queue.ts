@@ -20,6 +20,8 @@ import { limits } from "../engine/thread/limits.ts";
 import { ownParameters } from "../engine/thread/sessions/own-parameters.ts";
 import { within } from "../engine/within.ts";
 import { ClientSession, type SessionsOf } from "./client-session.ts";
+import type { GateHost } from "./gate/gate.ts";
+import { Gates } from "./gate/gates.ts";
 import type { Holding } from "./holding.ts";
 import { readLogin } from "./login-answer.ts";
 import { crashOf } from "./session-errors.ts";
@@ -41,12 +43,14 @@ export class IsolatedQueue implements SocketQueue {
   readonly #host: SessionsOf;
   readonly #beforeLogin: BeforeLogin;
   readonly #clients = new Map<SocketConnection, ClientSession>();
+  readonly #gates: Gates;
   #parameters: ReadonlyMap<string, string> = new Map();
   #hasCrashed = false;
 
-  constructor(host: SessionsOf, beforeLogin: BeforeLogin = () => Promise.resolve()) {
+  constructor(host: SessionsOf & GateHost, beforeLogin: BeforeLogin = () => Promise.resolve()) {
     this.#host = host;
     this.#beforeLogin = beforeLogin;
+    this.#gates = new Gates(host, this.#clients);
   }
 
   get length(): number {
@@ -69,6 +73,10 @@ export class IsolatedQueue implements SocketQueue {
 
   /** Waits for PostgreSQL only where it has to decide: about another user or database, or settings. */
   async attach(connection: SocketConnection): Promise<ReadonlyMap<string, string>> {
+    if (this.#gates.isControl(connection)) {
+      this.#gates.attach(connection);
+      return this.#parameters;
+    }
     const client = new ClientSession(connection, this.#host);
     this.#clients.set(connection, client);
     const { parameters } = connection;
@@ -104,8 +112,10 @@ export class IsolatedQueue implements SocketQueue {
   }
 
   submit(connection: SocketConnection, batch: Batch): Promise<void> {
-    this.recent.add(batch.bytes);
-    return this.#clients.get(connection)?.submit(batch) ?? Promise.resolve();
+    const client = this.#clients.get(connection);
+    if (client) this.recent.add(batch.bytes);
+    if (this.#gates.areUsed) return this.#gates.submit(connection, client, batch);
+    return client?.submit(batch) ?? Promise.resolve();
   }
 
   isMidway(connection: SocketConnection): boolean {
@@ -128,11 +138,13 @@ export class IsolatedQueue implements SocketQueue {
    */
   async quiesce(): Promise<void> {
     if (this.#hasCrashed) return;
+    this.#gates.open();
     const ends = [...this.#clients.values()].map((client) => client.end());
     await within(limits.quiesceMs, Promise.all(ends));
   }
 
   async detach(connection: SocketConnection): Promise<void> {
+    if (this.#gates.areUsed) this.#gates.detach(connection);
     const client = this.#clients.get(connection);
     this.#clients.delete(connection);
     await client?.leave();
@@ -145,11 +157,13 @@ export class IsolatedQueue implements SocketQueue {
 
   /** Ends the client of a session that idles in a transaction while another one has waited too long for it. */
   held({ holder, waiter, waitedMs, idleMs }: Holding): void {
-    const clients = [...this.#clients.values()];
-    const holding = clients.find(({ processId }) => processId === holder);
-    const waiting = clients.find(({ processId }) => processId === waiter);
+    const clients = [...this.#clients];
+    const [connection, holding] = clients.find(([{ processId }]) => processId === holder) ?? [];
+    const [, waiting] = clients.find(([{ processId }]) => processId === waiter) ?? [];
     // What it has sent since will end its transaction, or not; or nobody waits any more.
     if (!waiting || !holding?.isIdleInTransaction) return;
+    // It may not go on.
+    if (connection && this.#gates.isHeld(connection)) return;
     const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
     holding.terminate({
       severity: "FATAL",

@@ -20,6 +20,8 @@ export class Output {
   readonly #connection: Pick<SocketConnection, "send">;
   #block: Buffer = EMPTY;
   #length = 0;
+  /** Gets copies of what would be sent; it is sent nowhere else then. */
+  diverted: ((bytes: Uint8Array) => void) | undefined;
 
   constructor(connection: Pick<SocketConnection, "send">) {
     this.#connection = connection;
@@ -49,7 +51,8 @@ export class Output {
     this.#block = EMPTY;
     this.#length = 0;
     if (bytes.length === 0) return;
-    if (block.length === OUTPUT_BLOCK_BYTES) this.#connection.send(bytes, () => release(block));
+    if (this.diverted) this.diverted(Buffer.from(bytes));
+    else if (block.length === OUTPUT_BLOCK_BYTES) this.#connection.send(bytes, () => release(block));
     else this.#connection.send(bytes);
   }
 

@@ -11,6 +11,11 @@ export class StatementTexts {
   readonly #statements = new Map<string, string>();
   readonly #portals = new Map<string, string>();
 
+  /** The texts of prepared statements, by their names. */
+  get named(): ReadonlyMap<string, string> {
+    return this.#statements;
+  }
+
   /** Takes the next message of the client; the statement that it is about, if that is known. */
   next({ side, type, body }: WireMessage): string | undefined {
     if (side !== "frontend") return undefined;

@@ -45,6 +45,16 @@ export function blockers(host: SessionContext, session: SessionState): SessionSt
   return procs.flatMap((proc) => host.byProc(proc) ?? []);
 }
 
+/**
+ * Whether `session` waits for what only another session can do: give back a lock, or end. Not what ends by itself, as a sleep, and not
+ * what its client has to do.
+ */
+export function isBlocked(host: SessionContext, session: SessionState): boolean {
+  const wait = host.scheduler.waitOf(session);
+  if (wait?.latch === undefined || wait.until || wait.givesWay) return false;
+  return wait.deadline === undefined || host.machine.words[(session.proc + procWaitLock) >> 2] !== 0;
+}
+
 /** The sessions that `session` waits for, if it also waits for itself through them; else none. */
 export function inDeadlock(host: SessionContext, session: SessionState): SessionState[] {
   const { words } = host.machine;

@@ -14,6 +14,7 @@ import { AuxiliaryProcess } from "./auxiliary-process.ts";
 import { type BootedPostgres, type BootOptions, bootPostgres } from "./boot.ts";
 import { Checkpointer } from "./checkpointer.ts";
 import { DatabaseCopies } from "./database-copies.ts";
+import { blockers, isBlocked } from "./deadlock.ts";
 import { type EntryPoints, entryPoints } from "./entry-points.ts";
 import { ErrorLevel, raiseError } from "./errors.ts";
 import { FileDescriptors } from "./file-descriptors.ts";
@@ -188,6 +189,11 @@ export class SessionHost implements SessionContext {
 
   get #isFull(): boolean {
     return this.#sessions.size >= this.#booted.maxSessions;
+  }
+
+  /** The process ids of those that a session waits for; undefined if it waits for nobody, or not for another session. */
+  blockedBy(session: Session): number[] | undefined {
+    return isBlocked(this, session) ? blockers(this, session).map(({ pid }) => pid) : undefined;
   }
 
   /** What a CancelRequest does: PostgreSQL's SIGINT. */

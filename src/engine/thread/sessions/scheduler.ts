@@ -66,6 +66,8 @@ export class Scheduler<S extends Schedulable> {
   /** Called before a session that computes goes on: what is to be done soon would wait for it. */
   onLongTurn: (() => void) | undefined;
   observer: SchedulerObserver<S> | undefined;
+  /** Called when nobody has a turn and nobody waits for one. */
+  readonly onQuiet = new Set<() => void>();
   readonly #machine: Machine;
   readonly #queue: Turn<S>[] = [];
   readonly #parked = new Map<S, Parked<S>>();
@@ -94,6 +96,16 @@ export class Scheduler<S extends Schedulable> {
   /** The session whose memory is loaded: the running one, or the last that ran. */
   get loaded(): S {
     return this.#loaded;
+  }
+
+  /** Whether somebody has a turn, or waits for one. */
+  get isBusy(): boolean {
+    return this.#running !== undefined || this.#queue.length > 0;
+  }
+
+  /** What a parked session waits for. */
+  waitOf(session: S): Wait | undefined {
+    return this.#parked.get(session)?.wait;
   }
 
   isParked(session: S): boolean {
@@ -176,6 +188,7 @@ export class Scheduler<S extends Schedulable> {
     const turn = this.#queue.shift();
     if (!turn) {
       this.#setTimer();
+      for (const told of this.onQuiet) told();
       return;
     }
     assert(!this.#parked.has(turn.session), "a session is given a turn while it is parked");

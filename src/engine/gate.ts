@@ -1,0 +1,74 @@
+/**
+ * The gate: what a client sends waits until somebody lets it through, and its answer until somebody hands it out.
+ *
+ * Owns: how a connection becomes the one that decides about the clients of its database, and what it says and is told: a Query with
+ * a `GateRequest` as JSON is answered with one row that has the answer as JSON; a `GateEvent` is a notification.
+ * Does not own: the gate (`transport/gate/`), who decides (`explore/`).
+ */
+
+/** The startup parameter of a connection that decides. It has no session; when it ends, everything is let go. */
+export const controlsGate = { "pglite_devdb.gate": "control" } as const;
+
+/** The channel of a `GateEvent`. */
+export const gateChannel = "gate";
+
+/** Connections are process ids. */
+export type GateRequest =
+  /** From now on what acts is held, and what was recorded is forgotten. Answered when nothing runs. */
+  | { readonly do: "hold" }
+  /** Lets everything go. */
+  | { readonly do: "open" }
+  /** Lets the first batch of a connection through, unless more have arrived than `seen`; answered with a `GateStep` when the engine is quiet. */
+  | { readonly do: "release"; readonly connection: number; readonly seen: number }
+  /** Answered with a `GateStep` as soon as one that was blocked has its answer, or after so many ms. */
+  | { readonly do: "wait"; readonly ms: number }
+  /** Hands out what a connection is answered with. */
+  | { readonly do: "deliver"; readonly connection: number }
+  /** Runs SQL on a connection's session, unseen by its client; answered with rows of text. */
+  | { readonly do: "aside"; readonly connection: number; readonly sql: string }
+  /** What a CancelRequest does. */
+  | { readonly do: "cancel"; readonly connection: number }
+  /** Answered with what has passed since `hold`, as `GateRecord`s. */
+  | { readonly do: "record" };
+
+/** Something that acts has come, and waits. */
+interface GateArrival {
+  /** Counts them, from 1. */
+  readonly number: number;
+  readonly connection: number;
+  /** What it is: the text of its statements. */
+  readonly sql: string;
+}
+
+/** What is told without being asked for: a connection that is `closed` has none any more. */
+export type GateEvent = GateArrival | { readonly closed: number };
+
+/** A connection for which something is held. */
+export interface GateAnswer {
+  readonly connection: number;
+  /** `answer`: to what was let through now; `woken`: to what had been blocked; `message`: nobody had asked, a notification for example. */
+  readonly kind: "answer" | "woken" | "message";
+  /** Of its transaction. */
+  readonly status: "I" | "T" | "E";
+  /** The SQLSTATE of the first error in it. */
+  readonly code?: string;
+  /** It is handed out already: it is the only one. */
+  readonly isDelivered: boolean;
+}
+
+/** What came of letting one through. */
+export type GateStep =
+  | { readonly isStale: true }
+  | {
+      readonly isStale: false;
+      /** Those that have its locks, if it waits for one; process ids. */
+      readonly blockedBy: readonly number[];
+      readonly isBlocked: boolean;
+      /** In the order in which they are to be handed out. */
+      readonly answers: readonly GateAnswer[];
+    };
+
+/** What has passed, in its order. `bytes` are base64. */
+export type GateRecord =
+  | { readonly connection: number; readonly side: "frontend" | "backend"; readonly bytes: string }
+  | { readonly connection: number; readonly decision: "wait" | "woken"; readonly on: string };

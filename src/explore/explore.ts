@@ -1,0 +1,191 @@
+/**
+ * `explore()`: an application's actors under every interleaving of their statements.
+ *
+ * Owns: the order of an exploration: reset, schedule, verdict, the next one; what is told at the end. Does not own: one schedule
+ * (`schedule-run.ts`), which one comes next (`choices.ts`).
+ * Invariant: a schedule that was not the one that it was to be is run again, and never judged.
+ */
+import { UsageError } from "../errors.ts";
+import { DatabaseError } from "../wire/query-results.ts";
+import { exhaustive, random, replay, roundRobin, type Strategy } from "./choices.ts";
+import { GateClient } from "./gate-client.ts";
+import type { ExploreOptions, ExploreReport, Schedule } from "./report.ts";
+import { saveTrace } from "./save-trace.ts";
+import { type ScheduleOutcome, ScheduleRun } from "./schedule-run.ts";
+import { SessionStates } from "./session-state.ts";
+import { SqlConnection } from "./sql.ts";
+import { tableOf } from "./table.ts";
+
+const mostSchedules = 10_000;
+const usualSilenceMs = 200;
+/** So often a schedule that takes another path is tried. */
+const attempts = 3;
+
+/** Makes the data as they were. */
+type Rewind = () => Promise<unknown>;
+
+/**
+ * Runs the actors once for each order in which their statements can reach PostgreSQL, each on real sessions, and looks at the invariant
+ * each time. Rejects with a `UsageError` where the server cannot do that, and with what `reset` rejects with.
+ */
+export async function explore(options: ExploreOptions): Promise<ExploreReport> {
+  const { url } = options.db;
+  const gate = new GateClient(url);
+  const connection = new SqlConnection(url);
+  try {
+    await requireGate(gate);
+    return await new Exploration(options, gate, connection).run();
+  } finally {
+    await Promise.all([gate.close(), connection.close()]);
+  }
+}
+
+async function requireGate(gate: GateClient): Promise<void> {
+  try {
+    await gate.ask({ do: "open" });
+  } catch (error) {
+    if (!(error instanceof DatabaseError) || error.code === "55006") throw error;
+    const needs = "explore needs a pglite-devdb with a session for each connection (Node 24 or later)";
+    throw new UsageError(needs, { cause: error });
+  }
+}
+
+class Exploration {
+  readonly #options: ExploreOptions;
+  readonly #gate: GateClient;
+  readonly #connection: SqlConnection;
+  readonly #rewind: Rewind;
+  readonly #states: SessionStates;
+  readonly #strategy: Strategy;
+  readonly #seed: number | undefined;
+  readonly #failing: Schedule[] = [];
+  readonly #outcomes = new Map<string, number>();
+  readonly #codes: Record<string, number> = {};
+  #schedules = 0;
+  #silences = 0;
+  #strays = 0;
+  #diverged = 0;
+  #stopped: string | undefined;
+
+  constructor(options: ExploreOptions, gate: GateClient, connection: SqlConnection) {
+    this.#options = options;
+    this.#gate = gate;
+    this.#connection = connection;
+    this.#rewind = () => options.reset(connection.sql);
+    this.#states = new SessionStates(gate);
+    const { strategy = "exhaustive" } = options;
+    if (options.replay !== undefined) this.#strategy = replay(options.replay);
+    else if (strategy === "exhaustive") this.#strategy = exhaustive();
+    else {
+      this.#seed = strategy.seed ?? Math.floor(Math.random() * 2 ** 31);
+      this.#strategy = random(strategy.random, this.#seed);
+    }
+  }
+
+  async run(): Promise<ExploreReport> {
+    const { schedules: most = mostSchedules, strategy = "exhaustive", stopAtFirst = false } = this.#options;
+    // Pools connect, and prepare what they keep: the schedules that count all find them like that.
+    const first = await this.#runOnce(roundRobin());
+    if (first.isUnfinished) this.#stopped = first.stuck;
+    let hasNext = this.#stopped === undefined;
+    while (hasNext) {
+      const outcome = await this.#run();
+      if (outcome) await this.#judge(outcome);
+      if (outcome?.isUnfinished) this.#stopped = outcome.stuck;
+      hasNext = this.#strategy.next();
+      if (this.#stopped !== undefined || (stopAtFirst && this.#failing.length > 0)) break;
+      if (hasNext && this.#schedules + this.#diverged >= most) this.#stopped = `${most} schedules were run`;
+      if (this.#stopped !== undefined) break;
+    }
+    const isSure = this.#silences + this.#strays + this.#diverged === 0 && this.#stopped === undefined;
+    return {
+      schedules: this.#schedules,
+      complete: !hasNext && isSure && strategy === "exhaustive" && this.#options.replay === undefined,
+      failing: this.#failing,
+      outcomes: this.#outcomes,
+      codes: this.#codes,
+      silences: this.#silences,
+      strays: this.#strays,
+      diverged: this.#diverged,
+      ...(this.#stopped === undefined ? {} : { stopped: this.#stopped }),
+      ...(this.#seed === undefined ? {} : { seed: this.#seed }),
+    };
+  }
+
+  /** The strategy's schedule; undefined if it took another path each time. */
+  async #run(): Promise<ScheduleOutcome | undefined> {
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      const outcome = await this.#runOnce(this.#strategy);
+      if (!outcome.isDiverged) return outcome;
+      if (outcome.isUnfinished) {
+        this.#stopped = outcome.stuck;
+        break;
+      }
+    }
+    this.#diverged++;
+    return undefined;
+  }
+
+  async #runOnce(strategy: Strategy): Promise<ScheduleOutcome> {
+    const { actors, silenceMs = usualSilenceMs } = this.#options;
+    await this.#rewind();
+    try {
+      const outcome = await new ScheduleRun(this.#gate, actors, silenceMs).run(strategy);
+      await this.#states.undo(outcome.connections);
+      return outcome;
+    } finally {
+      await this.#gate.ask({ do: "open" });
+    }
+  }
+
+  async #judge(outcome: ScheduleOutcome): Promise<void> {
+    this.#schedules++;
+    this.#silences += outcome.silences;
+    this.#strays += outcome.strays;
+    count(this.#outcomes, wordsOf(outcome));
+    for (const { code } of outcome.steps) if (code) this.#codes[code] = (this.#codes[code] ?? 0) + 1;
+    const failure = outcome.stuck ?? (await this.#broken(outcome));
+    if (failure === undefined) return;
+    const { steps, results } = outcome;
+    const { trace } = this.#options;
+    const saved = trace !== undefined && this.#failing.length === 0;
+    if (saved) await saveTrace(trace, await this.#gate.ask({ do: "record" }));
+    this.#failing.push({
+      steps,
+      results,
+      failure,
+      decisions: outcome.decisions.join(" "),
+      table: tableOf(Object.keys(this.#options.actors), steps, failure),
+      ...(saved ? { trace } : {}),
+    });
+  }
+
+  /** What is broken, in words. */
+  async #broken({ results }: ScheduleOutcome): Promise<string | undefined> {
+    try {
+      const verdict = await this.#options.invariant(this.#connection.sql, results);
+      return verdict === false ? "the invariant is false" : undefined;
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
+  }
+}
+
+function count(counts: Map<string, number>, key: string): void {
+  counts.set(key, (counts.get(key) ?? 0) + 1);
+}
+
+/** What has become of the actors. */
+function wordsOf({ results }: ScheduleOutcome): string {
+  return Object.entries(results)
+    .map(([name, result]) => `${name} ${result.status === "fulfilled" ? "ok" : reasonOf(result.reason)}`)
+    .join(", ");
+}
+
+/** A SQLSTATE, wherever the driver's wrappers have it, or what was said. */
+function reasonOf(reason: unknown): string {
+  for (let error = reason; error instanceof Error; error = error.cause) {
+    if ("code" in error && typeof error.code === "string") return error.code;
+  }
+  return reason instanceof Error ? reason.message : String(reason);
+}

@@ -1,0 +1,90 @@
+/**
+ * What an exploration takes and what it tells.
+ *
+ * Owns: the public types. Does not own: how it is found out (`explore.ts`).
+ */
+import type { Sql } from "./sql.ts";
+
+/**
+ * Anything that uses the database: an unmodified part of an application, with its own driver and pool. It may be run by another process;
+ * then it is a request to that. `signal` is aborted when a schedule cannot go on because of actors that wait for ever.
+ */
+export type Actor = (context: { readonly signal: AbortSignal }) => Promise<unknown>;
+
+/** What has become of the actors, by their names. */
+export type Results = Readonly<Record<string, PromiseSettledResult<unknown>>>;
+
+/** One thing that an actor sent, in the order in which they went on. */
+export interface ScheduleStep {
+  readonly actor: string;
+  /** The statements that it sent at once. */
+  readonly sql: string;
+  /** The process id of the session. */
+  readonly connection: number;
+  /** It had to wait; for these, where they are known. */
+  readonly isBlocked: boolean;
+  readonly blockedBy: readonly string[];
+  /** Whose waits it ended. */
+  readonly woke: readonly string[];
+  /** The SQLSTATE of its error. */
+  readonly code?: string;
+}
+
+/** A schedule that breaks the invariant. */
+export interface Schedule {
+  readonly steps: readonly ScheduleStep[];
+  readonly results: Results;
+  /** What was broken, in a sentence. */
+  readonly failure: string;
+  /** For `replay`. */
+  readonly decisions: string;
+  /** For a person: a lane for each actor. */
+  readonly table: string;
+  /** The file that it was recorded into. */
+  readonly trace?: string;
+}
+
+/** What `explore` takes. */
+export interface ExploreOptions {
+  /** What `startDevDb` gives, or the URL of such a server with a session for each connection. */
+  readonly db: { readonly url: string };
+  readonly actors: Readonly<Record<string, Actor>>;
+  /** Makes the data as it was, before each schedule. TRUNCATE and INSERT are quick. */
+  readonly reset: (sql: Sql) => Promise<unknown>;
+  /** Looked at after each schedule: it is broken by `false`, and by a rejection. */
+  readonly invariant: (sql: Sql, results: Results) => Promise<unknown>;
+  /** `exhaustive` by default. Random schedules are chosen by a seed, which the report has. */
+  readonly strategy?: "exhaustive" | { readonly random: number; readonly seed?: number };
+  /** So many schedules are run at most; 10,000 by default. */
+  readonly schedules?: number;
+  /** Ends with the first schedule that breaks the invariant. */
+  readonly stopAtFirst?: boolean;
+  /** An actor that has sent nothing for so long is taken for one that waits outside of the database; 200 by default. */
+  readonly silenceMs?: number;
+  /** Runs this one schedule only: the `decisions` of one that was found. */
+  readonly replay?: string;
+  /** The first schedule that breaks the invariant is recorded into this file, for `pglite-devdb trace`. */
+  readonly trace?: string;
+}
+
+/** What was found. */
+export interface ExploreReport {
+  /** How many were run to their end and judged. */
+  readonly schedules: number;
+  /** Whether there is no other one: all were run, and none of them was in doubt. */
+  readonly complete: boolean;
+  readonly failing: readonly Schedule[];
+  /** What has become of the actors, in words, and how often. */
+  readonly outcomes: ReadonlyMap<string, number>;
+  /** How often which SQLSTATE was answered. */
+  readonly codes: Readonly<Record<string, number>>;
+  /** How often an actor was waited for in vain: it waits for something else than the database. */
+  readonly silences: number;
+  /** How often something was sent by nobody knows whom. It was let through at once. */
+  readonly strays: number;
+  /** How many schedules took another path than the one that they were to take, three times in a row; they are not judged. */
+  readonly diverged: number;
+  /** Why it ended before it was through. */
+  readonly stopped?: string;
+  readonly seed?: number;
+}

@@ -1,0 +1,280 @@
+/**
+ * One schedule: the actors begin, and one decision after the other lets one of them go on.
+ *
+ * Owns: who thinks, whose what arrives is, when an actor has come to rest. Does not own: the decisions (`choices.ts`), the gate.
+ * Invariant: one actor thinks at a time. It has come to rest when something of it waits at the gate, when it is done, or, if it
+ * waits for something outside of the database, after a silence, which is counted. So whatever arrives is its own, on whichever connection.
+ */
+import { setImmediate as turnOfTheLoop } from "node:timers/promises";
+import type { GateAnswer, GateEvent, GateStep } from "../engine/gate.ts";
+import { ActorRun } from "./actor-run.ts";
+import { type Choice, type Strategy, wordOf } from "./choices.ts";
+import type { GateClient } from "./gate-client.ts";
+import type { Actor, Results, ScheduleStep } from "./report.ts";
+import { Waiter } from "./waiter.ts";
+
+/** What has come of a schedule. */
+export interface ScheduleOutcome {
+  readonly steps: readonly ScheduleStep[];
+  readonly decisions: readonly string[];
+  readonly results: Results;
+  readonly silences: number;
+  readonly strays: number;
+  /** It was not the one that it was to be. */
+  readonly isDiverged: boolean;
+  /** It could not go on; why. */
+  readonly stuck?: string;
+  /** Some of them wait still: another schedule would be disturbed. */
+  readonly isUnfinished: boolean;
+  /** The connections that were used, with the status of their transactions. */
+  readonly connections: ReadonlyMap<number, UsedConnection>;
+}
+
+/** A connection in a schedule. */
+interface UsedConnection {
+  actor: ActorRun | undefined;
+  /** Of its transaction. */
+  status: GateAnswer["status"];
+  /** The step that waits for a lock there. */
+  blocked: { -readonly [Key in keyof ScheduleStep]: ScheduleStep[Key] } | undefined;
+  /** All that it was sent. */
+  sql: string[];
+}
+
+type Settled = Extract<GateStep, { isStale: false }>;
+type OpenStep = { -readonly [Key in keyof ScheduleStep]: ScheduleStep[Key] } & { woke: string[] };
+
+/** An actor that waits for another one of its own statements is given so long to send more. */
+const briefMs = 2;
+/** So many silences in a row, when nobody can go on, are the end. */
+const patience = 10;
+
+/** See the head of the file. */
+export class ScheduleRun {
+  readonly #gate: GateClient;
+  readonly #silenceMs: number;
+  readonly #actors: readonly ActorRun[];
+  readonly #waiter = new Waiter();
+  readonly #abort = new AbortController();
+  readonly #connections = new Map<number, UsedConnection>();
+  /** What waits at the gate, in its order. */
+  #waiting: { readonly actor: ActorRun | undefined; readonly connection: number; readonly sql: string }[] = [];
+  readonly #steps: OpenStep[] = [];
+  readonly #decisions: string[] = [];
+  #thinker: ActorRun | undefined;
+  #silences = 0;
+  #strays = 0;
+  #isDiverged = false;
+  #stuck: string | undefined;
+
+  constructor(gate: GateClient, actors: Readonly<Record<string, Actor>>, silenceMs: number) {
+    this.#gate = gate;
+    this.#silenceMs = silenceMs;
+    this.#actors = Object.entries(actors).map(([name, run]) => new ActorRun(name, run, this.#waiter.wake));
+  }
+
+  /** Runs it to its end; then the gate is shut still. */
+  async run(strategy: Strategy): Promise<ScheduleOutcome> {
+    await this.#gate.ask({ do: "hold" });
+    this.#gate.onEvent = (event) => this.#onEvent(event);
+    for (const actor of this.#actors) {
+      actor.begin(this.#abort.signal);
+      await this.#settle(actor);
+    }
+    for (;;) {
+      await this.#passStrays();
+      const choices = this.#choices();
+      if (choices.length > 0) await this.#decide(choices, strategy);
+      else if (!(await this.#goesOn())) break;
+    }
+    if (this.#stuck) await this.#free();
+    this.#gate.onEvent = () => {};
+    const results = Object.fromEntries(this.#actors.map((actor) => [actor.name, actor.result]));
+    return {
+      steps: this.#steps,
+      decisions: this.#decisions,
+      results,
+      silences: this.#silences,
+      strays: this.#strays,
+      isDiverged: this.#isDiverged,
+      ...(this.#stuck === undefined ? {} : { stuck: this.#stuck }),
+      isUnfinished: this.#actors.some(({ isDone }) => !isDone),
+      connections: this.#connections,
+    };
+  }
+
+  #onEvent(event: GateEvent): void {
+    if ("closed" in event) {
+      this.#waiting = this.#waiting.filter(({ connection }) => connection !== event.closed);
+      this.#connections.delete(event.closed);
+    } else {
+      const { connection, sql } = event;
+      const actor = this.#whose(connection);
+      actor?.arrived();
+      this.#waiting.push({ actor, connection, sql });
+    }
+    this.#waiter.wake();
+  }
+
+  #whose(connection: number): ActorRun | undefined {
+    const used = this.#connections.get(connection);
+    if (used?.actor && used.status !== "I") return used.actor;
+    if (this.#thinker?.state === "thinking") return this.#thinker;
+    const [outside, another] = this.#actors.filter(({ state }) => state === "outside");
+    if (outside) return another ? undefined : outside;
+    return this.#thinker;
+  }
+
+  /** Waits until an actor has come to rest. */
+  async #settle(actor: ActorRun): Promise<void> {
+    this.#thinker = actor;
+    const isElsewhere = this.#isBusy(actor) || this.#waiting.some((each) => each.actor === actor && !actor.hasArrived);
+    const hasRested = await this.#waiter.until(() => actor.hasRested, isElsewhere ? briefMs : this.#silenceMs);
+    // What it sends at once comes in one turn of its loop.
+    if (hasRested) await turnOfTheLoop();
+    else if (isElsewhere) actor.state = "resting";
+    else {
+      this.#silences++;
+      actor.state = "outside";
+    }
+  }
+
+  #isBusy(actor: ActorRun): boolean {
+    return [...this.#connections.values()].some((used) => used.actor === actor && used.blocked);
+  }
+
+  /** The first of what waits on each connection that does nothing, by actors. */
+  #choices(): Choice[] {
+    const free = this.#waiting.filter(
+      ({ connection }, at) =>
+        !this.#connections.get(connection)?.blocked &&
+        this.#waiting.findIndex((each) => each.connection === connection) === at,
+    );
+    return this.#actors.flatMap((actor) =>
+      free
+        .filter((each) => each.actor === actor)
+        .map(({ connection, sql }, nth) => ({ actor: actor.name, nth, connection, sql })),
+    );
+  }
+
+  async #decide(choices: readonly Choice[], strategy: Strategy): Promise<void> {
+    let pick = this.#isDiverged ? 0 : strategy.choose(choices, this.#steps.length);
+    if (pick === undefined) {
+      this.#isDiverged = true;
+      pick = 0;
+    }
+    const choice = choices[pick]!;
+    const { connection, sql } = choice;
+    const actor = this.#actors.find(({ name }) => name === choice.actor)!;
+    actor.think();
+    const step = await this.#gate.ask({ do: "release", connection, seen: this.#gate.seen });
+    if (step.isStale) {
+      actor.arrived();
+      return;
+    }
+    this.#take(connection);
+    const record: OpenStep = { actor: actor.name, sql, connection, isBlocked: step.isBlocked, blockedBy: [], woke: [] };
+    record.blockedBy = [...new Set(step.blockedBy.flatMap((each) => this.#connections.get(each)?.actor?.name ?? []))];
+    this.#steps.push(record);
+    this.#decisions.push(wordOf(choice));
+    const used = this.#connections.get(connection);
+    this.#connections.set(connection, {
+      actor,
+      status: used?.status ?? "I",
+      blocked: step.isBlocked ? record : undefined,
+      sql: [...(used?.sql ?? []), sql],
+    });
+    if (step.isBlocked) actor.state = "resting";
+    await this.#handOut(step, record);
+  }
+
+  /** What a connection had at the gate first is there no more. */
+  #take(connection: number): void {
+    const at = this.#waiting.findIndex((each) => each.connection === connection);
+    this.#waiting.splice(at, 1);
+  }
+
+  /** Each that has an answer gets it, and comes to rest, before the next one does. */
+  async #handOut(step: Settled, record: OpenStep | undefined): Promise<void> {
+    for (const { connection, kind, status, code, isDelivered } of step.answers) {
+      const used = this.#connections.get(connection);
+      const answered = kind === "answer" ? record : kind === "woken" ? used?.blocked : undefined;
+      if (answered && code !== undefined) answered.code = code;
+      if (used) used.status = status;
+      const actor = used?.actor;
+      if (kind === "woken" && used) {
+        used.blocked = undefined;
+        if (actor) record?.woke.push(actor.name);
+      }
+      const wasOutside = actor?.state === "outside";
+      if (!isDelivered) {
+        if (kind !== "message" || wasOutside) actor?.think();
+        await this.#gate.ask({ do: "deliver", connection });
+      }
+      if (actor && (kind !== "message" || wasOutside)) await this.#settle(actor);
+      else await turnOfTheLoop();
+    }
+  }
+
+  /** What nobody can have sent goes on at once. */
+  async #passStrays(): Promise<void> {
+    for (;;) {
+      const stray = this.#waiting.find(
+        ({ actor, connection }) => !actor && !this.#connections.get(connection)?.blocked,
+      );
+      if (!stray) return;
+      const { connection } = stray;
+      const step = await this.#gate.ask({ do: "release", connection, seen: this.#gate.seen });
+      if (step.isStale) continue;
+      this.#strays++;
+      this.#take(connection);
+      await this.#handOut(step, undefined);
+    }
+  }
+
+  /** Nobody waits at the gate: whether somebody will. */
+  async #goesOn(): Promise<boolean> {
+    const { seen } = this.#gate;
+    const before = this.#actors.filter(({ isDone }) => isDone).length;
+    const hasChanged = (): boolean =>
+      this.#gate.seen !== seen || this.#actors.filter(({ isDone }) => isDone).length > before;
+    const isOver = before === this.#actors.length && !this.#isAnyBlocked;
+    if (isOver) await turnOfTheLoop();
+    for (let waited = 0; waited < (isOver ? 1 : patience); waited++) {
+      if (isOver || this.#isAnyBlocked) {
+        const step = await this.#gate.ask({ do: "wait", ms: isOver ? 0 : this.#silenceMs });
+        await this.#handOut(step, undefined);
+        if (step.answers.length > 0 && !isOver) return true;
+      } else await this.#waiter.until(hasChanged, this.#silenceMs);
+      if (hasChanged()) return true;
+    }
+    if (!isOver) this.#stuck = this.#describeStuck();
+    return false;
+  }
+
+  get #isAnyBlocked(): boolean {
+    return [...this.#connections.values()].some(({ blocked }) => blocked);
+  }
+
+  #describeStuck(): string {
+    const waiting = this.#actors.filter(({ isDone }) => !isDone);
+    const words = waiting.map((actor) => {
+      const blocked = [...this.#connections.values()].find((used) => used.actor === actor && used.blocked)?.blocked;
+      if (!blocked) return `${actor.name} waits for something outside of the database`;
+      return `${actor.name} waits for a lock of ${blocked.blockedBy.join(", ") || "somebody else"} (${blocked.sql})`;
+    });
+    return `nobody can go on: ${words.join("; ")}`;
+  }
+
+  /** Whoever waits for ever is told to end. */
+  async #free(): Promise<void> {
+    await this.#gate.ask({ do: "open" });
+    this.#abort.abort(new Error(this.#stuck));
+    for (const [connection, { blocked }] of this.#connections) {
+      if (blocked) await this.#gate.ask({ do: "cancel", connection });
+    }
+    const areDone = (): boolean => this.#actors.every(({ isDone }) => isDone);
+    await this.#waiter.until(areDone, this.#silenceMs * patience);
+    await this.#gate.ask({ do: "hold" });
+  }
+}

@@ -1,0 +1,215 @@
+/**
+ * The gate of one database: who goes on, and what came of it.
+ *
+ * Owns: the members, what a request does, when the engine is quiet. Does not own: one client (`member.ts`), the connection that
+ * decides (`gates.ts`), what is a lock (`engine/thread/sessions/`).
+ * Invariant: what is let through ends, or waits for a lock, before the request is answered: that is asked of the scheduler, never
+ * guessed by a clock. Whoever cannot have more to say is handed its answer only when it is asked for.
+ */
+import type { Batch, SocketConnection } from "@electric-sql/pglite-socket";
+import type { GateAnswer, GateEvent, GateRecord, GateRequest, GateStep } from "../../engine/gate.ts";
+import type { SessionHost } from "../../engine/thread/sessions/host.ts";
+import { encodeQuery } from "../../wire/frontend.ts";
+import { readQueryResults } from "../../wire/query-results.ts";
+import type { ClientSession } from "../client-session.ts";
+import { GateMember } from "./member.ts";
+import { PassedBytes } from "./passed-bytes.ts";
+
+/** What a gate needs of all sessions. */
+export type GateHost = Pick<SessionHost, "scheduler" | "blockedBy">;
+
+const preparedStatements = encodeQuery("SELECT name, statement FROM pg_prepared_statements WHERE NOT from_sql");
+
+/** See the head of the file. */
+export class Gate {
+  readonly #host: GateHost;
+  readonly #tell: (event: GateEvent) => void;
+  readonly #members = new Map<number, GateMember>();
+  readonly #passed = new PassedBytes();
+  #isHolding = false;
+  #arrivals = 0;
+  #whenQuiet: (() => void) | undefined;
+
+  /** `tell`: whoever decides is told of what happens. */
+  constructor(host: GateHost, tell: (event: GateEvent) => void) {
+    this.#host = host;
+    this.#tell = tell;
+    host.scheduler.onQuiet.add(this.#look);
+  }
+
+  get isHolding(): boolean {
+    return this.#isHolding;
+  }
+
+  submit(connection: SocketConnection, client: ClientSession, batch: Batch): Promise<void> {
+    return this.#member(connection, client).submit(batch);
+  }
+
+  /** A client has gone. */
+  detach(connection: SocketConnection): void {
+    const member = this.#members.get(connection.processId);
+    if (!member) return;
+    this.#members.delete(connection.processId);
+    member.drop();
+    this.#tell({ closed: connection.processId });
+  }
+
+  /** Answers a request. Rejects for one that cannot be. */
+  async ask(
+    request: GateRequest,
+    clients: ReadonlyMap<SocketConnection, ClientSession>,
+    isMember: (connection: SocketConnection) => boolean,
+  ): Promise<unknown> {
+    switch (request.do) {
+      case "hold":
+        for (const [connection, client] of clients) if (isMember(connection)) this.#member(connection, client);
+        return this.#hold();
+      case "open":
+        return this.open();
+      case "release":
+        return this.#release(this.#at(request.connection), request.seen);
+      case "wait":
+        return this.#wait(request.ms);
+      case "deliver":
+        return this.#at(request.connection).deliver();
+      case "aside":
+        return this.#aside(this.#at(request.connection), encodeQuery(request.sql));
+      case "cancel":
+        return this.#at(request.connection).cancel();
+      case "record":
+        return this.#passed.records satisfies readonly GateRecord[];
+    }
+  }
+
+  /** Lets everything go. */
+  open(): void {
+    this.#isHolding = false;
+    for (const member of this.#members.values()) member.open();
+  }
+
+  /** As `open`, for ever. */
+  end(): void {
+    this.open();
+    this.#host.scheduler.onQuiet.delete(this.#look);
+  }
+
+  #at(connection: number): GateMember {
+    const member = this.#members.get(connection);
+    if (!member) throw new Error(`there is no connection ${connection}`);
+    return member;
+  }
+
+  #member(connection: SocketConnection, client: ClientSession): GateMember {
+    const known = this.#members.get(connection.processId);
+    if (known) return known;
+    const member = new GateMember(connection, client, {
+      arrived: ({ number: from }, sql) => this.#tell({ number: ++this.#arrivals, connection: from, sql }),
+      settled: this.#look,
+      passed: (from, side, bytes) => this.#passed.add(from, side, bytes),
+    });
+    this.#members.set(connection.processId, member);
+    if (this.#isHolding) member.hold();
+    return member;
+  }
+
+  async #hold(): Promise<void> {
+    this.#isHolding = true;
+    for (const member of this.#members.values()) member.hold();
+    await this.#quiet();
+    for (const member of this.#members.values()) {
+      if (member.session && !member.knowsStatements) {
+        member.knowsStatements = true;
+        const rows = await this.#aside(member, preparedStatements);
+        member.learn(rows.map(([name, sql]) => [name ?? "", sql ?? ""] as const));
+      }
+    }
+    this.#passed.clear();
+  }
+
+  async #release(member: GateMember, seen: number): Promise<GateStep> {
+    // What was sent before this request was: the other sockets are looked at first.
+    await new Promise(setImmediate);
+    if (this.#arrivals !== seen) return { isStale: true };
+    const running = this.#running();
+    for (const each of this.#members.values()) each.holdAnswers();
+    if (!member.release()) throw new Error(`nothing waits on connection ${member.number}`);
+    await this.#quiet();
+    return this.#step(member, running);
+  }
+
+  async #wait(ms: number): Promise<GateStep> {
+    const running = this.#running();
+    if (!running.some(({ state }) => state === "answered")) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, ms);
+        this.#whenQuiet = () => {
+          if (running.every(({ state }) => state === "running")) return;
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+      this.#whenQuiet = undefined;
+    }
+    await this.#quiet();
+    return this.#step(undefined, running);
+  }
+
+  /** Those that have no answer to what was let through: they are blocked. */
+  #running(): GateMember[] {
+    return [...this.#members.values()].filter(({ state }) => state !== "idle");
+  }
+
+  #step(released: GateMember | undefined, running: readonly GateMember[]): GateStep {
+    const answers: GateAnswer[] = [];
+    const add = (member: GateMember, kind: GateAnswer["kind"]): void => {
+      const { code, number: connection, status } = member;
+      answers.push({ connection, kind, status, isDelivered: false, ...(code === undefined ? {} : { code }) });
+    };
+    if (released?.state === "answered") add(released, "answer");
+    for (const member of running.filter(({ state }) => state === "answered")) {
+      this.#passed.decide(member, "woken", "");
+      add(member, "woken");
+    }
+    for (const member of this.#members.values()) {
+      if (member.state !== "idle") continue;
+      if (member.hasAnswer) add(member, "message");
+      else member.deliver();
+    }
+    const blockers = released?.state === "running" && released.session && this.#host.blockedBy(released.session);
+    const blockedBy = blockers ? blockers : [];
+    if (released && blockers) this.#passed.decide(released, "wait", `lock of ${blockedBy.join(", ")}`);
+    const [only] = answers;
+    if (answers.length === 1 && only?.kind === "answer" && released) {
+      released.deliver();
+      answers[0] = { ...only, isDelivered: true };
+    }
+    return { isStale: false, blockedBy, isBlocked: Boolean(blockers), answers };
+  }
+
+  async #aside(member: GateMember, messages: Uint8Array): Promise<(readonly (string | null)[])[]> {
+    const answer = await member.aside(messages);
+    return answer ? readQueryResults(answer).flatMap(({ rows }) => rows) : [];
+  }
+
+  /** Resolves when whatever was let through has its answer, or waits for a lock. */
+  async #quiet(): Promise<void> {
+    if (this.#isQuiet) return;
+    await new Promise<void>((resolve) => {
+      this.#whenQuiet = () => {
+        if (!this.#isQuiet) return;
+        this.#whenQuiet = undefined;
+        resolve();
+      };
+    });
+  }
+
+  get #isQuiet(): boolean {
+    if (this.#host.scheduler.isBusy) return false;
+    for (const { state, session } of this.#members.values()) {
+      if (state === "running" && !(session && this.#host.blockedBy(session))) return false;
+    }
+    return true;
+  }
+
+  readonly #look = (): void => this.#whenQuiet?.();
+}
