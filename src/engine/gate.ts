@@ -20,12 +20,14 @@ export type GateRequest =
   | { readonly do: "open" }
   /** Lets the first batch of a connection through, unless more have arrived than `seen`; answered with a `GateStep` when the engine is quiet. */
   | { readonly do: "release"; readonly connection: number; readonly seen: number }
-  /** Answered with a `GateStep` as soon as one that was blocked has its answer, or after so many ms. */
+  /** Answered with a `GateStep` as soon as one that was blocked has its answer, or after so many ms; 0 is a turn of the loop. */
   | { readonly do: "wait"; readonly ms: number }
   /** Hands out what a connection is answered with. */
   | { readonly do: "deliver"; readonly connection: number }
-  /** Runs SQL on a connection's session, unseen by its client; answered with rows of text. */
-  | { readonly do: "aside"; readonly connection: number; readonly sql: string }
+  /** Runs SQL on the sessions of connections, unseen by their clients; answered with rows of text for each, none if it is closed. */
+  | { readonly do: "aside"; readonly runs: readonly { readonly connection: number; readonly sql: string }[] }
+  /** Answered when all that had been sent before has been looked at. */
+  | { readonly do: "ping" }
   /** What a CancelRequest does. */
   | { readonly do: "cancel"; readonly connection: number }
   /** Answered with what has passed since `hold`, as `GateRecord`s. */

@@ -6,8 +6,9 @@
  */
 import { ServerClient } from "../dev-db/server-client.ts";
 import { controlsGate, type GateEvent, type GateRecord, type GateRequest, type GateStep } from "../engine/gate.ts";
+import { Type } from "../wire/frames.ts";
 import { encodeQuery } from "../wire/frontend.ts";
-import { readQueryResults } from "../wire/query-results.ts";
+import { DatabaseError, readDataRow, readErrorFields } from "../wire/query-results.ts";
 
 /** What a request is answered with. */
 interface Answers {
@@ -16,7 +17,8 @@ interface Answers {
   release: GateStep;
   wait: Extract<GateStep, { isStale: false }>;
   deliver: null;
-  aside: readonly (readonly (string | null)[])[];
+  aside: readonly (readonly (readonly (string | null)[])[])[];
+  ping: null;
   cancel: null;
   record: readonly GateRecord[];
 }
@@ -40,17 +42,25 @@ export class GateClient {
     this.#client.catch(() => {});
   }
 
-  /** One request after the other. Rejects with the gate's reason. */
+  /** One request after the other. Rejects with the gate's reason. `atOnce` gets the answer before any event that came behind it. */
   async ask<Kind extends GateRequest["do"]>(
     request: Extract<GateRequest, { readonly do: Kind }>,
+    atOnce?: (answer: Answers[Kind]) => void,
   ): Promise<Answers[Kind]> {
     const client = await this.#client;
-    const answer: Uint8Array[] = [];
+    let answer: Answers[Kind] | undefined;
+    let failure: DatabaseError | undefined;
     await client.execProtocolRawStream(encodeQuery(JSON.stringify(request)), {
-      onRawData: (bytes) => void answer.push(bytes),
+      onRawData: (bytes) => {
+        const type = bytes[0];
+        if (type === Type.ErrorResponse) failure = new DatabaseError(readErrorFields(bytes.subarray(5)));
+        if (type !== Type.DataRow) return;
+        answer = JSON.parse(readDataRow(Buffer.from(bytes.subarray(5)))[0] ?? "null") as Answers[Kind];
+        atOnce?.(answer);
+      },
     });
-    const [result] = readQueryResults(Buffer.concat(answer));
-    return JSON.parse(result?.rows[0]?.[0] ?? "null");
+    if (failure) throw failure;
+    return answer as Answers[Kind];
   }
 
   /** Everything is let go. */

@@ -48,6 +48,8 @@ type OpenStep = { -readonly [Key in keyof ScheduleStep]: ScheduleStep[Key] } & {
 const briefMs = 2;
 /** So many silences in a row, when nobody can go on, are the end. */
 const patience = 10;
+/** A login takes some rounds. */
+const rounds = 10;
 
 /** See the head of the file. */
 export class ScheduleRun {
@@ -129,7 +131,7 @@ export class ScheduleRun {
   async #settle(actor: ActorRun): Promise<void> {
     this.#thinker = actor;
     const isElsewhere = this.#isBusy(actor) || this.#waiting.some((each) => each.actor === actor && !actor.hasArrived);
-    const hasRested = await this.#waiter.until(() => actor.hasRested, isElsewhere ? briefMs : this.#silenceMs);
+    const hasRested = await this.#isSoon(() => actor.hasRested, isElsewhere ? briefMs : this.#silenceMs);
     // What it sends at once comes in one turn of its loop.
     if (hasRested) await turnOfTheLoop();
     else if (isElsewhere) actor.state = "resting";
@@ -137,6 +139,20 @@ export class ScheduleRun {
       this.#silences++;
       actor.state = "outside";
     }
+  }
+
+  /**
+   * Waits for so long; but a process that had no time for anything is not silent: what is under way is let arrive, so that it is not the
+   * clock alone that decides.
+   */
+  async #isSoon(isSo: () => boolean, ms: number): Promise<boolean> {
+    if (await this.#waiter.until(isSo, ms)) return true;
+    for (let round = 0; round < rounds; round++) {
+      await turnOfTheLoop();
+      await this.#gate.ask({ do: "ping" });
+      if (isSo()) return true;
+    }
+    return false;
   }
 
   #isBusy(actor: ActorRun): boolean {
@@ -167,25 +183,39 @@ export class ScheduleRun {
     const { connection, sql } = choice;
     const actor = this.#actors.find(({ name }) => name === choice.actor)!;
     actor.think();
-    const step = await this.#gate.ask({ do: "release", connection, seen: this.#gate.seen });
+    const record: OpenStep = { actor: actor.name, sql, connection, isBlocked: false, blockedBy: [], woke: [] };
+    const step = await this.#gate.ask({ do: "release", connection, seen: this.#gate.seen }, (told) => {
+      if (!told.isStale) this.#released(actor, record, told);
+    });
     if (step.isStale) {
       actor.arrived();
       return;
     }
-    this.#take(connection);
-    const record: OpenStep = { actor: actor.name, sql, connection, isBlocked: step.isBlocked, blockedBy: [], woke: [] };
-    record.blockedBy = [...new Set(step.blockedBy.flatMap((each) => this.#connections.get(each)?.actor?.name ?? []))];
-    this.#steps.push(record);
     this.#decisions.push(wordOf(choice));
+    await this.#handOut(step, record);
+  }
+
+  /** At once: what its client sends next is its own. */
+  #released(actor: ActorRun, record: OpenStep, step: Settled): void {
+    const { connection, sql } = record;
+    this.#take(connection);
+    this.#steps.push(record);
+    record.isBlocked = step.isBlocked;
+    record.blockedBy = [...new Set(step.blockedBy.flatMap((each) => this.#connections.get(each)?.actor?.name ?? []))];
     const used = this.#connections.get(connection);
+    const blocked = step.isBlocked ? record : undefined;
     this.#connections.set(connection, {
       actor,
       status: used?.status ?? "I",
-      blocked: step.isBlocked ? record : undefined,
+      blocked,
       sql: [...(used?.sql ?? []), sql],
     });
+    for (const { connection: each, status } of step.answers) {
+      const answered = this.#connections.get(each);
+      if (answered) answered.status = status;
+    }
     if (step.isBlocked) actor.state = "resting";
-    await this.#handOut(step, record);
+    else this.#thinker = actor;
   }
 
   /** What a connection had at the gate first is there no more. */
@@ -200,15 +230,18 @@ export class ScheduleRun {
       const used = this.#connections.get(connection);
       const answered = kind === "answer" ? record : kind === "woken" ? used?.blocked : undefined;
       if (answered && code !== undefined) answered.code = code;
-      if (used) used.status = status;
       const actor = used?.actor;
+      if (used) used.status = status;
       if (kind === "woken" && used) {
         used.blocked = undefined;
         if (actor) record?.woke.push(actor.name);
       }
       const wasOutside = actor?.state === "outside";
       if (!isDelivered) {
-        if (kind !== "message" || wasOutside) actor?.think();
+        if (kind !== "message" || wasOutside) {
+          actor?.think();
+          this.#thinker = actor;
+        }
         await this.#gate.ask({ do: "deliver", connection });
       }
       if (actor && (kind !== "message" || wasOutside)) await this.#settle(actor);

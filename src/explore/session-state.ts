@@ -28,31 +28,32 @@ export class SessionStates {
 
   /** At the end of a schedule, while the gate is shut. */
   async undo(connections: ScheduleOutcome["connections"]): Promise<void> {
-    for (const [connection, { status, sql }] of connections) {
-      try {
-        await this.#undo(connection, status, sql);
-      } catch {
-        // It has been closed, and with it went what it had.
-        this.#settings.delete(connection);
-      }
+    const used = [...connections];
+    const runs = used.map(([connection, { status }]) => {
+      const rollback = status === "I" ? "" : "ROLLBACK; ";
+      return { connection, sql: `${rollback}UNLISTEN *; SELECT pg_advisory_unlock_all()` };
+    });
+    await this.#gate.ask({ do: "aside", runs });
+    for (const [connection, { sql }] of used) {
+      const before = this.#settings.get(connection);
+      if (!before || sql.some((text) => setsSomething.test(text))) await this.#restore(connection, before);
     }
   }
 
-  async #undo(connection: number, status: "I" | "T" | "E", sql: readonly string[]): Promise<void> {
-    const ask = (text: string) => this.#gate.ask({ do: "aside", connection, sql: text });
-    await ask(`${status === "I" ? "" : "ROLLBACK; "}UNLISTEN *; SELECT pg_advisory_unlock_all()`);
-    const before = this.#settings.get(connection);
-    if (before && !sql.some((text) => setsSomething.test(text))) return;
-    const now = new Map((await ask(settingsQuery)).map(([name, value]) => [name!, value!] as const));
+  async #restore(connection: number, before: Settings | undefined): Promise<void> {
+    const [rows] = await this.#gate.ask({ do: "aside", runs: [{ connection, sql: settingsQuery }] });
+    const now = new Map(rows!.map(([name, value]) => [name!, value!] as const));
     if (!before) {
       this.#settings.set(connection, now);
       return;
     }
-    for (const name of new Set([...before.keys(), ...now.keys()])) {
+    const names = [...new Set([...before.keys(), ...now.keys()])].filter((name) => before.get(name) !== now.get(name));
+    const calls = names.map((name) => {
       const value = before.get(name);
-      if (value === now.get(name)) continue;
-      await ask(`SELECT set_config(${literal(name)}, ${value === undefined ? "NULL" : literal(value)}, false)`);
-    }
+      return `set_config(${literal(name)}, ${value === undefined ? "NULL" : literal(value)}, false)`;
+    });
+    if (calls.length > 0)
+      await this.#gate.ask({ do: "aside", runs: [{ connection, sql: `SELECT ${calls.join(", ")}` }] });
   }
 }
 

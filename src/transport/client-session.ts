@@ -276,7 +276,7 @@ export class ClientSession implements SessionInput {
   // What other clients asked for in the meantime is answered first, and all of it leaves together.
   #answer(): void {
     if (this.output.isEmpty) return;
-    this.#connection.cork();
+    if (!this.output.diverted) this.#connection.cork();
     this.output.flush();
   }
 

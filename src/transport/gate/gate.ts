@@ -6,6 +6,7 @@
  * Invariant: what is let through ends, or waits for a lock, before the request is answered: that is asked of the scheduler, never
  * guessed by a clock. Whoever cannot have more to say is handed its answer only when it is asked for.
  */
+import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import type { Batch, SocketConnection } from "@electric-sql/pglite-socket";
 import type { GateAnswer, GateEvent, GateRecord, GateRequest, GateStep } from "../../engine/gate.ts";
 import type { SessionHost } from "../../engine/thread/sessions/host.ts";
@@ -73,7 +74,9 @@ export class Gate {
       case "deliver":
         return this.#at(request.connection).deliver();
       case "aside":
-        return this.#aside(this.#at(request.connection), encodeQuery(request.sql));
+        return this.#asides(request.runs);
+      case "ping":
+        return turnOfTheLoop();
       case "cancel":
         return this.#at(request.connection).cancel();
       case "record":
@@ -128,7 +131,7 @@ export class Gate {
 
   async #release(member: GateMember, seen: number): Promise<GateStep> {
     // What was sent before this request was: the other sockets are looked at first.
-    await new Promise(setImmediate);
+    await turnOfTheLoop();
     if (this.#arrivals !== seen) return { isStale: true };
     const running = this.#running();
     for (const each of this.#members.values()) each.holdAnswers();
@@ -141,6 +144,10 @@ export class Gate {
     const running = this.#running();
     if (!running.some(({ state }) => state === "answered")) {
       await new Promise<void>((resolve) => {
+        if (ms === 0) {
+          setImmediate(resolve);
+          return;
+        }
         const timer = setTimeout(resolve, ms);
         this.#whenQuiet = () => {
           if (running.every(({ state }) => state === "running")) return;
@@ -184,6 +191,17 @@ export class Gate {
       answers[0] = { ...only, isDelivered: true };
     }
     return { isStale: false, blockedBy, isBlocked: Boolean(blockers), answers };
+  }
+
+  async #asides(
+    runs: readonly { readonly connection: number; readonly sql: string }[],
+  ): Promise<(readonly (string | null)[])[][]> {
+    const all: (readonly (string | null)[])[][] = [];
+    for (const { connection, sql } of runs) {
+      const member = this.#members.get(connection);
+      all.push(member ? await this.#aside(member, encodeQuery(sql)) : []);
+    }
+    return all;
   }
 
   async #aside(member: GateMember, messages: Uint8Array): Promise<(readonly (string | null)[])[]> {
