@@ -14,7 +14,7 @@ export const gateChannel = "gate";
 
 /** Connections are process ids. */
 export type GateRequest =
-  /** From now on what acts is held, and what was recorded is forgotten. Answered when nothing runs. */
+  /** From now on what acts is held, and what was recorded is forgotten. Answered when nothing runs, with the connections that are there. */
   | { readonly do: "hold" }
   /** Lets everything go. */
   | { readonly do: "open" }

@@ -85,6 +85,8 @@ class Exploration {
   async run(): Promise<ExploreReport> {
     const { schedules: most = mostSchedules, strategy = "exhaustive", stopAtFirst = false } = this.#options;
     // Pools connect, and prepare what they keep: the schedules that count all find them like that.
+    await this.#states.learn(await this.#gate.ask({ do: "hold" }));
+    await this.#gate.ask({ do: "open" });
     const first = await this.#runOnce(roundRobin());
     if (first.isUnfinished) this.#stopped = first.stuck;
     let hasNext = this.#stopped === undefined;

@@ -12,7 +12,7 @@ import { DatabaseError, readDataRow, readErrorFields } from "../wire/query-resul
 
 /** What a request is answered with. */
 interface Answers {
-  hold: null;
+  hold: readonly number[];
   open: null;
   release: GateStep;
   wait: Extract<GateStep, { isStale: false }>;

@@ -82,6 +82,7 @@ export class ScheduleRun {
     for (const actor of this.#actors) {
       actor.begin(this.#abort.signal);
       await this.#settle(actor);
+      await this.#gate.ask({ do: "ping" });
     }
     for (;;) {
       await this.#passStrays();
@@ -239,6 +240,8 @@ export class ScheduleRun {
       const wasOutside = actor?.state === "outside";
       if (!isDelivered) {
         if (kind !== "message" || wasOutside) {
+          // What the one before has sent is its own.
+          await this.#gate.ask({ do: "ping" });
           actor?.think();
           this.#thinker = actor;
         }

@@ -3,7 +3,8 @@
  *
  * Owns: transactions, LISTEN, advisory locks and settings. Does not own: what pools keep on purpose (prepared statements), or the data
  * (`reset`).
- * Invariant: settings are those of the end of the schedule in which a connection came first: what a pool sets when it connects stays.
+ * Invariant: settings are those that a connection had when the exploration began, or at the end of the first schedule in which it was used:
+ * what a pool sets when it connects stays.
  */
 import type { GateClient } from "./gate-client.ts";
 import type { ScheduleOutcome } from "./schedule-run.ts";
@@ -14,6 +15,9 @@ const settingsQuery = `SELECT name, setting FROM pg_settings WHERE source = 'ses
 /** What may change a setting for longer than its transaction. */
 const setsSomething =
   /(^|;)\s*(set\s+(?!local\b|transaction\b|constraints\b)|reset\b|discard\b)|\bset_config\s*\(|\bexecute\b|\bdo\b/i;
+
+/** The names of an application's own settings, which are in no view. */
+const ownSettings = /\b(?:set\s+(?:session\s+)?|set_config\s*\(\s*')(\w+\.\w+)/gi;
 
 type Settings = ReadonlyMap<string, string>;
 
@@ -26,6 +30,16 @@ export class SessionStates {
     this.#gate = gate;
   }
 
+  /** Before the first schedule, while the gate is shut. */
+  async learn(connections: readonly number[]): Promise<void> {
+    const runs = connections.map((connection) => ({ connection, sql: settingsQuery }));
+    const all = await this.#gate.ask({ do: "aside", runs });
+    connections.forEach((connection, at) => {
+      // Without rows it has no session yet.
+      if (all[at]!.length > 0) this.#settings.set(connection, settingsOf(all[at]!));
+    });
+  }
+
   /** At the end of a schedule, while the gate is shut. */
   async undo(connections: ScheduleOutcome["connections"]): Promise<void> {
     const used = [...connections];
@@ -36,25 +50,30 @@ export class SessionStates {
     await this.#gate.ask({ do: "aside", runs });
     for (const [connection, { sql }] of used) {
       const before = this.#settings.get(connection);
-      if (!before || sql.some((text) => setsSomething.test(text))) await this.#restore(connection, before);
+      const own = sql.flatMap((text) => [...text.matchAll(ownSettings)].map(([, name]) => name!));
+      if (!before || sql.some((text) => setsSomething.test(text))) await this.#restore(connection, before, own);
     }
   }
 
-  async #restore(connection: number, before: Settings | undefined): Promise<void> {
+  async #restore(connection: number, before: Settings | undefined, own: readonly string[]): Promise<void> {
     const [rows] = await this.#gate.ask({ do: "aside", runs: [{ connection, sql: settingsQuery }] });
-    const now = new Map(rows!.map(([name, value]) => [name!, value!] as const));
+    const now = settingsOf(rows!);
     if (!before) {
       this.#settings.set(connection, now);
       return;
     }
-    const names = [...new Set([...before.keys(), ...now.keys()])].filter((name) => before.get(name) !== now.get(name));
-    const calls = names.map((name) => {
+    const names = [...before.keys(), ...now.keys()].filter((name) => before.get(name) !== now.get(name));
+    const calls = [...new Set([...names, ...own])].map((name) => {
       const value = before.get(name);
       return `set_config(${literal(name)}, ${value === undefined ? "NULL" : literal(value)}, false)`;
     });
     if (calls.length > 0)
       await this.#gate.ask({ do: "aside", runs: [{ connection, sql: `SELECT ${calls.join(", ")}` }] });
   }
+}
+
+function settingsOf(rows: readonly (readonly (string | null)[])[]): Settings {
+  return new Map(rows.map(([name, value]) => [name!, value!] as const));
 }
 
 function literal(value: string): string {

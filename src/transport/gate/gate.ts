@@ -115,7 +115,7 @@ export class Gate {
     return member;
   }
 
-  async #hold(): Promise<void> {
+  async #hold(): Promise<readonly number[]> {
     this.#isHolding = true;
     for (const member of this.#members.values()) member.hold();
     await this.#quiet();
@@ -127,6 +127,7 @@ export class Gate {
       }
     }
     this.#passed.clear();
+    return [...this.#members.keys()];
   }
 
   async #release(member: GateMember, seen: number): Promise<GateStep> {
