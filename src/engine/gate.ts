@@ -18,20 +18,28 @@ export type GateRequest =
   | { readonly do: "hold" }
   /** Lets everything go. */
   | { readonly do: "open" }
+  /** Runs SQL as `aside` does and lets everything go, unless more have arrived than `seen`; answered with whether it was so. */
+  | { readonly do: "finish"; readonly seen: number; readonly runs: readonly AsideRun[] }
   /** Lets the first batch of a connection through, unless more have arrived than `seen`; answered with a `GateStep` when the engine is quiet. */
   | { readonly do: "release"; readonly connection: number; readonly seen: number }
-  /** Answered with a `GateStep` as soon as one that was blocked has its answer, or after so many ms; 0 is a turn of the loop. */
+  /** Answered with a `GateStep` as soon as one that was blocked has its answer, or after so many ms. */
   | { readonly do: "wait"; readonly ms: number }
   /** Hands out what a connection is answered with. */
   | { readonly do: "deliver"; readonly connection: number }
   /** Runs SQL on the sessions of connections, unseen by their clients; answered with rows of text for each, none if it is closed. */
-  | { readonly do: "aside"; readonly runs: readonly { readonly connection: number; readonly sql: string }[] }
+  | { readonly do: "aside"; readonly runs: readonly AsideRun[] }
   /** Answered when all that had been sent before has been looked at. */
   | { readonly do: "ping" }
   /** What a CancelRequest does. */
   | { readonly do: "cancel"; readonly connection: number }
   /** Answered with what has passed since `hold`, as `GateRecord`s. */
   | { readonly do: "record" };
+
+/** SQL on the session of a connection. */
+export interface AsideRun {
+  readonly connection: number;
+  readonly sql: string;
+}
 
 /** Something that acts has come, and waits. */
 interface GateArrival {

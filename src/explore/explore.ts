@@ -133,10 +133,11 @@ class Exploration {
     await this.#rewind();
     try {
       const outcome = await new ScheduleRun(this.#gate, actors, silenceMs).run(strategy);
-      await this.#states.undo(outcome.connections);
+      await this.#states.restore(outcome.connections);
       return outcome;
-    } finally {
+    } catch (error) {
       await this.#gate.ask({ do: "open" });
+      throw error;
     }
   }
 

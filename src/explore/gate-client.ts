@@ -14,6 +14,7 @@ import { DatabaseError, readDataRow, readErrorFields } from "../wire/query-resul
 interface Answers {
   hold: readonly number[];
   open: null;
+  finish: boolean;
   release: GateStep;
   wait: Extract<GateStep, { isStale: false }>;
   deliver: null;

@@ -11,6 +11,7 @@ import { ActorRun } from "./actor-run.ts";
 import { type Choice, type Strategy, wordOf } from "./choices.ts";
 import type { GateClient } from "./gate-client.ts";
 import type { Actor, Results, ScheduleStep } from "./report.ts";
+import { type UsedSessions, undo } from "./session-state.ts";
 import { Waiter } from "./waiter.ts";
 
 /** What has come of a schedule. */
@@ -26,8 +27,7 @@ export interface ScheduleOutcome {
   readonly stuck?: string;
   /** Some of them wait still: another schedule would be disturbed. */
   readonly isUnfinished: boolean;
-  /** The connections that were used, with the status of their transactions. */
-  readonly connections: ReadonlyMap<number, UsedConnection>;
+  readonly connections: UsedSessions;
 }
 
 /** A connection in a schedule. */
@@ -75,22 +75,21 @@ export class ScheduleRun {
     this.#actors = Object.entries(actors).map(([name, run]) => new ActorRun(name, run, this.#waiter.wake));
   }
 
-  /** Runs it to its end; then the gate is shut still. */
+  /** Runs it to its end; then the gate is open. */
   async run(strategy: Strategy): Promise<ScheduleOutcome> {
     await this.#gate.ask({ do: "hold" });
     this.#gate.onEvent = (event) => this.#onEvent(event);
-    for (const actor of this.#actors) {
+    for (const [index, actor] of this.#actors.entries()) {
+      if (index > 0) await this.#gate.ask({ do: "ping" });
       actor.begin(this.#abort.signal);
       await this.#settle(actor);
-      await this.#gate.ask({ do: "ping" });
     }
     for (;;) {
       await this.#passStrays();
       const choices = this.#choices();
       if (choices.length > 0) await this.#decide(choices, strategy);
-      else if (!(await this.#goesOn())) break;
+      else if (!(await this.#goesOn()) && (await this.#isOver())) break;
     }
-    if (this.#stuck) await this.#free();
     this.#gate.onEvent = () => {};
     const results = Object.fromEntries(this.#actors.map((actor) => [actor.name, actor.result]));
     return {
@@ -274,18 +273,28 @@ export class ScheduleRun {
     const before = this.#actors.filter(({ isDone }) => isDone).length;
     const hasChanged = (): boolean =>
       this.#gate.seen !== seen || this.#actors.filter(({ isDone }) => isDone).length > before;
-    const isOver = before === this.#actors.length && !this.#isAnyBlocked;
-    if (isOver) await turnOfTheLoop();
-    for (let waited = 0; waited < (isOver ? 1 : patience); waited++) {
-      if (isOver || this.#isAnyBlocked) {
-        const step = await this.#gate.ask({ do: "wait", ms: isOver ? 0 : this.#silenceMs });
+    if (before === this.#actors.length && !this.#isAnyBlocked) return false;
+    for (let waited = 0; waited < patience; waited++) {
+      if (this.#isAnyBlocked) {
+        const step = await this.#gate.ask({ do: "wait", ms: this.#silenceMs });
         await this.#handOut(step, undefined);
-        if (step.answers.length > 0 && !isOver) return true;
+        if (step.answers.length > 0) return true;
       } else await this.#waiter.until(hasChanged, this.#silenceMs);
       if (hasChanged()) return true;
     }
-    if (!isOver) this.#stuck = this.#describeStuck();
+    this.#stuck = this.#describeStuck();
     return false;
+  }
+
+  /** Undoes what is left, unless something has come after all. */
+  async #isOver(): Promise<boolean> {
+    if (this.#stuck) await this.#free();
+    else await turnOfTheLoop();
+    for (;;) {
+      const runs = undo(this.#connections);
+      if (await this.#gate.ask({ do: "finish", seen: this.#gate.seen, runs })) return true;
+      if (!this.#stuck) return false;
+    }
   }
 
   get #isAnyBlocked(): boolean {
@@ -311,6 +320,5 @@ export class ScheduleRun {
     }
     const areDone = (): boolean => this.#actors.every(({ isDone }) => isDone);
     await this.#waiter.until(areDone, this.#silenceMs * patience);
-    await this.#gate.ask({ do: "hold" });
   }
 }

@@ -6,8 +6,8 @@
  * Invariant: settings are those that a connection had when the exploration began, or at the end of the first schedule in which it was used:
  * what a pool sets when it connects stays.
  */
+import type { AsideRun } from "../engine/gate.ts";
 import type { GateClient } from "./gate-client.ts";
-import type { ScheduleOutcome } from "./schedule-run.ts";
 
 /** Settings that a session can have set; `role` is not in the view. */
 const settingsQuery = `SELECT name, setting FROM pg_settings WHERE source = 'session'
@@ -19,7 +19,18 @@ const setsSomething =
 /** The names of an application's own settings, which are in no view. */
 const ownSettings = /\b(?:set\s+(?:session\s+)?|set_config\s*\(\s*')(\w+\.\w+)/gi;
 
+/** The connections that a schedule has used, with the status of their transactions and all that they were sent. */
+export type UsedSessions = ReadonlyMap<number, { readonly status: "I" | "T" | "E"; readonly sql: readonly string[] }>;
+
 type Settings = ReadonlyMap<string, string>;
+
+/** What ends all of it but the settings. */
+export function undo(connections: UsedSessions): AsideRun[] {
+  return [...connections].map(([connection, { status }]) => {
+    const rollback = status === "I" ? "" : "ROLLBACK; ";
+    return { connection, sql: `${rollback}UNLISTEN *; SELECT pg_advisory_unlock_all()` };
+  });
+}
 
 /** See the head of the file. */
 export class SessionStates {
@@ -40,15 +51,9 @@ export class SessionStates {
     });
   }
 
-  /** At the end of a schedule, while the gate is shut. */
-  async undo(connections: ScheduleOutcome["connections"]): Promise<void> {
-    const used = [...connections];
-    const runs = used.map(([connection, { status }]) => {
-      const rollback = status === "I" ? "" : "ROLLBACK; ";
-      return { connection, sql: `${rollback}UNLISTEN *; SELECT pg_advisory_unlock_all()` };
-    });
-    await this.#gate.ask({ do: "aside", runs });
-    for (const [connection, { sql }] of used) {
+  /** Puts the settings back after a schedule. */
+  async restore(connections: UsedSessions): Promise<void> {
+    for (const [connection, { sql }] of connections) {
       const before = this.#settings.get(connection);
       const own = sql.flatMap((text) => [...text.matchAll(ownSettings)].map(([, name]) => name!));
       if (!before || sql.some((text) => setsSomething.test(text))) await this.#restore(connection, before, own);

@@ -170,12 +170,17 @@ export class ClientSession implements SessionInput {
     }).then(() => this.#cut(length));
   }
 
-  /** Runs messages of ours between two of its batches, unseen by its client; undefined if it is not idle. */
+  /** Runs messages of ours between two of its batches, unseen by its client; undefined if it is not idle. What it sends meanwhile waits. */
   async runAside(messages: Uint8Array): Promise<Buffer | undefined> {
     if (!this.#is("idle")) return undefined;
+    this.#state = "running";
     const answer: Uint8Array[] = [];
-    const status = await this.#session!.run(bytesInput(messages), (bytes) => void answer.push(bytes.slice()));
-    if (status !== "ended") this.#status = status;
+    const take = (bytes: Uint8Array): void => void answer.push(bytes.slice());
+    const status = await this.#session!.run(bytesInput(messages), take).catch(this.#crashed);
+    if (status === "ended" || !this.#is("running")) return undefined;
+    this.#status = status;
+    this.#state = "idle";
+    if (this.pending) this.#running = this.#run();
     return Buffer.concat(answer);
   }
 

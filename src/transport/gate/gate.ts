@@ -8,7 +8,7 @@
  */
 import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import type { Batch, SocketConnection } from "@electric-sql/pglite-socket";
-import type { GateAnswer, GateEvent, GateRecord, GateRequest, GateStep } from "../../engine/gate.ts";
+import type { AsideRun, GateAnswer, GateEvent, GateRecord, GateRequest, GateStep } from "../../engine/gate.ts";
 import type { SessionHost } from "../../engine/thread/sessions/host.ts";
 import { encodeQuery } from "../../wire/frontend.ts";
 import { readQueryResults } from "../../wire/query-results.ts";
@@ -67,6 +67,8 @@ export class Gate {
         return this.#hold();
       case "open":
         return this.open();
+      case "finish":
+        return this.#finish(request.seen, request.runs);
       case "release":
         return this.#release(this.#at(request.connection), request.seen);
       case "wait":
@@ -130,6 +132,14 @@ export class Gate {
     return [...this.#members.keys()];
   }
 
+  async #finish(seen: number, runs: readonly AsideRun[]): Promise<boolean> {
+    await turnOfTheLoop();
+    if (this.#arrivals !== seen) return false;
+    await this.#asides(runs);
+    this.open();
+    return true;
+  }
+
   async #release(member: GateMember, seen: number): Promise<GateStep> {
     // What was sent before this request was: the other sockets are looked at first.
     await turnOfTheLoop();
@@ -145,10 +155,6 @@ export class Gate {
     const running = this.#running();
     if (!running.some(({ state }) => state === "answered")) {
       await new Promise<void>((resolve) => {
-        if (ms === 0) {
-          setImmediate(resolve);
-          return;
-        }
         const timer = setTimeout(resolve, ms);
         this.#whenQuiet = () => {
           if (running.every(({ state }) => state === "running")) return;
@@ -194,9 +200,7 @@ export class Gate {
     return { isStale: false, blockedBy, isBlocked: Boolean(blockers), answers };
   }
 
-  async #asides(
-    runs: readonly { readonly connection: number; readonly sql: string }[],
-  ): Promise<(readonly (string | null)[])[][]> {
+  async #asides(runs: readonly AsideRun[]): Promise<(readonly (string | null)[])[][]> {
     const all: (readonly (string | null)[])[][] = [];
     for (const { connection, sql } of runs) {
       const member = this.#members.get(connection);
