@@ -1,6 +1,7 @@
 /**
  * `explore()` where it is not sure, or where something is left behind: said in the report, and never a wrong verdict.
  */
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -36,6 +37,7 @@ const run = (actors: Record<string, Actor>, more: Partial<ExploreOptions> = {}) 
     ...more,
   });
 
+const oneIsNew = async (sql: Sql) => (await sql`select count(*) as n from jobs where state = 'new'`)[0]!.n >= 1;
 const change = (id: number) => app.query("update jobs set state = 'done' where id = $1", id);
 
 test("an actor that waits for ever is a failure, and the next schedules go on", async () => {
@@ -123,6 +125,28 @@ test("one that waits for a clock is waited for", async () => {
   };
   const report = await run({ ann: slow, bob: () => change(2) });
   expect([report.schedules, report.silences, report.complete]).toEqual([3, 0, true]);
+});
+
+test("actors may be requests to an application in another process", async () => {
+  const shop = spawn(process.execPath, [join(import.meta.dirname, "shop.mjs")], {
+    env: { ...process.env, DATABASE_URL: db.url },
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  const [port] = await once(shop.stdout, "data");
+  const call = async () => {
+    const response = await fetch(`http://127.0.0.1:${Number(port)}`);
+    expect(await response.text()).toBe("ok");
+  };
+  const report = await run({ ann: call, bob: call }, { invariant: oneIsNew });
+  shop.stdin.end();
+  // Whoever waits with its UPDATE for the other's takes the same job once more, and one is left.
+  const { schedules, failing, complete } = report;
+  expect([
+    schedules,
+    failing.length,
+    complete,
+    failing.some(({ steps }) => steps.some((step) => step.isBlocked)),
+  ]).toEqual([50, 20, true, false]);
 });
 
 test("one that takes another path each time is not judged", async () => {
