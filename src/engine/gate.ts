@@ -20,7 +20,7 @@ export type GateRequest =
   | { readonly do: "open" }
   /** Runs SQL as `aside` does and lets everything go, unless more have arrived than `seen`; answered with whether it was so. */
   | { readonly do: "finish"; readonly seen: number; readonly runs: readonly AsideRun[] }
-  /** Lets the first batch of a connection through, unless more have arrived than `seen`; answered with a `GateStep` when the engine is quiet. */
+  /** Lets the first batch of a connection through, unless more than `seen` have arrived or it has gone; answered with a `GateStep` in the end. */
   | { readonly do: "release"; readonly connection: number; readonly seen: number }
   /** Answered with a `GateStep` as soon as one that was blocked has its answer, or after so many ms. */
   | { readonly do: "wait"; readonly ms: number }

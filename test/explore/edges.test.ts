@@ -149,6 +149,30 @@ test("actors may be requests to an application in another process", async () => 
   ]).toEqual([50, 20, true, false]);
 });
 
+test("a client that goes while something of it waits takes that along", async () => {
+  let hangUp = (): void => {};
+  const ann = async () => {
+    const client = new pg.Client(db.url);
+    client.on("error", () => {});
+    await client.connect();
+    hangUp = () => void client.end();
+    await client.query("update jobs set state = 'ann' where id = 1");
+    await client.end();
+  };
+  const bob = async () => {
+    await change(2);
+    hangUp();
+  };
+  const report = await run({ ann, bob });
+  expect(report.outcomes).toEqual(
+    new Map([
+      ["ann ok, bob ok", 1],
+      ["ann Connection terminated, bob ok", 1],
+    ]),
+  );
+  expect(report.complete).toBe(true);
+});
+
 test("one that takes another path each time is not judged", async () => {
   let count = 0;
   const fickle = () => app.query(`select 1 as ${"x".repeat(++count)}`);

@@ -10,6 +10,7 @@ import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import type { Batch, SocketConnection } from "@electric-sql/pglite-socket";
 import type { AsideRun, GateAnswer, GateEvent, GateRecord, GateRequest, GateStep } from "../../engine/gate.ts";
 import type { SessionHost } from "../../engine/thread/sessions/host.ts";
+import type { Session } from "../../engine/thread/sessions/session.ts";
 import { encodeQuery } from "../../wire/frontend.ts";
 import { readQueryResults } from "../../wire/query-results.ts";
 import type { ClientSession } from "../client-session.ts";
@@ -35,7 +36,7 @@ export class Gate {
   constructor(host: GateHost, tell: (event: GateEvent) => void) {
     this.#host = host;
     this.#tell = tell;
-    host.scheduler.onQuiet.add(this.#look);
+    host.scheduler.onTurnOver.add(this.#look);
   }
 
   get isHolding(): boolean {
@@ -70,17 +71,17 @@ export class Gate {
       case "finish":
         return this.#finish(request.seen, request.runs);
       case "release":
-        return this.#release(this.#at(request.connection), request.seen);
+        return this.#release(this.#members.get(request.connection), request.seen);
       case "wait":
         return this.#wait(request.ms);
       case "deliver":
-        return this.#at(request.connection).deliver();
+        return this.#members.get(request.connection)?.deliver();
       case "aside":
         return this.#asides(request.runs);
       case "ping":
         return turnOfTheLoop();
       case "cancel":
-        return this.#at(request.connection).cancel();
+        return this.#members.get(request.connection)?.cancel();
       case "record":
         return this.#passed.records satisfies readonly GateRecord[];
     }
@@ -95,13 +96,7 @@ export class Gate {
   /** As `open`, for ever. */
   end(): void {
     this.open();
-    this.#host.scheduler.onQuiet.delete(this.#look);
-  }
-
-  #at(connection: number): GateMember {
-    const member = this.#members.get(connection);
-    if (!member) throw new Error(`there is no connection ${connection}`);
-    return member;
+    this.#host.scheduler.onTurnOver.delete(this.#look);
   }
 
   #member(connection: SocketConnection, client: ClientSession): GateMember {
@@ -140,13 +135,14 @@ export class Gate {
     return true;
   }
 
-  async #release(member: GateMember, seen: number): Promise<GateStep> {
+  async #release(member: GateMember | undefined, seen: number): Promise<GateStep> {
     // What was sent before this request was: the other sockets are looked at first.
     await turnOfTheLoop();
-    if (this.#arrivals !== seen) return { isStale: true };
+    // Its client may have gone meanwhile.
+    if (this.#arrivals !== seen || !member?.hasWaiting) return { isStale: true };
     const running = this.#running();
     for (const each of this.#members.values()) each.holdAnswers();
-    if (!member.release()) throw new Error(`nothing waits on connection ${member.number}`);
+    member.release();
     await this.#quiet();
     return this.#step(member, running);
   }
@@ -227,11 +223,12 @@ export class Gate {
   }
 
   get #isQuiet(): boolean {
-    if (this.#host.scheduler.isBusy) return false;
+    const sessions = new Set<Session>();
     for (const { state, session } of this.#members.values()) {
       if (state === "running" && !(session && this.#host.blockedBy(session))) return false;
+      if (session) sessions.add(session);
     }
-    return true;
+    return !this.#host.scheduler.isBusyWith(sessions);
   }
 
   readonly #look = (): void => this.#whenQuiet?.();

@@ -72,6 +72,11 @@ export class GateMember {
     return this.#texts.named;
   }
 
+  /** Whether a batch of its waits here. */
+  get hasWaiting(): boolean {
+    return this.#waiting.length > 0;
+  }
+
   /** Whether something for its client waits here. */
   get hasAnswer(): boolean {
     return this.#answers.length > 0;

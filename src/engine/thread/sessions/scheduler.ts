@@ -66,8 +66,8 @@ export class Scheduler<S extends Schedulable> {
   /** Called before a session that computes goes on: what is to be done soon would wait for it. */
   onLongTurn: (() => void) | undefined;
   observer: SchedulerObserver<S> | undefined;
-  /** Called when nobody has a turn and nobody waits for one. */
-  readonly onQuiet = new Set<() => void>();
+  /** Called at the end of each turn, when the next one has begun. */
+  readonly onTurnOver = new Set<() => void>();
   readonly #machine: Machine;
   readonly #queue: Turn<S>[] = [];
   readonly #parked = new Map<S, Parked<S>>();
@@ -98,9 +98,10 @@ export class Scheduler<S extends Schedulable> {
     return this.#loaded;
   }
 
-  /** Whether somebody has a turn, or waits for one. */
-  get isBusy(): boolean {
-    return this.#running !== undefined || this.#queue.length > 0;
+  /** Whether one of these sessions has a turn, or waits for one. */
+  isBusyWith(sessions: ReadonlySet<S>): boolean {
+    if (this.#running && sessions.has(this.#running)) return true;
+    return this.#queue.some(({ session }) => sessions.has(session));
   }
 
   /** What a parked session waits for. */
@@ -177,6 +178,7 @@ export class Scheduler<S extends Schedulable> {
     this.onTurn?.(undefined);
     this.#wakeParked();
     this.#next();
+    for (const told of this.onTurnOver) told();
   }
 
   get #mayBegin(): boolean {
@@ -188,7 +190,6 @@ export class Scheduler<S extends Schedulable> {
     const turn = this.#queue.shift();
     if (!turn) {
       this.#setTimer();
-      for (const told of this.onQuiet) told();
       return;
     }
     assert(!this.#parked.has(turn.session), "a session is given a turn while it is parked");
