@@ -79,7 +79,7 @@ export interface TransportStats {
 }
 
 /** What a connection does. */
-interface ConnectionActivity {
+export interface ConnectionActivity {
   /** The process id of its BackendKeyData. */
   processId: number;
   user: string;

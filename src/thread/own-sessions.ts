@@ -12,7 +12,8 @@ import type { SessionHost } from "../engine/thread/sessions/host.ts";
 import { ownLogin } from "../engine/thread/sessions/own-parameters.ts";
 import type { SnapshotKeeper } from "../engine/thread/snapshot-keeper.ts";
 import type { Recorder } from "../trace/record/recorder.ts";
-import { IsolatedQueue, sendHeldAnswers } from "../transport/isolated-queue.ts";
+import { sendHeldAnswers } from "../transport/held-answers.ts";
+import { IsolatedQueue } from "../transport/isolated-queue.ts";
 import type { Behind } from "../transport/serve.ts";
 import { expireBranches } from "./branch-expiry.ts";
 import { DatabaseBranches } from "./database-branches.ts";
@@ -95,6 +96,7 @@ export class OwnSessions implements Served {
     if (observer) this.#host.scheduler.observer = observer;
     return {
       queue,
+      activity: () => queue.activity(),
       crashed: (death) => queue.crashed(death),
       takeRuns: () => queue.recent.take(),
       closed: () => {

@@ -2,7 +2,8 @@
  * The password check of a login: the messages of a SASL authentication around SCRAM-SHA-256.
  *
  * Owns: the order of the messages, the offered mechanisms, and what a wrong password is answered with. Does not own: the
- * arithmetic and the messages' contents (`wire/`), or the clock, which is the connection's.
+ * arithmetic and the messages' contents (`wire/`), the client's answers as messages (`login-dialog.ts`), or the clock, which is
+ * the connection's.
  * Invariant: one password holds for every user name, and an exchange is the same for all of them, so that neither its
  * messages nor its time tell which names exist. Mirrors CheckSASLAuth() in src/backend/libpq/auth-sasl.c.
  */
@@ -18,6 +19,7 @@ import {
 } from "../wire/authentication.ts";
 import { preparePassword, type ScramSecret, scramSecret } from "../wire/scram.ts";
 import { ScramServer } from "../wire/scram-server.ts";
+import { askClient } from "./login-dialog.ts";
 
 // As in src/include/common/scram-common.h and src/backend/libpq/auth-sasl.c.
 const saltLength = 16;
@@ -42,7 +44,7 @@ export async function authenticate(
   certificateHash: Buffer | undefined,
 ): Promise<void> {
   const offered = certificateHash ? [mechanism.plus, mechanism.plain] : [mechanism.plain];
-  const answer = readSaslInitialResponse(checked(await dialog.ask(encodeSasl(offered))));
+  const answer = readSaslInitialResponse(checked(await askClient(dialog, encodeSasl(offered))));
   if (!answer) throw new SqlStateError("08P01", "invalid message format");
   if (!offered.some((name) => name === answer.mechanism)) {
     throw new SqlStateError("08P01", "client selected an invalid SASL authentication mechanism");
@@ -54,13 +56,13 @@ export async function authenticate(
     bindable: certificateHash !== undefined,
   });
   // A client may wait for an empty challenge before it begins.
-  const clientFirst = answer.data ?? checked(await dialog.ask(encodeSaslContinue("")));
-  const clientFinal = checked(await dialog.ask(encodeSaslContinue(scram.first(clientFirst))));
+  const clientFirst = answer.data ?? checked(await askClient(dialog, encodeSaslContinue("")));
+  const clientFinal = checked(await askClient(dialog, encodeSaslContinue(scram.first(clientFirst))));
   const serverFinal = scram.final(clientFinal);
   if (serverFinal === undefined) {
     throw new SqlStateError("28P01", `password authentication failed for user "${user}"`);
   }
-  dialog.tell(encodeSaslFinal(serverFinal));
+  dialog.write(encodeSaslFinal(serverFinal));
 }
 
 function checked(message: Uint8Array): Uint8Array {

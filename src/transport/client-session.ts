@@ -6,7 +6,8 @@
  * Invariant: `#state` says what may happen next. A batch is settled when PostgreSQL has read it and asks for more; a session
  * whose client does not read its answers is parked, and only that; after `ending` nothing of its input is begun.
  */
-import type { Activity, Batch, ErrorFields, SocketConnection, TransactionStatus } from "@electric-sql/pglite-socket";
+import type { Batch, ErrorFields, SocketConnection, TransactionStatus } from "@electric-sql/pglite-socket";
+import type { ConnectionActivity } from "../engine/listener.ts";
 import { limits } from "../engine/thread/limits.ts";
 import type { SessionHost } from "../engine/thread/sessions/host.ts";
 import { bytesInput, type Session, type SessionInput, type SessionOwner } from "../engine/thread/sessions/session.ts";
@@ -15,6 +16,7 @@ import { isPipelineEnd, Type } from "../wire/frames.ts";
 import { encodeMessage } from "../wire/frontend.ts";
 import { readErrorFields } from "../wire/query-results.ts";
 import { ReplyReader } from "../wire/reply-reader.ts";
+import { holdAnswers } from "./held-answers.ts";
 import { readLogin, readParameterStatus } from "./login-answer.ts";
 import { Output } from "./output.ts";
 import { previewOf, readable, shown } from "./statement-preview.ts";
@@ -118,7 +120,7 @@ export class ClientSession implements SessionInput {
     this.#connection.terminate(error);
   }
 
-  activity(): Activity {
+  activity(): ConnectionActivity {
     const connection = this.#connection;
     const idle = this.#status === "I" ? "idle" : "idle in transaction";
     const busy = this.#session && this.#host.computes(this.#session) ? "running" : "waiting";
@@ -281,7 +283,7 @@ export class ClientSession implements SessionInput {
   // What other clients asked for in the meantime is answered first, and all of it leaves together.
   #answer(): void {
     if (this.output.isEmpty) return;
-    if (!this.output.diverted) this.#connection.cork();
+    if (!this.output.diverted) holdAnswers(this.#connection);
     this.output.flush();
   }
 

@@ -6,15 +6,10 @@
  * Invariant: it runs on the engine thread; a session ends with its connection.
  */
 import { timingSafeEqual } from "node:crypto";
-import {
-  type Activity,
-  type Batch,
-  type SocketConnection,
-  type SocketQueue,
-  uncorkAll,
-} from "@electric-sql/pglite-socket";
+import type { Batch, SocketConnection, SocketQueue } from "@electric-sql/pglite-socket";
 import { makesBranch } from "../engine/branches.ts";
 import type { EngineDeath } from "../engine/engine.ts";
+import type { ConnectionActivity } from "../engine/listener.ts";
 import { RecentRuns } from "../engine/recent-runs.ts";
 import { limits } from "../engine/thread/limits.ts";
 import { ownParameters } from "../engine/thread/sessions/own-parameters.ts";
@@ -122,7 +117,8 @@ export class IsolatedQueue implements SocketQueue {
     return this.#clients.get(connection)?.isMidway ?? false;
   }
 
-  activity(): Activity[] {
+  /** What every client does. */
+  activity(): ConnectionActivity[] {
     return [...this.#clients.values()].map((client) => client.activity());
   }
 
@@ -184,6 +180,3 @@ export class IsolatedQueue implements SocketQueue {
     for (const connection of this.#clients.keys()) connection.terminate(error);
   }
 }
-
-/** Sends the answers that are held until the event loop has looked at all sockets, of all clients. */
-export const sendHeldAnswers: () => void = uncorkAll;

@@ -1,12 +1,12 @@
 /**
  * Who may log in, and how: the login that the socket library is given.
  *
- * Owns: the order of encryption, password and the checks of the startup packet. Does not own: TLS (`tls.ts`), the password
- * check (`authenticate.ts`), or the checks themselves (the library's own login).
+ * Owns: the order of encryption, password and the checks of the startup packet, and these checks. Does not own: TLS (`tls.ts`),
+ * or the password check (`authenticate.ts`).
  * Invariant: nothing about the databases is told to a client that has not proved that it knows the password.
  */
 import { TLSSocket } from "node:tls";
-import { defaultLogin, type Login, type LoginReply } from "@electric-sql/pglite-socket";
+import type { Login, LoginReply } from "@electric-sql/pglite-socket";
 import { SqlStateError } from "../errors.ts";
 import type { ScramSecret } from "../wire/scram.ts";
 import { authenticate } from "./authenticate.ts";
@@ -33,14 +33,30 @@ export function createLogin({ databases, secret, tls }: LoginRules): Login {
     if (request.kind === "startup" && secret && user) {
       const certificateHash = request.socket instanceof TLSSocket ? tls?.certificateHash : undefined;
       try {
-        await authenticate(request.dialog, user, secret, certificateHash);
+        await authenticate(request, user, secret, certificateHash);
       } catch (error) {
         if (!(error instanceof SqlStateError)) throw error;
         const { code, message, detail, hint } = error;
         return { kind: "refuse", error: { severity: "FATAL", code, message, detail, hint } };
       }
     }
-    const named = request.kind === "startup" ? request.parameters.get("database") : undefined;
-    return defaultLogin(databases ?? (named ? [named] : []))(request);
+    return request.kind === "startup" ? check(request.parameters, databases) : { kind: "accept" };
   };
+}
+
+/** What PostgreSQL would not let pass either. */
+function check(parameters: ReadonlyMap<string, string>, databases: readonly string[] | undefined): LoginReply {
+  const database = parameters.get("database");
+  if (!parameters.get("user")) return refuse("28000", "no PostgreSQL user name specified in startup packet");
+  if (!/^(false|off|no|n|f|0)?$/i.test(parameters.get("replication") ?? "")) {
+    return refuse("0A000", "replication connections are not supported");
+  }
+  if (database === undefined || (databases && !databases.includes(database))) {
+    return refuse("3D000", `database "${database}" does not exist`, `This server has: ${databases?.join(", ")}.`);
+  }
+  return { kind: "accept" };
+}
+
+function refuse(code: string, message: string, hint?: string): LoginReply {
+  return { kind: "refuse", error: { severity: "FATAL", code, message, hint } };
 }

@@ -8,14 +8,16 @@
  */
 import * as socket from "@electric-sql/pglite-socket";
 import type { EngineDeath } from "../engine/engine.ts";
-import type { ListenOptions, TransportStats } from "../engine/listener.ts";
+import type { ConnectionActivity, ListenOptions, TransportStats } from "../engine/listener.ts";
 import { YoungGarbage } from "../engine/young-garbage.ts";
 import { keepSecret } from "./authenticate.ts";
+import { lettingLeave } from "./leaving.ts";
 import { createLogin } from "./login.ts";
+import { SocketDirectory } from "./socket-directory.ts";
 import { createTlsServer } from "./tls.ts";
 
 // What patches/ makes of the library; a patch that changes what callers can rely on changes it.
-const EXPECTED_PATCH_ID = "pglite-devdb-4";
+const EXPECTED_PATCH_ID = "pglite-devdb-5";
 
 // The library asks its engine for nothing but `waitReady` where the queue is another one than its own.
 const noEngine: socket.SocketEngine = {
@@ -29,6 +31,8 @@ export interface Behind {
   readonly queue: socket.SocketQueue;
   /** Those that clients may name; any, if PostgreSQL itself decides. */
   readonly databases?: readonly string[] | undefined;
+  /** What every client does. */
+  activity(): ConnectionActivity[];
   /** PostgreSQL has crashed: it is not touched any more, and everybody is told so as soon as it is known what to say. */
   crashed(death: Promise<EngineDeath>): Promise<void>;
   /** What clients sent last, for a person, the newest last; it is forgotten then. */
@@ -47,7 +51,7 @@ export interface Door {
 
 /** Starts listening. Rejects with the system's error (EADDRINUSE …) and leaves nothing open. */
 export async function openDoor(
-  { queue, databases }: Pick<Behind, "queue" | "databases">,
+  { queue, databases, activity }: Pick<Behind, "queue" | "databases" | "activity">,
   options: ListenOptions,
   tap?: socket.Tap,
 ): Promise<Door> {
@@ -66,13 +70,29 @@ export async function openDoor(
     idleTimeout: options.idleTimeoutMs,
     stallTimeout: options.stallTimeoutMs,
     login,
-    queue: withoutGarbage(queue),
+    queue: lettingLeave(withoutGarbage(queue)),
     ...(tap ? { tap } : {}),
-    ...(options.socketDir === undefined ? {} : { socketDir: options.socketDir }),
-    ...(options.log ? { debug: true, log: libraryLog(options.log) } : {}),
+  });
+  server.addEventListener("connectionError", (event) => {
+    const { handlerId, error } = (event as CustomEvent<{ handlerId: number; error: Error & { code?: string } }>).detail;
+    options.log?.(`connection ${handlerId}: ${error.code ?? ""} ${error.message}`);
   });
   await server.start();
-  return { port: server.port, stop: () => server.stop(), stats: () => server.getStats() };
+  const directory = options.socketDir === undefined ? undefined : new SocketDirectory(options.socketDir, server);
+  const stop = async (): Promise<void> => {
+    await Promise.all([directory?.close(), server.stop()]);
+  };
+  try {
+    await directory?.listen();
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return {
+    port: server.port,
+    stop,
+    stats: () => ({ ...server.getStats(), connections: activity() }),
+  };
 }
 
 /** The same queue; what its clients send does not pile up as garbage. */
@@ -93,12 +113,4 @@ export function requirePatched(library: { PATCH_ID?: unknown }): void {
     "@electric-sql/pglite-socket is not patched: the published library mixes up the answers of concurrent clients. " +
       "In a checkout, run `npm ci` (its prepare step applies patches/); the published pglite-devdb has the patched code inside.",
   );
-}
-
-/** Gets a message and what belongs to it. */
-type LibraryLog = (message: string, ...details: unknown[]) => void;
-
-/** The log as the library takes it: one line for each call. */
-export function libraryLog(log: (line: string) => void): LibraryLog {
-  return (message, ...details) => log([message, ...details.map(String)].join(" "));
 }

@@ -8,7 +8,7 @@
 import type { EngineDeath, EngineInput, ExecOptions, IdleTimeouts } from "../engine/engine.ts";
 import type { ListenOptions } from "../engine/listener.ts";
 import { RecentRuns } from "../engine/recent-runs.ts";
-import { type Behind, libraryLog } from "./serve.ts";
+import type { Behind } from "./serve.ts";
 import type { SharedEngine } from "./shared/engine-runs.ts";
 import { SharedQueue } from "./shared/shared-queue.ts";
 
@@ -32,14 +32,14 @@ export function openSharedDoor(
   onTurn?: (processId: number) => void,
 ): Behind {
   const db = new SessionEngine(session, listener, onTurn);
-  const log = options.log && libraryLog(options.log);
   const queue = new SharedQueue(db, {
     transactionIdleTimeout: options.transactionIdleTimeoutMs,
     maxCopyBytes: maxSpooledBytes,
-    log: (message, ...details) => log?.(`[PGLiteSocketServer] ${message}`, ...details),
+    log: (message, ...details) => options.log?.([message, ...details.map(String)].join(" ")),
   });
   return {
     ...{ queue, databases },
+    activity: () => queue.activity(),
     crashed: async (death) => db.died(await death),
     takeRuns: () => db.recent.take(),
   };

@@ -1,7 +1,5 @@
 /** Starting the server: what fails leaves nothing open and can be tried again; a stop may come at any moment. */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import type { Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -53,47 +51,26 @@ test("a taken port is the system's error, nothing stays open, and the next start
   const squatter = await listenOn("127.0.0.1", 0);
   squatters.push(squatter);
   const { port } = squatter.address() as { port: number };
-  const server = make({ port, socketDir: directory });
+  const server = make({ port });
   await expect(server.start()).rejects.toMatchObject({ code: "EADDRINUSE", port });
   await expect(server.start()).rejects.toMatchObject({ code: "EADDRINUSE" });
-  expect(readdirSync(directory)).toEqual([]);
   await close(squatters.pop()!);
   await server.start();
   await expectServed(server);
-  await expectServed({ path: join(directory, `.s.PGSQL.${port}`) });
 });
 
-test("a Unix socket that cannot be made closes the port again", async () => {
-  const server = make({ socketDir: join(directory, "missing") });
-  await expect(server.start()).rejects.toMatchObject({ code: expect.stringMatching(/ENOENT|EACCES/) });
-  await expectRefused({ port: server.port });
-});
-
-test("a Unix socket that answers is left alone", async () => {
-  const first = make({ socketDir: directory });
+test("a path is served; one that is taken is the system's error, and is left alone", async () => {
+  const path = join(directory, "socket");
+  const first = make({ path });
   await first.start();
-  const path = join(directory, `.s.PGSQL.${first.port}`);
+  expect(first.getServerConn()).toBe(path);
+  await expectServed({ path });
   await expect(make({ path }).start()).rejects.toMatchObject({ code: "EADDRINUSE" });
   await expectServed({ path });
-});
-
-test("a Unix socket whose process was killed is replaced", async () => {
-  const path = join(directory, "killed");
-  const listener = `require("net").createServer().listen(${JSON.stringify(path)}, () => console.log("listening"))`;
-  const listening = spawn(process.execPath, ["-e", listener], { stdio: ["ignore", "pipe", "inherit"] });
-  await once(listening.stdout, "data");
-  listening.kill("SIGKILL");
-  await once(listening, "exit");
-  await expectRefused({ path });
-  await make({ path }).start();
-  await expectServed({ path });
-});
-
-test("a file in the place of the Unix socket is an error, and is not touched", async () => {
-  const path = join(directory, "precious");
-  writeFileSync(path, "precious");
-  await expect(make({ path }).start()).rejects.toMatchObject({ code: "EADDRINUSE" });
-  expect(readFileSync(path, "utf8")).toBe("precious");
+  const precious = join(directory, "precious");
+  writeFileSync(precious, "precious");
+  await expect(make({ path: precious }).start()).rejects.toMatchObject({ code: "EADDRINUSE" });
+  expect(readFileSync(precious, "utf8")).toBe("precious");
 });
 
 test("a start while the server runs or starts is an error and disturbs nothing", async () => {

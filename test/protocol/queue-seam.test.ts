@@ -1,7 +1,8 @@
 /** The queue seam: a queue of the caller's own gets connections and batches, and decides what happens with them. */
 import type { Batch, SocketConnection, SocketQueue } from "@electric-sql/pglite-socket";
-import { PGLiteSocketServer, uncorkAll } from "@electric-sql/pglite-socket";
+import { PGLiteSocketServer } from "@electric-sql/pglite-socket";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { holdAnswers, sendHeldAnswers } from "../../src/transport/held-answers.ts";
 import { encodeMessage } from "../../src/wire/frontend.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { errorFields, message, types, WireClient } from "../support/wire-client.ts";
@@ -165,12 +166,12 @@ test("may terminate a connection: its client is told, it is detached once, and w
 test("may hold answers until the loop has looked at all sockets: they leave together, and before any last word", async () => {
   const clients = [await login("a"), await login("b"), await login("c")];
   const [a, b, c] = queue.connections;
-  const held = () => queue.connections.map((connection) => connection.unsent);
+  const held = () => queue.connections.map((connection) => connection.socket.writableLength);
   const answer = () => {
     for (const connection of queue.connections) {
-      connection.cork();
+      holdAnswers(connection);
       connection.send(ready);
-      connection.cork();
+      holdAnswers(connection);
       connection.send(ready);
     }
   };
@@ -180,7 +181,7 @@ test("may hold answers until the loop has looked at all sockets: they leave toge
   await new Promise((resolve) => setImmediate(resolve));
   expect(held()).toEqual([0, 0, 0]);
   answer();
-  uncorkAll();
+  sendHeldAnswers();
   expect(held()).toEqual([0, 0, 0]);
   for (const client of clients) expect(types(await client.until("Z", 4))).toBe("ZZZZ");
 
@@ -191,9 +192,9 @@ test("may hold answers until the loop has looked at all sockets: they leave toge
   expect(types(await clients[0]!.untilEnd())).toBe("ZZE");
   expect(types(await clients[1]!.untilEnd())).toBe("ZZ");
   await waitUntil("the last one has gone", () => queue.events.includes("detach c"));
-  c!.cork();
+  holdAnswers(c!);
   c!.send(ready);
-  uncorkAll();
+  sendHeldAnswers();
 });
 
 test("says who is in the middle of something: only those are stalled out", async () => {

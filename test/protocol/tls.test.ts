@@ -7,9 +7,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from "node:tls";
 import type { PGlite } from "@electric-sql/pglite";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import type { PGLiteSocketServer } from "@electric-sql/pglite-socket";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { keepSecret } from "../../src/transport/authenticate.ts";
 import { createLogin } from "../../src/transport/login.ts";
+import { SocketDirectory } from "../../src/transport/socket-directory.ts";
 import { createTlsServer } from "../../src/transport/tls.ts";
 import { encodeSaslInitialResponse, encodeSaslResponse, mechanism } from "../../src/wire/authentication.ts";
 import type { ScramSecret } from "../../src/wire/scram.ts";
@@ -129,7 +131,10 @@ describe("without TLS", () => {
   test("a Unix socket has none, as in PostgreSQL", async () => {
     const socketDir = mkdtempSync(join(tmpdir(), "tls-"));
     try {
-      await serve({ socketDir });
+      await serve();
+      const directory = new SocketDirectory(socketDir, server.server as PGLiteSocketServer);
+      await directory.listen();
+      onTestFinished(() => directory.close());
       const client = await connected({ path: join(socketDir, `.s.PGSQL.${server.port}`) });
       client.send(message.sslRequest());
       expect(await client.bytes(1)).toEqual(Buffer.from("N"));

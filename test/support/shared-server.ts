@@ -4,6 +4,8 @@
  * Owns: putting the two together. Does not own: either of them.
  */
 import { PGLiteSocketServer, type PGLiteSocketServerOptions, type SocketEngine } from "@electric-sql/pglite-socket";
+import { lettingLeave } from "../../src/transport/leaving.ts";
+import { createLogin } from "../../src/transport/login.ts";
 import type { SharedEngine } from "../../src/transport/shared/engine-runs.ts";
 import { SharedQueue, type SharedQueueOptions } from "../../src/transport/shared/shared-queue.ts";
 
@@ -14,5 +16,6 @@ export type SharedServerOptions = Omit<PGLiteSocketServerOptions, "db" | "queue"
 /** Not started yet. */
 export function sharedServer({ maxCopyBytes = 16 * 1024 ** 3, ...options }: SharedServerOptions): PGLiteSocketServer {
   const { db, transactionIdleTimeout = 30_000 } = options;
-  return new PGLiteSocketServer({ ...options, queue: new SharedQueue(db, { transactionIdleTimeout, maxCopyBytes }) });
+  const queue = lettingLeave(new SharedQueue(db, { transactionIdleTimeout, maxCopyBytes }));
+  return new PGLiteSocketServer({ login: createLogin({ databases: ["postgres"] }), ...options, queue });
 }

@@ -31,7 +31,7 @@ export class Delivery {
 
   /** As that of the connection. Throws when the file cannot take it. */
   send(bytes: Uint8Array, written?: () => void): void {
-    if (!this.#spool && this.#connection.unsent <= MEMORY_BYTES) {
+    if (!this.#spool && this.#connection.socket.writableLength <= MEMORY_BYTES) {
       this.#sendNow(bytes, written);
       return;
     }
@@ -55,7 +55,7 @@ export class Delivery {
       whenWritten = undefined;
     };
     this.#connection.send(bytes, once);
-    if (this.#connection.unsent === 0) once();
+    if (this.#connection.socket.writableLength === 0) once();
   }
 
   /** Resolves when nothing is in the file any more; undefined when nothing is. */

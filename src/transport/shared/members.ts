@@ -3,8 +3,9 @@
  *
  * Owns: what is known of each. Does not own: who runs next (`shared-queue.ts`).
  */
-import { type Activity, PatientTimer, type SocketConnection } from "@electric-sql/pglite-socket";
+import { PatientTimer, type SocketConnection } from "@electric-sql/pglite-socket";
 import type { IdleTimeouts } from "../../engine/engine.ts";
+import type { ConnectionActivity } from "../../engine/listener.ts";
 import type { Frame } from "../../wire/frames.ts";
 import { Conversation, type CopyStart } from "../../work/conversation.ts";
 import type { SharedSession } from "../../work/statements.ts";
@@ -73,7 +74,7 @@ export function newMember(connection: SocketConnection, session: SharedSession, 
 }
 
 /** What it does at this moment; `entry` is what it waits with. */
-export function activityOf(member: Member, isCurrent: boolean, entry: Entry | undefined): Activity {
+export function activityOf(member: Member, isCurrent: boolean, entry: Entry | undefined): ConnectionActivity {
   const { connection, conversation } = member;
   const running = isCurrent || member.delivery.emptied !== undefined;
   const idle = conversation.replies.status === "I" ? "idle" : "idle in transaction";
@@ -95,7 +96,7 @@ export function armIdleTimer(member: Member, timeouts: IdleTimeouts | undefined)
   const ms = idle ? sessionMs : Math.min(inTransactionMs, transactionMs);
   if (ms === Infinity) return;
   const error = idle ? idleSession : transactionMs < inTransactionMs ? transactionTimeout : idleInTransaction;
-  member.idleTimer.setUnref(Math.max(0, Math.ceil(ms)), () => member.connection.terminate(error));
+  member.idleTimer.set(Math.max(0, Math.ceil(ms)), () => member.connection.terminate(error)).unref();
 }
 
 /** How it is called in a message to another client. */

@@ -7,8 +7,9 @@
  * failure of the engine, because its latch is reset in one place, in a `finally`.
  */
 import { timingSafeEqual } from "node:crypto";
-import type { Activity, Batch, SocketConnection, SocketQueue } from "@electric-sql/pglite-socket";
+import type { Batch, SocketConnection, SocketQueue } from "@electric-sql/pglite-socket";
 import type { EngineDeath } from "../../engine/engine.ts";
+import type { ConnectionActivity } from "../../engine/listener.ts";
 import { encodeError, encodeFrame, int32, readCString, Type } from "../../wire/frames.ts";
 import { SharedSession } from "../../work/statements.ts";
 import { cancelled, crashOf } from "../session-errors.ts";
@@ -117,7 +118,8 @@ export class SharedQueue implements SocketQueue {
     return keeps || member.copy !== undefined || member.conversation.pipelineOpen;
   }
 
-  activity(): Activity[] {
+  /** What every client does. */
+  activity(): ConnectionActivity[] {
     return [...this.#members.values()].map((member) => {
       const entry = this.#entries.find((other) => other.member === member);
       return activityOf(member, this.#current?.member === member, entry);

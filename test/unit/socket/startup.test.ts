@@ -1,6 +1,6 @@
 /** Reading the packets of the startup phase. Mirrors ProcessStartupPacket() in src/backend/tcop/backend_startup.c. */
 import { describe, expect, test } from "vitest";
-import { negotiation, readStartupPacket, type StartupFields } from "../../support/socket-library.ts";
+import { negotiation, readStartupPacket, type StartupMessage } from "../../support/socket-library.ts";
 import { message } from "../../support/wire-client.ts";
 
 const version = (major: number, minor: number): number => (major << 16) | minor;
@@ -21,7 +21,7 @@ function violationOf(bytes: Buffer): string {
   return read.violation;
 }
 
-const startupOf = (bytes: Buffer): StartupFields => {
+const startupOf = (bytes: Buffer): StartupMessage => {
   const packet = packetOf(bytes);
   if (packet.kind !== "startup") throw new Error(packet.kind);
   return packet;

@@ -1,4 +1,5 @@
 /** A client's end of its session, on sessions that are simulated: they say what the test says, when the test says it. */
+import { PassThrough } from "node:stream";
 import type { SocketConnection } from "@electric-sql/pglite-socket";
 import { expect, test } from "vitest";
 import type { Session, SessionInput, SessionOutput } from "../../../src/engine/thread/sessions/session.ts";
@@ -52,7 +53,7 @@ async function client(fails?: "createSession" | "run" | "closeSession", isRefuse
   const connection = {
     ...{ id: 1, processId: 7, secretKey: Buffer.alloc(4), parameters: new Map() },
     ...{ send: (bytes: Uint8Array) => void sent.push(Buffer.from(bytes)), drained: () => undefined },
-    ...{ cork: () => {}, terminate: () => {}, finish: () => void finished++ },
+    ...{ socket: new PassThrough(), terminate: () => {}, finish: () => void finished++ },
   } as unknown as SocketConnection;
   const subject = new ClientSession(connection, host);
   const settled = new Promise((resolve) => setImmediate(resolve));

@@ -1,0 +1,39 @@
+/**
+ * Clients that are saying good-bye when the server stops.
+ *
+ * Owns: the moment that they are given. Does not own: ending those that stay (the library), or what runs (the queue).
+ * Invariant: a stop waits no longer than its clients take, and `leaveMs` at most.
+ */
+import { PatientTimer, type SocketConnection, type SocketQueue } from "@electric-sql/pglite-socket";
+
+/** What they have said lies unread in the kernel, or will be said as soon as their event loop turns, which may be this one. */
+const leaveMs = 100;
+
+/** The same queue; before anything is ended at a stop, its clients may hang up by themselves. */
+export function lettingLeave<Q extends SocketQueue>(queue: Q): Q {
+  const clients = new Set<SocketConnection>();
+  let whenAlone = (): void => {};
+  const attach: SocketQueue["attach"] = queue.attach.bind(queue);
+  const detach: SocketQueue["detach"] = queue.detach.bind(queue);
+  const quiesce = queue.quiesce?.bind(queue);
+  queue.attach = (connection) => {
+    clients.add(connection);
+    return attach(connection);
+  };
+  queue.detach = (connection) => {
+    clients.delete(connection);
+    if (clients.size === 0) whenAlone();
+    return detach(connection);
+  };
+  queue.quiesce = async () => {
+    const timer = new PatientTimer();
+    await new Promise<void>((resolve) => {
+      whenAlone = resolve;
+      if (clients.size === 0) resolve();
+      else timer.set(leaveMs, resolve);
+    });
+    timer.clear();
+    await quiesce?.();
+  };
+  return queue;
+}
