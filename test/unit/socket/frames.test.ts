@@ -4,9 +4,10 @@
  * Mirrors SocketBackend() in src/backend/tcop/postgres.c: which types there are, and how long each may be.
  */
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { Type } from "../../../src/wire/frames.ts";
 import { encodeMessage } from "../../../src/wire/frontend.ts";
 import { Random, runSeed } from "../../support/random.ts";
-import { FrameReader, Type } from "../../support/socket-library.ts";
+import { FrameReader } from "../../support/socket-library.ts";
 import { message } from "../../support/wire-client.ts";
 
 const limit = 1 << 20;
