@@ -23,7 +23,7 @@ export interface ListenOptions {
   certificate?: { readonly cert: string; readonly key: string } | undefined;
   /** Records what its clients send and get. */
   trace?: TraceTarget;
-  /** Gets one line per refused, failed or ended connection. */
+  /** Gets one line per refused, failed or ended connection, and what becomes of the listener. */
   log?: (line: string) => void;
 }
 

@@ -81,6 +81,7 @@ export async function openDoor(
   const directory = options.socketDir === undefined ? undefined : new SocketDirectory(options.socketDir, server);
   const stop = async (): Promise<void> => {
     await Promise.all([directory?.close(), server.stop()]);
+    options.log?.("stopped listening");
   };
   try {
     await directory?.listen();
@@ -88,6 +89,7 @@ export async function openDoor(
     await stop();
     throw error;
   }
+  options.log?.(`listening on ${server.getServerConn()}`);
   return {
     port: server.port,
     stop,
