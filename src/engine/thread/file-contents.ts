@@ -64,6 +64,29 @@ export class FileContents {
     return copy;
   }
 
+  /** These contents again, as `clone` has kept them; only what differs is exchanged. False if nothing did. */
+  become(kept: FileContents): boolean {
+    let isNew = this.#size !== kept.#size;
+    if (this.#unread !== kept.#unread) {
+      isNew = true;
+      this.#unread?.owners.delete(this);
+      this.#unread = kept.#unread;
+      this.#unread?.owners.add(this);
+    }
+    const count = Math.max(this.#chunks.length, kept.#chunks.length);
+    for (let index = 0; index < count; index++) {
+      const [chunk, wanted] = [this.#chunks[index], kept.#chunks[index]];
+      if (chunk === wanted) continue;
+      isNew = true;
+      if (chunk) giveUp(chunk);
+      if (wanted) wanted.owners++;
+      this.#chunks[index] = wanted;
+    }
+    this.#chunks.length = kept.#chunks.length;
+    this.#size = kept.#size;
+    return isNew;
+  }
+
   /** Copies into `target` at `offset`; answers how many bytes there were. */
   read(target: Int8Array | Uint8Array, offset: number, length: number, position: number): number {
     const end = Math.min(this.#size, position + length);

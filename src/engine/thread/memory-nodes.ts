@@ -58,6 +58,10 @@ export interface MemoryFileSystem {
   };
   lookupPath(path: string): { readonly node: MemoryNode };
   destroyNode(node: MemoryNode): void;
+  /** A node can be found by its name and its directory. */
+  hashAddNode(node: MemoryNode): void;
+  hashRemoveNode(node: MemoryNode): void;
+  lookupNode(parent: MemoryNode, name: string): MemoryNode;
   unlink(path: string): void;
   analyzePath(path: string): { readonly exists: boolean };
   mkdir(path: string, mode: number): MemoryNode;
@@ -162,7 +166,7 @@ export function copyDirectory(files: MemoryFileSystem, from: string, to: string,
 export function takenBytes(files: MemoryFileSystem, directory: string): number {
   const taken = (node: MemoryNode): number => {
     if (isOurs(node)) return contentsOf(node).takenBytes;
-    if ((node.mode & kindMask) !== directoryFile) return 0;
+    if (!isDirectory(node)) return 0;
     return Object.values(entriesOf(node)).reduce((sum, entry) => sum + taken(entry), 0);
   };
   return taken(files.lookupPath(directory).node);
@@ -213,16 +217,23 @@ function fileOperations({ node, stream }: FileOperations): FileOperations {
 }
 
 /** MEMFS gives a new file an array that all empty files have. */
-function contentsOf(node: MemoryNode): FileContents {
+export function contentsOf(node: MemoryNode): FileContents {
   if (!(node.contents instanceof FileContents)) node.contents = new FileContents();
   return node.contents;
 }
 
-function entriesOf(directory: MemoryNode): Record<string, MemoryNode> {
+/** What is in a directory, by name. */
+export function entriesOf(directory: MemoryNode): Record<string, MemoryNode> {
   return directory.contents as Record<string, MemoryNode>;
 }
 
-function isOurs(node: MemoryNode): boolean {
+/** Whether it is a directory. */
+export function isDirectory(node: MemoryNode): boolean {
+  return (node.mode & kindMask) === directoryFile;
+}
+
+/** Whether it is a file whose contents can be shared. */
+export function isOurs(node: MemoryNode): boolean {
   return "dup" in node.stream_ops;
 }
 

@@ -7,6 +7,7 @@
  */
 import type { FileDescriptors } from "./file-descriptors.ts";
 import { Image, type Template } from "./image.ts";
+import { Dismissed } from "./scheduler.ts";
 import { noInput, ProcessExit, type SessionContext, type SessionState } from "./session-context.ts";
 import { Window } from "./windows.ts";
 
@@ -62,6 +63,13 @@ export class AuxiliaryProcess implements SessionState {
     return (await this.#ended) ?? 0;
   }
 
+  /** Has it go without a word: what it leaves in shared memory is going to be undone. */
+  async dismiss(): Promise<void> {
+    this.#isEnding = true;
+    this.#host.scheduler.dismiss(this);
+    await this.#ended;
+  }
+
   /** It handles the signal now, or in its next turn, which comes soon. */
   signal(signal: number): void {
     this.signals.push(signal);
@@ -80,13 +88,16 @@ export class AuxiliaryProcess implements SessionState {
       () => new Error(`process ${this.pid} of PostgreSQL returned from its main function`),
       (error: unknown) => error,
     );
-    if (!(end instanceof ProcessExit)) return this.#host.crashed(end);
+    const status = end instanceof ProcessExit ? end.status : end instanceof Dismissed ? 0 : undefined;
+    if (status === undefined) return this.#host.crashed(end);
     if (!this.#isEnding) {
-      return this.#host.crashed(new Error(`process ${this.pid} of PostgreSQL exited: ${end.status}`));
+      return this.#host.crashed(new Error(`process ${this.pid} of PostgreSQL exited: ${status}`));
     }
     this.proc = 0;
     this.latch = 0;
     this.files.closeAll();
-    return end.status;
+    this.image.discard();
+    this.#host.windows.close(this.window);
+    return status;
   }
 }

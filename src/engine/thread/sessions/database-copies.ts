@@ -9,6 +9,7 @@
  * way then is as after a crash at that moment and a recovery, which PostgreSQL's files are made for.
  */
 import assert from "node:assert/strict";
+import type { FilesMark } from "../files-mark.ts";
 import { limits } from "../limits.ts";
 import { dirtyPages, type Page } from "./dirty-pages.ts";
 import { raiseError } from "./errors.ts";
@@ -33,6 +34,8 @@ export interface Copying {
   readonly directory: CopyDirectory;
   /** Whether that costs next to nothing: then a CREATE DATABASE does it that says nothing about it. */
   readonly isCheap: boolean;
+  /** Remembers the data directory as it is; absent where that would be a copy. */
+  readonly mark?: () => FilesMark;
 }
 
 /** How long to wait between two looks at the transactions of others, in ms. */

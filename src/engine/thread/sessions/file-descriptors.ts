@@ -43,12 +43,26 @@ export class FileDescriptors {
     return new FileDescriptors(this.#files, copies);
   }
 
+  /** The table, which is the loaded one and has been closed, has streams on the same open files as another one. */
+  become(other: FileDescriptors): void {
+    this.#streams = other.fork().streams;
+    this.load();
+  }
+
   save(): void {
     this.#streams = this.#files.streams;
   }
 
   load(): void {
     this.#files.streams = this.#streams;
+  }
+
+  /** As `closeAll`, for a table that is not loaded. */
+  closeWhileAway(): void {
+    const { streams } = this.#files;
+    this.load();
+    this.closeAll();
+    this.#files.streams = streams;
   }
 
   /** Closes every stream; the table must be the loaded one. */

@@ -134,6 +134,18 @@ export class Granules {
     return found;
   }
 
+  /** Another slot with the same contents. */
+  copy(slot: Slot): Slot {
+    const copy = new Slot();
+    if (!slot.block) return copy;
+    copy.block = this.blocks.take(slot.block.bytes);
+    this.code.copyWithin(copy.block.at, slot.block.at, slot.block.bytes);
+    copy.capacity = slot.capacity;
+    copy.count = slot.count;
+    this.#slots.add(copy);
+    return copy;
+  }
+
   /** Gives up what is kept of a session. */
   release(slot: Slot): void {
     this.#slots.delete(slot);

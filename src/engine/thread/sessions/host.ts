@@ -6,7 +6,8 @@
  * the background writer, and nobody starts the workers of autovacuum.
  * Invariant: PGlite's own process is never given to a client; it stays idle and unseen from the boot to the close.
  */
-import { encodeMessage, encodeStartup } from "../../../wire/frontend.ts";
+import { setImmediate as turnOfTheLoop } from "node:timers/promises";
+import { encodeStartup } from "../../../wire/frontend.ts";
 import { readQueryResults } from "../../../wire/query-results.ts";
 import { Hook } from "../rewrite/hooks.ts";
 import type { ServerLog } from "../server-log.ts";
@@ -23,6 +24,8 @@ import { Image } from "./image.ts";
 import type { Machine } from "./machine.ts";
 import { ownParameters } from "./own-parameters.ts";
 import { noSuchProcess, ownPid, type PostgresProcess, Signal } from "./postgres-process.ts";
+import { noMemory, outOfMemory, tooManyClients } from "./refusals.ts";
+import { type Mark, Rewinding } from "./rewind.ts";
 import { Scheduler } from "./scheduler.ts";
 import { Session, type SessionOutput } from "./session.ts";
 import type { SessionContext, SessionState } from "./session-context.ts";
@@ -36,22 +39,6 @@ const clientRead = 0x0600_0000;
 const firstPid = 1001;
 /** Beside the checkpointer's. */
 const walWriterPid = 44;
-
-/** As malloc's callers in PostgreSQL say it; the code is MAKE_SQLSTATE('5','3','2','0','0'). */
-const outOfMemory = {
-  code: 5 + (3 << 6) + (2 << 12),
-  message: "out of memory",
-  hint: "All sessions together have 2 GB. Close some, or have them use less.",
-};
-
-/** PostgreSQL says so before a backend can speak, so it is said here (storage/lmgr/proc.c, InitProcess). */
-const tooManyClients = fatal("53300", "sorry, too many clients already");
-/** The same, of a backend that found no memory for what it speaks with. */
-const noMemory = fatal("53200", outOfMemory.message);
-
-function fatal(code: string, message: string): Uint8Array {
-  return encodeMessage("E", ...["SFATAL", "VFATAL", `C${code}`, `M${message}`], new Uint8Array(1));
-}
 
 /** What a client asks for in its startup packet: `user`, `database`, `application_name`, `options`, any setting. */
 type StartupParameters = Readonly<Record<string, string>> & { readonly user: string };
@@ -71,10 +58,13 @@ export class SessionHost implements SessionContext {
   #crash: (error: unknown) => void = () => undefined;
   readonly #booted: BootedPostgres;
   readonly #own: Session;
-  readonly checkpointer: Checkpointer;
+  checkpointer!: Checkpointer;
   readonly copies: DatabaseCopies;
   readonly idleTimers = new IdleTimers<Session>((session) => this.#signal(session, Signal.alarm));
-  readonly #walWriter: AuxiliaryProcess;
+  #walWriter!: AuxiliaryProcess;
+  readonly #rewinding: Rewinding;
+  /** While nobody may begin: the server is being marked or brought back. */
+  #gate: Promise<void> | undefined;
   readonly #sessions = new Map<number, Session>();
   /** Whether the configuration files have been read again since the postmaster's image was taken. */
   #hasReloaded = false;
@@ -97,8 +87,7 @@ export class SessionHost implements SessionContext {
     this.#own.latch = process.latch;
     this.#own.state = "idle";
     this.scheduler = new Scheduler<SessionState>(machine, this.#own);
-    this.checkpointer = new Checkpointer(this, postmaster);
-    this.#walWriter = new AuxiliaryProcess(this, walWriterPid, postmaster, () => this.entry.walWriterMain(0, 0));
+    this.#rewinding = new Rewinding(booted, this.#own);
     this.copies = new DatabaseCopies(this, booted.copying, (database, but) => this.#changing(database, but));
     machine.calls = sessionCalls(this);
   }
@@ -111,13 +100,21 @@ export class SessionHost implements SessionContext {
   /** Begins with a PostgreSQL that has booted. Rejects with PostgreSQL's reason if no session can be started. */
   static async begin(booted: BootedPostgres): Promise<SessionHost> {
     const host = new SessionHost(booted);
-    host.checkpointer.start(booted.located.addresses.checkpointerShared);
-    host.#walWriter.start();
+    host.#startAuxiliaries();
     await host.unlessCrashed(host.#tryFirstSession()).catch((error: unknown) => {
       throw host.log.explainFailedStart(error);
     });
     host.log.hasStarted();
     return host;
+  }
+
+  #startAuxiliaries(): void {
+    const { postmaster, located } = this.#booted;
+    this.checkpointer = new Checkpointer(this, postmaster);
+    this.#walWriter = new AuxiliaryProcess(this, walWriterPid, postmaster, () => this.entry.walWriterMain(0, 0));
+    this.checkpointer.start(located.addresses.checkpointerShared);
+    this.#walWriter.start();
+    if (this.#hasReloaded) for (const every of this.#auxiliaries) every.signal(Signal.hangup);
   }
 
   get #auxiliaries(): readonly AuxiliaryProcess[] {
@@ -150,6 +147,7 @@ export class SessionHost implements SessionContext {
     onBegun: (session: Session) => void = () => undefined,
   ): Promise<Session | undefined> {
     const { template, files } = this.#booted.postmaster;
+    while (this.#gate) await this.#gate;
     // Those whose clients have gone end as soon as the thread gets to it: they are no reason to refuse anybody.
     while (this.#isFull && [...this.#sessions.values()].some(({ abandoned }) => abandoned)) {
       await new Promise<void>((resolve) => this.#wantPlace.push(resolve));
@@ -236,6 +234,63 @@ export class SessionHost implements SessionContext {
     const hook = (first: number, second: number, kind: number) => (kind === Hook.sbrk ? sbrk(first) : second);
     this.machine.calls = { hook, read: () => 0, write: (_, length) => length };
     await this.#booted.pglite.close();
+  }
+
+  /** For tests: everything is compared behind each rewind. */
+  checkRewinds(): void {
+    this.#rewinding.isChecked = true;
+  }
+
+  /** Whether `mark` and `rewind` are there: in memory. */
+  get canRewind(): boolean {
+    return this.#rewinding.isPossible;
+  }
+
+  /** Remembers the whole server as it is. All sessions are ended first: they are to be idle, outside of transactions. */
+  mark(): Promise<Mark> {
+    return this.#alone(async () => {
+      await Promise.all([...this.#sessions.values()].map((session) => this.closeSession(session)));
+      await this.#walWriter.end(Signal.terminate);
+      // It exits; without the other signal it writes no shutdown checkpoint before.
+      await this.checkpointer.process.end(Signal.user2);
+      return this.scheduler.take(this.#own, () => this.#rewinding.take(this.#hasReloaded));
+    });
+  }
+
+  /** Brings the whole server back to a mark. All sessions are gone then, whatever they did, and nobody is told. */
+  rewind(mark: Mark): Promise<void> {
+    return this.#alone(async () => {
+      for (const session of this.#sessions.values()) if (session.state !== "idle") session.dismiss();
+      await Promise.all(this.#auxiliaries.map((process) => process.dismiss()));
+      while ([...this.#sessions.values()].some(({ state }) => state !== "idle")) await turnOfTheLoop();
+      await this.scheduler.take(this.#own, () => {
+        for (const session of this.#sessions.values()) session.forget();
+        this.#sessions.clear();
+        this.#own.signals.length = 0;
+        this.#rewinding.rewind(mark);
+        this.#hasReloaded = mark.hasReloaded;
+      });
+    });
+  }
+
+  /** Gives up a mark. */
+  release(mark: Mark): void {
+    this.#rewinding.release(mark);
+  }
+
+  /** Runs what ends all processes but the one that PGlite has booted; those of PostgreSQL's own are there again afterwards. */
+  async #alone<T>(work: () => Promise<T>): Promise<T> {
+    while (this.#gate) await this.#gate;
+    let open: () => void = () => undefined;
+    this.#gate = new Promise((resolve) => {
+      open = resolve;
+    });
+    // What fails here leaves PostgreSQL in no known state.
+    const done = await work().catch((error: unknown) => this.crashed(error));
+    this.#startAuxiliaries();
+    this.#gate = undefined;
+    open();
+    return done;
   }
 
   byProc(proc: number): Session | undefined {

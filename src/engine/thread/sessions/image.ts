@@ -35,7 +35,7 @@ export class Template {
 /** See the head of the file. */
 export class Image {
   readonly #template: Template;
-  readonly #slot = new Slot();
+  #slot = new Slot();
   #stack: number;
   /** Where the stack is kept; undefined for the template's. */
   #stackBlock: Block | undefined;
@@ -75,6 +75,30 @@ export class Image {
     if (this.#stackBlock) granules.code.copyIn(this.#stack, this.#stackBlock.at, end - this.#stack);
     else this.#template.restoreStack(machine);
     machine.function("_emscripten_stack_restore")(this.#stack);
+  }
+
+  /** Another one, of what was saved last. */
+  copy(): Image {
+    const copy = new Image(this.#template);
+    copy.become(this);
+    return copy;
+  }
+
+  /** What is kept is what `other` keeps. */
+  become(other: Image): void {
+    const { granules } = this.#template;
+    this.#release();
+    this.#slot = granules.copy(other.#slot);
+    this.#stack = other.#stack;
+    if (!other.#stackBlock) return;
+    this.#stackBlock = granules.blocks.take(other.#stackBlock.bytes);
+    granules.code.copyWithin(this.#stackBlock.at, other.#stackBlock.at, other.#stackBlock.bytes);
+  }
+
+  /** Its session has ended, and is never loaded again. */
+  forget(): void {
+    this.discard();
+    this.#release();
   }
 
   /** For tests: the granules of the loaded session, beside its stack, that `save` would not take although they have changed. */

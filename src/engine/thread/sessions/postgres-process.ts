@@ -125,7 +125,7 @@ export class PostgresProcess {
 
   /** What `pg_stat_activity` shows as the reason of a wait (`wait_event_info`); 0 for none. */
   set waitEvent(info: number) {
-    if (this.proc !== 0) this.#machine.words[(this.proc + procWaitEvent) >> 2] = info;
+    if (this.proc !== 0) this.#machine.setWord(this.proc + procWaitEvent, info);
   }
 
   /** Whether the process has a snapshot of the catalogs, which holds back what other sessions may clean up. */

@@ -55,6 +55,9 @@ interface Parked<S> extends Turn<S> {
   readonly wait: Wait;
 }
 
+/** What the wait of a session comes to that has been dismissed. */
+export class Dismissed extends Error {}
+
 /** See the head of the file. */
 export class Scheduler<S extends Schedulable> {
   /** How often another session was loaded. */
@@ -71,6 +74,7 @@ export class Scheduler<S extends Schedulable> {
   readonly #machine: Machine;
   readonly #queue: Turn<S>[] = [];
   readonly #parked = new Map<S, Parked<S>>();
+  readonly #dismissed = new WeakSet<S>();
   #loaded: S;
   #running: S | undefined;
   #isHalted = false;
@@ -145,14 +149,25 @@ export class Scheduler<S extends Schedulable> {
     const session = this.#running;
     if (!session) throw new Error("only the running session can wait");
     this.observer?.wait(session, wait);
-    return new Promise<void>((begin) => {
+    return new Promise<void>((resolve, reject) => {
+      const begin = () => (this.#dismissed.has(session) ? reject(new Dismissed()) : resolve());
       const parked = { session, begin, wait };
       this.#parked.set(session, parked);
+      if (this.#dismissed.has(session)) this.wake(session);
       const wake = () => this.#parked.get(session) === parked && this.wake(session);
       wait.until?.then(wake, wake);
       // The stack is parked only when the hook has returned; until then its memory must stay loaded.
       queueMicrotask(() => this.#endTurn(session));
     });
+  }
+
+  /**
+   * Its wait, or the next one that it begins, ends in a turn of its own with `Dismissed`, which nobody in PostgreSQL catches: its stack is
+   * gone, and nothing of PostgreSQL has run.
+   */
+  dismiss(session: S): void {
+    this.#dismissed.add(session);
+    this.wake(session);
   }
 
   /** Gives a parked session its next turn although its wait is not over. */

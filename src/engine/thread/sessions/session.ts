@@ -10,6 +10,7 @@
 import assert from "node:assert/strict";
 import type { FileDescriptors } from "./file-descriptors.ts";
 import type { Image } from "./image.ts";
+import { Dismissed } from "./scheduler.ts";
 import {
   noInput,
   ProcessExit,
@@ -85,7 +86,7 @@ export class Session implements SessionState {
 
   /** Starts the backend with a startup packet. Its whole answer goes to `output`. False when it refused the client. */
   start(packet: Uint8Array, database: string, user: string, output: SessionOutput): Promise<boolean> {
-    return this.#turn(async () => {
+    return this.#turn(false, async () => {
       if (this.abandoned) return this.#end();
       const { process, entry } = this.#host;
       process.becomeBackend(this.pid);
@@ -129,7 +130,7 @@ export class Session implements SessionState {
     if (this.#hasBatch) throw new Error("the session runs another batch");
     this.#hasBatch = true;
     try {
-      return await this.#turn(async () => {
+      return await this.#turn<TransactionStatus | "ended">("ended", async () => {
         this.idleInTransactionSince = undefined;
         let status = await this.#run(input, output);
         if (status === "T" && this.saidReady && this.#host.process.hasCatalogSnapshot) status = await this.#idle();
@@ -143,7 +144,7 @@ export class Session implements SessionState {
 
   /** Has the backend handle its signals between two of the client's batches: one that waits for this turn is answered after it. */
   async serveSignals(): Promise<void> {
-    await this.#turn(() => this.#idle());
+    await this.#turn("ended", () => this.#idle());
   }
 
   /** Only while it runs a batch: elsewhere PostgreSQL is called in ways that cannot be parked. */
@@ -151,9 +152,27 @@ export class Session implements SessionState {
     return this.state === "running";
   }
 
+  /** Has it go without a word from PostgreSQL, when what it runs or waits for has let go: what it leaves in shared memory is going to be undone. */
+  dismiss(): void {
+    this.abandoned = true;
+    this.#host.scheduler.dismiss(this);
+  }
+
+  /** One that is idle is no more; its memory is given back while that of another is loaded. */
+  forget(): void {
+    assert(this.state === "idle" && !this.#last, "only a session that runs nothing is forgotten");
+    this.#host.idleTimers.clear(this);
+    this.state = "ended";
+    this.proc = 0;
+    this.latch = 0;
+    this.files.closeWhileAway();
+    this.image.forget();
+    this.#host.windows.forget(this.window);
+  }
+
   /** Ends the backend as PostgreSQL does: rolls back, drops its temporary tables, gives back all that it holds. */
   close(): Promise<void> {
-    return this.#turn(async () => {
+    return this.#turn(undefined, async () => {
       if (this.state === "ended") return;
       this.state = "closing";
       this.output = () => undefined;
@@ -234,6 +253,7 @@ export class Session implements SessionState {
       this.#assertLoaded();
       return undefined;
     } catch (error) {
+      if (error instanceof Dismissed) throw error;
       if (!(error instanceof ProcessExit)) return this.#host.crashed(error);
       entry.restoreStack(stack);
       return error.status;
@@ -256,11 +276,19 @@ export class Session implements SessionState {
     return false;
   }
 
-  /** Runs `fn` in the session's turns, after all that the session was asked for before. */
-  async #turn<T>(fn: () => Promise<T>): Promise<T> {
+  /** Runs `fn` in the session's turns, after all that the session was asked for before. One that is dismissed meanwhile comes to `dismissed`. */
+  async #turn<T>(dismissed: T, fn: () => Promise<T>): Promise<T> {
+    const unlessDismissed = () =>
+      fn().catch((error: unknown) => {
+        if (!(error instanceof Dismissed)) throw error;
+        this.#end();
+        return dismissed;
+      });
     const before = this.#last;
     const { scheduler } = this.#host;
-    const call = before ? before.then(() => scheduler.take(this, fn)) : scheduler.take(this, fn);
+    const call = before
+      ? before.then(() => scheduler.take(this, unlessDismissed))
+      : scheduler.take(this, unlessDismissed);
     const settled = call.then(nothing, nothing);
     this.#last = settled;
     try {

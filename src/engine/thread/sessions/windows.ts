@@ -110,6 +110,26 @@ export class Windows {
     }
   }
 
+  /** As `close`, for a session that is not loaded and will not be any more. */
+  forget(window: Window): void {
+    if (window.isClosed) return;
+    window.isClosed = true;
+    this.restore(window, []);
+  }
+
+  /** Takes what a window was given since it had these extents, and leaves it with them; what lies there is up to the caller. */
+  restore(window: Window, extents: readonly Range[]): void {
+    for (const extent of window.extents.splice(0)) {
+      const kept = extents.find(({ start }) => start === extent.start);
+      assert(!kept || kept.end <= extent.end, "an extent has not been cut off since");
+      const rest = { start: kept?.end ?? extent.start, end: extent.end };
+      if (rest.start === rest.end) continue;
+      this.#memory.clear(rest.start, rest.end - rest.start);
+      this.#release(rest);
+    }
+    window.extents.push(...extents.map(({ start, end }) => ({ start, end })));
+  }
+
   /** Has an extent end further behind, by what it needs or, if that can be, by what is usual. */
   #extend(window: Window, last: { end: number }, missing: number): boolean {
     const least = whole(missing);

@@ -9,6 +9,14 @@
 import { granuleBits, marksImport } from "../rewrite/mark-writes.ts";
 import { type WasmMemory, webAssembly } from "../wasm/web-assembly.ts";
 
+const granuleBytes = 1 << granuleBits;
+/** What is looked at together by `takePages`: its marks are four words. */
+export const markedPageBytes = 4096;
+const wordMarks = 4;
+const pageWords = markedPageBytes / granuleBytes / wordMarks;
+/** Where the last mark of a word is (WebAssembly, and so all of this, is little-endian). */
+const lastMark = 24;
+
 /** See the head of the file. */
 export class WriteMarks {
   /** What the modules import. */
@@ -43,6 +51,20 @@ export class WriteMarks {
   covers(address: number): boolean {
     const granule = address >>> granuleBits;
     return this.#marks[granule] === 1 || this.#marks[granule - 1] === 1;
+  }
+
+  /** Visits the pages of a range that may have been written to, by their addresses, and removes their marks. Its bounds are those of pages. */
+  takePages({ start, end }: { readonly start: number; readonly end: number }, visit: (address: number) => void): void {
+    const [first, last] = [start / granuleBytes, end / granuleBytes];
+    const words = new Uint32Array(this.#marks.buffer, first, (last - first) / wordMarks);
+    let isBehindMark = this.#marks[first - 1] === 1;
+    for (let word = 0; word < words.length; word += pageWords) {
+      const isMarked = (words[word]! | words[word + 1]! | words[word + 2]! | words[word + 3]!) !== 0;
+      if (!isMarked && !isBehindMark) continue;
+      isBehindMark = words[word + pageWords - 1]! >>> lastMark !== 0;
+      if (isMarked) words.fill(0, word, word + pageWords);
+      visit(start + (word / pageWords) * markedPageBytes);
+    }
   }
 
   /** Removes the marks of these ranges. */
