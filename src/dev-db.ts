@@ -17,5 +17,5 @@ export async function startDevDb(options: DevDbOptions = {}): Promise<DevDb> {
 /** Makes a handle that several callers can share; nothing is opened yet. Throws a `UsageError` for a bad option. */
 export function createDevDb(options: DevDbOptions = {}): DevDbController {
   const { cwd, signal, log, ...library } = options;
-  return controlDevDb(resolveOptions({ library }), { cwd, signal, log });
+  return controlDevDb(resolveOptions({ library }), { cwd, signal, log, keepsStates: true });
 }

@@ -12,9 +12,12 @@ import { makeBranch } from "./branch.ts";
 import { CleanupStack } from "./cleanup.ts";
 import type { DevDb, DevDbController, DevDbOptions } from "./handle.ts";
 import { type OpenedDevDb, type OpenParts, openDevDb } from "./open.ts";
+import { resetsOf } from "./resets.ts";
 
 /** What `controlDevDb` takes beside the options. */
 export interface DevDbContext extends Pick<DevDbOptions, "cwd" | "signal" | "log"> {
+  /** Whether whoever has started it may ask for a reset: then the state in which it is ready is kept. */
+  keepsStates?: boolean;
   /** Stand-ins for tests. */
   parts?: OpenParts;
 }
@@ -85,7 +88,7 @@ class Run {
   }
 
   async #start(options: ResolvedOptions, context: DevDbContext): Promise<DevDb> {
-    const { cwd = process.cwd(), log = warnOnce, signal, parts } = context;
+    const { cwd = process.cwd(), log = warnOnce, signal, parts, keepsStates = false } = context;
     const began = performance.now();
     try {
       await this.#previous;
@@ -104,7 +107,7 @@ class Run {
         ...(parts ? { parts } : {}),
       });
       this.#abort.signal.throwIfAborted();
-      return this.#handle(opened, Math.round(performance.now() - began));
+      return this.#handle(opened, Math.round(performance.now() - began), keepsStates);
     } catch (error) {
       await this.end(error).catch((failure) => log("error", `closing after a failed start: ${String(failure)}`));
       // Once the start was told to end, errors of its steps are only consequences of that.
@@ -121,7 +124,7 @@ class Run {
     signal.throwIfAborted();
   }
 
-  #handle(opened: OpenedDevDb, ms: number): DevDb {
+  #handle(opened: OpenedDevDb, ms: number, keepsStates: boolean): DevDb {
     const { transport, address, serverVersion, sessions, migrationsApplied } = opened;
     const close = () => this.end();
     return {
@@ -138,6 +141,7 @@ class Run {
       ms,
       env: connectionEnvironment(address),
       stats: () => transport.stats(),
+      ...resetsOf(opened, keepsStates),
       branch: (name) => makeBranch(opened, () => this.#ending !== undefined, name),
       ended: this.#ended,
       close,

@@ -55,6 +55,19 @@ export interface DevDb extends AsyncDisposable {
    */
   branch(name?: string): Promise<DevDbBranch>;
   /**
+   * Brings the whole server back to what it was when it was ready, after migrations and seed, in some milliseconds: all databases, roles,
+   * settings, sequences. Connections that idle outside of transactions go on, with their settings, LISTEN and prepared statements; all others
+   * are ended with 57P01. Rejects with a `UsageError` where the database is in a directory, and with shared sessions.
+   */
+  reset(): Promise<void>;
+  /**
+   * Keeps what the whole server is now under a name, in the place of an earlier snapshot of that name. Waits up to 5 seconds for clients that are at
+   * work or in a transaction, and rejects then.
+   */
+  snapshot(name: string): Promise<void>;
+  /** As `reset`, to a snapshot. */
+  restore(name: string): Promise<void>;
+  /**
    * Settles when the database has ended: resolves after `close`, rejects with a `DataDirectoryError` when it has ended by
    * itself because its data directory was removed, moved or taken over. Nobody has to listen.
    */

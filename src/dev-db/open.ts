@@ -16,6 +16,7 @@ import type { Engine } from "../engine/engine.ts";
 import { findExtensions } from "../engine/extensions.ts";
 import { type EngineOptions, openEngine } from "../engine/kept-engine.ts";
 import type { ListenOptions, Transport } from "../engine/listener.ts";
+import type { States } from "../engine/states.ts";
 import { type DataDirectoryError, UsageError } from "../errors.ts";
 import { applyMigrations, findMigrations } from "../migrate/index.ts";
 import { type Log, nameOf, type ResolvedOptions, type Sessions, transactionIdleDefaultsMs } from "../options.ts";
@@ -58,6 +59,8 @@ export interface OpenedDevDb {
   sessions: Sessions;
   /** Absent with shared sessions. */
   branches: Branches | undefined;
+  /** Only in memory, and absent with shared sessions. */
+  states: States | undefined;
   address: ClientAddress;
   /** The names of the migrations that this start applied. */
   migrationsApplied: readonly string[];
@@ -119,8 +122,8 @@ export async function openDevDb(options: ResolvedOptions, context: OpenContext):
   const address = { ...clientAddress(transport, clients), certificateFile: access.certificateFile };
   // Whoever clients log in as may be anybody.
   await step("select 1", () => awaitReady({ ...address, user: "postgres" }, signal));
-  const { serverVersion, sessions, branches } = engine;
-  return { transport, serverVersion, sessions, branches, address, migrationsApplied };
+  const { serverVersion, sessions, branches, states } = engine;
+  return { transport, serverVersion, sessions, branches, states, address, migrationsApplied };
 }
 
 type Step = <T>(name: string, run: () => Promise<T>) => Promise<T>;

@@ -9,6 +9,7 @@
 import type { Sessions } from "../options.ts";
 import type { Branches } from "./branches.ts";
 import type { ListenOptions, Transport } from "./listener.ts";
+import type { States } from "./states.ts";
 
 /** Frontend messages: a `Uint8Array`, or what can be cut like one (the data of a COPY that lies in a file). */
 export interface EngineInput {
@@ -81,6 +82,8 @@ export interface Engine {
   readonly sessions: Sessions;
   /** Absent with one session for all. */
   readonly branches?: Branches | undefined;
+  /** Only in memory, and absent with one session for all. */
+  readonly states?: States | undefined;
   /**
    * Listens for clients until the listener is stopped, also through deaths of the engine. Rejects with the system's error
    * (EADDRINUSE …).

@@ -14,6 +14,7 @@ import { type BootCircumstances, type EngineThreadOptions, EngineWorker } from "
 import { executeSql } from "./execute-sql.ts";
 import { KeptListener } from "./kept-listener.ts";
 import type { ListenOptions, Transport } from "./listener.ts";
+import type { States } from "./states.ts";
 import { limits } from "./thread/limits.ts";
 import { canPark } from "./thread/wasm/web-assembly.ts";
 import { within } from "./within.ts";
@@ -44,6 +45,9 @@ class KeptEngine implements Engine {
   serverVersion = "";
   readonly sessions: Sessions;
   readonly branches: Branches | undefined;
+  readonly states: States | undefined;
+  /** Whether a new engine is to keep the state in which it begins to serve. */
+  #keepsStates = false;
   readonly #options: EngineOptions;
   readonly #listeners = new Map<number, KeptListener>();
   #lastListener = 0;
@@ -60,6 +64,7 @@ class KeptEngine implements Engine {
     this.#options = options;
     this.sessions = options.maxSessions === undefined ? "shared" : "isolated";
     if (this.sessions === "isolated") this.branches = this.#askForBranches();
+    if (this.sessions === "isolated" && options.dataDir === "memory://") this.states = this.#askForStates();
     options.directory?.onLost((lost) => {
       const thread = this.#booted;
       // It may not have noticed; whatever it does, it must not do more of it.
@@ -76,6 +81,18 @@ class KeptEngine implements Engine {
     return {
       create: async (source, name) => (await this.#alive()).ask("createBranch", source, name),
       drop: async (database) => (await this.#alive()).ask("dropBranch", database),
+    };
+  }
+
+  #askForStates(): States {
+    return {
+      begin: async () => {
+        this.#keepsStates = true;
+        await (await this.#alive()).ask("beginStates");
+      },
+      reset: async () => (await this.#alive()).ask("resetState"),
+      snapshot: async (name) => (await this.#alive()).ask("keepState", name),
+      restore: async (name) => (await this.#alive()).ask("restoreState", name),
     };
   }
 
@@ -132,6 +149,7 @@ class KeptEngine implements Engine {
       this.serverVersion = version?.rows[0]?.[0] ?? "";
       if (!isFirst) {
         await this.#options.restore?.(this.#alone(thread));
+        if (this.#keepsStates) await thread.ask("beginStates");
         for (const listener of this.#listeners.values()) if (!listener.isOn(thread)) await listener.moveTo(thread);
       }
       this.#thread = thread;

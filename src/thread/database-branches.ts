@@ -144,6 +144,13 @@ export class DatabaseBranches implements Branches {
     }
   }
 
+  /** Runs `work` between two branches, and without a session. */
+  pause<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#last.then(() => this.close()).then(work);
+    this.#last = done.catch(() => {});
+    return done;
+  }
+
   /** Ends the session; what is asked afterwards has another one. */
   close(): Promise<void> {
     clearTimeout(this.#idle);

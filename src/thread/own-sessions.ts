@@ -21,6 +21,7 @@ import { watchHolders } from "./holder-watch.ts";
 import { OwnSession } from "./own-session.ts";
 import { decisionsOf } from "./recorded-decisions.ts";
 import type { Served } from "./served.ts";
+import { ServerStates } from "./server-states.ts";
 import { type Watch, watchTurns } from "./turn-watch.ts";
 
 /** What keep something of this PostgreSQL for the next start. */
@@ -32,6 +33,7 @@ interface Keepers {
 /** See the head of the file. */
 export class OwnSessions implements Served {
   readonly branches: DatabaseBranches;
+  readonly states: ServerStates;
   readonly #host: SessionHost;
   readonly #makesBranches: boolean;
   readonly #keepers: Keepers;
@@ -49,6 +51,12 @@ export class OwnSessions implements Served {
   ) {
     this.#host = host;
     this.branches = new DatabaseBranches(host);
+    this.states = new ServerStates(host, this.#queues, (work) =>
+      this.branches.pause(async () => {
+        await this.endOwn();
+        return work();
+      }),
+    );
     if (isolated.branchTtlMs > 0) this.#expiry = expireBranches(this.branches, isolated.branchTtlMs);
     this.#makesBranches = isolated.makesBranches;
     this.#keepers = keepers;

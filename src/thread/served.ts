@@ -7,6 +7,7 @@
 import type { Branches } from "../engine/branches.ts";
 import type { OwnLogin } from "../engine/engine.ts";
 import type { ListenOptions } from "../engine/listener.ts";
+import type { States } from "../engine/states.ts";
 import type { Recorder } from "../trace/record/recorder.ts";
 import type { Behind } from "../transport/serve.ts";
 
@@ -18,6 +19,8 @@ export interface Served {
   crashed(error: unknown): void;
   /** Absent with one session for all. */
   readonly branches?: Branches;
+  /** As `branches`. */
+  readonly states?: States;
   /** Runs frontend messages of the process's own; resolves with what they are answered with. */
   run(messages: Uint8Array): Promise<Uint8Array>;
   /** `run` is as this user in this database from now on. */

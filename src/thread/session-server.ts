@@ -11,6 +11,7 @@ import type { Branches } from "../engine/branches.ts";
 import type { EngineDeath } from "../engine/engine.ts";
 import type { ListenOptions } from "../engine/listener.ts";
 import { packError, unpackError } from "../engine/sent-error.ts";
+import type { States } from "../engine/states.ts";
 import { limits } from "../engine/thread/limits.ts";
 import type { ThreadCall, ThreadMessage, ThreadRequest, ThreadRequests } from "../engine/thread/protocol.ts";
 import { Recorder } from "../trace/record/recorder.ts";
@@ -89,6 +90,10 @@ export class SessionServer {
     },
     createBranch: (source, name) => this.#branches.create(source, name),
     dropBranch: (database) => this.#branches.drop(database),
+    beginStates: () => this.#states.begin(),
+    resetState: () => this.#states.reset(),
+    keepState: (name) => this.#states.snapshot(name),
+    restoreState: (name) => this.#states.restore(name),
     close: async () => {
       for (const listener of [...this.#opened.keys()]) await this.#handlers.stopListening(listener);
       await this.#served.close();
@@ -98,6 +103,11 @@ export class SessionServer {
   get #branches(): Branches {
     if (!this.#served.branches) throw new Error("one session for all has one database");
     return this.#served.branches;
+  }
+
+  get #states(): States {
+    if (!this.#served.states) throw new Error("one session for all cannot be brought back");
+    return this.#served.states;
   }
 
   async #open(listener: number, options: Omit<ListenOptions, "log">): Promise<Door> {

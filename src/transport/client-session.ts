@@ -10,15 +10,24 @@ import type { Batch, ErrorFields, SocketConnection, TransactionStatus } from "@e
 import type { ConnectionActivity } from "../engine/listener.ts";
 import { limits } from "../engine/thread/limits.ts";
 import type { SessionHost } from "../engine/thread/sessions/host.ts";
-import { bytesInput, type Session, type SessionInput, type SessionOwner } from "../engine/thread/sessions/session.ts";
+import {
+  bytesInput,
+  type Session,
+  type SessionInput,
+  type SessionOutput,
+  type SessionOwner,
+} from "../engine/thread/sessions/session.ts";
+import type { ClientState } from "../engine/thread/sessions/session-context.ts";
 import { within } from "../engine/within.ts";
 import { isPipelineEnd, Type } from "../wire/frames.ts";
 import { encodeMessage } from "../wire/frontend.ts";
-import { readErrorFields } from "../wire/query-results.ts";
 import { ReplyReader } from "../wire/reply-reader.ts";
 import { holdAnswers } from "./held-answers.ts";
+import { type Begun, beginSession } from "./kept-state.ts";
+import { type Latch, latch } from "./latch.ts";
 import { readLogin, readParameterStatus } from "./login-answer.ts";
 import { Output } from "./output.ts";
+import { isFatal, lostState } from "./session-errors.ts";
 import { previewOf, readable, shown } from "./statement-preview.ts";
 
 /** What is needed of all sessions together. */
@@ -41,6 +50,10 @@ export class ClientSession implements SessionInput {
   readonly #reader: ReplyReader;
   #state: State = "attached";
   #session: Session | undefined;
+  /** What it had set up in a session that has gone; "unknown" when that could not be read. */
+  #kept: ClientState | "unknown" | undefined;
+  /** Whether the session that starts is going to be undone before it has begun. */
+  #isUndone = false;
   /** The session while it starts. */
   #begun: Session | undefined;
   #starting: Promise<void> = Promise.resolve();
@@ -51,7 +64,7 @@ export class ClientSession implements SessionInput {
   #chunks: Uint8Array[] = [];
   #wakeReader: (() => void) | undefined;
   /** For the batches that have come since PostgreSQL last asked for more. */
-  #taken: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
+  #taken: Latch | undefined;
   #status: TransactionStatus = "I";
   #pipelineOpen = false;
   /** Counts the ends of what it asked for: ReadyForQuery, and errors. */
@@ -214,6 +227,32 @@ export class ClientSession implements SessionInput {
     await ended;
   }
 
+  /** Whether its session may go and come again without its noticing. */
+  get mayLetGo(): boolean {
+    if (this.#state !== "idle") return this.#state !== "running";
+    return this.#status === "I" && !this.isMidway && !this.#taken && this.#session!.isAtRest;
+  }
+
+  /** The server is going to be brought back, and with it its session, if that may go: it has another one when it needs one. */
+  letGo(): void {
+    this.#isUndone = this.#state === "starting";
+    if (this.#state !== "idle") return;
+    const session = this.#session!;
+    session.onLeaving = (state) => {
+      this.#kept = state ?? "unknown";
+    };
+    session.client = session.onTurnEnd = session.onEnded = () => undefined;
+    this.#session = undefined;
+    this.#state = "attached";
+  }
+
+  /** Its session is going to be undone with what it does. */
+  undo(error: ErrorFields): void {
+    this.crashed();
+    this.#settle();
+    this.#connection.terminate(error);
+  }
+
   /** PostgreSQL has crashed. What it had answered is sent; what it was asked is settled when its client has been told. */
   crashed(): void {
     if (this.#state !== "over") this.output.flush();
@@ -222,18 +261,9 @@ export class ClientSession implements SessionInput {
 
   async #start(): Promise<void> {
     this.#state = "starting";
-    const answer: Uint8Array[] = [];
-    const start = { user: "postgres", ...Object.fromEntries(this.#connection.parameters) };
-    const take = (bytes: Uint8Array): void => void answer.push(bytes.slice());
-    const { processId } = this.#connection;
-    const begun = (session: Session): void => {
-      this.#begun = session;
-      session.abandoned = this.#is("ending");
-    };
-    const session = await this.#host.createSession(start, take, processId, begun).catch(this.#crashed);
+    const { session, words } = await this.#begin();
     // After a crash it is told so.
     if (this.#is("over")) return;
-    const words = Buffer.concat(answer);
     if (!session) return this.#refused(words);
     this.#session = session;
     session.owner = this.#owner;
@@ -244,6 +274,26 @@ export class ClientSession implements SessionInput {
     this.#logged(readLogin(words).parameters);
     this.#state = "idle";
     if (this.pending) this.#running = this.#run();
+  }
+
+  async #begin(): Promise<Begun> {
+    const start = { user: "postgres", ...Object.fromEntries(this.#connection.parameters) };
+    const onBegun = (session: Session): void => {
+      this.#begun = session;
+      session.abandoned = this.#is("ending") || this.#is("over");
+    };
+    this.#isUndone = false;
+    const create = (take: SessionOutput) =>
+      this.#host.createSession(start, take, this.processId, onBegun).catch(this.#crashed);
+    const begun = await beginSession(create, this.#kept, this.told.get("client_encoding"));
+    if (this.#isUndone) return this.#begin();
+    this.#kept = undefined;
+    const { session, failure } = begun;
+    if (session && failure !== undefined && this.#is("starting")) {
+      this.undo(lostState(failure));
+      void this.#host.closeSession(session);
+    }
+    return begun;
   }
 
   #logged(parameters: ReadonlyMap<string, string>): void {
@@ -378,15 +428,3 @@ const inspected: ReadonlySet<number> = new Set([Type.ReadyForQuery, Type.ErrorRe
 /** CopyData, CopyDone, CopyFail, Flush: they neither begin nor end a pipeline. */
 const neutral: ReadonlySet<number> = new Set([Type.CopyData, Type.CopyDone, Type.CopyFail, Type.Flush]);
 const empty = Buffer.alloc(0);
-
-function isFatal(type: number, message: Uint8Array): boolean {
-  return type === Type.ErrorResponse && readErrorFields(message.subarray(5)).get("V") === "FATAL";
-}
-
-function latch(): { readonly promise: Promise<void>; readonly resolve: () => void } {
-  let resolve = (): void => {};
-  const promise = new Promise<void>((settle) => {
-    resolve = settle;
-  });
-  return { promise, resolve };
-}

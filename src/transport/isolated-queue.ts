@@ -19,7 +19,7 @@ import type { GateHost } from "./gate/gate.ts";
 import { Gates } from "./gate/gates.ts";
 import type { Holding } from "./holding.ts";
 import { readLogin } from "./login-answer.ts";
-import { crashOf } from "./session-errors.ts";
+import { crashOf, undone } from "./session-errors.ts";
 
 /** Startup parameters that PostgreSQL takes from anybody, and whose effect on the login answer is known here. */
 const harmless: ReadonlySet<string> = new Set(["user", "database", "application_name", "client_encoding"]);
@@ -170,6 +170,19 @@ export class IsolatedQueue implements SocketQueue {
         `${waiting.describe()} waited for one of its locks for ${seconds(waitedMs)} with: ${waiting.statement}.`,
       hint: "Commit or roll back before others need what the transaction has locked, or raise the transaction idle timeout.",
     });
+  }
+
+  /** The clients that are at work, or in a transaction: their sessions cannot go without their noticing. */
+  get atWork(): readonly ClientSession[] {
+    return [...this.#clients.values()].filter((client) => !client.mayLetGo);
+  }
+
+  /** All sessions are going to be undone. In one step with that. */
+  letGo(): void {
+    for (const client of [...this.#clients.values()]) {
+      if (client.mayLetGo) client.letGo();
+      else client.undo(undone);
+    }
   }
 
   /** PostgreSQL has crashed: no session is touched any more. Everybody is told so as soon as it is known what to say. */

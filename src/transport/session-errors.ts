@@ -5,6 +5,8 @@
  */
 import type { ErrorFields } from "@electric-sql/pglite-socket";
 import type { EngineDeath } from "../engine/engine.ts";
+import { Type } from "../wire/frames.ts";
+import { readErrorFields } from "../wire/query-results.ts";
 
 /** The message of 57014. */
 export const cancelled = "canceling statement due to user request";
@@ -24,6 +26,18 @@ export const transactionTimeout: ErrorFields = fatal("25P04", "terminating conne
 /** The server is stopped. */
 export const shutdown: ErrorFields = fatal("57P01", "terminating connection due to administrator command");
 
+/** The server was brought back to an earlier state. */
+export const undone: ErrorFields = {
+  ...shutdown,
+  detail: "The database was reset while the connection was at work.",
+  hint: "Wait for what runs, and end transactions, before a reset.",
+};
+
+/** What a client had set up in its session before such a moment could not be set up again: it is not to go on without. */
+export function lostState(reason: string): ErrorFields {
+  return { ...shutdown, detail: `The database was reset, and the connection's settings were lost: ${reason}.` };
+}
+
 /** What every client is told when the engine has died. */
 export function crashOf({ cause, consequence, farewell }: EngineDeath): ErrorFields {
   if (farewell) return farewell;
@@ -37,4 +51,9 @@ export function crashOf({ cause, consequence, farewell }: EngineDeath): ErrorFie
 
 function fatal(code: string, message: string): ErrorFields {
   return { severity: "FATAL", code, message };
+}
+
+/** Whether a message is the end of a session. */
+export function isFatal(type: number, message: Uint8Array): boolean {
+  return type === Type.ErrorResponse && readErrorFields(message.subarray(5)).get("V") === "FATAL";
 }

@@ -44,9 +44,9 @@ export function encodeCopy(sql: string, data: string): Buffer {
   return Buffer.concat([...parts, encodeMessage("c")]);
 }
 
-/** Parse; the server infers the parameter types. The name `""` is the unnamed statement. */
-export function encodeParse(statement: string, sql: string): Buffer {
-  return encodeMessage("P", statement, sql, int16(0));
+/** Parse; the server infers the parameter types, unless they are given, as OIDs. The name `""` is the unnamed statement. */
+export function encodeParse(statement: string, sql: string, types: readonly number[] = []): Buffer {
+  return encodeMessage("P", statement, sql, int16(types.length), ...types.map(int32));
 }
 
 /** Bind; `null` is SQL null. */

@@ -63,6 +63,11 @@ export interface ThreadRequests {
   stats(listener: number): TransportStats;
   createBranch(...parameters: Parameters<Branches["create"]>): string;
   dropBranch(database: string): void;
+  /** See `States`. */
+  beginStates(): void;
+  resetState(): void;
+  keepState(name: string): void;
+  restoreState(name: string): void;
   /** Ends all sessions, checkpoints and shuts down; the thread ends. */
   close(): void;
 }

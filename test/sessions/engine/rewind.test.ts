@@ -13,7 +13,7 @@ beforeAll(async () => {
   const files = await openMemoryFiles();
   const { copying } = files;
   host = await openHost({ dataDir: "memory://", files, copying, maxSessions: 10, extensions: { amcheck } });
-  host.checkRewinds();
+  host.marks.isChecked = true;
   const admin = await SqlSession.open(host);
   await admin.rows(
     "create table t (id int primary key, v text); insert into t select g, repeat(md5(g::text), 4) from generate_series(1, 3000) g; create index on t (v)",
@@ -101,10 +101,10 @@ describe("rewind", () => {
     expect(await value()).toBe("two");
     await host.rewind(mark);
     expect(await value()).toBe("");
-    host.release(one);
+    host.marks.release(one);
     await host.rewind(two);
     expect(await value()).toBe("two");
-    host.release(two);
+    host.marks.release(two);
     await host.rewind(mark);
   });
 });

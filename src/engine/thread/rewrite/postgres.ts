@@ -39,6 +39,9 @@ export interface Located {
     readonly localLatch: number;
     /** `CatalogSnapshot` (utils/time/snapmgr.c): a pointer, null when there is none. */
     readonly catalogSnapshot: number;
+    /** `guc_hashtab` (utils/misc/guc.c) and `prepared_queries` (commands/prepare.c): pointers to hash tables; the latter is null at first. */
+    readonly settings: number;
+    readonly preparedStatements: number;
     /** `CheckpointerShmem` (postmaster/checkpointer.c): a pointer to what the sessions and the checkpointer share. */
     readonly checkpointerShared: number;
     /** What GetSnapshotData fills, and what the sizes of its arrays come from. */
@@ -188,7 +191,26 @@ function locateVariables(locator: Locator): Omit<Located["addresses"], "checkpoi
     return code[0].operand;
   });
   const catalogSnapshot = locateCatalogSnapshot(locator);
-  return { signalHandlers, exitCallbackCounts, catalogSnapshot, localLatch: locateLocalLatch(locator) };
+  const localLatch = locateLocalLatch(locator);
+  return { signalHandlers, exitCallbackCounts, catalogSnapshot, localLatch, ...locateTables(locator) };
+}
+
+/** `hash_seq_init(&status, guc_hashtab)` in MarkGUCPrefixReserved; `if (!prepared_queries) InitQueryHashTable()` in StorePreparedStatement. */
+function locateTables(locator: Locator): Pick<Located["addresses"], "settings" | "preparedStatements"> {
+  const { module } = locator;
+  const scan = { op: Op.call, operand: module.exportedFunction("hash_seq_init") };
+  return {
+    settings: locator.operandOf(
+      module.exportedFunction("MarkGUCPrefixReserved"),
+      [Op.i32Const, Op.i32Load, scan],
+      "guc_hashtab, scanned in MarkGUCPrefixReserved",
+    ),
+    preparedStatements: locator.operandOf(
+      locator.functionByStrings("Prepared Queries"),
+      [Op.i32Const, Op.i32Load, Op.localTee, Op.i32EqualZero, Op.if],
+      "prepared_queries, looked at in StorePreparedStatement",
+    ),
+  };
 }
 
 /**

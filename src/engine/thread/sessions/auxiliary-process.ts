@@ -31,6 +31,7 @@ export class AuxiliaryProcess implements SessionState {
   deadlockCheckTime: number | undefined;
   waitNumber = 0;
   checkDeadlock = false;
+  hasListened = false;
   abandoned = false;
   readonly #host: SessionContext;
   readonly #main: () => Promise<unknown>;

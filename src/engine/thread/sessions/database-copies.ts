@@ -15,6 +15,7 @@ import { dirtyPages, type Page } from "./dirty-pages.ts";
 import { raiseError } from "./errors.ts";
 import { FileCopyDefault } from "./file-copy-default.ts";
 import type { CopyRequests, SessionContext, SessionState } from "./session-context.ts";
+import { UtilityCommands } from "./utility-commands.ts";
 
 /**
  * Copies a directory of files, and writes pages over the copies. False when nothing was done, and PostgreSQL is to do it: then there
@@ -53,6 +54,7 @@ export class DatabaseCopies implements CopyRequests {
   readonly #host: SessionContext;
   readonly #copy: CopyDirectory;
   readonly #default: FileCopyDefault | undefined;
+  readonly #commands: UtilityCommands;
   readonly #openTransaction: (database: number, but: SessionState) => SessionState | undefined;
   /** Whose CREATE DATABASE may copy a database that others are connected to. */
   #privileged: SessionState | undefined;
@@ -69,7 +71,8 @@ export class DatabaseCopies implements CopyRequests {
   ) {
     this.#host = host;
     this.#copy = copy.directory;
-    this.#default = copy.isCheap ? new FileCopyDefault(host.machine) : undefined;
+    this.#commands = new UtilityCommands(host.machine);
+    this.#default = copy.isCheap ? new FileCopyDefault(host.machine, this.#commands) : undefined;
     this.#openTransaction = openTransaction;
   }
 
@@ -82,7 +85,8 @@ export class DatabaseCopies implements CopyRequests {
   }
 
   /** A statement is about to run that is no query: answers with the one to run instead. */
-  statement(planned: number): number {
+  statement(session: SessionState, planned: number): number {
+    if (this.#commands.of(planned) === "LISTEN") session.hasListened = true;
     return this.#default?.apply(planned) ?? planned;
   }
 

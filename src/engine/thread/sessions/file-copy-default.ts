@@ -7,9 +7,9 @@
  * Invariant: a statement that may be run again, or by somebody else, is copied before it is changed.
  */
 import type { Machine } from "./machine.ts";
+import { type UtilityCommands, utilityStatement } from "./utility-commands.ts";
 
-/** Offsets in `PlannedStmt` (nodes/plannodes.h), `CreatedbStmt`, `DefElem` (nodes/parsenodes.h) and `List` (nodes/pg_list.h). */
-const utilityStatement = 88;
+/** Offsets in `CreatedbStmt`, `DefElem` (nodes/parsenodes.h) and `List` (nodes/pg_list.h). */
 const statementOptions = 8;
 const elementName = 8;
 const listLength = 4;
@@ -18,17 +18,18 @@ const listElements = 12;
 /** See the head of the file. */
 export class FileCopyDefault {
   readonly #machine: Machine;
-  /** For each `NodeTag` that was met: whether it is that of a CREATE DATABASE. */
-  readonly #known = new Map<number, boolean>();
 
-  constructor(machine: Machine) {
+  readonly #commands: UtilityCommands;
+
+  constructor(machine: Machine, commands: UtilityCommands) {
     this.#machine = machine;
+    this.#commands = commands;
   }
 
   /** The statement to run instead of one that is about to run: a `PlannedStmt`. */
   apply(planned: number): number {
     const statement = this.#word(planned + utilityStatement);
-    if (!this.#isCreateDatabase(statement) || this.#hasStrategy(statement)) return planned;
+    if (this.#commands.of(planned) !== "CREATE DATABASE" || this.#hasStrategy(statement)) return planned;
     const machine = this.#machine;
     const element = machine.function("makeDefElem")(
       this.#text("strategy"),
@@ -39,16 +40,6 @@ export class FileCopyDefault {
     const options = this.#word(copy + utilityStatement) + statementOptions;
     machine.setWord(options, machine.function("lappend")(this.#word(options), element));
     return copy;
-  }
-
-  #isCreateDatabase(statement: number): boolean {
-    const tag = this.#word(statement);
-    const known = this.#known.get(tag);
-    if (known !== undefined) return known;
-    const name = this.#machine.function("GetCommandTagName")(this.#machine.function("CreateCommandTag")(statement));
-    const isOne = this.#machine.startsWith(name, "CREATE DATABASE\0");
-    this.#known.set(tag, isOne);
-    return isOne;
   }
 
   #hasStrategy(statement: number): boolean {

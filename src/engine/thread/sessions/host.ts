@@ -11,9 +11,9 @@ import { encodeStartup } from "../../../wire/frontend.ts";
 import { readQueryResults } from "../../../wire/query-results.ts";
 import { Hook } from "../rewrite/hooks.ts";
 import type { ServerLog } from "../server-log.ts";
-import { AuxiliaryProcess } from "./auxiliary-process.ts";
+import { Auxiliaries } from "./auxiliaries.ts";
 import { type BootedPostgres, type BootOptions, bootPostgres } from "./boot.ts";
-import { Checkpointer } from "./checkpointer.ts";
+import type { Checkpointer } from "./checkpointer.ts";
 import { DatabaseCopies } from "./database-copies.ts";
 import { blockers, isBlocked } from "./deadlock.ts";
 import { type EntryPoints, entryPoints } from "./entry-points.ts";
@@ -29,6 +29,7 @@ import { type Mark, Rewinding } from "./rewind.ts";
 import { Scheduler } from "./scheduler.ts";
 import { Session, type SessionOutput } from "./session.ts";
 import type { SessionContext, SessionState } from "./session-context.ts";
+import { clientStateOf } from "./session-state.ts";
 import { sessionCalls } from "./waiting.ts";
 import type { Windows } from "./windows.ts";
 
@@ -37,8 +38,6 @@ const clientRead = 0x0600_0000;
 
 /** The pids of the sessions start above it. */
 const firstPid = 1001;
-/** Beside the checkpointer's. */
-const walWriterPid = 44;
 
 /** What a client asks for in its startup packet: `user`, `database`, `application_name`, `options`, any setting. */
 type StartupParameters = Readonly<Record<string, string>> & { readonly user: string };
@@ -58,11 +57,11 @@ export class SessionHost implements SessionContext {
   #crash: (error: unknown) => void = () => undefined;
   readonly #booted: BootedPostgres;
   readonly #own: Session;
-  checkpointer!: Checkpointer;
   readonly copies: DatabaseCopies;
   readonly idleTimers = new IdleTimers<Session>((session) => this.#signal(session, Signal.alarm));
-  #walWriter!: AuxiliaryProcess;
-  readonly #rewinding: Rewinding;
+  #auxiliaries!: Auxiliaries;
+  /** What marks there are. */
+  readonly marks: Rewinding;
   /** While nobody may begin: the server is being marked or brought back. */
   #gate: Promise<void> | undefined;
   readonly #sessions = new Map<number, Session>();
@@ -87,7 +86,7 @@ export class SessionHost implements SessionContext {
     this.#own.latch = process.latch;
     this.#own.state = "idle";
     this.scheduler = new Scheduler<SessionState>(machine, this.#own);
-    this.#rewinding = new Rewinding(booted, this.#own);
+    this.marks = new Rewinding(booted, this.#own);
     this.copies = new DatabaseCopies(this, booted.copying, (database, but) => this.#changing(database, but));
     machine.calls = sessionCalls(this);
   }
@@ -110,15 +109,12 @@ export class SessionHost implements SessionContext {
 
   #startAuxiliaries(): void {
     const { postmaster, located } = this.#booted;
-    this.checkpointer = new Checkpointer(this, postmaster);
-    this.#walWriter = new AuxiliaryProcess(this, walWriterPid, postmaster, () => this.entry.walWriterMain(0, 0));
-    this.checkpointer.start(located.addresses.checkpointerShared);
-    this.#walWriter.start();
-    if (this.#hasReloaded) for (const every of this.#auxiliaries) every.signal(Signal.hangup);
+    this.#auxiliaries = new Auxiliaries(this, postmaster);
+    this.#auxiliaries.start(located, this.#hasReloaded);
   }
 
-  get #auxiliaries(): readonly AuxiliaryProcess[] {
-    return [this.checkpointer.process, this.#walWriter];
+  get checkpointer(): Checkpointer {
+    return this.#auxiliaries.checkpointer;
   }
 
   /** Where PostgreSQL writes what nobody's client is told. */
@@ -128,7 +124,7 @@ export class SessionHost implements SessionContext {
 
   /** Whether what runs belongs to no client, who would be told what happens to it. */
   get runsBehindClients(): boolean {
-    return this.#auxiliaries.some((process) => process === this.scheduler.running);
+    return this.#auxiliaries.all.some((process) => process === this.scheduler.running);
   }
 
   get openSessions(): number {
@@ -222,8 +218,7 @@ export class SessionHost implements SessionContext {
   async #close(): Promise<void> {
     await Promise.all([...this.#sessions.values()].map((session) => this.closeSession(session)));
     try {
-      await this.#walWriter.end(Signal.terminate);
-      await this.checkpointer.shutDown();
+      await this.#auxiliaries.shutDown();
     } catch (error) {
       // PGlite's own end would make another last checkpoint, without what this one has not done.
       await this.#booted.pglite.fs?.closeFs();
@@ -236,46 +231,40 @@ export class SessionHost implements SessionContext {
     await this.#booted.pglite.close();
   }
 
-  /** For tests: everything is compared behind each rewind. */
-  checkRewinds(): void {
-    this.#rewinding.isChecked = true;
-  }
-
-  /** Whether `mark` and `rewind` are there: in memory. */
-  get canRewind(): boolean {
-    return this.#rewinding.isPossible;
-  }
-
   /** Remembers the whole server as it is. All sessions are ended first: they are to be idle, outside of transactions. */
   mark(): Promise<Mark> {
     return this.#alone(async () => {
+      await this.#leave();
       await Promise.all([...this.#sessions.values()].map((session) => this.closeSession(session)));
-      await this.#walWriter.end(Signal.terminate);
-      // It exits; without the other signal it writes no shutdown checkpoint before.
-      await this.checkpointer.process.end(Signal.user2);
-      return this.scheduler.take(this.#own, () => this.#rewinding.take(this.#hasReloaded));
+      await this.#auxiliaries.exit();
+      return this.scheduler.take(this.#own, () => this.marks.take(this.#hasReloaded));
     });
   }
 
   /** Brings the whole server back to a mark. All sessions are gone then, whatever they did, and nobody is told. */
   rewind(mark: Mark): Promise<void> {
     return this.#alone(async () => {
-      for (const session of this.#sessions.values()) if (session.state !== "idle") session.dismiss();
-      await Promise.all(this.#auxiliaries.map((process) => process.dismiss()));
-      while ([...this.#sessions.values()].some(({ state }) => state !== "idle")) await turnOfTheLoop();
+      await this.#leave();
+      for (const session of this.#sessions.values()) if (!session.isAtRest) session.dismiss();
+      await this.#auxiliaries.dismiss();
+      while ([...this.#sessions.values()].some(({ isAtRest }) => !isAtRest)) await turnOfTheLoop();
       await this.scheduler.take(this.#own, () => {
         for (const session of this.#sessions.values()) session.forget();
         this.#sessions.clear();
         this.#own.signals.length = 0;
-        this.#rewinding.rewind(mark);
+        this.marks.rewind(mark);
         this.#hasReloaded = mark.hasReloaded;
       });
     });
   }
 
-  /** Gives up a mark. */
-  release(mark: Mark): void {
-    this.#rewinding.release(mark);
+  /** What clients have set up in sessions that are going to end is told to who wants to know. */
+  async #leave(): Promise<void> {
+    const { machine, process } = this;
+    for (const session of this.#sessions.values()) {
+      if (session.onLeaving && session.isAtRest)
+        session.onLeaving(await clientStateOf(session, this.scheduler, machine, this.#booted.located, process));
+    }
   }
 
   /** Runs what ends all processes but the one that PGlite has booted; those of PostgreSQL's own are there again afterwards. */
@@ -286,8 +275,9 @@ export class SessionHost implements SessionContext {
       open = resolve;
     });
     // What fails here leaves PostgreSQL in no known state.
-    const done = await work().catch((error: unknown) => this.crashed(error));
-    this.#startAuxiliaries();
+    const done = await work()
+      .finally(() => this.#startAuxiliaries())
+      .catch((error: unknown) => this.crashed(error));
     this.#gate = undefined;
     open();
     return done;
@@ -308,7 +298,7 @@ export class SessionHost implements SessionContext {
   /** C's `kill`; a negative number names a process group, which is its one process. Signal 0 only asks whether it exists. */
   kill(target: number, signal: number): number {
     const pid = Math.abs(target);
-    const auxiliary = this.#auxiliaries.find((process) => process.pid === pid);
+    const auxiliary = this.#auxiliaries.all.find((process) => process.pid === pid);
     if (auxiliary) {
       if (signal !== 0 && signal !== Signal.urgent) auxiliary.signal(signal);
       return 0;
@@ -321,7 +311,7 @@ export class SessionHost implements SessionContext {
       if (signal === Signal.hangup) {
         this.#hasReloaded = true;
         for (const every of this.#sessions.values()) this.#signal(every, signal);
-        for (const every of this.#auxiliaries) every.signal(signal);
+        for (const every of this.#auxiliaries.all) every.signal(signal);
         return 0;
       }
       this.machine.setWord(this.machine.function("__errno_location")(), noSuchProcess);

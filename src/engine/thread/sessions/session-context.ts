@@ -30,6 +30,22 @@ export interface SessionOwner {
   readonly statement: Uint8Array;
 }
 
+/** A statement with a name. */
+interface NamedStatement {
+  readonly name: string;
+  readonly text: string;
+  /** The types of its parameters, as OIDs. */
+  readonly types: readonly number[];
+}
+
+/** What a client has set up in its session, beside what is gone with it: see `session-state.ts`. */
+export interface ClientState {
+  readonly settings: readonly (readonly [name: string, value: string])[];
+  readonly statements: readonly NamedStatement[];
+  /** Those of LISTEN. */
+  readonly channels: readonly string[];
+}
+
 /** What others than the session itself know and set of it. */
 export interface SessionState extends Schedulable {
   readonly pid: number;
@@ -53,6 +69,8 @@ export interface SessionState extends Schedulable {
   checkDeadlock: boolean;
   /** Since when it waits for its client's next message with a transaction open, as a time of `performance.now()`. */
   readonly idleInTransactionSince: number | undefined;
+  /** Whether it has ever said LISTEN. */
+  hasListened: boolean;
   /** Set when nobody is interested in the session any more, to end its waiting for a client. */
   abandoned: boolean;
 }
@@ -67,7 +85,7 @@ export interface CheckpointRequests {
 
 /** What PostgreSQL's copies of databases come to; see `DatabaseCopies`. */
 export interface CopyRequests {
-  statement(planned: number): number;
+  statement(session: SessionState, planned: number): number;
   needsNoCheckpoint(session: SessionState): boolean;
   ignoresOthers(session: SessionState): boolean;
   before(session: SessionState, from: number): 0 | Promise<1>;

@@ -12,6 +12,7 @@ import type { FileDescriptors } from "./file-descriptors.ts";
 import type { Image } from "./image.ts";
 import { Dismissed } from "./scheduler.ts";
 import {
+  type ClientState,
   noInput,
   ProcessExit,
   readyForQueryStart,
@@ -69,6 +70,9 @@ export class Session implements SessionState {
   checkDeadlock = false;
   /** See `SessionState`. What the backend does meanwhile of its own accord does not count. */
   idleInTransactionSince: number | undefined;
+  hasListened = false;
+  /** Is told, when the session is going to end or to be undone, what its client has set up in it; with undefined that this is not known. */
+  onLeaving: ((state: ClientState | undefined) => void) | undefined;
   /** Set when nobody is interested in the session any more, to end its waiting for a client. */
   abandoned = false;
   readonly #host: SessionContext;
@@ -147,6 +151,11 @@ export class Session implements SessionState {
     await this.#turn("ended", () => this.#idle());
   }
 
+  /** Whether it waits for its client's next message, and nothing else has been asked of it. */
+  get isAtRest(): boolean {
+    return this.state === "idle" && !this.#last;
+  }
+
   /** Only while it runs a batch: elsewhere PostgreSQL is called in ways that cannot be parked. */
   get mayGiveWay(): boolean {
     return this.state === "running";
@@ -160,7 +169,7 @@ export class Session implements SessionState {
 
   /** One that is idle is no more; its memory is given back while that of another is loaded. */
   forget(): void {
-    assert(this.state === "idle" && !this.#last, "only a session that runs nothing is forgotten");
+    assert(this.isAtRest, "only a session that runs nothing is forgotten");
     this.#host.idleTimers.clear(this);
     this.state = "ended";
     this.proc = 0;

@@ -27,7 +27,7 @@ export function sessionCalls(host: SessionContext): MachineCalls {
       if (kind === Hook.interrupts) return processInterrupts(host);
       const { running } = host.scheduler;
       if (!running) return second;
-      if (kind === Hook.utility) return host.copies.statement(first);
+      if (kind === Hook.utility) return host.copies.statement(running, first);
       if (kind === Hook.requestCheckpoint)
         return host.copies.needsNoCheckpoint(running) ? 0 : host.checkpointer.request(running, first);
       if (kind === Hook.awaitCheckpoint) return host.checkpointer.awaited(running);

@@ -1,0 +1,36 @@
+/**
+ * `db.reset()`, `db.snapshot()` and `db.restore()`, as a caller of the library gets them.
+ *
+ * Owns: where they are not there, and what is said then. Does not own: what they do (`engine/states.ts`).
+ */
+import type { States } from "../engine/states.ts";
+import { UsageError } from "../errors.ts";
+import type { DevDb } from "./handle.ts";
+import type { OpenedDevDb } from "./open.ts";
+
+/**
+ * Those of a database. What it is now is what `reset` goes back to; that is kept while the caller goes on, and clients that come meanwhile wait
+ * for it.
+ */
+export function resetsOf(
+  { states, sessions }: OpenedDevDb,
+  keepsStates: boolean,
+): Pick<DevDb, "reset" | "snapshot" | "restore"> {
+  const begun = keepsStates ? states?.begin() : undefined;
+  // Whoever asks for a reset sees why there is none.
+  begun?.catch(() => {});
+  const use = async (what: string, work: (there: States) => Promise<void>): Promise<void> => {
+    if (!states) throw new UsageError(`db.${what}() ${sessions === "shared" ? needsSessions : needsMemory}`);
+    await begun;
+    await work(states);
+  };
+  return {
+    reset: () => use("reset", (there) => there.reset()),
+    snapshot: (name) => use("snapshot", (there) => there.snapshot(name)),
+    restore: (name) => use("restore", (there) => there.restore(name)),
+  };
+}
+
+const needsSessions = "needs a PostgreSQL session for each connection, and here all connections share one";
+const needsMemory =
+  "needs a database in memory, and this one is in a directory. Leave out `db`, or give each test a branch of its own: db.branch()";

@@ -1,0 +1,104 @@
+/**
+ * `reset`, `snapshot` and `restore`: states of the whole server, kept and gone back to.
+ *
+ * Owns: which states are kept, what becomes of clients. Does not own: keeping one and going back (`engine/thread/sessions/rewind.ts`), one
+ * client (`transport/client-session.ts`).
+ * Invariant: one at a time; a state is kept only when no client is at work, so that it has no half of a transaction.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import type { States } from "../engine/states.ts";
+import { limits } from "../engine/thread/limits.ts";
+import type { SessionHost } from "../engine/thread/sessions/host.ts";
+import type { Mark } from "../engine/thread/sessions/rewind.ts";
+import type { ClientSession } from "../transport/client-session.ts";
+import type { IsolatedQueue } from "../transport/isolated-queue.ts";
+
+/** How long to wait between two looks at what clients do, in ms. */
+const lookAgainMs = 1;
+
+/** Runs `work` when the server's own sessions have ended, and while they do not begin. */
+type WithoutOwn = <T>(work: () => Promise<T>) => Promise<T>;
+
+/** See the head of the file. */
+export class ServerStates implements States {
+  readonly #host: SessionHost;
+  readonly #queues: readonly IsolatedQueue[];
+  readonly #withoutOwn: WithoutOwn;
+  readonly #kept = new Map<string, Mark>();
+  /** What `reset` goes back to, or why there is nothing. */
+  #beginning: Mark | string = "this server keeps no state to go back to";
+
+  /** `queues`: those of the clients. */
+  constructor(host: SessionHost, queues: readonly IsolatedQueue[], withoutOwn: WithoutOwn) {
+    this.#host = host;
+    this.#queues = queues;
+    this.#withoutOwn = withoutOwn;
+  }
+
+  begin(): Promise<void> {
+    return this.#withoutOwn(async () => {
+      const [client] = this.#atWork();
+      this.#beginning = client
+        ? `${client.describe()} was at work when the server became ready, and the state of that moment could not be kept`
+        : await this.#mark();
+    });
+  }
+
+  reset(): Promise<void> {
+    return this.#withoutOwn(async () => {
+      if (typeof this.#beginning === "string") throw new Error(`nothing to reset to: ${this.#beginning}`);
+      await this.#rewind(this.#beginning);
+    });
+  }
+
+  snapshot(name: string): Promise<void> {
+    return this.#withoutOwn(async () => {
+      await this.#quiet();
+      const mark = await this.#mark();
+      const before = this.#kept.get(name);
+      this.#kept.set(name, mark);
+      if (before) this.#host.marks.release(before);
+    });
+  }
+
+  restore(name: string): Promise<void> {
+    return this.#withoutOwn(async () => {
+      const mark = this.#kept.get(name);
+      const names = [...this.#kept.keys()].map((kept) => JSON.stringify(kept)).join(", ") || "none";
+      if (!mark) throw new Error(`there is no snapshot ${JSON.stringify(name)}; there are: ${names}`);
+      await this.#rewind(mark);
+    });
+  }
+
+  #mark(): Promise<Mark> {
+    for (const queue of this.#queues) queue.letGo();
+    return this.#host.mark();
+  }
+
+  #rewind(mark: Mark): Promise<void> {
+    for (const queue of this.#queues) queue.letGo();
+    return this.#host.rewind(mark);
+  }
+
+  #atWork(): ClientSession[] {
+    return this.#queues.flatMap(({ atWork }) => atWork);
+  }
+
+  /** Waits for a moment in which no client is at work. */
+  async #quiet(): Promise<void> {
+    const deadline = performance.now() + limits.branchWaitMs;
+    for (;;) {
+      const [client] = this.#atWork();
+      if (!client) return;
+      if (performance.now() >= deadline) throw atWork(client);
+      await delay(lookAgainMs);
+    }
+  }
+}
+
+/** As PostgreSQL's object_in_use. */
+function atWork(client: ClientSession): Error {
+  const why = `${client.describe()} has been at work or in a transaction for ${limits.branchWaitMs / 1000} s`;
+  const message = `no snapshot could be taken: ${why}; its last statement: ${client.statement}. Have it commit or roll back, and try again.`;
+  return Object.assign(new Error(message), { code: "55006" });
+}

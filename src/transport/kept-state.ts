@@ -1,0 +1,66 @@
+/**
+ * What a client set up in a session that has gone, set up again in the next one.
+ *
+ * Owns: how: settings, LISTEN, statements with names. Does not own: what it was (`engine/thread/sessions/session-state.ts`).
+ * Invariant: a session that lacks a setting or a LISTEN of its client is not given to it: its answers would be wrong without a word. A
+ * statement that cannot be prepared any more is left out: PostgreSQL says so (26000) when the client uses it.
+ */
+import { bytesInput, type Session, type SessionOutput } from "../engine/thread/sessions/session.ts";
+import type { ClientState } from "../engine/thread/sessions/session-context.ts";
+import { encodeBind, encodeExecute, encodeParse, encodeSync } from "../wire/frontend.ts";
+import { readLogin } from "./login-answer.ts";
+
+/** A session that was begun. */
+export interface Begun {
+  /** Undefined when PostgreSQL has refused it. */
+  readonly session: Session | undefined;
+  /** All that PostgreSQL has said. */
+  readonly words: Buffer;
+  /** What it lacks of what was set up in the one before; a sentence. */
+  readonly failure?: string;
+}
+
+/** Begins one in which there is again what `kept` says. `encoding` is the client's. */
+export async function beginSession(
+  create: (take: SessionOutput) => Promise<Session | undefined>,
+  kept: ClientState | "unknown" | undefined,
+  encoding = "UTF8",
+): Promise<Begun> {
+  const answer: Uint8Array[] = [];
+  const session = await create((bytes) => void answer.push(bytes.slice()));
+  const words = Buffer.concat(answer);
+  if (!session || !kept) return { session, words };
+  if (kept === "unknown") return { session, words, failure: "they could not be read" };
+  const restored = await restoreState(session, kept, encoding);
+  return { session, ...restored, words: Buffer.concat([words, restored.words]) };
+}
+
+async function restoreState(session: Session, state: ClientState, encoding: string): Promise<Omit<Begun, "session">> {
+  const parts: Uint8Array[] = [];
+  const run = async (...messages: Uint8Array[]) => {
+    const answer: Uint8Array[] = [];
+    const bytes = Buffer.concat([...messages, encodeSync()]);
+    await session.run(bytesInput(bytes), (said) => void answer.push(said.slice()));
+    parts.push(...answer);
+    return readLogin(Buffer.concat(answer)).error;
+  };
+  const failed = (failure: string) => ({ words: Buffer.concat(parts), failure });
+  // What was read of the backend is in its own encoding.
+  if (encoding !== "UTF8" && !isAscii(JSON.stringify(state))) return failed(`its encoding is ${encoding}`);
+  for (const setting of state.settings) {
+    const call = encodeParse("", "select pg_catalog.set_config($1, $2, false)");
+    const error = await run(call, encodeBind("", "", setting), encodeExecute(""));
+    if (error) return failed(`${setting[0]} could not be set again: ${error.message}`);
+  }
+  for (const channel of state.channels) {
+    const listen = encodeParse("", `listen "${channel.replaceAll('"', '""')}"`);
+    const error = await run(listen, encodeBind("", "", []), encodeExecute(""));
+    if (error) return failed(`LISTEN could not be repeated: ${error.message}`);
+  }
+  for (const { name, text, types } of state.statements) await run(encodeParse(name, text, types));
+  return { words: Buffer.concat(parts) };
+}
+
+function isAscii(text: string): boolean {
+  return Buffer.byteLength(text) === text.length;
+}
