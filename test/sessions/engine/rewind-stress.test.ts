@@ -1,0 +1,18 @@
+/** Rewinds under a seeded random load: everything is compared behind each, nothing is kept of what was undone. */
+import { amcheck } from "@electric-sql/pglite/contrib/amcheck";
+import { test } from "vitest";
+import { openMemoryFiles } from "../../../src/engine/thread/memory-files.ts";
+import { Random } from "../../../src/trace/storm/random.ts";
+import { runSeed } from "../../support/random.ts";
+import { openHost } from "./support/open-host.ts";
+import { stressRewinds } from "./support/rewind-stress.ts";
+
+test(`forty rewinds under a random load, seed ${runSeed}`, { timeout: 120_000 }, async () => {
+  const files = await openMemoryFiles();
+  const host = await openHost({
+    ...{ dataDir: "memory://", files, copying: files.copying, maxSessions: 16, extensions: { amcheck } },
+    sharedBuffers: "2MB",
+  });
+  await stressRewinds(host, new Random(runSeed), Number(process.env.REWINDS ?? 40));
+  await host.close();
+});
