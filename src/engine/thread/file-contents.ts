@@ -64,11 +64,9 @@ export class FileContents {
     return copy;
   }
 
-  /** These contents again, as `clone` has kept them; only what differs is exchanged. False if nothing did. */
-  become(kept: FileContents): boolean {
-    let isNew = this.#size !== kept.#size;
+  /** These contents again, as `clone` has kept them; only what differs is exchanged. */
+  become(kept: FileContents): void {
     if (this.#unread !== kept.#unread) {
-      isNew = true;
       this.#unread?.owners.delete(this);
       this.#unread = kept.#unread;
       this.#unread?.owners.add(this);
@@ -77,14 +75,12 @@ export class FileContents {
     for (let index = 0; index < count; index++) {
       const [chunk, wanted] = [this.#chunks[index], kept.#chunks[index]];
       if (chunk === wanted) continue;
-      isNew = true;
       if (chunk) giveUp(chunk);
       if (wanted) wanted.owners++;
       this.#chunks[index] = wanted;
     }
     this.#chunks.length = kept.#chunks.length;
     this.#size = kept.#size;
-    return isNew;
   }
 
   /** Copies into `target` at `offset`; answers how many bytes there were. */

@@ -67,7 +67,8 @@ export class FilesMark {
       }
     }
     for (const [node, { contents, mode, mtime, ctime }] of this.#kept) {
-      if (contentsOf(node).become(contents)) node.usedBytes = contents.size;
+      contentsOf(node).become(contents);
+      node.usedBytes = contents.size;
       node.mode = mode;
       node.mtime = mtime;
       node.ctime = ctime;

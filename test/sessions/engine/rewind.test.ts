@@ -20,6 +20,9 @@ beforeAll(async () => {
   );
   await admin.rows("create sequence s; select nextval('s'); create role app login");
   await admin.rows("create database other");
+  const other = await SqlSession.open(host, { database: "other" });
+  await other.rows("create table empty (x int)");
+  await other.close();
   await admin.rows("create extension amcheck; select lo_from_bytea(4711, 'large')");
   await admin.rows("create table prepared (x int); begin; insert into prepared values (1); prepare transaction 'kept'");
   await admin.close();
@@ -44,6 +47,10 @@ describe("rewind", () => {
     await one.rows("update t set v = 'changed'; delete from t where id % 2 = 0; create table added as select * from t");
     await one.rows("select nextval('s'); select setval('s', 1000); create role later; drop sequence s");
     await one.rows("drop role app");
+    const other = await SqlSession.open(host, { database: "other" });
+    await other.rows("insert into empty values (1)");
+    await other.close();
+    await one.rows("checkpoint");
     await one.rows("drop database other");
     await one.rows("create database later");
     await one.rows("alter system set work_mem = '7MB'");

@@ -116,11 +116,11 @@ export class Rewinding {
   #check(mark: Mark): void {
     const { bytes } = this.#booted.machine;
     const pages = mark.pages.isSame ? [] : ["shared memory"];
-    const wrong = [...pages, ...mark.files.differences(), ...this.#own.image.overlooked().map(String)];
+    const wrong = [...pages, ...mark.files.differences(), ...mark.image.overlooked().map(String)];
     for (const { start, bytes: kept } of mark.window) {
       if (Buffer.compare(bytes.subarray(start, start + kept.length), kept) !== 0) wrong.push("the process itself");
     }
-    if (wrong.length > 0) throw new Error(`the server is not as it was: ${wrong.join(", ")}`);
+    if (wrong.length > 0) throw new Error(`the server is not as it was: ${wrong.slice(0, 20).join(", ")}`);
   }
 }
 
