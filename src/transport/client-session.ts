@@ -230,7 +230,7 @@ export class ClientSession implements SessionInput {
   /** Whether its session may go and come again without its noticing. */
   get mayLetGo(): boolean {
     if (this.#state !== "idle") return this.#state !== "running";
-    return this.#status === "I" && !this.isMidway && !this.#taken && this.#session!.isAtRest;
+    return this.#status === "I" && !this.isMidway && !this.#taken;
   }
 
   /** The server is going to be brought back, and with it its session, if that may go: it has another one when it needs one. */

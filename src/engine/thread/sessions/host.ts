@@ -216,6 +216,7 @@ export class SessionHost implements SessionContext {
   }
 
   async #close(): Promise<void> {
+    while (this.#gate) await this.#gate;
     await Promise.all([...this.#sessions.values()].map((session) => this.closeSession(session)));
     try {
       await this.#auxiliaries.shutDown();
@@ -262,8 +263,10 @@ export class SessionHost implements SessionContext {
   async #leave(): Promise<void> {
     const { machine, process } = this;
     for (const session of this.#sessions.values()) {
-      if (session.onLeaving && session.isAtRest)
-        session.onLeaving(await clientStateOf(session, this.scheduler, machine, this.#booted.located, process));
+      if (!session.onLeaving) continue;
+      // It may be handling a signal; it is idle but for that.
+      while (!session.isAtRest && session.state !== "ended") await turnOfTheLoop();
+      session.onLeaving(await clientStateOf(session, this.scheduler, machine, this.#booted.located, process));
     }
   }
 

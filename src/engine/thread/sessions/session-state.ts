@@ -39,7 +39,7 @@ const sourceMagic = 195_726_186;
 /** Room for a `HASH_SEQ_STATUS` (utils/hsearch.h), which has 20 bytes. */
 const scanBytes = 64;
 
-/** Reads it of a session that is at rest; undefined where that cannot be. */
+/** Reads it of a session that is at rest; undefined where that cannot be, as of one that has ended. */
 export async function clientStateOf(
   session: Session,
   scheduler: Scheduler<SessionState>,
@@ -47,6 +47,7 @@ export async function clientStateOf(
   located: Located,
   process: PostgresProcess,
 ): Promise<ClientState | undefined> {
+  if (!session.isAtRest) return undefined;
   try {
     const channels = session.hasListened ? await channelsOf(session) : [];
     const state = await scheduler.take(session, () => readClientState(machine, located, process));
