@@ -48,19 +48,23 @@ export async function stressRewinds(host: SessionHost, random: Random, rewinds: 
   await first.rows(stressTables);
   await first.close();
   const marks: { mark: Mark; facts: string; free: number }[] = [];
+  let [isOver, isPaused] = [false, false];
   const keep = async () => {
+    // A mark ends all sessions, and what is looked at is what it has.
+    isPaused = true;
     const mark = await host.mark();
     const free = host.windows.available;
     marks.push({ mark, facts: await factsOf(host), free });
     // What looked at it has written, too.
     await host.rewind(mark);
+    isPaused = false;
   };
   await keep();
-  let isOver = false;
   const load = Array.from({ length: clients }, async () => {
     while (!isOver) {
+      while (isPaused) await new Promise((resolve) => setTimeout(resolve, 1));
       const session = await SqlSession.open(host).catch(() => undefined);
-      for (let status = "I"; session && status !== "ended" && !isOver; ) {
+      for (let status = "I"; session && status !== "ended" && !isOver && !isPaused; ) {
         const n = random.below(6);
         const sql = random.oneIn(2) ? anyStatement(random).sql : random.pick(others)(n);
         ({ status } = await session.query(random.oneIn(5) && status === "I" ? `begin; ${sql}` : sql));
