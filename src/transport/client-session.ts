@@ -10,13 +10,7 @@ import type { Batch, ErrorFields, SocketConnection, TransactionStatus } from "@e
 import type { ConnectionActivity } from "../engine/listener.ts";
 import { limits } from "../engine/thread/limits.ts";
 import type { SessionHost } from "../engine/thread/sessions/host.ts";
-import {
-  bytesInput,
-  type Session,
-  type SessionInput,
-  type SessionOutput,
-  type SessionOwner,
-} from "../engine/thread/sessions/session.ts";
+import { bytesInput, type Session, type SessionOutput, type SessionOwner } from "../engine/thread/sessions/session.ts";
 import type { ClientState } from "../engine/thread/sessions/session-context.ts";
 import { within } from "../engine/within.ts";
 import { isPipelineEnd, Type } from "../wire/frames.ts";
@@ -27,6 +21,7 @@ import { type Begun, beginSession } from "./kept-state.ts";
 import { type Latch, latch } from "./latch.ts";
 import { readLogin, readParameterStatus } from "./login-answer.ts";
 import { Output } from "./output.ts";
+import { PendingInput } from "./pending-input.ts";
 import { isFatal, lostState } from "./session-errors.ts";
 import { previewOf, readable, shown } from "./statement-preview.ts";
 
@@ -40,7 +35,7 @@ export type SessionsOf = Pick<SessionHost, "createSession" | "closeSession" | "c
 type State = "attached" | "starting" | "idle" | "running" | "ending" | "over";
 
 /** See the head of the file. */
-export class ClientSession implements SessionInput {
+export class ClientSession {
   /** The ParameterStatus values that the client knows. */
   told = new Map<string, string>();
   /** Where what it is told leaves. */
@@ -60,9 +55,7 @@ export class ClientSession implements SessionInput {
   #running: Promise<void> = Promise.resolve();
   #ending: Promise<void> | undefined;
   #opened: ((parameters: ReadonlyMap<string, string> | undefined) => void) | undefined;
-  /** What PostgreSQL has not read. */
-  #chunks: Uint8Array[] = [];
-  #wakeReader: (() => void) | undefined;
+  readonly #input = new PendingInput(() => this.#settle());
   /** For the batches that have come since PostgreSQL last asked for more. */
   #taken: Latch | undefined;
   #status: TransactionStatus = "I";
@@ -105,7 +98,7 @@ export class ClientSession implements SessionInput {
 
   /** Whether it owes something: the rest of a pipeline, or data of a COPY. */
   get isMidway(): boolean {
-    return this.#wakeReader !== undefined || this.#pipelineOpen;
+    return this.#input.isAwaited || this.#pipelineOpen;
   }
 
   /** Whether it has an answer to all that it has sent, and its transaction is open. */
@@ -164,25 +157,12 @@ export class ClientSession implements SessionInput {
     if (this.#session) this.#session.owner = this.#owner;
     this.#since = Date.now();
     for (const { type } of frames) if (isPipelineEnd(type)) this.#due++;
-    this.#chunks.push(bytes);
     this.#taken ??= latch();
     const { promise } = this.#taken;
-    this.#wake();
+    this.#input.add(bytes);
     if (this.#state === "attached") this.#starting = this.#start();
     if (this.#state === "idle") this.#running = this.#run();
     return promise;
-  }
-
-  get pending(): boolean {
-    return this.#chunks.length > 0;
-  }
-
-  read(length: number): Uint8Array | Promise<Uint8Array> {
-    if (this.pending) return this.#cut(length);
-    this.#settle();
-    return new Promise<void>((resolve) => {
-      this.#wakeReader = resolve;
-    }).then(() => this.#cut(length));
   }
 
   /** Runs messages of ours between two of its batches, unseen by its client; undefined if it is not idle. What it sends meanwhile waits. */
@@ -195,7 +175,7 @@ export class ClientSession implements SessionInput {
     if (status === "ended" || !this.#is("running")) return undefined;
     this.#status = status;
     this.#state = "idle";
-    if (this.pending) this.#running = this.#run();
+    if (this.#input.pending) this.#running = this.#run();
     return Buffer.concat(answer);
   }
 
@@ -208,7 +188,7 @@ export class ClientSession implements SessionInput {
       if (!isWanted) return;
       if (this.#session) this.#host.cancel(this.#session);
       // PostgreSQL ignores a cancel that comes while it still reads the statement; and while it waits for more of it, another.
-      if (!this.#wakeReader) setTimeout(attempt, limits.cancelAgainMs);
+      if (!this.#input.isAwaited) setTimeout(attempt, limits.cancelAgainMs);
     };
     if (isOwed) attempt();
   }
@@ -273,7 +253,7 @@ export class ClientSession implements SessionInput {
     if (this.#is("ending")) return;
     this.#logged(readLogin(words).parameters);
     this.#state = "idle";
-    if (this.pending) this.#running = this.#run();
+    if (this.#input.pending) this.#running = this.#run();
   }
 
   async #begin(): Promise<Begun> {
@@ -311,8 +291,8 @@ export class ClientSession implements SessionInput {
   async #run(): Promise<void> {
     const session = this.#session!;
     this.#state = "running";
-    while (this.pending && this.#is("running")) {
-      const status = await session.run(this, this.#take).catch(this.#crashed);
+    while (this.#input.pending && this.#is("running")) {
+      const status = await session.run(this.#input, this.#take).catch(this.#crashed);
       if (status === "ended") return;
     }
     if (!this.#is("running")) return;
@@ -335,22 +315,6 @@ export class ClientSession implements SessionInput {
     if (this.output.isEmpty) return;
     if (!this.output.diverted) holdAnswers(this.#connection);
     this.output.flush();
-  }
-
-  #cut(length: number): Uint8Array {
-    const [chunk] = this.#chunks;
-    if (!chunk) return empty;
-    if (chunk.length <= length) {
-      this.#chunks.shift();
-      return chunk;
-    }
-    this.#chunks[0] = chunk.subarray(length);
-    return chunk.subarray(0, length);
-  }
-
-  #wake(): void {
-    this.#wakeReader?.();
-    this.#wakeReader = undefined;
   }
 
   #settle(): void {
@@ -383,13 +347,13 @@ export class ClientSession implements SessionInput {
     if (this.#is("over")) return;
     if (this.#is("starting") && this.#begun) this.#begun.abandoned = true;
     this.#state = "ending";
-    this.#chunks = [];
+    this.#input.clear();
     await this.#starting;
     const session = this.#session;
     if (!session || this.#is("over")) return;
     if (this.#host.computes(session)) await within(limits.abandonedMs, this.#running);
     const ended = this.#host.closeSession(session).catch(this.#crashed);
-    this.#wake();
+    this.#input.wake();
     await ended;
     this.#state = "over";
   }

@@ -1,4 +1,8 @@
-/** The same as `rewind-stress.test.ts`, for long. */
+/**
+ * The same as `rewind-stress.test.ts`, for long.
+ *
+ * @module-tag long
+ */
 import { amcheck } from "@electric-sql/pglite/contrib/amcheck";
 import { test } from "vitest";
 import { openMemoryFiles } from "../../../src/engine/thread/memory-files.ts";
