@@ -16,6 +16,7 @@ function hasLongTests(path: string): boolean {
       `${path}: a file has the line "@module-tag long" in its head if it is named *.long.test.ts, and only then`,
     );
   }
+  if (/tags: \[/.test(text)) throw new Error(`${path}: say tags: "long", by which this configuration finds it`);
   return isWhole || /tags: "long"|\b(?:describeSessions|describeTargets|golden)\(/.test(text);
 }
 

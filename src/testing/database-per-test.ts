@@ -25,6 +25,8 @@ const objectInUse = "55006";
 const leavingMs = 200;
 const pauseMs = 20;
 
+const workers = "worker_";
+
 /** Branches of the database that a URL names. */
 export class DatabasesPerTest {
   readonly #source: URL;
@@ -41,11 +43,23 @@ export class DatabasesPerTest {
 
   /** The one with this name, which is made unless it is there. */
   async ensure(branch: string): Promise<TestDatabase> {
-    const name = branchDatabase(decodeURIComponent(this.#source.pathname.slice(1)), branch);
+    const name = this.#nameOf(branch);
     const url = new URL(this.#source);
     url.pathname = `/${name}`;
     (await ServerClient.connect(url.href, { parameters: makesBranch })).close();
     return { name, url: url.href };
+  }
+
+  /** A worker's, which goes from one of its files to the next. */
+  ensureWorkers(worker: string): Promise<TestDatabase> {
+    return this.ensure(`${workers}${worker}`);
+  }
+
+  /** Drops those of all workers. */
+  async dropWorkers(): Promise<void> {
+    const first = this.#nameOf(workers);
+    const [all] = await this.#run(`SELECT datname FROM pg_database WHERE starts_with(datname, ${quoteLiteral(first)})`);
+    for (const [name] of all?.rows ?? []) await this.#run(`DROP DATABASE ${quoteIdentifier(name!)}`);
   }
 
   /** Drops one, unless somebody stays connected to it: PostgreSQL would wait for that for seconds. */
@@ -66,6 +80,10 @@ export class DatabasesPerTest {
     const admin = this.#admin;
     this.#admin = undefined;
     (await admin?.catch(() => undefined))?.close();
+  }
+
+  #nameOf(branch: string): string {
+    return branchDatabase(decodeURIComponent(this.#source.pathname.slice(1)), branch);
   }
 
   async #run(sql: string): Promise<StatementResult[]> {

@@ -15,7 +15,24 @@ export function rememberOptions(options: DevDbOptions): string {
   return String(holder[key].push(options) - 1);
 }
 
-/** What was kept; without an id, what was kept last: a configuration may be read again. */
+/**
+ * What was kept. Without an id that is what all calls of `devDb` have said: a configuration may be read again. Throws if they have said
+ * different things, as a run has one server.
+ */
 export function optionsOf(id?: string): DevDbOptions {
-  return holder[key]?.at(id === undefined ? -1 : Number(id)) ?? {};
+  const all = holder[key] ?? [];
+  if (id !== undefined) return all[Number(id)] ?? {};
+  const [said, ...others] = new Set(all.map(textOf));
+  if (others.length > 0) {
+    throw new Error(
+      `devDb() was called with different options, but a run has one server: ${[said, ...others].join(" and ")}. ` +
+        "Call it in one place, with all that the tests need",
+    );
+  }
+  return all.at(-1) ?? {};
+}
+
+/** The options as text, in which a function that was read again is the same. */
+function textOf(options: DevDbOptions): string {
+  return JSON.stringify(options, (_, value: unknown) => (typeof value === "function" ? String(value) : value));
 }

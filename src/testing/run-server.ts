@@ -5,14 +5,26 @@
  * Invariant: nobody is given the migrated database itself, so that every test finds what the first one has found.
  */
 import { type DevDb, type DevDbOptions, startDevDb } from "../index.ts";
+import { DatabasesPerTest } from "./database-per-test.ts";
 import { tellServerOfRun } from "./run-address.ts";
 
 /** Tests have branches of this database. */
 const template = "test";
 
 /** Starts it. Where there cannot be branches that is said here, and not by each test. */
-export function startForRun(root: string, options: DevDbOptions): Promise<DevDb> {
-  return startDevDb({ port: 0, cwd: root, database: template, sessions: "isolated", ...options });
+export async function startForRun(root: string, options: DevDbOptions): Promise<DevDb> {
+  const db = await startDevDb({ port: 0, cwd: root, database: template, sessions: "isolated", ...options });
+  const databases = new DatabasesPerTest(db.url);
+  try {
+    // In a directory there may be those of the last run's workers, with its rows and of its migrations.
+    await databases.dropWorkers();
+    return db;
+  } catch (error) {
+    await db.close();
+    throw error;
+  } finally {
+    await databases.close();
+  }
 }
 
 /** As `startForRun`, and tells the processes of the tests. The answer ends it. */

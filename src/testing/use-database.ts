@@ -35,7 +35,7 @@ export function useDatabaseOf(runner: Runner, { per = "test", keepFailed = false
   if (runner.url === undefined) throw new Error(`useDatabase needs a server: ${runner.configuration}`);
   const use = new UsedDatabase(new DatabasesPerTest(runner.url), keepFailed);
   const begin = per === "test" ? runner.beforeEach : runner.beforeAll;
-  begin(() => use.begin((all) => (per === "worker" ? all.ensure(`worker_${runner.worker}`) : all.create())));
+  begin(() => use.begin((all) => (per === "worker" ? all.ensureWorkers(runner.worker) : all.create())));
   runner.afterEach(async (failed) => {
     if (failed !== undefined) use.failed(failed);
     if (per === "test") await use.end();

@@ -9,13 +9,15 @@ import type { Reporter, TestModule } from "vitest/node";
 /** Prints the skipped tests, by reason. */
 export class SkipReporter implements Reporter {
   #isSelection = false;
-  #leavesOutLong = false;
+  /** Which tests the run has by their tag; the others are not listed, but for the long ones. */
+  #tests: "all" | "quick" | "long" = "all";
 
   onInit(vitest: {
     readonly config: { readonly testNamePattern?: RegExp | undefined; readonly tagsFilter?: readonly string[] };
   }): void {
     this.#isSelection = vitest.config.testNamePattern !== undefined;
-    this.#leavesOutLong = vitest.config.tagsFilter?.includes("not long") === true;
+    const filter = vitest.config.tagsFilter ?? [];
+    this.#tests = filter.includes("not long") ? "quick" : filter.includes("long") ? "long" : "all";
   }
 
   onTestRunEnd(modules: readonly TestModule[]): void {
@@ -24,9 +26,9 @@ export class SkipReporter implements Reporter {
       for (const test of module.children.allTests("skipped")) {
         const { note } = test.result() as { readonly note?: string };
         const takesLong = test.options.tags?.includes("long") === true;
-        // The long run leaves out the tests of `npm test`.
-        if (note === undefined && (this.#isSelection || takesLong !== this.#leavesOutLong)) continue;
-        const reason = note ?? (takesLong ? "takes long: npm run test:long" : unknownReason);
+        const isDeselected = this.#isSelection || (this.#tests === "long" && !takesLong);
+        if (note === undefined && isDeselected) continue;
+        const reason = note ?? (takesLong && this.#tests === "quick" ? "takes long: npm run test:long" : unknownReason);
         reasons.set(reason, [...(reasons.get(reason) ?? []), `${module.relativeModuleId} > ${test.fullName}`]);
       }
     }
