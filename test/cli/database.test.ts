@@ -52,7 +52,9 @@ describe("--user and --database", () => {
     }
   });
 
-  test("a user who is there and no superuser is left one, and is who the migrations are run as", async () => {
+  test("a user who is there and no superuser is left one, and is who the migrations are run as", {
+    tags: "long",
+  }, async () => {
     const cwd = temporaryDirectory();
     const first = await start({ cwd, db: "data" });
     await ask(first.url, "create role app login");
@@ -109,7 +111,7 @@ describe("--set", () => {
     ["data", ["no_such_setting=1"], 'unrecognized configuration parameter "no_such_setting"'],
     ["memory://", ["wal_level=some"], 'invalid value for parameter "wal_level": "some"'],
     ["memory://", ["work_mem=1"], '1 kB is outside the valid range for parameter "work_mem" (64 kB .. 2097151 kB)'],
-  ])("in %s %s is PostgreSQL's own error, exit 2", async (db, set, message) => {
+  ])("in %s %s is PostgreSQL's own error, exit 2", { tags: "long" }, async (db, set, message) => {
     const args = ["--port", "0", "--migrations", "none", "--db", db, ...set.flatMap((each) => ["--set", each])];
     const { code, stderr } = await runCli(args);
     expect(stderr).toContain(`pglite-devdb: --set: ${message}`);

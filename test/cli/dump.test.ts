@@ -68,7 +68,9 @@ function withFile(contents: string): { cwd: string; file: string } {
   return { cwd, file };
 }
 
-test("a dump that was restored is the same again, in a directory and in a real PostgreSQL", async (context) => {
+test("a dump that was restored is the same again, in a directory and in a real PostgreSQL", {
+  tags: "long",
+}, async (context) => {
   const [one, other] = [initializedDirectory(), initializedDirectory()];
   await run(["restore", withFile(schema).file, "--db", one]);
   const dump = await run(["dump", "--db", one]);

@@ -95,7 +95,7 @@ describe.skipIf(process.platform === "win32")("start", () => {
     expect(isAlive(pid)).toBe(true);
   });
 
-  test("that a shell has put into the background goes on without it", async () => {
+  test("that a shell has put into the background goes on without it", { tags: "long" }, async () => {
     const shell = spawn(
       "/bin/sh",
       ["-c", `"$@" & echo $! >&2; sleep 60`, "sh", node, cli, ...start(initializedDirectory())],

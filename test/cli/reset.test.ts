@@ -28,7 +28,7 @@ test("the next start of a directory is a first one", async () => {
   expect(await reset(join(cwd, "none"))).toMatchObject({ code: 0, stderr: expect.stringContaining("has no data") });
 });
 
-test("a directory in use and one of something else are left alone", async () => {
+test("a directory in use and one of something else are left alone", { tags: "long" }, async () => {
   const db = initializedDirectory();
   const cli = startCli(["--port", "0", "--migrations", "none", "--db", db]);
   await cli.line(/postgresql:/);

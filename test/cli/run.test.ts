@@ -153,7 +153,7 @@ describe.skipIf(process.platform === "win32")("what the command has started", ()
     const { spawn } = require("child_process");
     const child = spawn(process.execPath, ["-e", ${JSON.stringify(code)}], { stdio: ["ignore", "inherit", "inherit"] });`;
 
-  test("does not survive it, also if it ignores SIGTERM", async () => {
+  test("does not survive it, also if it ignores SIGTERM", { tags: "long" }, async () => {
     const polite = grandchild(staying());
     const stubborn = grandchild(staying('process.on("SIGTERM", () => {})'));
     for (const code of [polite, stubborn]) {

@@ -15,7 +15,7 @@ import { ProductServer } from "../support/product-server.ts";
 import { startServer, targets } from "../support/servers.ts";
 
 const seed = Number(process.env.SEED ?? randomInt(2 ** 32));
-const queries = { ours: Number(process.env.QUERIES ?? 5_000), stock: 400 };
+const queries = { ours: Number(process.env.QUERIES ?? 2_500), stock: 400 };
 
 test.runIf(targets().includes("ours"))(
   `ours answers every query of a storm of six clients right (seed ${seed})`,

@@ -149,7 +149,7 @@ describeSessions("%s sessions", (sessions) => {
     await server.close();
   });
 
-  test.runIf(process.platform !== "win32")("all files are their owner's only", async () => {
+  test.runIf(process.platform !== "win32")("all files are their owner's only", { tags: "long" }, async () => {
     const db = initializedDirectory();
     await (await startDevDb({ port: 0, db, sessions, migrations: "none" })).close();
     expect(statSync(db).mode & 0o777).toBe(0o700);

@@ -108,7 +108,7 @@ describe("a failed start", () => {
     await control.stop();
   });
 
-  test("because of a port can be retried once the port is free", async () => {
+  test("because of a port can be retried once the port is free", { tags: "long" }, async () => {
     const holder = await startDevDb({ port: 0, cwd: project(), db: initializedDirectory() });
     const control = createDevDb({ port: holder.port, cwd: project(), db: initializedDirectory() });
     await expect(control.start()).rejects.toThrow(PortTakenError);
@@ -177,7 +177,7 @@ describe("a stop during a start", () => {
     expect(await query(again, `select (${counts.join("+")})::int as n`)).toEqual([{ n: 30 }]);
   });
 
-  test("while a module seed never ends resolves, and closes the listener of the seed", async () => {
+  test("while a module seed never ends resolves, and closes the listener of the seed", { tags: "long" }, async () => {
     const note = join(project(), "url");
     const cwd = project({
       "seed.mjs": `import { writeFileSync } from "node:fs";
@@ -213,7 +213,7 @@ describe("a seed", () => {
     }
   });
 
-  test("that fails ends the start", async () => {
+  test("that fails ends the start", { tags: "long" }, async () => {
     const cwd = project({ "seed.mjs": "export default async () => { throw new Error('no rain'); }" });
     const options = { port: 0, cwd, db: initializedDirectory(), seed: "seed.mjs" };
     await expect(startDevDb(options)).rejects.toThrow(MigrationError);

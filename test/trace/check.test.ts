@@ -216,7 +216,7 @@ test("a storm on the stock library: exit 1, and the first finding names its line
   expect(JSON.parse(readFileSync(file!, "utf8").split("\n")[line - 1]!)).toMatchObject({ d: "B" });
 });
 
-test("settings leak from one client of the stock library to another", async () => {
+test("settings leak from one client of the stock library to another", { tags: "long" }, async () => {
   const recorded = await recordBefore(await startStock());
   const [ann, bob] = [await WireClient.login(recorded), await WireClient.login(recorded)];
   await ann.query("show search_path");
