@@ -38,9 +38,10 @@ export class ServerStates implements States {
   begin(): Promise<void> {
     return this.#withoutOwn(async () => {
       const [client] = this.#atWork();
-      this.#beginning = client
+      const why = client
         ? `${client.describe()} was at work when the server became ready, and the state of that moment could not be kept`
-        : await this.#mark();
+        : this.#host.marks.obstacle;
+      this.#beginning = why ?? (await this.#mark());
     });
   }
 
@@ -71,13 +72,21 @@ export class ServerStates implements States {
   }
 
   #mark(): Promise<Mark> {
-    for (const queue of this.#queues) queue.letGo();
-    return this.#host.mark();
+    return this.#withoutClients(() => this.#host.mark());
   }
 
   #rewind(mark: Mark): Promise<void> {
+    return this.#withoutClients(() => this.#host.rewind(mark));
+  }
+
+  /** Rejects before anything is done where not all could be brought back. */
+  async #withoutClients<T>(work: () => Promise<T>): Promise<T> {
+    const { obstacle } = this.#host.marks;
+    if (obstacle !== undefined) throw new Error(`not all of this server can be brought back: ${obstacle}`);
     for (const queue of this.#queues) queue.letGo();
-    return this.#host.rewind(mark);
+    const done = await work();
+    await Promise.all(this.#queues.map((queue) => queue.comeBack()));
+    return done;
   }
 
   #atWork(): ClientSession[] {

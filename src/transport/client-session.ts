@@ -17,7 +17,7 @@ import { isPipelineEnd, Type } from "../wire/frames.ts";
 import { encodeMessage } from "../wire/frontend.ts";
 import { ReplyReader } from "../wire/reply-reader.ts";
 import { holdAnswers } from "./held-answers.ts";
-import { type Begun, beginSession } from "./kept-state.ts";
+import { type Begun, beginSession, hearsOthers } from "./kept-state.ts";
 import { type Latch, latch } from "./latch.ts";
 import { readLogin, readParameterStatus } from "./login-answer.ts";
 import { Output } from "./output.ts";
@@ -226,6 +226,11 @@ export class ClientSession {
     this.#state = "attached";
   }
 
+  /** Who listens has a session again at once, as notifications come to those who say nothing. */
+  async comeBack(): Promise<void> {
+    if (this.#is("attached") && hearsOthers(this.#kept)) await (this.#starting = this.#start());
+  }
+
   /** Its session is going to be undone with what it does. */
   undo(error: ErrorFields): void {
     this.crashed();
@@ -265,7 +270,7 @@ export class ClientSession {
     this.#isUndone = false;
     const create = (take: SessionOutput) =>
       this.#host.createSession(start, take, this.processId, onBegun).catch(this.#crashed);
-    const begun = await beginSession(create, this.#kept, this.told.get("client_encoding"));
+    const begun = await beginSession(create, () => this.#kept, this.told.get("client_encoding"));
     if (this.#isUndone) return this.#begin();
     this.#kept = undefined;
     const { session, failure } = begun;

@@ -185,6 +185,11 @@ export class IsolatedQueue implements SocketQueue {
     }
   }
 
+  /** They have been undone: who may not wait for its next message has another one. */
+  async comeBack(): Promise<void> {
+    await Promise.all([...this.#clients.values()].map((client) => client.comeBack()));
+  }
+
   /** PostgreSQL has crashed: no session is touched any more. Everybody is told so as soon as it is known what to say. */
   async crashed(death: Promise<EngineDeath>): Promise<void> {
     this.#hasCrashed = true;

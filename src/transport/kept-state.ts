@@ -20,19 +20,28 @@ export interface Begun {
   readonly failure?: string;
 }
 
-/** Begins one in which there is again what `kept` says. `encoding` is the client's. */
+/**
+ * Begins one in which there is again what `kept` says, which is asked when the session has begun: what its client had set up in the one
+ * before may still be read until then. `encoding` is the client's.
+ */
 export async function beginSession(
   create: (take: SessionOutput) => Promise<Session | undefined>,
-  kept: ClientState | "unknown" | undefined,
+  keptOf: () => ClientState | "unknown" | undefined,
   encoding = "UTF8",
 ): Promise<Begun> {
   const answer: Uint8Array[] = [];
   const session = await create((bytes) => void answer.push(bytes.slice()));
   const words = Buffer.concat(answer);
+  const kept = keptOf();
   if (!session || !kept) return { session, words };
   if (kept === "unknown") return { session, words, failure: "they could not be read" };
   const restored = await restoreState(session, kept, encoding);
   return { session, ...restored, words: Buffer.concat([words, restored.words]) };
+}
+
+/** Whether its client gets something without asking, or may have. */
+export function hearsOthers(kept: ClientState | "unknown" | undefined): boolean {
+  return kept === "unknown" || (kept !== undefined && kept.channels.length > 0);
 }
 
 async function restoreState(session: Session, state: ClientState, encoding: string): Promise<Omit<Begun, "session">> {

@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
@@ -129,6 +130,56 @@ describe("reset", () => {
     expect(await Promise.all(outcomes)).toEqual(["57P01", "57P01"]);
     expect((await holder.ended).code).toBe("57P01");
     expect((await pool.query("select balance from account where id = 1")).rows).toEqual([{ balance: 100 }]);
+  });
+
+  test("who sends while a reset reads what all have set up has its own role and settings", async () => {
+    const clients = await Promise.all(Array.from({ length: 16 }, () => clientOf(poolOf(db, 1))));
+    for (let round = 0; round < 12; round++) {
+      await Promise.all(
+        clients.map(async ({ client }, at) => {
+          await client.query(`reset role; listen channel_${at}`);
+          await client.query("set role app");
+        }),
+      );
+      const reset = db.reset();
+      const answers = clients.map(async ({ client }, at) => {
+        await delay(at % 8);
+        const answer = client.query("select current_user, (select count(*) from account)");
+        return answer.then(
+          ({ rows }) => rows[0],
+          ({ code }) => code,
+        );
+      });
+      // The role may not read the table, which a superuser may.
+      expect(await Promise.all(answers)).toEqual(clients.map(() => "42501"));
+      await reset;
+    }
+  });
+
+  test("who listens and says nothing hears what comes behind a snapshot and a reset", async () => {
+    const { client } = await clientOf(poolOf(db, 1));
+    const heard: string[] = [];
+    client.on("notification", ({ payload }) => heard.push(payload!));
+    await client.query("listen jobs");
+    const others = poolOf(db, 1);
+    await db.snapshot("listening");
+    await others.query("notify jobs, 'behind a snapshot'");
+    await db.reset();
+    await others.query("notify jobs, 'behind a reset'");
+    await expect.poll(() => heard).toEqual(["behind a snapshot", "behind a reset"]);
+  });
+
+  test("a tablespace outside of the data directory is in the way of a state, and of nothing else", async () => {
+    const pool = poolOf(db, 1);
+    await pool.query("create tablespace elsewhere location '/tmp'");
+    const refusal =
+      /not all of this server can be brought back: the tablespace with the OID \d+ is not in the data directory/;
+    await expect(db.snapshot("elsewhere")).rejects.toThrow(refusal);
+    await expect(db.reset()).rejects.toThrow(refusal);
+    await pool.query("create table there (n int) tablespace elsewhere; drop table there");
+    await pool.query("drop tablespace elsewhere");
+    await db.reset();
+    expect((await pool.query("select count(*)::int as n from account")).rows).toEqual([{ n: 500 }]);
   });
 
   test("roles, settings of all kinds, large objects, prepared transactions, databases and branches go back, too", async () => {

@@ -11,6 +11,13 @@ import assert from "node:assert/strict";
 import type { FileContents } from "./file-contents.ts";
 import { contentsOf, entriesOf, isDirectory, isOurs, type MemoryFileSystem, type MemoryNode } from "./memory-nodes.ts";
 
+/** What keeps a mark of a data directory from having all of a server's files: PostgreSQL links to the others from `pg_tblspc`. */
+export function tablespaceElsewhere(files: MemoryFileSystem, dataDirectory: string): string | undefined {
+  const tablespaces = Object.values(entriesOf(files.lookupPath(`${dataDirectory}/pg_tblspc`).node));
+  const link = tablespaces.find((node) => !isDirectory(node) && !isOurs(node));
+  return link && `the tablespace with the OID ${link.name} is not in the data directory; LOCATION '' would be`;
+}
+
 /** What is kept of a file. */
 interface KeptFile {
   readonly contents: FileContents;

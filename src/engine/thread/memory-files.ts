@@ -8,7 +8,7 @@
 import { MemoryFS, PGlite } from "@electric-sql/pglite";
 import type { Cluster, ClusterFile } from "./cluster-archive.ts";
 import { FileContents } from "./file-contents.ts";
-import { FilesMark } from "./files-mark.ts";
+import { FilesMark, tablespaceElsewhere } from "./files-mark.ts";
 import {
   copyDirectory,
   type MemoryFileSystem,
@@ -76,6 +76,7 @@ export class MemoryFiles extends MemoryFS {
   readonly copying: Copying = {
     directory: (from, to, pages) => copyDirectory(this.pg!.Module.FS as unknown as MemoryFileSystem, from, to, pages),
     isCheap: true,
+    obstacle: () => tablespaceElsewhere(this.pg!.Module.FS as unknown as MemoryFileSystem, PGlite.paths.PGDATA),
     mark: () => new FilesMark(this.pg!.Module.FS as unknown as MemoryFileSystem, PGlite.paths.PGDATA),
   };
 

@@ -37,6 +37,8 @@ export interface Copying {
   readonly isCheap: boolean;
   /** Remembers the data directory as it is; absent where that would be a copy. */
   readonly mark?: () => FilesMark;
+  /** Why a mark would not have all files of the server; a sentence. */
+  readonly obstacle?: () => string | undefined;
 }
 
 /** How long to wait between two looks at the transactions of others, in ms. */

@@ -54,6 +54,11 @@ export class Rewinding {
     return this.#booted.copying.mark !== undefined;
   }
 
+  /** Why not all of the server could be brought back now; a sentence. */
+  get obstacle(): string | undefined {
+    return this.#booted.copying.obstacle?.();
+  }
+
   /** Takes a mark, in a turn of the process itself. */
   take(hasReloaded: boolean): Mark {
     const { machine, map, copying, window, postmaster } = this.#booted;
