@@ -99,6 +99,7 @@ export class ServerClient implements SqlEngine {
   #converse(bytes: Uint8Array, take: (message: BackendMessage) => boolean): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#failure) return reject(this.#failure);
+      if (this.#waiting) return reject(new Error("a connection is asked for one thing after the other"));
       const settle = (error?: unknown) => {
         this.#waiting = undefined;
         if (error === undefined) resolve();

@@ -48,6 +48,8 @@ interface GateArrival {
   readonly connection: number;
   /** What it is: the text of its statements. */
   readonly sql: string;
+  /** It runs what has been let through to be prepared: a driver may ask about a statement before it runs it. */
+  readonly continues: boolean;
 }
 
 /** What is told without being asked for: a connection that is `closed` has none any more. */

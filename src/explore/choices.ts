@@ -19,6 +19,8 @@ export interface Choice {
 export interface Strategy {
   /** The index of the one that goes on; undefined where the schedule is not the one that it was to be. */
   choose(choices: readonly Choice[], depth: number): number | undefined;
+  /** Whether a schedule of so many decisions is not shorter than the one that it was to be. */
+  mayEnd(depth: number): boolean;
   /** Goes to the next schedule; false if there is none. */
   next(): boolean;
 }
@@ -33,6 +35,7 @@ export function roundRobin(): Strategy {
       turns.set(best.actor, depth);
       return choices.indexOf(best);
     },
+    mayEnd: () => true,
     next: () => false,
   };
 }
@@ -52,6 +55,7 @@ export function exhaustive(): Strategy {
       const known = path[depth]!;
       return known.choices.join("\n") === keys.join("\n") ? known.pick : undefined;
     },
+    mayEnd: (depth) => depth >= prefix,
     next() {
       while (path.length > 0 && path.at(-1)!.pick + 1 >= path.at(-1)!.choices.length) path.pop();
       prefix = path.length;
@@ -66,6 +70,7 @@ export function random(count: number, seed: number): Strategy {
   let schedule = 0;
   return {
     choose: (choices, depth) => new Random(seed, schedule, depth).below(choices.length),
+    mayEnd: () => true,
     next: () => ++schedule < count,
   };
 }
@@ -79,6 +84,7 @@ export function replay(decisions: string): Strategy {
       const found = choices.findIndex((choice) => wordOf(choice) === words[depth]);
       return found < 0 ? undefined : found;
     },
+    mayEnd: (depth) => depth >= words.length,
     next: () => false,
   };
 }

@@ -5,8 +5,10 @@
  * (`schedule-run.ts`), which one comes next (`choices.ts`).
  * Invariant: a schedule that was not the one that it was to be is run again, and never judged.
  */
+import { inspect } from "node:util";
 import { UsageError } from "../errors.ts";
 import { DatabaseError } from "../wire/query-results.ts";
+import { checkOptions } from "./check-options.ts";
 import { exhaustive, random, replay, roundRobin, type Strategy } from "./choices.ts";
 import { GateClient } from "./gate-client.ts";
 import type { ExploreOptions, ExploreReport, Schedule } from "./report.ts";
@@ -28,13 +30,14 @@ type Rewind = () => Promise<unknown>;
  * Runs the actors once for each order in which their statements can reach PostgreSQL, each on real sessions, and looks at the invariant
  * each time. Rejects with a `UsageError` where the server cannot do that, and with what `reset` rejects with.
  */
-export async function explore(options: ExploreOptions): Promise<ExploreReport> {
+export async function explore<Name extends string>(options: ExploreOptions<Name>): Promise<ExploreReport<Name>> {
+  checkOptions(options);
   const { url } = options.db;
   const gate = new GateClient(url);
   const connection = new SqlConnection(url);
   try {
     await requireGate(gate);
-    return await new Exploration(options, gate, connection).run();
+    return (await new Exploration(options, gate, connection).run()) as ExploreReport<Name>;
   } finally {
     await Promise.all([gate.close(), connection.close()]);
   }
@@ -44,7 +47,8 @@ async function requireGate(gate: GateClient): Promise<void> {
   try {
     await gate.ask({ do: "open" });
   } catch (error) {
-    if (!(error instanceof DatabaseError) || error.code === "55006") throw error;
+    // It has read a request as SQL.
+    if (!(error instanceof DatabaseError) || error.code !== "42601") throw error;
     const needs = "explore needs a pglite-devdb with a session for each connection (Node 24 or later)";
     throw new UsageError(needs, { cause: error });
   }
@@ -59,7 +63,9 @@ class Exploration {
   readonly #strategy: Strategy;
   readonly #seed: number | undefined;
   readonly #failing: Schedule[] = [];
-  readonly #outcomes = new Map<string, number>();
+  readonly #outcomes: Record<string, number> = {};
+  /** The actors that have sent something. */
+  readonly #seen = new Set<string>();
   readonly #codes: Record<string, number> = {};
   #schedules = 0;
   #silences = 0;
@@ -99,6 +105,8 @@ class Exploration {
       if (hasNext && this.#schedules + this.#diverged >= most) this.#stopped = `${most} schedules were run`;
       if (this.#stopped !== undefined) break;
     }
+
+    this.#requireSteps();
     const isSure = this.#silences + this.#strays + this.#diverged === 0 && this.#stopped === undefined;
     return {
       schedules: this.#schedules,
@@ -112,6 +120,18 @@ class Exploration {
       ...(this.#stopped === undefined ? {} : { stopped: this.#stopped }),
       ...(this.#seed === undefined ? {} : { seed: this.#seed }),
     };
+  }
+
+  /** Whoever is never seen uses another database, or none: nothing of it was explored. */
+  #requireSteps(): void {
+    const unseen = Object.keys(this.#options.actors).filter((name) => !this.#seen.has(name));
+    if (unseen.length === 0 || this.#stopped !== undefined) return;
+    const names = unseen.map((name) => `"${name}"`).join(", ");
+    const { pathname } = new URL(this.#options.db.url);
+    const database = decodeURIComponent(pathname.slice(1)) || "postgres";
+    throw new UsageError(
+      `${unseen.length === 1 ? "the actor" : "the actors"} ${names} sent nothing to the database "${database}" in any schedule`,
+    );
   }
 
   /** The strategy's schedule; undefined if it took another path each time. */
@@ -134,6 +154,7 @@ class Exploration {
     try {
       const outcome = await new ScheduleRun(this.#gate, actors, silenceMs).run(strategy);
       await this.#states.restore(outcome.connections);
+      for (const { actor } of outcome.steps) this.#seen.add(actor);
       return outcome;
     } catch (error) {
       await this.#gate.ask({ do: "open" });
@@ -146,7 +167,7 @@ class Exploration {
     this.#silences += outcome.silences;
     this.#strays += outcome.strays;
     count(this.#outcomes, wordsOf(outcome));
-    for (const { code } of outcome.steps) if (code) this.#codes[code] = (this.#codes[code] ?? 0) + 1;
+    for (const { code } of outcome.steps) if (code) count(this.#codes, code);
     const failure = outcome.stuck ?? (await this.#broken(outcome));
     if (failure === undefined) return;
     const { steps, results } = outcome;
@@ -165,17 +186,21 @@ class Exploration {
 
   /** What is broken, in words. */
   async #broken({ results }: ScheduleOutcome): Promise<string | undefined> {
+    let failure: UsageError;
     try {
-      const verdict = await this.#options.invariant(this.#connection.sql, results);
-      return verdict === false ? "the invariant is false" : undefined;
+      const verdict: unknown = await this.#options.invariant(this.#connection.sql, results);
+      if (verdict === undefined || verdict === true) return undefined;
+      if (verdict === false) return "the invariant is false";
+      failure = new UsageError(`the invariant gives true, false or nothing, not ${inspect(verdict)}`);
     } catch (error) {
       return error instanceof Error ? error.message : String(error);
     }
+    throw failure;
   }
 }
 
-function count(counts: Map<string, number>, key: string): void {
-  counts.set(key, (counts.get(key) ?? 0) + 1);
+function count(counts: Record<string, number>, key: string): void {
+  counts[key] = (counts[key] ?? 0) + 1;
 }
 
 /** What has become of the actors. */

@@ -12,7 +12,7 @@ import type { Sql } from "./sql.ts";
 export type Actor = (context: { readonly signal: AbortSignal }) => Promise<unknown>;
 
 /** What has become of the actors, by their names. */
-export type Results = Readonly<Record<string, PromiseSettledResult<unknown>>>;
+export type Results<Name extends string = string> = Readonly<Record<Name, PromiseSettledResult<unknown>>>;
 
 /** One thing that an actor sent, in the order in which they went on. */
 export interface ScheduleStep {
@@ -31,9 +31,9 @@ export interface ScheduleStep {
 }
 
 /** A schedule that breaks the invariant. */
-export interface Schedule {
+export interface Schedule<Name extends string = string> {
   readonly steps: readonly ScheduleStep[];
-  readonly results: Results;
+  readonly results: Results<Name>;
   /** What was broken, in a sentence. */
   readonly failure: string;
   /** For `replay`. */
@@ -44,15 +44,18 @@ export interface Schedule {
   readonly trace?: string;
 }
 
+// biome-ignore lint/suspicious/noConfusingVoidType: a function that gives nothing, as one of assertions, is one.
+type Verdict = boolean | void;
+
 /** What `explore` takes. */
-export interface ExploreOptions {
+export interface ExploreOptions<Name extends string = string> {
   /** What `startDevDb` gives, or the URL of such a server with a session for each connection. */
   readonly db: { readonly url: string };
-  readonly actors: Readonly<Record<string, Actor>>;
+  readonly actors: Readonly<Record<Name, Actor>>;
   /** Makes the data as it was, before each schedule. TRUNCATE and INSERT are quick. */
   readonly reset: (sql: Sql) => Promise<unknown>;
-  /** Looked at after each schedule: it is broken by `false`, and by a rejection. */
-  readonly invariant: (sql: Sql, results: Results) => Promise<unknown>;
+  /** Looked at after each schedule: it is broken by `false`, and by whatever it throws. */
+  readonly invariant: (sql: Sql, results: Results<Name>) => Verdict | Promise<Verdict>;
   /** `exhaustive` by default. Random schedules are chosen by a seed, which the report has. */
   readonly strategy?: "exhaustive" | { readonly random: number; readonly seed?: number };
   /** So many schedules are run at most; 10,000 by default. */
@@ -68,14 +71,14 @@ export interface ExploreOptions {
 }
 
 /** What was found. */
-export interface ExploreReport {
+export interface ExploreReport<Name extends string = string> {
   /** How many were run to their end and judged. */
   readonly schedules: number;
   /** Whether there is no other one: all were run, and none of them was in doubt. */
   readonly complete: boolean;
-  readonly failing: readonly Schedule[];
+  readonly failing: readonly Schedule<Name>[];
   /** What has become of the actors, in words, and how often. */
-  readonly outcomes: ReadonlyMap<string, number>;
+  readonly outcomes: Readonly<Record<string, number>>;
   /** How often which SQLSTATE was answered. */
   readonly codes: Readonly<Record<string, number>>;
   /** How often an actor was waited for in vain: it waits for something else than the database. */

@@ -36,16 +36,25 @@ interface UsedConnection {
   /** Of its transaction. */
   status: GateAnswer["status"];
   /** The step that waits for a lock there. */
-  blocked: { -readonly [Key in keyof ScheduleStep]: ScheduleStep[Key] } | undefined;
+  blocked: OpenStep | undefined;
+  /** Its last step. */
+  last: OpenStep | undefined;
   /** All that it was sent. */
   sql: string[];
+}
+
+/** Something that waits at the gate. */
+interface Arrived {
+  readonly actor: ActorRun | undefined;
+  readonly connection: number;
+  readonly sql: string;
+  /** It is a part of the step before it on its connection. */
+  readonly continues: boolean;
 }
 
 type Settled = Extract<GateStep, { isStale: false }>;
 type OpenStep = { -readonly [Key in keyof ScheduleStep]: ScheduleStep[Key] } & { woke: string[] };
 
-/** An actor that waits for another one of its own statements is given so long to send more. */
-const briefMs = 2;
 /** So many silences in a row, when nobody can go on, are the end. */
 const patience = 10;
 /** A login takes some rounds. */
@@ -60,7 +69,7 @@ export class ScheduleRun {
   readonly #abort = new AbortController();
   readonly #connections = new Map<number, UsedConnection>();
   /** What waits at the gate, in its order. */
-  #waiting: { readonly actor: ActorRun | undefined; readonly connection: number; readonly sql: string }[] = [];
+  #waiting: Arrived[] = [];
   readonly #steps: OpenStep[] = [];
   readonly #decisions: string[] = [];
   #thinker: ActorRun | undefined;
@@ -86,11 +95,13 @@ export class ScheduleRun {
     }
     for (;;) {
       await this.#passStrays();
+      if (await this.#continue()) continue;
       const choices = this.#choices();
       if (choices.length > 0) await this.#decide(choices, strategy);
       else if (!(await this.#goesOn()) && (await this.#isOver())) break;
     }
     this.#gate.onEvent = () => {};
+    if (!strategy.mayEnd(this.#steps.length)) this.#isDiverged = true;
     const results = Object.fromEntries(this.#actors.map((actor) => [actor.name, actor.result]));
     return {
       steps: this.#steps,
@@ -110,28 +121,30 @@ export class ScheduleRun {
       this.#waiting = this.#waiting.filter(({ connection }) => connection !== event.closed);
       this.#connections.delete(event.closed);
     } else {
-      const { connection, sql } = event;
-      const actor = this.#whose(connection);
+      const { connection, sql, continues } = event;
+      const actor = this.#whose(connection, continues);
       actor?.arrived();
-      this.#waiting.push({ actor, connection, sql });
+      this.#waiting.push({ actor, connection, sql, continues });
     }
     this.#waiter.wake();
   }
 
-  #whose(connection: number): ActorRun | undefined {
+  /** Undefined if it may be of more than one: whoever was silent for too long may go on at any time. */
+  #whose(connection: number, continues: boolean): ActorRun | undefined {
     const used = this.#connections.get(connection);
-    if (used?.actor && used.status !== "I") return used.actor;
-    if (this.#thinker?.state === "thinking") return this.#thinker;
-    const [outside, another] = this.#actors.filter(({ state }) => state === "outside");
-    if (outside) return another ? undefined : outside;
-    return this.#thinker;
+    if (used?.actor && (continues || used.status !== "I")) return used.actor;
+    const outside = this.#actors.filter(({ state }) => state === "outside");
+    const thinker = this.#thinker?.state === "outside" ? undefined : this.#thinker;
+    if (outside.length === 0) return thinker;
+    if (thinker?.state === "thinking" || outside.length > 1) return undefined;
+    return outside[0];
   }
 
   /** Waits until an actor has come to rest. */
   async #settle(actor: ActorRun): Promise<void> {
     this.#thinker = actor;
     const isElsewhere = this.#isBusy(actor) || this.#waiting.some((each) => each.actor === actor && !actor.hasArrived);
-    const hasRested = await this.#isSoon(() => actor.hasRested, isElsewhere ? briefMs : this.#silenceMs);
+    const hasRested = await this.#isSoon(() => actor.hasRested, this.#silenceMs);
     // What it sends at once comes in one turn of its loop.
     if (hasRested) await turnOfTheLoop();
     else if (isElsewhere) actor.state = "resting";
@@ -185,7 +198,9 @@ export class ScheduleRun {
     actor.think();
     const record: OpenStep = { actor: actor.name, sql, connection, isBlocked: false, blockedBy: [], woke: [] };
     const step = await this.#gate.ask({ do: "release", connection, seen: this.#gate.seen }, (told) => {
-      if (!told.isStale) this.#released(actor, record, told);
+      if (told.isStale) return;
+      this.#steps.push(record);
+      this.#let(actor, record, told);
     });
     if (step.isStale) {
       actor.arrived();
@@ -196,18 +211,19 @@ export class ScheduleRun {
   }
 
   /** At once: what its client sends next is its own. */
-  #released(actor: ActorRun, record: OpenStep, step: Settled): void {
+  #let(actor: ActorRun, record: OpenStep, step: Settled): void {
     const { connection, sql } = record;
     this.#take(connection);
-    this.#steps.push(record);
-    record.isBlocked = step.isBlocked;
-    record.blockedBy = [...new Set(step.blockedBy.flatMap((each) => this.#connections.get(each)?.actor?.name ?? []))];
+    if (step.isBlocked) record.isBlocked = true;
+    const holders = step.blockedBy.flatMap((each) => this.#connections.get(each)?.actor?.name ?? []);
+    record.blockedBy = [...new Set([...record.blockedBy, ...holders])];
     const used = this.#connections.get(connection);
     const blocked = step.isBlocked ? record : undefined;
     this.#connections.set(connection, {
       actor,
       status: used?.status ?? "I",
       blocked,
+      last: record,
       sql: [...(used?.sql ?? []), sql],
     });
     for (const { connection: each, status } of step.answers) {
@@ -221,7 +237,8 @@ export class ScheduleRun {
   /** What a connection had at the gate first is there no more. */
   #take(connection: number): void {
     const at = this.#waiting.findIndex((each) => each.connection === connection);
-    this.#waiting.splice(at, 1);
+    // Its client may have gone, and has taken it along.
+    if (at >= 0) this.#waiting.splice(at, 1);
   }
 
   /** Each that has an answer gets it, and comes to rest, before the next one does. */
@@ -251,7 +268,27 @@ export class ScheduleRun {
     }
   }
 
-  /** What nobody can have sent goes on at once. */
+  /** What its driver has asked about before is run without another decision: together they are the step. */
+  async #continue(): Promise<boolean> {
+    const next = this.#waiting.find(({ connection, continues }) => {
+      const used = this.#connections.get(connection);
+      return continues && used && !used.blocked;
+    });
+    if (!next) return false;
+    const { connection, actor } = next;
+    const used = this.#connections.get(connection);
+    const record = used?.last;
+    if (!actor || !record) return false;
+    actor.think();
+    const step = await this.#gate.ask({ do: "release", connection, seen: this.#gate.seen }, (told) => {
+      if (!told.isStale) this.#let(actor, record, told);
+    });
+    if (step.isStale) actor.arrived();
+    else await this.#handOut(step, record);
+    return true;
+  }
+
+  /** What nobody can have sent, or more than one, goes on at once. */
   async #passStrays(): Promise<void> {
     for (;;) {
       const stray = this.#waiting.find(

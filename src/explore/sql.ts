@@ -24,6 +24,7 @@ export type Sql = <Row = AnyRow>(text: TemplateStringsArray | string, ...values:
 /** A connection and its `sql`. */
 export class SqlConnection {
   readonly #client: Promise<ServerClient>;
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(url: string) {
     this.#client = ServerClient.connect(url);
@@ -43,11 +44,18 @@ export class SqlConnection {
             encodeExecute(""),
             encodeSync(),
           ]);
+    // Whoever asks for several at once has them one after the other.
+    const answer = this.#last.then(() => this.#ask(messages));
+    this.#last = answer.catch(() => {});
+    return readRows(await answer) as Row[];
+  };
+
+  async #ask(messages: Buffer): Promise<Buffer> {
     const chunks: Uint8Array[] = [];
     const client = await this.#client;
     await client.execProtocolRawStream(messages, { onRawData: (bytes) => void chunks.push(bytes) });
-    return readRows(Buffer.concat(chunks)) as Row[];
-  };
+    return Buffer.concat(chunks);
+  }
 
   async close(): Promise<void> {
     (await this.#client.catch(() => undefined))?.close();

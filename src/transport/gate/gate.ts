@@ -103,7 +103,8 @@ export class Gate {
     const known = this.#members.get(connection.processId);
     if (known) return known;
     const member = new GateMember(connection, client, {
-      arrived: ({ number: from }, sql) => this.#tell({ number: ++this.#arrivals, connection: from, sql }),
+      arrived: ({ number: from }, sql, continues) =>
+        this.#tell({ number: ++this.#arrivals, connection: from, sql, continues }),
       settled: this.#look,
       passed: (from, side, bytes) => this.#passed.add(from, side, bytes),
     });

@@ -2,12 +2,12 @@
  * One client behind a gate.
  *
  * Owns: its batches that wait, its answers that wait, which statement a batch is about. Does not own: when they go on (`gate.ts`).
- * Invariant: batches go on in the order in which they came, and answers in theirs. What cannot have an effect (a Parse, a Sync, data of
- * a COPY) waits only behind what can.
+ * Invariant: batches go on in the order in which they came, and answers in theirs. Whatever may take a lock, have an effect or end a
+ * transaction waits; what belongs to something that waits goes on with it.
  */
 import type { Batch, SocketConnection } from "@electric-sql/pglite-socket";
 import type { Session } from "../../engine/thread/sessions/session.ts";
-import { type Frame, Type } from "../../wire/frames.ts";
+import { type Frame, isPipelineEnd, Type } from "../../wire/frames.ts";
 import { encodeMessage } from "../../wire/frontend.ts";
 import { messageName } from "../../wire/message-names.ts";
 import { DatabaseError, readQueryResults } from "../../wire/query-results.ts";
@@ -16,16 +16,19 @@ import type { ClientSession } from "../client-session.ts";
 
 /** What a member tells of. */
 interface MemberEvents {
-  /** A batch that acts has come and waits. */
-  arrived(member: GateMember, sql: string): void;
+  /** A batch that acts has come and waits. `continues`: it runs what has been let through to be prepared. */
+  arrived(member: GateMember, sql: string, continues: boolean): void;
   /** What was let through has its answer, or is dropped. */
   settled(member: GateMember): void;
   passed(member: GateMember, side: "frontend" | "backend", bytes: Uint8Array): void;
 }
 
+/** `acts`: somebody decides about it; `follows`: it belongs to what is before it; `precedes`: to what comes. */
+type Role = "acts" | "follows" | "precedes";
+
 interface Waiting {
   readonly batch: Batch;
-  readonly acts: boolean;
+  readonly role: Role;
   readonly settle: () => void;
 }
 
@@ -39,6 +42,7 @@ export class GateMember {
   readonly #client: ClientSession;
   readonly #events: MemberEvents;
   readonly #texts = new StatementTexts();
+  readonly #pipeline: Pipeline;
   readonly #waiting: Waiting[] = [];
   #answers: Buffer[] = [];
   #mayAnswer = true;
@@ -48,6 +52,7 @@ export class GateMember {
     this.connection = connection;
     this.#client = client;
     this.#events = events;
+    this.#pipeline = new Pipeline(client.isMidway);
   }
 
   get number(): number {
@@ -72,9 +77,9 @@ export class GateMember {
     return this.#texts.named;
   }
 
-  /** Whether a batch of its waits here. */
+  /** Whether a batch of its waits here to be let through. */
   get hasWaiting(): boolean {
-    return this.#waiting.length > 0;
+    return this.#waiting.some(({ role }) => role === "acts");
   }
 
   /** Whether something for its client waits here. */
@@ -94,12 +99,13 @@ export class GateMember {
 
   /** Takes the next batch; resolves as `SocketQueue.submit`. */
   submit(batch: Batch): Promise<void> {
-    const sql = this.#read(batch.frames);
-    const acts = batch.frames.some(({ type }) => acting.has(type));
-    if (!this.#isHeld || (!acts && this.#waiting.length === 0)) return this.#pass(batch);
+    const { sql, role, continues } = this.#read(batch.frames);
+    if (!this.#isHeld || (role === "follows" && this.#waiting.length === 0)) return this.#pass(batch);
     return new Promise((settle) => {
-      this.#waiting.push({ batch, acts, settle });
-      if (acts) this.#events.arrived(this, sql);
+      // Its client sends more only if it is taken.
+      if (role === "precedes") settle();
+      this.#waiting.push({ batch, role, settle });
+      if (role === "acts") this.#events.arrived(this, sql, continues);
     });
   }
 
@@ -114,20 +120,12 @@ export class GateMember {
     this.#mayAnswer = false;
   }
 
-  /** Lets the first batch through, with what belongs to it. False if there is none. */
+  /** Lets the first batch that acts through, with what belongs to it. False if there is none. */
   release(): boolean {
-    const first = this.#waiting.shift();
-    if (!first) return false;
-    this.state = "running";
-    let last = this.#pass(first.batch).then(first.settle);
-    while (this.#waiting[0] && !this.#waiting[0].acts) {
-      const { batch, settle } = this.#waiting.shift()!;
-      last = this.#pass(batch).then(settle);
-    }
-    void last.then(() => {
-      if (this.state === "running") this.state = "answered";
-      this.#events.settled(this);
-    });
+    const count = this.#waiting.findIndex(({ role }) => role === "acts") + 1;
+    if (count === 0) return false;
+    const end = this.#waiting.findIndex(({ role }, at) => at >= count && role !== "follows");
+    this.#let(end < 0 ? this.#waiting.length : end);
     return true;
   }
 
@@ -141,7 +139,7 @@ export class GateMember {
   /** Nothing is held any more. */
   open(): void {
     this.#isHeld = false;
-    while (this.release());
+    if (this.#waiting.length > 0) this.#let(this.#waiting.length);
     this.state = "idle";
     this.deliver();
     this.#client.output.diverted = undefined;
@@ -188,17 +186,69 @@ export class GateMember {
     this.connection.send(bytes);
   }
 
-  /** The texts of what acts in these messages. */
-  #read(frames: readonly Frame[]): string {
+  /** Lets so many of those that wait through. */
+  #let(count: number): void {
+    this.state = "running";
+    const passed = this.#waiting.splice(0, count).map(({ batch, settle }) => this.#pass(batch).then(settle));
+    void passed.at(-1)?.then(() => {
+      if (this.state === "running") this.state = "answered";
+      this.#events.settled(this);
+    });
+  }
+
+  /** What these messages are, and the texts of what acts. */
+  #read(frames: readonly Frame[]): { sql: string; role: Role; continues: boolean } {
     const texts: string[] = [];
+    const before = this.#pipeline.state;
+    let acts = false;
+    let runs = false;
     for (const { type: code, bytes } of frames) {
       const type = String.fromCharCode(code);
       const body = Buffer.from(bytes.buffer, bytes.byteOffset + 5, bytes.length - 5);
       const text = this.#texts.next({ side: "frontend", type, name: messageName("frontend", type), body });
-      if (acting.has(code)) texts.push(text?.trim() ?? "(a statement that was prepared before)");
+      if (this.#pipeline.next(code)) acts = true;
+      if (running.has(code)) {
+        if (!runs) texts.length = 0;
+        runs = true;
+        texts.push(text?.trim() ?? unknownText);
+      } else if (!runs && preparing.has(code)) texts.splice(0, 1, text?.trim() ?? unknownText);
+      else if (ofCopy.has(code) && code !== Type.CopyData) texts.push("(data of a COPY)");
     }
-    return texts.join("; ");
+    const continues = before === "prepared";
+    // What is sent behind a Parse, or a Sync behind what it ends, without waiting for an answer is one thing with it.
+    const isRest = this.#waiting.length > 0 && (continues || frames.every(({ type }) => resting.has(type)));
+    const isData = frames.every(({ type }) => type === Type.CopyData);
+    const role = isData ? "precedes" : acts && !isRest ? "acts" : "follows";
+    return { sql: texts.join("; ") || "(end of a pipeline)", role, continues };
   }
 }
 
-const acting: ReadonlySet<number> = new Set([Type.Query, Type.Execute, Type.FunctionCall]);
+/** What of a pipeline has gone by since its last end. */
+class Pipeline {
+  state: "none" | "prepared" | "begun";
+
+  constructor(isOpen: boolean) {
+    this.state = isOpen ? "begun" : "none";
+  }
+
+  /** Takes the next message; whether it may take a lock, have an effect or end a transaction. */
+  next(code: number): boolean {
+    if (preparing.has(code)) {
+      if (this.state === "none") this.state = "prepared";
+      return true;
+    }
+    if (code === Type.Execute) {
+      this.state = "begun";
+      return true;
+    }
+    const acts = code === Type.Sync ? this.state !== "none" : isPipelineEnd(code) || ofCopy.has(code);
+    if (isPipelineEnd(code)) this.state = "none";
+    return acts;
+  }
+}
+
+const unknownText = "(a statement that was prepared before)";
+const running: ReadonlySet<number> = new Set([Type.Query, Type.Execute, Type.FunctionCall]);
+const preparing: ReadonlySet<number> = new Set([Type.Parse, Type.Bind, Type.Describe]);
+const ofCopy: ReadonlySet<number> = new Set([Type.CopyData, Type.CopyDone, Type.CopyFail]);
+const resting: ReadonlySet<number> = new Set([Type.Sync, Type.Flush, Type.Close]);
