@@ -27,6 +27,11 @@ const idleMs = 200;
 /** How long to wait between two looks at the transactions of others, in ms. */
 const lookAgainMs = 1;
 
+const mayNot = new Map([
+  ["C", "42501"],
+  ["M", "permission denied to create database"],
+]);
+
 /** Runs a statement; resolves with its rows. */
 type Run = (sql: string) => Promise<readonly (readonly (string | null)[])[]>;
 
@@ -50,8 +55,11 @@ export class DatabaseBranches implements Branches {
     });
   }
 
-  /** Makes a branch that is named as a database, unless there is that database, or nothing that it could be a branch of. */
-  async ensure(database: string): Promise<void> {
+  /**
+   * Makes a branch that is named as a database, unless there is that database, or nothing that it could be a branch of, or the user may
+   * not log in: PostgreSQL says so then. With `makes` it rejects for one who may not make databases.
+   */
+  async ensure(database: string, { user, makes }: { user: string; makes: boolean }): Promise<void> {
     const branch = readBranch(database);
     if (!branch) return;
     // Throws for one that PostgreSQL would cut off, and nobody could reach.
@@ -61,8 +69,13 @@ export class DatabaseBranches implements Branches {
       const there = (await run(`select datname from pg_database where datname in (${names}) and ${valid}`)).map(
         ([name]) => name,
       );
-      if (there.includes(branch.source) && !there.includes(database))
-        await this.#copy(run, session, branch.source, database);
+      if (!there.includes(branch.source) || there.includes(database)) return;
+      const [role] = await run(
+        `select rolsuper or rolcreatedb from pg_roles where rolname = ${quoteLiteral(user)} and rolcanlogin`,
+      );
+      if (!role) return;
+      if (makes && role[0] !== "t") throw new DatabaseError(mayNot);
+      await this.#copy(run, session, branch.source, database);
     });
   }
 

@@ -98,7 +98,7 @@ export class OwnSessions implements Served {
   }
 
   behind(_listener: number, _options: ListenOptions, recorder?: Recorder): Behind {
-    const queue = new IsolatedQueue(this.#host, (database, isAsked) => this.#beforeLogin(database, isAsked));
+    const queue = new IsolatedQueue(this.#host, (...asked) => this.#beforeLogin(...asked));
     this.#queues.push(queue);
     const observer = recorder && decisionsOf(this.#host, recorder);
     if (observer) this.#host.scheduler.observer = observer;
@@ -114,8 +114,9 @@ export class OwnSessions implements Served {
     };
   }
 
-  async #beforeLogin(database: string, isAsked: boolean): Promise<void> {
-    if (this.#makesBranches || isAsked) await this.branches.ensure(database);
+  async #beforeLogin(database: string, user: string, isAsked: boolean): Promise<void> {
+    // With the option anybody who may log in has one; without it whoever may make databases.
+    if (this.#makesBranches || isAsked) await this.branches.ensure(database, { user, makes: !this.#makesBranches });
   }
 
   async close(): Promise<void> {

@@ -14,6 +14,8 @@ import { RecentRuns } from "../engine/recent-runs.ts";
 import { limits } from "../engine/thread/limits.ts";
 import { ownParameters } from "../engine/thread/sessions/own-parameters.ts";
 import { within } from "../engine/within.ts";
+import { encodeQuery } from "../wire/frontend.ts";
+import { readQueryResults } from "../wire/query-results.ts";
 import { ClientSession, type SessionsOf } from "./client-session.ts";
 import type { GateHost } from "./gate/gate.ts";
 import { Gates } from "./gate/gates.ts";
@@ -23,11 +25,12 @@ import { crashOf, undone } from "./session-errors.ts";
 
 /** Startup parameters that PostgreSQL takes from anybody, and whose effect on the login answer is known here. */
 const harmless: ReadonlySet<string> = new Set(["user", "database", "application_name", "client_encoding"]);
+const isSuperuser = encodeQuery("SHOW is_superuser");
 /** The number of the session that tells what a login answers; below those of clients. */
 const probeNumber = 998;
 
-/** Is told which database a client wants, and whether it asks for it as a branch; waited for. */
-type BeforeLogin = (database: string, isAsked: boolean) => Promise<void>;
+/** Is told which database a client wants, as whom, and whether it asks for it as a branch; waited for. */
+type BeforeLogin = (database: string, user: string, isAsked: boolean) => Promise<void>;
 
 /** See the head of the file. */
 export class IsolatedQueue implements SocketQueue {
@@ -39,6 +42,8 @@ export class IsolatedQueue implements SocketQueue {
   readonly #beforeLogin: BeforeLogin;
   readonly #clients = new Map<SocketConnection, ClientSession>();
   readonly #gates: Gates;
+  /** The sessions of connections that want to decide, while they log in. */
+  readonly #logins = new Map<SocketConnection, ClientSession>();
   #parameters: ReadonlyMap<string, string> = new Map();
   #hasCrashed = false;
 
@@ -68,10 +73,7 @@ export class IsolatedQueue implements SocketQueue {
 
   /** Waits for PostgreSQL only where it has to decide: about another user or database, or settings. */
   async attach(connection: SocketConnection): Promise<ReadonlyMap<string, string>> {
-    if (this.#gates.isControl(connection)) {
-      this.#gates.attach(connection);
-      return this.#parameters;
-    }
+    if (this.#gates.isControl(connection)) return this.#attachControl(connection);
     const client = new ClientSession(connection, this.#host);
     this.#clients.set(connection, client);
     const { parameters } = connection;
@@ -87,13 +89,33 @@ export class IsolatedQueue implements SocketQueue {
     return statuses;
   }
 
+  /** What decides about others logs in as everybody does, and only a superuser may. */
+  async #attachControl(connection: SocketConnection): Promise<ReadonlyMap<string, string>> {
+    const login = new ClientSession(connection, this.#host);
+    this.#logins.set(connection, login);
+    const statuses = await login.login();
+    if (!statuses) return this.#parameters;
+    const answer = await login.runAside(isSuperuser);
+    await login.end();
+    // It has gone meanwhile.
+    if (!this.#logins.delete(connection) || !answer) return this.#parameters;
+    if (readQueryResults(answer)[0]?.rows[0]?.[0] === "on") this.#gates.attach(connection);
+    else
+      connection.terminate({
+        severity: "FATAL",
+        code: "42501",
+        message: "only a superuser may decide about the clients of a database",
+      });
+    return this.#parameters;
+  }
+
   /** False for one that has been told why not. */
   async #prepare(connection: SocketConnection): Promise<boolean> {
     const { parameters } = connection;
     const database = parameters.get("database");
     const isAsked = Object.entries(makesBranch).every(([name, value]) => parameters.get(name) === value);
     try {
-      if (database !== undefined) await this.#beforeLogin(database, isAsked);
+      if (database !== undefined) await this.#beforeLogin(database, parameters.get("user") ?? "", isAsked);
       return true;
     } catch (error) {
       const { message, code = "XX000" } = error as { readonly message: string; readonly code?: string };
@@ -141,8 +163,9 @@ export class IsolatedQueue implements SocketQueue {
 
   async detach(connection: SocketConnection): Promise<void> {
     if (this.#gates.areUsed) this.#gates.detach(connection);
-    const client = this.#clients.get(connection);
+    const client = this.#clients.get(connection) ?? this.#logins.get(connection);
     this.#clients.delete(connection);
+    this.#logins.delete(connection);
     await client?.leave();
   }
 
