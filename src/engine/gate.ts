@@ -14,14 +14,20 @@ export const gateChannel = "gate";
 
 /** Connections are process ids. */
 export type GateRequest =
-  /** From now on what acts is held, and what was recorded is forgotten. Answered when nothing runs, with the connections that are there. */
-  | { readonly do: "hold" }
+  /**
+   * From now on what acts is held, and what was recorded is forgotten, or not recorded at all. Answered with a `GateHold` when nothing
+   * runs, after so many ms at the latest.
+   */
+  | { readonly do: "hold"; readonly records: boolean; readonly ms: number }
   /** Lets everything go. */
   | { readonly do: "open" }
   /** Runs SQL as `aside` does and lets everything go, unless more have arrived than `seen`; answered with whether it was so. */
   | { readonly do: "finish"; readonly seen: number; readonly runs: readonly AsideRun[] }
-  /** Lets the first batch of a connection through, unless more than `seen` have arrived or it has gone; answered with a `GateStep` in the end. */
-  | { readonly do: "release"; readonly connection: number; readonly seen: number }
+  /**
+   * Lets the first batch of a connection through, unless more than `seen` have arrived or it has gone; answered with a `GateStep` in the
+   * end, after so many ms at the latest.
+   */
+  | { readonly do: "release"; readonly connection: number; readonly seen: number; readonly ms: number }
   /** Answered with a `GateStep` as soon as one that was blocked has its answer, or after so many ms. */
   | { readonly do: "wait"; readonly ms: number }
   /** Hands out what a connection is answered with. */
@@ -39,6 +45,19 @@ export type GateRequest =
 export interface AsideRun {
   readonly connection: number;
   readonly sql: string;
+}
+
+/** The startup parameter of a connection of whoever decides: it is expected while nothing is held. */
+export const ownConnection = { "pglite_devdb.gate": "own" } as const;
+
+/** What was found when everything was held. */
+export interface GateHold {
+  /** Those that can be asked: not in a transaction that has failed. */
+  readonly connections: readonly number[];
+  /** How many things that act have passed since nothing was held any more. */
+  readonly passed: number;
+  /** Whether nothing runs. */
+  readonly isQuiet: boolean;
 }
 
 /** Something that acts has come, and waits. */
@@ -76,6 +95,8 @@ export type GateStep =
       /** Those that have its locks, if it waits for one; process ids. */
       readonly blockedBy: readonly number[];
       readonly isBlocked: boolean;
+      /** It ran when the time was over, and is taken for one that is blocked. */
+      readonly isSilent: boolean;
       /** In the order in which they are to be handed out. */
       readonly answers: readonly GateAnswer[];
     };

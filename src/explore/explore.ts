@@ -5,7 +5,9 @@
  * (`schedule-run.ts`), which one comes next (`choices.ts`).
  * Invariant: a schedule that was not the one that it was to be is run again, and never judged.
  */
+import { setTimeout as delay } from "node:timers/promises";
 import { inspect } from "node:util";
+import type { GateHold, GateRecord } from "../engine/gate.ts";
 import { UsageError } from "../errors.ts";
 import { DatabaseError } from "../wire/query-results.ts";
 import { checkOptions } from "./check-options.ts";
@@ -13,13 +15,15 @@ import { exhaustive, random, replay, roundRobin, type Strategy } from "./choices
 import { GateClient } from "./gate-client.ts";
 import type { ExploreOptions, ExploreReport, Schedule } from "./report.ts";
 import { saveTrace } from "./save-trace.ts";
-import { type ScheduleOutcome, ScheduleRun } from "./schedule-run.ts";
+import { type ScheduleLimits, type ScheduleOutcome, ScheduleRun } from "./schedule-run.ts";
 import { SessionStates } from "./session-state.ts";
 import { SqlConnection } from "./sql.ts";
 import { tableOf } from "./table.ts";
 
 const mostSchedules = 10_000;
 const usualSilenceMs = 200;
+/** A statement that takes longer, and waits for no lock, is taken for one that waits for somebody else. */
+const longStatementMs = 2000;
 /** So often a schedule that takes another path is tried. */
 const attempts = 3;
 
@@ -59,6 +63,7 @@ class Exploration {
   readonly #gate: GateClient;
   readonly #connection: SqlConnection;
   readonly #rewind: Rewind;
+  readonly #limits: ScheduleLimits;
   readonly #states: SessionStates;
   readonly #strategy: Strategy;
   readonly #seed: number | undefined;
@@ -77,6 +82,8 @@ class Exploration {
     this.#options = options;
     this.#gate = gate;
     this.#connection = connection;
+    const { silenceMs = usualSilenceMs, trace } = options;
+    this.#limits = { silenceMs, ms: Math.max(longStatementMs, silenceMs), records: trace !== undefined };
     this.#rewind = () => options.reset(connection.sql);
     this.#states = new SessionStates(gate);
     const { strategy = "exhaustive" } = options;
@@ -91,7 +98,8 @@ class Exploration {
   async run(): Promise<ExploreReport> {
     const { schedules: most = mostSchedules, strategy = "exhaustive", stopAtFirst = false } = this.#options;
     // Pools connect, and prepare what they keep: the schedules that count all find them like that.
-    await this.#states.learn(await this.#gate.ask({ do: "hold" }));
+    await this.#states.learnNames(this.#connection.sql);
+    await this.#states.learn((await this.#hold()).connections);
     await this.#gate.ask({ do: "open" });
     const first = await this.#runOnce(roundRobin());
     if (first.isUnfinished) this.#stopped = first.stuck;
@@ -107,6 +115,7 @@ class Exploration {
     }
 
     this.#requireSteps();
+    if (this.#stopped === undefined) await this.#lookAfter();
     const isSure = this.#silences + this.#strays + this.#diverged === 0 && this.#stopped === undefined;
     return {
       schedules: this.#schedules,
@@ -120,6 +129,17 @@ class Exploration {
       ...(this.#stopped === undefined ? {} : { stopped: this.#stopped }),
       ...(this.#seed === undefined ? {} : { seed: this.#seed }),
     };
+  }
+
+  #hold(): Promise<GateHold> {
+    return this.#gate.ask({ do: "hold", records: false, ms: this.#limits.ms });
+  }
+
+  /** What an actor has not waited for may come when it is over. */
+  async #lookAfter(): Promise<void> {
+    await delay(this.#limits.silenceMs);
+    this.#strays += (await this.#hold()).passed;
+    await this.#gate.ask({ do: "open" });
   }
 
   /** Whoever is never seen uses another database, or none: nothing of it was explored. */
@@ -149,10 +169,10 @@ class Exploration {
   }
 
   async #runOnce(strategy: Strategy): Promise<ScheduleOutcome> {
-    const { actors, silenceMs = usualSilenceMs } = this.#options;
     await this.#rewind();
     try {
-      const outcome = await new ScheduleRun(this.#gate, actors, silenceMs).run(strategy);
+      const outcome = await new ScheduleRun(this.#gate, this.#options.actors, this.#limits).run(strategy);
+      this.#strays += outcome.between;
       await this.#states.restore(outcome.connections);
       for (const { actor } of outcome.steps) this.#seen.add(actor);
       return outcome;
@@ -172,16 +192,28 @@ class Exploration {
     if (failure === undefined) return;
     const { steps, results } = outcome;
     const { trace } = this.#options;
-    const saved = trace !== undefined && this.#failing.length === 0;
-    if (saved) await saveTrace(trace, await this.#gate.ask({ do: "record" }));
+    const saved = trace !== undefined && this.#failing.length === 0 ? await this.#save(trace) : {};
     this.#failing.push({
       steps,
       results,
       failure,
       decisions: outcome.decisions.join(" "),
       table: tableOf(Object.keys(this.#options.actors), steps, failure),
-      ...(saved ? { trace } : {}),
+      ...saved,
     });
+  }
+
+  /** What was recorded, into a file; or why there is nothing of it. */
+  async #save(trace: string): Promise<Partial<Pick<Schedule, "trace" | "untraced">>> {
+    let records: readonly GateRecord[];
+    try {
+      records = await this.#gate.ask({ do: "record" });
+    } catch (error) {
+      if (!(error instanceof DatabaseError)) throw error;
+      return { untraced: error.message };
+    }
+    await saveTrace(trace, records);
+    return { trace };
   }
 
   /** What is broken, in words. */

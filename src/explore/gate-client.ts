@@ -5,14 +5,21 @@
  * (`transport/gate/`).
  */
 import { ServerClient } from "../dev-db/server-client.ts";
-import { controlsGate, type GateEvent, type GateRecord, type GateRequest, type GateStep } from "../engine/gate.ts";
+import {
+  controlsGate,
+  type GateEvent,
+  type GateHold,
+  type GateRecord,
+  type GateRequest,
+  type GateStep,
+} from "../engine/gate.ts";
 import { Type } from "../wire/frames.ts";
 import { encodeQuery } from "../wire/frontend.ts";
 import { DatabaseError, readDataRow, readErrorFields } from "../wire/query-results.ts";
 
 /** What a request is answered with. */
 interface Answers {
-  hold: readonly number[];
+  hold: GateHold;
   open: null;
   finish: boolean;
   release: GateStep;

@@ -42,6 +42,8 @@ export interface Schedule<Name extends string = string> {
   readonly table: string;
   /** The file that it was recorded into. */
   readonly trace?: string;
+  /** Why it was not recorded, although it was to be. */
+  readonly untraced?: string;
 }
 
 // biome-ignore lint/suspicious/noConfusingVoidType: a function that gives nothing, as one of assertions, is one.
@@ -68,6 +70,8 @@ export interface ExploreOptions<Name extends string = string> {
   readonly replay?: string;
   /** The first schedule that breaks the invariant is recorded into this file, for `pglite-devdb trace`. */
   readonly trace?: string;
+  /** Why it was not recorded, although it was to be. */
+  readonly untraced?: string;
 }
 
 /** What was found. */

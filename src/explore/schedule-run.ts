@@ -21,6 +21,8 @@ export interface ScheduleOutcome {
   readonly results: Results;
   readonly silences: number;
   readonly strays: number;
+  /** What came between the schedule before and this one. */
+  readonly between: number;
   /** It was not the one that it was to be. */
   readonly isDiverged: boolean;
   /** It could not go on; why. */
@@ -41,6 +43,15 @@ interface UsedConnection {
   last: OpenStep | undefined;
   /** All that it was sent. */
   sql: string[];
+}
+
+/** What a schedule is run with. */
+export interface ScheduleLimits {
+  readonly silenceMs: number;
+  /** For how long a statement that neither ends nor waits for a lock is waited for. */
+  readonly ms: number;
+  /** Whether what passes is recorded. */
+  readonly records: boolean;
 }
 
 /** Something that waits at the gate. */
@@ -64,6 +75,7 @@ const rounds = 10;
 export class ScheduleRun {
   readonly #gate: GateClient;
   readonly #silenceMs: number;
+  readonly #limits: ScheduleLimits;
   readonly #actors: readonly ActorRun[];
   readonly #waiter = new Waiter();
   readonly #abort = new AbortController();
@@ -78,15 +90,21 @@ export class ScheduleRun {
   #isDiverged = false;
   #stuck: string | undefined;
 
-  constructor(gate: GateClient, actors: Readonly<Record<string, Actor>>, silenceMs: number) {
+  constructor(gate: GateClient, actors: Readonly<Record<string, Actor>>, limits: ScheduleLimits) {
     this.#gate = gate;
-    this.#silenceMs = silenceMs;
+    this.#silenceMs = limits.silenceMs;
+    this.#limits = limits;
     this.#actors = Object.entries(actors).map(([name, run]) => new ActorRun(name, run, this.#waiter.wake));
   }
 
   /** Runs it to its end; then the gate is open. */
   async run(strategy: Strategy): Promise<ScheduleOutcome> {
-    await this.#gate.ask({ do: "hold" });
+    const { passed, isQuiet } = await this.#gate.ask({
+      do: "hold",
+      records: this.#limits.records,
+      ms: this.#limits.ms,
+    });
+    if (!isQuiet) this.#strays++;
     this.#gate.onEvent = (event) => this.#onEvent(event);
     for (const [index, actor] of this.#actors.entries()) {
       if (index > 0) await this.#gate.ask({ do: "ping" });
@@ -109,6 +127,7 @@ export class ScheduleRun {
       results,
       silences: this.#silences,
       strays: this.#strays,
+      between: passed,
       isDiverged: this.#isDiverged,
       ...(this.#stuck === undefined ? {} : { stuck: this.#stuck }),
       isUnfinished: this.#actors.some(({ isDone }) => !isDone),
@@ -197,11 +216,14 @@ export class ScheduleRun {
     const actor = this.#actors.find(({ name }) => name === choice.actor)!;
     actor.think();
     const record: OpenStep = { actor: actor.name, sql, connection, isBlocked: false, blockedBy: [], woke: [] };
-    const step = await this.#gate.ask({ do: "release", connection, seen: this.#gate.seen }, (told) => {
-      if (told.isStale) return;
-      this.#steps.push(record);
-      this.#let(actor, record, told);
-    });
+    const step = await this.#gate.ask(
+      { do: "release", connection, seen: this.#gate.seen, ms: this.#limits.ms },
+      (told) => {
+        if (told.isStale) return;
+        this.#steps.push(record);
+        this.#let(actor, record, told);
+      },
+    );
     if (step.isStale) {
       actor.arrived();
       return;
@@ -214,6 +236,7 @@ export class ScheduleRun {
   #let(actor: ActorRun, record: OpenStep, step: Settled): void {
     const { connection, sql } = record;
     this.#take(connection);
+    if (step.isSilent) this.#silences++;
     if (step.isBlocked) record.isBlocked = true;
     const holders = step.blockedBy.flatMap((each) => this.#connections.get(each)?.actor?.name ?? []);
     record.blockedBy = [...new Set([...record.blockedBy, ...holders])];
@@ -280,9 +303,12 @@ export class ScheduleRun {
     const record = used?.last;
     if (!actor || !record) return false;
     actor.think();
-    const step = await this.#gate.ask({ do: "release", connection, seen: this.#gate.seen }, (told) => {
-      if (!told.isStale) this.#let(actor, record, told);
-    });
+    const step = await this.#gate.ask(
+      { do: "release", connection, seen: this.#gate.seen, ms: this.#limits.ms },
+      (told) => {
+        if (!told.isStale) this.#let(actor, record, told);
+      },
+    );
     if (step.isStale) actor.arrived();
     else await this.#handOut(step, record);
     return true;
@@ -296,7 +322,7 @@ export class ScheduleRun {
       );
       if (!stray) return;
       const { connection } = stray;
-      const step = await this.#gate.ask({ do: "release", connection, seen: this.#gate.seen });
+      const step = await this.#gate.ask({ do: "release", connection, seen: this.#gate.seen, ms: this.#limits.ms });
       if (step.isStale) continue;
       this.#strays++;
       this.#take(connection);
@@ -343,7 +369,8 @@ export class ScheduleRun {
     const words = waiting.map((actor) => {
       const blocked = [...this.#connections.values()].find((used) => used.actor === actor && used.blocked)?.blocked;
       if (!blocked) return `${actor.name} waits for something outside of the database`;
-      return `${actor.name} waits for a lock of ${blocked.blockedBy.join(", ") || "somebody else"} (${blocked.sql})`;
+      if (blocked.blockedBy.length === 0) return `${actor.name} does not come to an end (${blocked.sql})`;
+      return `${actor.name} waits for a lock of ${blocked.blockedBy.join(", ")} (${blocked.sql})`;
     });
     return `nobody can go on: ${words.join("; ")}`;
   }

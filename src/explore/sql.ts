@@ -5,6 +5,7 @@
  * Invariant: what is in `${…}` is a parameter, never a part of the statement.
  */
 import { ServerClient } from "../dev-db/server-client.ts";
+import { ownConnection } from "../engine/gate.ts";
 import { encodeBind, encodeDescribe, encodeExecute, encodeParse, encodeQuery, encodeSync } from "../wire/frontend.ts";
 import { MessageReader } from "../wire/message-reader.ts";
 import { DatabaseError, readDataRow, readErrorFields } from "../wire/query-results.ts";
@@ -27,7 +28,7 @@ export class SqlConnection {
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(url: string) {
-    this.#client = ServerClient.connect(url);
+    this.#client = ServerClient.connect(url, { parameters: ownConnection });
     this.#client.catch(() => {});
   }
 

@@ -165,7 +165,7 @@ export class ClientSession {
     return promise;
   }
 
-  /** Runs messages of ours between two of its batches, unseen by its client; undefined if it is not idle. What it sends meanwhile waits. */
+  /** Runs messages of ours between two of its batches, unseen by its client but for its settings; undefined if it is not idle. What it sends meanwhile waits. */
   async runAside(messages: Uint8Array): Promise<Buffer | undefined> {
     if (!this.#is("idle")) return undefined;
     this.#state = "running";
@@ -174,6 +174,9 @@ export class ClientSession {
     const status = await this.#session!.run(bytesInput(messages), take).catch(this.#crashed);
     if (status === "ended" || !this.#is("running")) return undefined;
     this.#status = status;
+    // Its driver may rely on what it was told last.
+    this.#tell(readLogin(Buffer.concat(answer)).parameters);
+    this.output.flush();
     this.#state = "idle";
     if (this.#input.pending) this.#running = this.#run();
     return Buffer.concat(answer);
@@ -282,12 +285,14 @@ export class ClientSession {
   }
 
   #logged(parameters: ReadonlyMap<string, string>): void {
-    if (this.#opened) {
-      this.#opened(parameters);
-      this.#opened = undefined;
-      return;
-    }
+    const opened = this.#opened;
+    this.#opened = undefined;
     // A session that begins late may have settings, of its role for example, that the login answer could not know.
+    if (opened) opened(parameters);
+    else this.#tell(parameters);
+  }
+
+  #tell(parameters: ReadonlyMap<string, string>): void {
     for (const [name, value] of parameters) {
       if (this.#isNews(name, value)) this.output.write(encodeMessage("S", name, value));
     }

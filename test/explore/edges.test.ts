@@ -193,7 +193,7 @@ test("a schedule comes again: by its decisions, and by its seed", async () => {
 test("when nobody decides any more, everything goes on; other databases never waited", async () => {
   const gate = new GateClient(db.url);
   const other = new pg.Client({ connectionString: db.url.replace(/[^/]*$/, "template1") });
-  await Promise.all([gate.ask({ do: "hold" }), other.connect()]);
+  await Promise.all([gate.ask({ do: "hold", records: false, ms: 1000 }), other.connect()]);
   let isOver = false;
   const held = app.query("select 7").finally(() => {
     isOver = true;

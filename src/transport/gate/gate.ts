@@ -3,14 +3,21 @@
  *
  * Owns: the members, what a request does, when the engine is quiet. Does not own: one client (`member.ts`), the connection that
  * decides (`gates.ts`), what is a lock (`engine/thread/sessions/`).
- * Invariant: what is let through ends, or waits for a lock, before the request is answered: that is asked of the scheduler, never
- * guessed by a clock. Whoever cannot have more to say is handed its answer only when it is asked for.
+ * Invariant: what is let through ends, or waits for a lock, before the request is answered: that is asked of the scheduler, and a clock
+ * only ends a wait that is in vain, which is told. Whoever cannot have more to say is handed its answer only when it is asked for.
  */
 import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import type { Batch, SocketConnection } from "@electric-sql/pglite-socket";
-import type { AsideRun, GateAnswer, GateEvent, GateRecord, GateRequest, GateStep } from "../../engine/gate.ts";
+import type {
+  AsideRun,
+  GateAnswer,
+  GateEvent,
+  GateHold,
+  GateRecord,
+  GateRequest,
+  GateStep,
+} from "../../engine/gate.ts";
 import type { SessionHost } from "../../engine/thread/sessions/host.ts";
-import type { Session } from "../../engine/thread/sessions/session.ts";
 import { encodeQuery } from "../../wire/frontend.ts";
 import { readQueryResults } from "../../wire/query-results.ts";
 import type { ClientSession } from "../client-session.ts";
@@ -30,6 +37,8 @@ export class Gate {
   readonly #passed = new PassedBytes();
   #isHolding = false;
   #arrivals = 0;
+  /** What has come while nothing was held. */
+  #passedOpen = 0;
   #whenQuiet: (() => void) | undefined;
 
   /** `tell`: whoever decides is told of what happens. */
@@ -65,13 +74,13 @@ export class Gate {
     switch (request.do) {
       case "hold":
         for (const [connection, client] of clients) if (isMember(connection)) this.#member(connection, client);
-        return this.#hold();
+        return this.#hold(request.records, request.ms);
       case "open":
         return this.open();
       case "finish":
         return this.#finish(request.seen, request.runs);
       case "release":
-        return this.#release(this.#members.get(request.connection), request.seen);
+        return this.#release(this.#members.get(request.connection), request.seen, request.ms);
       case "wait":
         return this.#wait(request.ms);
       case "deliver":
@@ -105,6 +114,9 @@ export class Gate {
     const member = new GateMember(connection, client, {
       arrived: ({ number: from }, sql, continues) =>
         this.#tell({ number: ++this.#arrivals, connection: from, sql, continues }),
+      passedOpen: () => {
+        this.#passedOpen++;
+      },
       settled: this.#look,
       passed: (from, side, bytes) => this.#passed.add(from, side, bytes),
     });
@@ -113,19 +125,23 @@ export class Gate {
     return member;
   }
 
-  async #hold(): Promise<readonly number[]> {
+  async #hold(records: boolean, ms: number): Promise<GateHold> {
     this.#isHolding = true;
     for (const member of this.#members.values()) member.hold();
-    await this.#quiet();
-    for (const member of this.#members.values()) {
+    const isQuiet = await this.#quiet(ms);
+    // In a transaction that has failed nothing can be asked.
+    const able = [...this.#members.values()].filter(({ status }) => status !== "E");
+    for (const member of able) {
       if (member.session && !member.knowsStatements) {
         member.knowsStatements = true;
         const rows = await this.#aside(member, preparedStatements);
         member.learn(rows.map(([name, sql]) => [name ?? "", sql ?? ""] as const));
       }
     }
-    this.#passed.clear();
-    return [...this.#members.keys()];
+    this.#passed.begin(records);
+    const passed = this.#passedOpen;
+    this.#passedOpen = 0;
+    return { connections: able.map(({ number }) => number), passed, isQuiet };
   }
 
   async #finish(seen: number, runs: readonly AsideRun[]): Promise<boolean> {
@@ -136,7 +152,7 @@ export class Gate {
     return true;
   }
 
-  async #release(member: GateMember | undefined, seen: number): Promise<GateStep> {
+  async #release(member: GateMember | undefined, seen: number, ms: number): Promise<GateStep> {
     // What was sent before this request was: the other sockets are looked at first.
     await turnOfTheLoop();
     // Its client may have gone meanwhile.
@@ -144,7 +160,7 @@ export class Gate {
     const running = this.#running();
     for (const each of this.#members.values()) each.holdAnswers();
     member.release();
-    await this.#quiet();
+    await this.#quiet(ms);
     return this.#step(member, running);
   }
 
@@ -161,7 +177,7 @@ export class Gate {
       });
       this.#whenQuiet = undefined;
     }
-    await this.#quiet();
+    await this.#quiet(ms);
     return this.#step(undefined, running);
   }
 
@@ -194,7 +210,8 @@ export class Gate {
       released.deliver();
       answers[0] = { ...only, isDelivered: true };
     }
-    return { isStale: false, blockedBy, isBlocked: Boolean(blockers), answers };
+    const isSilent = released?.isLoose === true;
+    return { isStale: false, blockedBy, isBlocked: isSilent || Boolean(blockers), isSilent, answers };
   }
 
   async #asides(runs: readonly AsideRun[]): Promise<(readonly (string | null)[])[][]> {
@@ -211,25 +228,33 @@ export class Gate {
     return answer ? readQueryResults(answer).flatMap(({ rows }) => rows) : [];
   }
 
-  /** Resolves when whatever was let through has its answer, or waits for a lock. */
-  async #quiet(): Promise<void> {
-    if (this.#isQuiet) return;
+  /**
+   * Resolves when whatever was let through has its answer, or waits for a lock. False after so many ms: what runs on, a loop that waits for
+   * somebody else's row for example, is not waited for any more.
+   */
+  async #quiet(ms: number): Promise<boolean> {
+    if (this.#isQuiet) return true;
     await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, ms);
       this.#whenQuiet = () => {
         if (!this.#isQuiet) return;
-        this.#whenQuiet = undefined;
+        clearTimeout(timer);
         resolve();
       };
     });
+    this.#whenQuiet = undefined;
+    if (this.#isQuiet) return true;
+    for (const member of this.#members.values()) if (this.#runs(member)) member.isLoose = true;
+    return false;
   }
 
   get #isQuiet(): boolean {
-    const sessions = new Set<Session>();
-    for (const { state, session } of this.#members.values()) {
-      if (state === "running" && !(session && this.#host.blockedBy(session))) return false;
-      if (session) sessions.add(session);
-    }
-    return !this.#host.scheduler.isBusyWith(sessions);
+    return ![...this.#members.values()].some((member) => !member.isLoose && this.#runs(member));
+  }
+
+  #runs({ state, session }: GateMember): boolean {
+    if (state === "running" && !(session && this.#host.blockedBy(session))) return true;
+    return session !== undefined && this.#host.scheduler.isBusyWith(new Set([session]));
   }
 
   readonly #look = (): void => this.#whenQuiet?.();

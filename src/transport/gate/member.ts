@@ -6,6 +6,7 @@
  * transaction waits; what belongs to something that waits goes on with it.
  */
 import type { Batch, SocketConnection } from "@electric-sql/pglite-socket";
+import { ownConnection } from "../../engine/gate.ts";
 import type { Session } from "../../engine/thread/sessions/session.ts";
 import { type Frame, isPipelineEnd, Type } from "../../wire/frames.ts";
 import { encodeMessage } from "../../wire/frontend.ts";
@@ -18,6 +19,8 @@ import type { ClientSession } from "../client-session.ts";
 interface MemberEvents {
   /** A batch that acts has come and waits. `continues`: it runs what has been let through to be prepared. */
   arrived(member: GateMember, sql: string, continues: boolean): void;
+  /** A batch that acts has come while nothing is held. */
+  passedOpen(): void;
   /** What was let through has its answer, or is dropped. */
   settled(member: GateMember): void;
   passed(member: GateMember, side: "frontend" | "backend", bytes: Uint8Array): void;
@@ -37,6 +40,8 @@ export class GateMember {
   readonly connection: SocketConnection;
   /** `answered`: to what was let through; its client has not been told. */
   state: "idle" | "running" | "answered" = "idle";
+  /** It runs for so long that nobody waits for it any more. */
+  isLoose = false;
   /** Whether `learn` has been called for what was prepared before. */
   knowsStatements = false;
   readonly #client: ClientSession;
@@ -53,6 +58,11 @@ export class GateMember {
     this.#client = client;
     this.#events = events;
     this.#pipeline = new Pipeline(client.isMidway);
+  }
+
+  /** Whether whoever decides uses it. */
+  get #isOwn(): boolean {
+    return Object.entries(ownConnection).every(([name, value]) => this.connection.parameters.get(name) === value);
   }
 
   get number(): number {
@@ -100,6 +110,7 @@ export class GateMember {
   /** Takes the next batch; resolves as `SocketQueue.submit`. */
   submit(batch: Batch): Promise<void> {
     const { sql, role, continues } = this.#read(batch.frames);
+    if (!this.#isHeld && role === "acts" && !this.#isOwn) this.#events.passedOpen();
     if (!this.#isHeld || (role === "follows" && this.#waiting.length === 0)) return this.#pass(batch);
     return new Promise((settle) => {
       // Its client sends more only if it is taken.
@@ -141,6 +152,7 @@ export class GateMember {
     this.#isHeld = false;
     if (this.#waiting.length > 0) this.#let(this.#waiting.length);
     this.state = "idle";
+    this.isLoose = false;
     this.deliver();
     this.#client.output.diverted = undefined;
   }
@@ -190,7 +202,9 @@ export class GateMember {
   #let(count: number): void {
     this.state = "running";
     const passed = this.#waiting.splice(0, count).map(({ batch, settle }) => this.#pass(batch).then(settle));
+    this.isLoose = false;
     void passed.at(-1)?.then(() => {
+      this.isLoose = false;
       if (this.state === "running") this.state = "answered";
       this.#events.settled(this);
     });

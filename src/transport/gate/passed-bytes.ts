@@ -1,7 +1,7 @@
 /**
  * What has passed a gate, for a trace of it.
  *
- * Owns: the records since the last `clear`, and the beginning of each connection, which was before. Does not own: the trace's file.
+ * Owns: the records since `begin`, and the beginning of each connection, which was before. Does not own: the trace's file.
  * Invariant: of more than the limit nothing is kept, instead of a part: half a trace cannot be replayed.
  */
 import type { GateRecord } from "../../engine/gate.ts";
@@ -15,19 +15,25 @@ const mostBytes = 16 * 1024 * 1024;
 export class PassedBytes {
   #records: GateRecord[] = [];
   #bytes = 0;
+  #isRecording = false;
   readonly #begun = new Set<number>();
 
+  /** Throws where they are more than is kept. */
   get records(): readonly GateRecord[] {
-    return this.#bytes > mostBytes ? [] : this.#records;
+    if (this.#bytes > mostBytes) throw new Error(`a trace of it would have more than ${mostBytes / 1024 / 1024} MB`);
+    return this.#records;
   }
 
-  clear(): void {
+  /** Forgets what was before. */
+  begin(records: boolean): void {
+    this.#isRecording = records;
     this.#records = [];
     this.#bytes = 0;
     this.#begun.clear();
   }
 
   add(member: GateMember, side: "frontend" | "backend", bytes: Uint8Array): void {
+    if (!this.#isRecording) return;
     if (!this.#begun.has(member.number)) {
       this.#begun.add(member.number);
       this.#begin(member);
@@ -36,7 +42,7 @@ export class PassedBytes {
   }
 
   decide({ number: connection }: GateMember, decision: "wait" | "woken", on: string): void {
-    this.#records.push({ connection, decision, on });
+    if (this.#isRecording) this.#records.push({ connection, decision, on });
   }
 
   /** As the connection would have begun for this alone: its login, and the statements that it has prepared. */
