@@ -1,6 +1,7 @@
 /**
  * What `explore()` must never take for explored: statements that come by other messages than usual, actors that are not what they seem.
  */
+import { finished } from "node:stream/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import postgres from "postgres";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -157,4 +158,25 @@ test("a wrong password is not a server without sessions", async () => {
   const url = db.url.replace("postgres:", "nosuchrole:").replace(/\/\/[^@]*@/, "//nosuchrole:x@");
   const actors = { ann: () => change(1) };
   await expect(run(actors, { db: { url } })).rejects.toMatchObject({ name: "DatabaseError", code: "28000" });
+});
+
+test("the data of a COPY are a step, however they are cut", async () => {
+  const sql = postgres(db.url, { max: 4 });
+  const copies = async () => {
+    const stream = await sql`copy jobs from stdin`.writable();
+    for (const line of ["7\tnew\n", "8\tnew\n"]) {
+      stream.write(line);
+      await delay(5);
+    }
+    stream.end();
+    await finished(stream);
+  };
+  const found: string[] = [];
+  const report = await run({ ann: copies, bob: () => change(7) }, { invariant: async () => false });
+  for (const { steps } of report.failing) found.push(steps.map((step) => `${step.actor} ${step.sql}`).join("; "));
+  await sql.end();
+  const [copy, data] = ["ann copy jobs from stdin", "ann (data of a COPY)"];
+  const bob = "bob update jobs set state = 'done' where id = $1";
+  expect(found).toEqual([[copy, data, bob].join("; "), [copy, bob, data].join("; "), [bob, copy, data].join("; ")]);
+  expect(report.complete).toBe(true);
 });

@@ -231,7 +231,7 @@ export class GateMember {
     const continues = before === "prepared";
     // What is sent behind a Parse, or a Sync behind what it ends, without waiting for an answer is one thing with it.
     const isRest = this.#waiting.length > 0 && (continues || frames.every(({ type }) => resting.has(type)));
-    const isData = frames.every(({ type }) => type === Type.CopyData);
+    const isData = acts && frames.every(({ type }) => type === Type.CopyData);
     const role = isData ? "precedes" : acts && !isRest ? "acts" : "follows";
     return { sql: texts.join("; ") || "(end of a pipeline)", role, continues };
   }
@@ -240,8 +240,11 @@ export class GateMember {
 /** What of a pipeline has gone by since its last end. */
 class Pipeline {
   state: "none" | "prepared" | "begun";
+  /** Whether what was sent last may be a COPY that wants data; PostgreSQL ignores the end of one that has ended. */
+  #mayCopy: boolean;
 
   constructor(isOpen: boolean) {
+    this.#mayCopy = isOpen;
     this.state = isOpen ? "begun" : "none";
   }
 
@@ -251,11 +254,17 @@ class Pipeline {
       if (this.state === "none") this.state = "prepared";
       return true;
     }
+    if (ofCopy.has(code)) {
+      const acts = this.#mayCopy;
+      if (code !== Type.CopyData) this.#mayCopy = false;
+      return acts;
+    }
+    if (code === Type.Execute || code === Type.Query) this.#mayCopy = true;
     if (code === Type.Execute) {
       this.state = "begun";
       return true;
     }
-    const acts = code === Type.Sync ? this.state !== "none" : isPipelineEnd(code) || ofCopy.has(code);
+    const acts = code === Type.Sync ? this.state !== "none" : isPipelineEnd(code);
     if (isPipelineEnd(code)) this.state = "none";
     return acts;
   }
