@@ -10,14 +10,14 @@ import type { Batch, ErrorFields, SocketConnection, TransactionStatus } from "@e
 import type { ConnectionActivity } from "../engine/listener.ts";
 import { limits } from "../engine/thread/limits.ts";
 import type { SessionHost } from "../engine/thread/sessions/host.ts";
-import { bytesInput, type Session, type SessionOutput, type SessionOwner } from "../engine/thread/sessions/session.ts";
+import type { Session, SessionOutput, SessionOwner } from "../engine/thread/sessions/session.ts";
 import type { ClientState } from "../engine/thread/sessions/session-context.ts";
 import { within } from "../engine/within.ts";
-import { isPipelineEnd, Type } from "../wire/frames.ts";
+import { isNeutral, isPipelineEnd, Type } from "../wire/frames.ts";
 import { encodeMessage } from "../wire/frontend.ts";
 import { ReplyReader } from "../wire/reply-reader.ts";
 import { holdAnswers } from "./held-answers.ts";
-import { type Begun, beginSession, hearsOthers } from "./kept-state.ts";
+import { type Begun, beginSession, hearsOthers, runMessages } from "./kept-state.ts";
 import { type Latch, latch } from "./latch.ts";
 import { readLogin, readParameterStatus } from "./login-answer.ts";
 import { Output } from "./output.ts";
@@ -127,13 +127,12 @@ export class ClientSession {
   }
 
   activity(): ConnectionActivity {
-    const connection = this.#connection;
     const idle = this.#status === "I" ? "idle" : "idle in transaction";
     const busy = this.#session && this.#host.computes(this.#session) ? "running" : "waiting";
     return {
-      processId: connection.processId,
-      user: connection.parameters.get("user") ?? "",
-      applicationName: connection.parameters.get("application_name") ?? "",
+      processId: this.processId,
+      user: this.#connection.parameters.get("user") ?? "",
+      applicationName: this.#connection.parameters.get("application_name") ?? "",
       state: this.#taken ? busy : idle,
       statement: readable(this.#statement),
       forMs: Date.now() - this.#since,
@@ -151,7 +150,7 @@ export class ClientSession {
   /** Takes over the bytes. */
   submit({ frames, bytes }: Batch): Promise<void> {
     if (this.#state === "ending" || this.#state === "over") return Promise.resolve();
-    const last = frames.findLast(({ type }) => !neutral.has(type));
+    const last = frames.findLast(({ type }) => !isNeutral(type));
     if (last) this.#pipelineOpen = !isPipelineEnd(last.type);
     this.#statement = previewOf(frames) ?? this.#statement;
     if (this.#session) this.#session.owner = this.#owner;
@@ -169,17 +168,15 @@ export class ClientSession {
   async runAside(messages: Uint8Array): Promise<Buffer | undefined> {
     if (!this.#is("idle")) return undefined;
     this.#state = "running";
-    const answer: Uint8Array[] = [];
-    const take = (bytes: Uint8Array): void => void answer.push(bytes.slice());
-    const status = await this.#session!.run(bytesInput(messages), take).catch(this.#crashed);
+    const { status, answer } = await runMessages(this.#session!, messages).catch(this.#crashed);
     if (status === "ended" || !this.#is("running")) return undefined;
     this.#status = status;
     // Its driver may rely on what it was told last.
-    this.#tell(readLogin(Buffer.concat(answer)).parameters);
+    this.#tell(readLogin(answer).parameters);
     this.output.flush();
     this.#state = "idle";
     if (this.#input.pending) this.#running = this.#run();
-    return Buffer.concat(answer);
+    return answer;
   }
 
   /** Ends exactly the statement that runs or waits now, when it listens. */
@@ -230,8 +227,9 @@ export class ClientSession {
   }
 
   /** Who listens has a session again at once, as notifications come to those who say nothing. */
-  async comeBack(): Promise<void> {
-    if (this.#is("attached") && hearsOthers(this.#kept)) await (this.#starting = this.#start());
+  comeBack(): Promise<void> {
+    if (this.#is("attached") && hearsOthers(this.#kept)) this.#starting = this.#start();
+    return this.#starting;
   }
 
   /** Its session is going to be undone with what it does. */
@@ -274,9 +272,9 @@ export class ClientSession {
     const create = (take: SessionOutput) =>
       this.#host.createSession(start, take, this.processId, onBegun).catch(this.#crashed);
     const begun = await beginSession(create, () => this.#kept, this.told.get("client_encoding"));
+    const { session, failure } = begun;
     if (this.#isUndone) return this.#begin();
     this.#kept = undefined;
-    const { session, failure } = begun;
     if (session && failure !== undefined && this.#is("starting")) {
       this.undo(lostState(failure));
       void this.#host.closeSession(session);
@@ -399,6 +397,4 @@ export class ClientSession {
 }
 
 const inspected: ReadonlySet<number> = new Set([Type.ReadyForQuery, Type.ErrorResponse, Type.ParameterStatus]);
-/** CopyData, CopyDone, CopyFail, Flush: they neither begin nor end a pipeline. */
-const neutral: ReadonlySet<number> = new Set([Type.CopyData, Type.CopyDone, Type.CopyFail, Type.Flush]);
 const empty = Buffer.alloc(0);

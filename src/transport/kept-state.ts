@@ -39,6 +39,13 @@ export async function beginSession(
   return { session, ...restored, words: Buffer.concat([words, restored.words]) };
 }
 
+/** Runs messages of ours in a session that is idle. The answer is not for its client. */
+export async function runMessages(session: Session, messages: Uint8Array) {
+  const answer: Uint8Array[] = [];
+  const status = await session.run(bytesInput(messages), (said) => void answer.push(said.slice()));
+  return { status, answer: Buffer.concat(answer) };
+}
+
 /** Whether its client gets something without asking, or may have. */
 export function hearsOthers(kept: ClientState | "unknown" | undefined): boolean {
   return kept === "unknown" || (kept !== undefined && kept.channels.length > 0);
@@ -47,11 +54,9 @@ export function hearsOthers(kept: ClientState | "unknown" | undefined): boolean 
 async function restoreState(session: Session, state: ClientState, encoding: string): Promise<Omit<Begun, "session">> {
   const parts: Uint8Array[] = [];
   const run = async (...messages: Uint8Array[]) => {
-    const answer: Uint8Array[] = [];
-    const bytes = Buffer.concat([...messages, encodeSync()]);
-    await session.run(bytesInput(bytes), (said) => void answer.push(said.slice()));
-    parts.push(...answer);
-    return readLogin(Buffer.concat(answer)).error;
+    const { answer } = await runMessages(session, Buffer.concat([...messages, encodeSync()]));
+    parts.push(answer);
+    return readLogin(answer).error;
   };
   const failed = (failure: string) => ({ words: Buffer.concat(parts), failure });
   // What was read of the backend is in its own encoding.

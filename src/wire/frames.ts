@@ -101,3 +101,8 @@ export const ofStatement = 0x53;
 export function isPipelineEnd(type: number): boolean {
   return type === Type.Sync || type === Type.Query || type === Type.FunctionCall;
 }
+
+/** CopyData, CopyDone, CopyFail, Flush: they neither begin nor end a pipeline. */
+export function isNeutral(type: number): boolean {
+  return type === Type.CopyData || type === Type.CopyDone || type === Type.CopyFail || type === Type.Flush;
+}
