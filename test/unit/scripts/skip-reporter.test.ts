@@ -3,10 +3,11 @@ import { expect, test, vi } from "vitest";
 import type { TestModule } from "vitest/node";
 import { SkipReporter } from "../../support/skip-reporter.ts";
 
+const tags = ["long"];
 const skipped = [
   { fullName: "a quick one", options: {}, note: undefined },
   { fullName: "a quick one with a reason", options: {}, note: "no psql" },
-  { fullName: "a long one", options: { tags: ["long"] }, note: undefined },
+  { fullName: "a long one", options: { tags }, note: undefined },
 ].map(({ note, ...each }) => ({ ...each, result: () => ({ note }) }));
 
 function listed(config: { tagsFilter?: string[]; testNamePattern?: RegExp }): string[] {
