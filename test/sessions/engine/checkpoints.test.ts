@@ -66,7 +66,7 @@ test("writes checkpoint by themselves when the WAL has grown: it stays about as 
   expect(Number(await a.rows("select num_done from pg_stat_checkpointer"))).toBeGreaterThan(Number(done) + 2);
 });
 
-test("also when it is one statement that writes them all", { tags: "long" }, async () => {
+test("also when it is one statement that writes them all", async () => {
   await a.rows("truncate filled");
   const [done] = await a.rows("select num_done from pg_stat_checkpointer");
   await a.rows("insert into filled select g, repeat('x', 1000) from generate_series(1, 160000) g");
