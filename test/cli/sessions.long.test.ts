@@ -5,7 +5,7 @@
  * @module-tag long
  */
 import { readdirSync, statSync, truncateSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { describe, expect, type TestContext, test } from "vitest";
 import { runCli, startCli, temporaryDirectory } from "../support/cli-process.ts";
 import { install } from "../support/installation.ts";
@@ -94,11 +94,13 @@ test("a cache that is damaged, is not writable or has no place does not keep iso
     (await serve({ ...installation, environment: { ...installation.environment, ...environment } }, asked)).sessions;
   const asked = ["--sessions", "isolated"];
   expect(await isolated()).toBe("isolated");
-  const kept = readdirSync(installation.cache).map((name) => join(installation.cache, name));
+  const all = readdirSync(installation.cache).map((name) => join(installation.cache, name));
+  // V8's code and the snapshot of a boot are written where there is time for it, and are not always as long.
+  const kept = all.filter((file) => !/^(code|snapshot)-/.test(basename(file)));
   expect(kept.length).toBeGreaterThan(0);
   const sizes = () => kept.map((file) => statSync(file).size);
   const whole = sizes();
-  for (const file of kept) truncateSync(file, statSync(file).size >> 1);
+  for (const file of all) truncateSync(file, statSync(file).size >> 1);
   expect(await isolated()).toBe("isolated");
   expect(sizes()).toEqual(whole);
   const [file] = kept as [string];
