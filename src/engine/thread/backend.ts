@@ -10,6 +10,7 @@ import assert from "node:assert/strict";
 import type { PGlite } from "@electric-sql/pglite";
 import { encodeMessage } from "../../wire/frontend.ts";
 import type { EngineInput } from "../engine.ts";
+import { type AfterError, forgetFailedStatements } from "./failed-portal.ts";
 import { FrameCutter } from "./frame-cutter.ts";
 
 type PostgresModule = PGlite["Module"];
@@ -30,6 +31,7 @@ const nothing: EngineInput = new Uint8Array(0);
 /** One PostgreSQL backend and its input. */
 export class Backend {
   readonly #postgres: PostgresModule;
+  readonly #afterError: AfterError;
   #input = nothing;
   /** Of the input. */
   #consumed = 0;
@@ -44,6 +46,7 @@ export class Backend {
   /** Takes PostgreSQL's input and output over from PGlite. */
   constructor(postgres: PostgresModule) {
     this.#postgres = postgres;
+    this.#afterError = afterErrorOf(postgres);
     const read = postgres.addFunction((address: number, size: number) => this.#read(address, size), "iii");
     const write = postgres.addFunction((address: number, size: number) => this.#write(address, size), "iii");
     postgres._pgl_set_rw_cbs(read, write);
@@ -112,6 +115,7 @@ export class Backend {
       this.#postgres.stackRestore(stack);
       if ((error as { status?: unknown }).status !== longJump) throw error;
       this.#postgres._PostgresMainLongJmp();
+      forgetFailedStatements(this.#afterError);
     }
   }
 
@@ -152,4 +156,22 @@ export class Backend {
     this.#take(bytes);
     return size;
   }
+}
+
+function afterErrorOf(postgres: PostgresModule): AfterError {
+  const { _malloc, _SPI_cursor_find } = postgres as unknown as Record<string, (parameter: number) => number>;
+  assert(_malloc && _SPI_cursor_find, "PGlite exports malloc and SPI_cursor_find");
+  const unnamed = _malloc(1);
+  postgres.HEAPU8[unnamed] = 0;
+  const words = () => new Uint32Array(postgres.HEAPU8.buffer);
+  return {
+    get words() {
+      return words();
+    },
+    get bytes() {
+      return postgres.HEAPU8;
+    },
+    setWord: (address, value) => words().fill(value, address >> 2, (address >> 2) + 1),
+    unnamedPortal: () => _SPI_cursor_find(unnamed),
+  };
 }

@@ -3,6 +3,7 @@
  *
  * Owns: their names and which of them may park. Does not own: when they are called (`session.ts`).
  */
+import { type AfterError, forgetFailedStatements } from "../failed-portal.ts";
 import { batchLoop } from "../trampolines.ts";
 import { promising, type WasmFunction, webAssembly } from "../wasm/web-assembly.ts";
 import type { Machine } from "./machine.ts";
@@ -41,9 +42,13 @@ export interface EntryPoints {
   /** `IsTransactionBlock`, `IsAbortedTransactionBlockState` (access/xact.c). */
   isTransactionBlock(): number;
   isAborted(): number;
+  /** After `mainLongJump`; see there. */
+  forgetFailedStatements(): void;
   stack(): number;
   restoreStack(stack: number): void;
 }
+
+const stackAlignment = 16;
 
 /** The entry points of a machine. Throws when one is missing. `hasInput` says whether the client has sent more. */
 export function entryPoints(machine: Machine, hasInput: () => boolean): EntryPoints {
@@ -56,6 +61,26 @@ export function entryPoints(machine: Machine, hasInput: () => boolean): EntryPoi
       flush: machine.function("pgl_pq_flush"),
     },
   });
+  const findPortal = machine.function("SPI_cursor_find");
+  const stackAlloc = machine.function("_emscripten_stack_alloc");
+  const restoreStack = machine.function("_emscripten_stack_restore");
+  const afterError: AfterError = {
+    get words() {
+      return machine.words;
+    },
+    get bytes() {
+      return machine.bytes;
+    },
+    setWord: (address, value) => machine.setWord(address, value),
+    unnamedPortal: () => {
+      const name = stackAlloc(1);
+      // The stack needs no mark: what is in use of it is copied at every switch.
+      machine.bytes[name] = 0;
+      const portal = findPortal(name);
+      restoreStack(name + stackAlignment);
+      return portal;
+    },
+  };
   const setCallbacks = machine.function("pgl_set_rw_cbs");
   return {
     startPGlite: machine.function("pgl_startPGlite"),
@@ -73,7 +98,8 @@ export function entryPoints(machine: Machine, hasInput: () => boolean): EntryPoi
     unreadBytes,
     isTransactionBlock: machine.function("IsTransactionBlock"),
     isAborted: machine.function("IsAbortedTransactionBlockState"),
+    forgetFailedStatements: () => forgetFailedStatements(afterError),
     stack: machine.function("emscripten_stack_get_current"),
-    restoreStack: machine.function("_emscripten_stack_restore"),
+    restoreStack,
   };
 }

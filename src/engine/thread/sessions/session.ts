@@ -239,6 +239,7 @@ export class Session implements SessionState {
     let status = await this.#exits(entry.runBatch);
     while (status === errorStatus) {
       status = await this.#exits(entry.mainLongJump);
+      if (status === undefined) entry.forgetFailedStatements();
       const more = this.input.pending || entry.unreadBytes() > 0;
       if (status === undefined) status = await this.#exits(more ? entry.runBatch : entry.endBatch);
     }
