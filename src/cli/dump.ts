@@ -5,6 +5,7 @@
  * (`migrate/`).
  * Invariant: data in a directory is neither migrated nor seeded for this; with the URL of a server no other one is started.
  */
+import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { controlDevDb } from "../dev-db/control.ts";
@@ -35,6 +36,7 @@ export const dumpCommand: CliCommand = {
         `dump: ${JSON.stringify(stray)} is neither the URL of a server nor an option of pg_dump (--table=NAME)`,
       );
     }
+    if (url === undefined) mustExist(options.db, context);
     const sql = await withServer(url, options, context, (at) => dumpDatabase(at, forPgDump));
     await new Promise<void>((written) => context.stdout.write(sql, () => written()));
     return 0;
@@ -71,6 +73,12 @@ export const restoreCommand: CliCommand = {
     return 0;
   },
 };
+
+/** What is dumped must be there: a server would make a new database where there is none. */
+function mustExist(db: string, { cwd }: CommandContext): void {
+  if (db === "memory://" || existsSync(resolve(cwd, db, "PG_VERSION"))) return;
+  throw new UsageError(`dump: there is no database in ${resolve(cwd, db)}`);
+}
 
 async function withServer<T>(
   url: string | undefined,

@@ -84,15 +84,19 @@ function report(error: unknown): number {
   return known ? exitCode : ExitCode.failure;
 }
 
-/** A reader that went away (`| head`) ends the output, not the server. */
-function ignoreClosedPipe(stream: NodeJS.WriteStream): void {
+/** A reader that went away (`| head`) ends the output, not the server. What cannot be written for another reason ends the process. */
+function watchOutput(name: string, stream: NodeJS.WriteStream): void {
   stream.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error;
+    if (error.code !== "EPIPE") process.exit(report(new OutputError(`${name} cannot be written: ${error.message}`)));
   });
 }
 
-ignoreClosedPipe(process.stdout);
-ignoreClosedPipe(process.stderr);
+class OutputError extends Error {
+  readonly exitCode = ExitCode.failure;
+}
+
+watchOutput("the output", process.stdout);
+watchOutput("the standard error", process.stderr);
 const exitCode = await main(process.argv).catch(report);
 // What a pipe has not taken yet would be lost on some systems if the process just exited.
 process.stdout.write("", () => process.stderr.write("", () => process.exit(exitCode)));

@@ -4,7 +4,7 @@
  * Owns: pg_dump's thread, and the connection that it talks through. Does not own: what is in the dump, which is pg_dump's matter.
  * Invariant: neither the thread nor the connection outlives the call.
  */
-import { MessageChannel, Worker } from "node:worker_threads";
+import { MessageChannel, receiveMessageOnPort, Worker } from "node:worker_threads";
 import { executeSql } from "../engine/execute-sql.ts";
 import { ExitCode } from "../errors.ts";
 import { encodeMessage } from "../wire/frontend.ts";
@@ -54,13 +54,18 @@ export async function dumpDatabase(url: string, options: readonly string[]): Pro
         Atomics.store(answered, 0, 1);
         Atomics.notify(answered, 0);
       };
-      ours.on("message", (message: Uint8Array | string | Error) => {
+      const take = (message: Uint8Array | string | Error) => {
         if (typeof message === "string") resolve(message);
         else if (message instanceof Error) reject(new PgDumpError(message));
         else answer(message).catch(reject);
-      });
+      };
+      ours.on("message", take);
       thread.once("error", reject);
-      thread.once("exit", (code) => reject(new Error(`pg_dump ended with ${code}`)));
+      thread.once("exit", (code) => {
+        // The end may be known before the last words are read.
+        for (let last = receiveMessageOnPort(ours); last; last = receiveMessageOnPort(ours)) take(last.message);
+        reject(new Error(`pg_dump ended with ${code}`));
+      });
     });
   } finally {
     client.close();

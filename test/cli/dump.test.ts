@@ -1,6 +1,8 @@
 /** Dumps, out and in: what comes out again is the same, also by way of a real PostgreSQL. */
-import { writeFileSync } from "node:fs";
+import { type StdioOptions, spawnSync } from "node:child_process";
+import { existsSync, openSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import postgres from "postgres";
 import { beforeAll, expect, test } from "vitest";
 import { type CliSettings, runCli, startCli, temporaryDirectory } from "../support/cli-process.ts";
@@ -120,6 +122,7 @@ test("what cannot be dumped or restored is said", async () => {
   const cases: [string[], number, RegExp][] = [
     [["dump", "nope"], 2, /"nope" is neither the URL of a server nor an option of pg_dump/],
     [["dump", "postgresql://127.0.0.1:1/x"], 2, /nobody answers at 127\.0\.0\.1:1/],
+    [["dump", "--db", "typo"], 2, /^pglite-devdb: dump: there is no database in .*typo$/m],
     [["dump", "--db", db, "--", "--nope"], 1, /^pglite-devdb: pg_dump: unrecognized option: nope\n {2}hint: /m],
     [["restore", file], 2, /name where to: --db DIR, or the URL of a server/],
     [["restore", "missing.sql", "--db", db], 2, /missing\.sql cannot be read/],
@@ -129,4 +132,19 @@ test("what cannot be dumped or restored is said", async () => {
     const ended = await runCli(quietly(args), { cwd });
     expect([ended.code, ended.stdout, ended.stderr]).toEqual([code, "", expect.stringMatching(said)]);
   }
+  expect(existsSync(join(cwd, "typo"))).toBe(false);
+});
+
+test.skipIf(!existsSync("/dev/full"))("an output that cannot be written is said", async () => {
+  const cli = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
+  const stdio: StdioOptions = ["ignore", openSync("/dev/full", "w"), "pipe"];
+  const { stderr, status } = spawnSync(process.execPath, [cli, "dump", "--migrations", "none"], {
+    encoding: "utf8",
+    stdio,
+  });
+  expect([status, stderr]).toEqual([
+    1,
+    expect.stringMatching(/^pglite-devdb: the output cannot be written: ENOSPC.*$/m),
+  ]);
+  expect(stderr).not.toMatch(/\n {4}at /);
 });
