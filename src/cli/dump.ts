@@ -36,8 +36,9 @@ export const dumpCommand: CliCommand = {
         `dump: ${JSON.stringify(stray)} is neither the URL of a server nor an option of pg_dump (--table=NAME)`,
       );
     }
-    if (url === undefined) mustExist(options.db, context);
-    const sql = await withServer(url, options, context, (at) => dumpDatabase(at, forPgDump));
+    const server = url ?? (isUrl(options.engine) ? options.engine : undefined);
+    if (server === undefined) mustExist(options.db, context);
+    const sql = await withServer(server, options, context, (at) => dumpDatabase(at, forPgDump));
     await new Promise<void>((written) => context.stdout.write(sql, () => written()));
     return 0;
   },
@@ -55,7 +56,7 @@ export const restoreCommand: CliCommand = {
         "restore: name a file, and the URL of a server if it is not for --db DIR: pglite-devdb restore FILE [URL]",
       );
     }
-    if (url === undefined && options.db === "memory://") {
+    if (url === undefined && (options.db === "memory://" || isUrl(options.engine))) {
       throw new UsageError(
         "restore: name where to: --db DIR, or the URL of a server; a database in memory would be gone at once",
       );
@@ -76,7 +77,8 @@ export const restoreCommand: CliCommand = {
 
 /** What is dumped must be there: a server would make a new database where there is none. */
 function mustExist(db: string, { cwd }: CommandContext): void {
-  if (db === "memory://" || existsSync(resolve(cwd, db, "PG_VERSION"))) return;
+  const ofAnyEngine = ["PG_VERSION", "postgresql/PG_VERSION"];
+  if (db === "memory://" || ofAnyEngine.some((file) => existsSync(resolve(cwd, db, file)))) return;
   throw new UsageError(`dump: there is no database in ${resolve(cwd, db)}`);
 }
 

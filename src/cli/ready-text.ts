@@ -5,15 +5,13 @@
  * Invariant: `json` is one line, `env` is only KEY=VALUE lines that a shell and dotenv read alike: a value that one of
  * them would change is quoted.
  */
-import { resolve } from "node:path";
 import type { DevDb } from "../dev-db/handle.ts";
 import type { OutputForm } from "../options.ts";
 
 /** What the ready text tells beside the database itself. */
 interface ReadyContext {
-  /** The option `db` and the directory that it is relative to. */
-  db: string;
-  cwd: string;
+  /** Where the data is, for a person. */
+  data: string;
   pid: number;
 }
 
@@ -48,13 +46,9 @@ function readyRecord(db: DevDb, pid: number): object {
   };
 }
 
-function textForPerson(db: DevDb, { db: path, cwd }: ReadyContext): string {
+function textForPerson(db: DevDb, { data }: ReadyContext): string {
   const count = db.migrationsApplied.length;
   const migrations = count === 1 ? "1 migration applied" : `${count} migrations applied`;
-  const data =
-    path === "memory://"
-      ? "in memory, gone when this process ends. To keep it: pglite-devdb --db ./data"
-      : resolve(cwd, path);
   const lines = [
     `PostgreSQL ${db.version} is ready (${migrations}, ${(db.ms / 1000).toFixed(1)} s)`,
     "",

@@ -5,6 +5,7 @@
  * Invariant: stdout gets the ready line and nothing else.
  */
 import { controlDevDb } from "../dev-db/control.ts";
+import { engineOf } from "../dev-db/engines.ts";
 import { UsageError } from "../errors.ts";
 import { type CliCommand, serverOptions } from "./command.ts";
 import { logTo } from "./log.ts";
@@ -30,7 +31,9 @@ export const startCommand: CliCommand = {
     watchParent(() => process.kill(process.pid, "SIGHUP"));
     const control = controlDevDb(options, { cwd, log, signal });
     const db = await control.start();
-    stdout.write(readyText(options.output, db, { db: options.db, cwd, pid: process.pid }));
+    stdout.write(
+      readyText(options.output, db, { data: engineOf(options).describeData(options, cwd), pid: process.pid }),
+    );
     await Promise.race([aborted(signal), db.ended]);
     const reason = signal.reason as SignalReceived;
     log("info", `${reason.signal}: closing`);

@@ -21,6 +21,8 @@ export interface ClientAddress {
   offersTls: boolean;
   /** What its certificate can be verified with, if that is known. */
   certificateFile?: string | undefined;
+  /** Of a server that is not ours: what its URL has behind the `?`. */
+  parameters?: string | undefined;
 }
 
 /** What is known of a listener. */
@@ -42,10 +44,13 @@ export function clientAddress(
 /** The address as a URL that every driver takes. */
 export function connectionUrl(address: ClientAddress): string {
   const host = address.host.includes(":") ? `[${address.host}]` : address.host;
-  const [user, password] = [address.user, address.password].map(percentEncode);
+  const [user, secret] = [address.user, address.password].map(percentEncode);
+  // One of ours is always given a password; of one that is not ours, nobody knows what it would make of it.
+  const password = secret === "" ? "" : `:${secret}`;
+  const parameters = address.parameters ? `?${address.parameters}` : "";
   // A branch's name has a `~`, which no shell expands behind a slash; postgres.js decodes no name of a database.
   const database = percentEncode(address.database).replaceAll("%7E", "~");
-  return `postgresql://${user}:${password}@${host}:${address.port}/${database}`;
+  return `postgresql://${user}${password}@${host}:${address.port}/${database}${parameters}`;
 }
 
 /**
@@ -59,11 +64,19 @@ export function connectionEnvironment(address: ClientAddress): Record<string, st
     PGHOST: address.host,
     PGPORT: String(address.port),
     PGUSER: address.user,
-    PGPASSWORD: address.password,
+    ...(address.password === "" ? {} : { PGPASSWORD: address.password }),
     PGDATABASE: address.database,
-    PGSSLMODE: address.offersTls ? (certificateFile === undefined ? "require" : "verify-ca") : "disable",
+    ...sslMode(address),
     ...(certificateFile === undefined ? {} : { PGSSLROOTCERT: certificateFile, NODE_EXTRA_CA_CERTS: certificateFile }),
   };
+}
+
+/** What the URL of a server that is not ours says, if it says anything. */
+function sslMode({ parameters, offersTls, certificateFile }: ClientAddress): { PGSSLMODE?: string } {
+  if (parameters === undefined)
+    return { PGSSLMODE: offersTls ? (certificateFile === undefined ? "require" : "verify-ca") : "disable" };
+  const said = new URLSearchParams(parameters).get("sslmode");
+  return said === null ? {} : { PGSSLMODE: said };
 }
 
 /** Variables of libpq that would lead a client past the host and port that are set here. */

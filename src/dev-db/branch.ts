@@ -24,11 +24,17 @@ export async function makeBranch(
     dropped ??= isOver() ? Promise.resolve() : branches.drop(database);
     return dropped;
   };
+  const { name: its } = readBranch(database)!;
   return {
-    name: readBranch(database)!.name,
+    name: its,
     url: connectionUrl(address),
     database,
     env: connectionEnvironment(address),
+    async reset() {
+      if (dropped) throw new Error(`the branch ${its} has been dropped`);
+      await branches.drop(database);
+      await branches.create(server.database, its);
+    },
     drop,
     [Symbol.asyncDispose]: drop,
   };

@@ -6,18 +6,22 @@
  * Invariant: a start that failed has closed all it opened before its error is seen, and leaves nothing that could
  * disturb the next one; stopping is idempotent and may begin at any moment of a start.
  */
+import { DataDirectoryError } from "../errors.ts";
 import type { Log, ResolvedOptions } from "../options.ts";
 import { connectionEnvironment, connectionUrl } from "./address.ts";
 import { makeBranch } from "./branch.ts";
 import { CleanupStack } from "./cleanup.ts";
+import { openOnEngine } from "./engines.ts";
 import type { DevDb, DevDbController, DevDbOptions } from "./handle.ts";
-import { type OpenedDevDb, type OpenParts, openDevDb } from "./open.ts";
+import type { OpenedDevDb, OpenParts } from "./open.ts";
 import { resetsOf } from "./resets.ts";
 
 /** What `controlDevDb` takes beside the options. */
 export interface DevDbContext extends Pick<DevDbOptions, "cwd" | "signal" | "log"> {
   /** Whether whoever has started it may ask for a reset: then the state in which it is ready is kept. */
   keepsStates?: boolean;
+  /** Whether nobody is given the database itself, but only branches of it. */
+  forBranches?: boolean;
   /** Stand-ins for tests. */
   parts?: OpenParts;
 }
@@ -88,20 +92,22 @@ class Run {
   }
 
   async #start(options: ResolvedOptions, context: DevDbContext): Promise<DevDb> {
-    const { cwd = process.cwd(), log = warnOnce, signal, parts, keepsStates = false } = context;
+    const { cwd = process.cwd(), log = warnOnce, signal, parts, keepsStates = false, forBranches = false } = context;
     const began = performance.now();
     try {
       await this.#previous;
       this.#abort.signal.throwIfAborted();
       this.#follow(signal);
-      const opened = await openDevDb(options, {
+      const opened = await openOnEngine(options, {
         cwd,
         log,
         signal: this.#abort.signal,
         cleanup: this.#cleanup,
+        forBranches,
         onLost: (lost) => {
           // What has become of it is in the error, which `ended` and `close` have.
-          log("error", "the data directory is lost: ending at once");
+          const what = lost instanceof DataDirectoryError ? "the data directory is lost" : "the server is gone";
+          log("error", `${what}: ending at once`);
           void this.end(lost).catch(() => {});
         },
         ...(parts ? { parts } : {}),

@@ -7,7 +7,7 @@
 import type { Engine, OwnLogin } from "../engine/engine.ts";
 import { executeSql } from "../engine/execute-sql.ts";
 import { UsageError } from "../errors.ts";
-import { quoteIdentifier, quoteLiteral } from "../migrate/index.ts";
+import { quoteIdentifier, quoteLiteral, type SqlEngine } from "../migrate/index.ts";
 import { nameOf, type OptionKey, type ResolvedOptions } from "../options.ts";
 import { DatabaseError } from "../wire/query-results.ts";
 
@@ -30,19 +30,8 @@ export async function prepareDatabase(engine: Engine, options: ResolvedOptions):
     const option = user === everywhere ? databaseOption : givenBy("user");
     throw new UsageError(`${option}: with shared sessions there are only the user and the database ${everywhere}`);
   }
-  const role = quoteIdentifier(user);
-  await makeUnless(
-    engine,
-    givenBy("user"),
-    `pg_roles WHERE rolname = ${quoteLiteral(user)}`,
-    `CREATE ROLE ${role} SUPERUSER LOGIN`,
-  );
-  await makeUnless(
-    engine,
-    databaseOption,
-    `pg_database WHERE datname = ${quoteLiteral(database)}`,
-    `CREATE DATABASE ${quoteIdentifier(database)} OWNER ${role}`,
-  );
+  await ensureUser(engine, user, givenBy("user"));
+  await ensureDatabase(engine, database, databaseOption, user);
   const [row] = (await executeSql(engine, `SELECT rolsuper FROM pg_roles WHERE rolname = ${quoteLiteral(user)}`))[0]!
     .rows;
   const login: OwnLogin = { user, database, isSuperuser: row?.[0] === "t" };
@@ -55,13 +44,31 @@ export async function prepareDatabase(engine: Engine, options: ResolvedOptions):
   }
 }
 
-async function makeUnless(engine: Engine, option: string, there: string, make: string): Promise<void> {
-  const [found] = await executeSql(engine, `SELECT 1 FROM ${there}`);
-  if (found!.rows.length > 0) return;
+/** Makes a superuser unless there is a role of that name. `option` is named in the error. */
+export async function ensureUser(sql: SqlEngine, user: string, option: string): Promise<void> {
+  const there = `pg_roles WHERE rolname = ${quoteLiteral(user)}`;
+  await makeUnless(sql, option, there, `CREATE ROLE ${quoteIdentifier(user)} SUPERUSER LOGIN`);
+}
+
+/** Makes a database unless it is there. Resolves with whether it did. */
+export function ensureDatabase(sql: SqlEngine, database: string, option: string, owner?: string): Promise<boolean> {
+  const there = `pg_database WHERE datname = ${quoteLiteral(database)}`;
+  const of = owner === undefined ? "" : ` OWNER ${quoteIdentifier(owner)}`;
+  return makeUnless(sql, option, there, `CREATE DATABASE ${quoteIdentifier(database)}${of}`);
+}
+
+/** Somebody else was faster: duplicate_database, unique_violation (of the catalog). */
+const isThereByNow = new Set(["42P04", "23505"]);
+
+async function makeUnless(sql: SqlEngine, option: string, there: string, make: string): Promise<boolean> {
+  const [found] = await executeSql(sql, `SELECT 1 FROM ${there}`);
+  if (found!.rows.length > 0) return false;
   try {
-    await executeSql(engine, make);
+    await executeSql(sql, make);
+    return true;
   } catch (error) {
     if (!(error instanceof DatabaseError)) throw error;
+    if (isThereByNow.has(error.code)) return false;
     throw new UsageError(`${option}: ${error.message} (${error.code})`, { cause: error });
   }
 }

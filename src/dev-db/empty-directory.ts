@@ -6,7 +6,7 @@
  */
 import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { prepareDataDirectory } from "../engine/data-directory.ts";
+import { clusterName, prepareDataDirectory } from "../engine/data-directory.ts";
 import { lockDirectory, lockName } from "../engine/directory-lock.ts";
 
 /** What makes it a data directory: it goes last. */
@@ -15,7 +15,7 @@ const versionFile = "PG_VERSION";
 /** Empties it. Answers whether there was anything. Rejects with a `DataDirectoryError` if it is in use, or holds something else. */
 export async function emptyDirectory(path: string): Promise<boolean> {
   if (!existsSync(path)) return false;
-  prepareDataDirectory(path);
+  if (!existsSync(join(path, clusterName))) prepareDataDirectory(path);
   const lock = await lockDirectory(path);
   try {
     const names = readdirSync(path).filter((name) => !name.startsWith(lockName));

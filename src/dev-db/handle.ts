@@ -88,6 +88,8 @@ export interface DevDbBranch extends AsyncDisposable {
   readonly database: string;
   /** As `DevDb.env`, for the branch. */
   readonly env: Readonly<Record<string, string>>;
+  /** Drops it and makes it anew under its name: what the database has now. Whoever is connected to it is ended with 57P01. */
+  reset(): Promise<void>;
   /** Drops it; whoever is connected to it is ended with 57P01. Idempotent, and done by `await using`. */
   drop(): Promise<void>;
 }

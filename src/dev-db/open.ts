@@ -17,8 +17,8 @@ import { findExtensions } from "../engine/extensions.ts";
 import { type EngineOptions, openEngine } from "../engine/kept-engine.ts";
 import type { ListenOptions, Transport } from "../engine/listener.ts";
 import type { States } from "../engine/states.ts";
-import { type DataDirectoryError, UsageError } from "../errors.ts";
-import { applyMigrations, findMigrations } from "../migrate/index.ts";
+import { UsageError } from "../errors.ts";
+import { applyMigrations, findMigrations, type MigrationSource } from "../migrate/index.ts";
 import { type Log, nameOf, type ResolvedOptions, type Sessions, transactionIdleDefaultsMs } from "../options.ts";
 import { type Access, prepareAccess } from "./access.ts";
 import { type ClientAddress, clientAddress } from "./address.ts";
@@ -31,16 +31,25 @@ import { settingsOf } from "./settings.ts";
 import { findSetup, runSetup } from "./setup.ts";
 import { makeTrace, traceOptions } from "./trace.ts";
 
+/** What resets and snapshots need, to follow the name of what was called. */
+const statesNeed = {
+  sessions: "needs a PostgreSQL session for each connection, and here all connections share one",
+  memory:
+    "needs a database in memory, and this one is in a directory. Leave out `db`, or give each test a branch of its own: db.branch()",
+} as const;
+
 /** What a start needs beside the options. */
-interface OpenContext {
+export interface OpenContext {
   /** Relative paths are relative to this directory. */
   cwd: string;
   log: Log;
   /** Ends the start as soon as the running step lets it. */
   signal: AbortSignal;
   cleanup: CleanupStack;
-  /** Is told when the database has ended by itself, because its data directory is not its own any more. */
-  onLost: (lost: DataDirectoryError) => void;
+  /** Is told when the database has ended by itself: its data directory is not its own any more, or its process is gone. */
+  onLost: (lost: Error) => void;
+  /** Whether nobody is given the database itself, but only branches of it. */
+  forBranches?: boolean;
   parts?: OpenParts;
 }
 
@@ -61,6 +70,8 @@ export interface OpenedDevDb {
   branches: Branches | undefined;
   /** Only in memory, and absent with shared sessions. */
   states: States | undefined;
+  /** Why there are none, behind the name of what was called. */
+  withoutStates: string;
   address: ClientAddress;
   /** The names of the migrations that this start applied. */
   migrationsApplied: readonly string[];
@@ -89,8 +100,14 @@ export async function openDevDb(options: ResolvedOptions, context: OpenContext):
   const prepare = async (fresh: Engine) => {
     await prepareDatabase(fresh, options);
     const migrated = migrations && (await applyMigrations(fresh, migrations, log));
+    // A listener that nobody else knows, so that no client ever sees half of what code does.
     const listenAlone = () => parts.listen(fresh, { ...listenOptions(options, access, 0, log), host: "127.0.0.1" });
-    await runSetup(fresh, setup, { listenAlone, clients, cleanup, cwd, log });
+    const reach = async (use: (address: ClientAddress) => Promise<void>) => {
+      const listener = await cleanup.open(listenAlone, (opened) => opened.stop());
+      await use({ ...clientAddress(listener, clients), certificateFile: clients.certificateFile });
+      await listener.stop();
+    };
+    await runSetup(fresh, setup, { reach, cleanup, cwd, log });
     return migrated?.applied ?? [];
   };
   const engine = await step("open the engine", () =>
@@ -123,13 +140,15 @@ export async function openDevDb(options: ResolvedOptions, context: OpenContext):
   // Whoever clients log in as may be anybody.
   await step("select 1", () => awaitReady({ ...address, user: "postgres" }, signal));
   const { serverVersion, sessions, branches, states } = engine;
-  return { transport, serverVersion, sessions, branches, states, address, migrationsApplied };
+  const withoutStates = sessions === "shared" ? statesNeed.sessions : statesNeed.memory;
+  return { transport, serverVersion, sessions, branches, states, withoutStates, address, migrationsApplied };
 }
 
+/** Runs a step of a start. */
 type Step = <T>(name: string, run: () => Promise<T>) => Promise<T>;
 
 /** Runs steps one after the other, each raced against the signal: a step that never ends cannot hold up a stop. */
-function stepper(signal: AbortSignal, log: Log): Step {
+export function stepper(signal: AbortSignal, log: Log): Step {
   signal.throwIfAborted();
   const aborted = new Promise<never>((_, reject) => {
     signal.addEventListener("abort", () => reject(signal.reason), { once: true });
@@ -144,7 +163,12 @@ function stepper(signal: AbortSignal, log: Log): Step {
   };
 }
 
-async function locateMigrations(options: ResolvedOptions, cwd: string, log: Log) {
+/** Where the migrations are. Rejects with a `UsageError` that names the option. */
+export async function locateMigrations(
+  options: ResolvedOptions,
+  cwd: string,
+  log: Log,
+): Promise<MigrationSource | undefined> {
   try {
     return await findMigrations(options.migrations, cwd, log);
   } catch (error) {

@@ -13,14 +13,14 @@ import type { OpenedDevDb } from "./open.ts";
  * for it.
  */
 export function resetsOf(
-  { states, sessions }: OpenedDevDb,
+  { states, withoutStates }: Pick<OpenedDevDb, "states" | "withoutStates">,
   keepsStates: boolean,
 ): Pick<DevDb, "reset" | "snapshot" | "restore"> {
   const begun = keepsStates ? states?.begin() : undefined;
   // Whoever asks for a reset sees why there is none.
   begun?.catch(() => {});
   const use = async (what: string, work: (there: States) => Promise<void>): Promise<void> => {
-    if (!states) throw new UsageError(`db.${what}() ${sessions === "shared" ? needsSessions : needsMemory}`);
+    if (!states) throw new UsageError(`db.${what}() ${withoutStates}`);
     await begun;
     await work(states);
   };
@@ -30,7 +30,3 @@ export function resetsOf(
     restore: (name) => use("restore", (there) => there.restore(name)),
   };
 }
-
-const needsSessions = "needs a PostgreSQL session for each connection, and here all connections share one";
-const needsMemory =
-  "needs a database in memory, and this one is in a directory. Leave out `db`, or give each test a branch of its own: db.branch()";

@@ -57,7 +57,13 @@ export class ServerClient implements SqlEngine {
     client.#onNotification = options.onNotification;
     const silent = () => client.#fail(new Error(`the server did not answer within ${silenceMs / 1000} s`));
     if (silenceMs > 0) client.#stream.setTimeout(silenceMs, silent);
-    const own = { client_encoding: "UTF8", application_name: "pglite-devdb", ...parameters };
+    const settings = searchParams.get("options");
+    const own = {
+      ...(settings === null ? {} : { options: settings }),
+      client_encoding: "UTF8",
+      application_name: "pglite-devdb",
+      ...parameters,
+    };
     try {
       await client.#logIn({ user: user!, database: database!, ...own }, decodeURIComponent(password));
       return client;
@@ -87,7 +93,7 @@ export class ServerClient implements SqlEngine {
   }
 
   async #logIn(parameters: Readonly<Record<string, string>>, password: string): Promise<void> {
-    const login = new LoginClient(await preparePassword(password));
+    const login = new LoginClient(await preparePassword(password), parameters.user);
     await this.#converse(encodeStartup(parameters), ({ type, body }) => {
       if (type === "E") throw new DatabaseError(readErrorFields(body));
       const answer = type === "R" ? login.answer(body) : undefined;

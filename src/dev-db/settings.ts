@@ -14,15 +14,28 @@ const files = "where PostgreSQL's files are is this program's matter";
 const listening = "it is not PostgreSQL that listens here";
 const logging = "PostgreSQL's log is read by this program; see --log-level and --log-slow";
 
-/** Why a setting cannot be set. */
-const refused: Readonly<Record<string, string>> = {
-  ...all(listening, "listen_addresses unix_socket_directories unix_socket_group unix_socket_permissions"),
+/** Why a setting cannot be set: what has an option, or a place that it is started with. */
+const takenByOptions: Readonly<Record<string, string>> = {
   ...all("use --port", "port"),
   ...all("use --max-connections", "max_connections superuser_reserved_connections reserved_connections"),
-  ...all("use --fsync", "fsync wal_sync_method"),
-  ...all("use --tls, --tls-cert and --tls-key", "ssl ssl_cert_file ssl_key_file ssl_ca_file ssl_crl_file"),
+  ...all("use --fsync", "fsync"),
   ...all(files, "data_directory config_file hba_file ident_file external_pid_file"),
-  ...all("use --extension", "shared_preload_libraries local_preload_libraries"),
+  ...all("use --extension", "shared_preload_libraries"),
+};
+
+/** Of a native server. */
+export const takenFromNative: Readonly<Record<string, string>> = {
+  ...takenByOptions,
+  ...all("it listens on this machine only", "listen_addresses unix_socket_directories"),
+};
+
+/** Of PGlite. */
+const takenFromPglite: Readonly<Record<string, string>> = {
+  ...takenByOptions,
+  ...all(listening, "listen_addresses unix_socket_directories unix_socket_group unix_socket_permissions"),
+  ...all("use --fsync", "wal_sync_method"),
+  ...all("use --tls, --tls-cert and --tls-key", "ssl ssl_cert_file ssl_key_file ssl_ca_file ssl_crl_file"),
+  ...all("use --extension", "local_preload_libraries"),
   ...all(
     oneProcess,
     "max_worker_processes max_parallel_workers max_parallel_workers_per_gather max_parallel_maintenance_workers " +
@@ -38,14 +51,14 @@ function all(reason: string, names: string): Record<string, string> {
   return Object.fromEntries(names.split(" ").map((name) => [name, reason]));
 }
 
-/** The settings by their names; of one that is given twice the last one counts. Throws a `UsageError` for one of `refused`. */
-export function settingsOf(options: ResolvedOptions): Readonly<Record<string, string>> {
+/** The settings by their names; of one that is given twice the last one counts. Throws a `UsageError` for one of `taken`. */
+export function settingsOf(options: ResolvedOptions, taken = takenFromPglite): Readonly<Record<string, string>> {
   const entries = options.set.map((text) => {
     const at = text.indexOf("=");
     return [text.slice(0, at).trim().toLowerCase(), text.slice(at + 1).trim()] as const;
   });
   for (const [name] of entries) {
-    const reason = Object.hasOwn(refused, name) ? refused[name] : undefined;
+    const reason = Object.hasOwn(taken, name) ? taken[name] : undefined;
     if (reason) throw new UsageError(`${nameOf(options, "set")}: ${name} cannot be set here: ${reason}`);
   }
   const slow = options.logSlowMs === undefined ? {} : { log_min_duration_statement: `${options.logSlowMs}ms` };

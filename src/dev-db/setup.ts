@@ -1,14 +1,11 @@
 /**
  * What brings a database to where it is used, beyond SQL: the setup, a command or a function, and a seed.
  *
- * Owns: their order behind the migrations, the check of the seed's file, and the listener that code gets. Does not own: running a
- * seed and the record of it (`migrate/`), a command's process (`shell-command.ts`).
- * Invariant: code talks to a listener that nobody else knows, so that no client ever sees half of what it does.
+ * Owns: their order behind the migrations, and the check of the seed's file. Does not own: running a seed and the
+ * record of it (`migrate/`), a command's process (`shell-command.ts`), where code reaches the database (whoever starts it).
  */
 import { statSync } from "node:fs";
 import { resolve } from "node:path";
-import type { Engine } from "../engine/engine.ts";
-import type { Transport } from "../engine/listener.ts";
 import { MigrationError, UsageError } from "../errors.ts";
 import {
   applySeed,
@@ -18,10 +15,11 @@ import {
   moduleSeed,
   recordCodeSeed,
   runCodeSeed,
+  type SqlEngine,
   seedKind,
 } from "../migrate/index.ts";
 import { type Log, nameOf, type ResolvedOptions } from "../options.ts";
-import { type ClientAddress, clientAddress, connectionEnvironment, connectionUrl, environmentWith } from "./address.ts";
+import { type ClientAddress, connectionEnvironment, connectionUrl, environmentWith } from "./address.ts";
 import type { CleanupStack } from "./cleanup.ts";
 import { startShellCommand } from "./shell-command.ts";
 
@@ -29,17 +27,15 @@ import { startShellCommand } from "./shell-command.ts";
 type Seed = { readonly sql: string } | { readonly code: CodeSeed };
 
 /** What follows the migrations. */
-interface SetupSteps {
+export interface SetupSteps {
   readonly setup: ResolvedOptions["setup"];
   readonly seed: Seed | undefined;
 }
 
 /** What running them needs. */
 interface SetupContext {
-  /** Opens a listener that nobody else knows. */
-  listenAlone: () => Promise<Transport>;
-  /** For whom it listens. */
-  clients: Pick<ClientAddress, "user" | "database" | "certificateFile">;
+  /** Calls `use` with an address by which the database can be reached meanwhile. */
+  reach: (use: (address: ClientAddress) => Promise<void>) => Promise<void>;
   cleanup: CleanupStack;
   cwd: string;
   log: Log;
@@ -62,9 +58,9 @@ function findSeed(options: ResolvedOptions, cwd: string): Seed | undefined {
 }
 
 /** Runs the setup, and the seed unless the database has had it. Rejects with a `MigrationError`. */
-export async function runSetup(engine: Engine, { setup, seed }: SetupSteps, context: SetupContext): Promise<void> {
+export async function runSetup(engine: SqlEngine, { setup, seed }: SetupSteps, context: SetupContext): Promise<void> {
   if (setup !== undefined) {
-    await withListener(context, (address) =>
+    await context.reach((address) =>
       typeof setup === "string" ? runCommand(setup, address, context) : runFunction(setup, address),
     );
   }
@@ -72,18 +68,9 @@ export async function runSetup(engine: Engine, { setup, seed }: SetupSteps, cont
   const { log } = context;
   if ("sql" in seed) await applySeed(engine, seed.sql, log);
   else if (await isNewCodeSeed(engine, seed.code, log)) {
-    await withListener(context, (address) => runCodeSeed(seed.code, connectionUrl(address)));
+    await context.reach((address) => runCodeSeed(seed.code, connectionUrl(address)));
     await recordCodeSeed(engine, seed.code);
   }
-}
-
-async function withListener(
-  { listenAlone, clients, cleanup }: SetupContext,
-  use: (address: ClientAddress) => Promise<void>,
-): Promise<void> {
-  const listener = await cleanup.open(listenAlone, (opened) => opened.stop());
-  await use({ ...clientAddress(listener, clients), certificateFile: clients.certificateFile });
-  await listener.stop();
 }
 
 async function runCommand(command: string, address: ClientAddress, { cleanup, cwd, log }: SetupContext): Promise<void> {

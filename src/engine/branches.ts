@@ -3,6 +3,7 @@
  *
  * Owns: these types, and how a branch is called: `app~NAME` is a branch of `app`. Does not own: making them (`../thread/database-branches.ts`).
  */
+import { randomBytes } from "node:crypto";
 import { UsageError } from "../errors.ts";
 
 /** Making and dropping them. */
@@ -36,4 +37,18 @@ export function readBranch(database: string): { readonly source: string; readonl
   const at = database.lastIndexOf(separator);
   const [source, name] = [database.slice(0, Math.max(at, 0)), database.slice(at + 1)];
   return source && /^[\w.-]+$/.test(name) ? { source, name } : undefined;
+}
+
+/** The beginning of the names of what belongs to one run, on a server that outlives it. */
+const ofRun = /^run_[0-9a-f]{8}$/;
+
+/** A database for one run, to which nobody connects: branches are copies of it. */
+export function runDatabase(source: string): string {
+  return branchDatabase(source, `run_${randomBytes(4).toString("hex")}`);
+}
+
+/** What such a database is made beside; undefined for another one. */
+export function sourceOfRun(database: string): string | undefined {
+  const branch = readBranch(database);
+  return branch && ofRun.test(branch.name) ? branch.source : undefined;
 }

@@ -11,6 +11,9 @@ import { lockName } from "./directory-lock.ts";
 import { initializationName, isInterruptedMove } from "./initialization.ts";
 import type { StartupError } from "./thread/server-log.ts";
 
+/** The directory of the cluster in a data directory of a native PostgreSQL (`--engine postgres`). */
+export const clusterName = "postgresql";
+
 /** The PostgreSQL major version of the pinned PGlite; a data directory belongs to one major version. */
 const majorVersion = "18";
 
@@ -37,6 +40,12 @@ function checkEntries(path: string, entries: readonly string[]): void {
   if (entries.length === 0) return;
   if (!entries.includes("PG_VERSION")) {
     if (isInterruptedMove(path)) return;
+    if (entries.includes(clusterName)) {
+      throw new DataDirectoryError(
+        `${path} is a data directory of --engine postgres; name another directory for the engine pglite. ` +
+          "Data gets from one to the other by pglite-devdb dump and restore",
+      );
+    }
     const found = entries.slice(0, 3).join(", ");
     throw new DataDirectoryError(
       `${path} is not a PostgreSQL data directory: it holds other files (${found}); name an empty or a new directory`,

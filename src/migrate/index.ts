@@ -16,6 +16,7 @@ export {
 export { findMigrations } from "./find-migrations.ts";
 export { applyMigrations } from "./migrate.ts";
 export type { MigrationSource, SqlEngine } from "./migration.ts";
+export { claimForSeeds } from "./own-ledger.ts";
 export { restoreSql } from "./restore.ts";
 export { applySeed, seedKind } from "./seed.ts";
 export { quoteIdentifier, quoteLiteral } from "./sql-quoting.ts";

@@ -32,6 +32,11 @@ export async function readOwnLedger(engine: SqlEngine, ledger: OwnLedger): Promi
   return new Map(rows.map(([name, checksum]) => [name!, checksum!]));
 }
 
+/** Marks a database as one in which everything is made by this program: it has the table of seeds. */
+export async function claimForSeeds(engine: SqlEngine): Promise<void> {
+  await readOwnLedger(engine, seedLedger);
+}
+
 /** The statement that records a file. */
 export function recordInOwnLedger(
   ledger: OwnLedger,

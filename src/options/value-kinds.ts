@@ -95,3 +95,14 @@ export const identifier = text(
   `a name of at most ${longestNameBytes} bytes`,
   (value) => Buffer.byteLength(value) <= longestNameBytes,
 );
+
+/** Which PostgreSQL: one of two words, or where one is. */
+export const engineName = text(
+  "pglite, postgres or postgresql://USER:PASSWORD@HOST:PORT/DATABASE",
+  (value) => value === "pglite" || value === "postgres" || isServerUrl(value),
+);
+
+function isServerUrl(value: string): boolean {
+  const url = URL.canParse(value) ? new URL(value) : undefined;
+  return url !== undefined && /^postgres(ql)?:$/.test(url.protocol) && url.hostname !== "";
+}

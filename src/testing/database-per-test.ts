@@ -3,12 +3,14 @@
  *
  * Owns: how one is made and dropped, and its name. Does not own: when (`use-database.ts`).
  * Invariant: a client that a test has left open is never ended by this: its database stays until the server ends.
- * How: the server makes a branch for whom asks for it when connecting, so that a URL is all that a test's process needs.
+ * How: ours makes a branch for whom asks for it when connecting, another server has CREATE DATABASE (`dev-db/server-branches.ts`): a URL is all
+ * that a test's process needs.
  */
 import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
+import { ensureBranch } from "../dev-db/server-branches.ts";
 import { ServerClient } from "../dev-db/server-client.ts";
-import { branchDatabase, makesBranch } from "../engine/branches.ts";
+import { branchDatabase, sourceOfRun } from "../engine/branches.ts";
 import { executeSql } from "../engine/execute-sql.ts";
 import { quoteIdentifier, quoteLiteral } from "../migrate/sql-quoting.ts";
 import type { DatabaseError, StatementResult } from "../wire/query-results.ts";
@@ -46,7 +48,9 @@ export class DatabasesPerTest {
     const name = this.#nameOf(branch);
     const url = new URL(this.#source);
     url.pathname = `/${name}`;
-    (await ServerClient.connect(url.href, { parameters: makesBranch })).close();
+    await ensureBranch({ url: url.href, database: name, template: this.#name }, async (sql) => {
+      return (await this.#run(sql)).at(-1)?.rows ?? [];
+    });
     return { name, url: url.href };
   }
 
@@ -83,11 +87,22 @@ export class DatabasesPerTest {
   }
 
   #nameOf(branch: string): string {
-    return branchDatabase(decodeURIComponent(this.#source.pathname.slice(1)), branch);
+    return branchDatabase(this.#name, branch);
+  }
+
+  get #name(): string {
+    return decodeURIComponent(this.#source.pathname.slice(1));
+  }
+
+  /** Where to be while databases are made and dropped: nobody can copy one that somebody is connected to. */
+  #adminUrl(): string {
+    const url = new URL(this.#source);
+    url.pathname = `/${encodeURIComponent(sourceOfRun(this.#name) ?? this.#name)}`;
+    return url.href;
   }
 
   async #run(sql: string): Promise<StatementResult[]> {
-    this.#admin ??= ServerClient.connect(this.#source.href);
+    this.#admin ??= ServerClient.connect(this.#adminUrl());
     return executeSql(await this.#admin, sql);
   }
 }

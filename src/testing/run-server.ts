@@ -4,16 +4,24 @@
  * Owns: starting it in the runner's main process, and its end. Does not own: when (the runners' files), what tests know of it (`run-address.ts`).
  * Invariant: nobody is given the migrated database itself, so that every test finds what the first one has found.
  */
-import { type DevDb, type DevDbOptions, startDevDb } from "../index.ts";
+import { controlDevDb } from "../dev-db/control.ts";
+import { engineOf } from "../dev-db/engines.ts";
+import type { DevDb, DevDbOptions } from "../index.ts";
+import { optionTable, resolveOptions } from "../options.ts";
 import { DatabasesPerTest } from "./database-per-test.ts";
 import { tellServerOfRun } from "./run-address.ts";
 
-/** Tests have branches of this database. */
-const template = "test";
+/** Of the environment's options this one: the same tests on another PostgreSQL, without a change of the configuration. */
+const engineVariable = optionTable.engine.environment!;
 
 /** Starts it. Where there cannot be branches that is said here, and not by each test. */
-export async function startForRun(root: string, options: DevDbOptions): Promise<DevDb> {
-  const db = await startDevDb({ port: 0, cwd: root, database: template, sessions: "isolated", ...options });
+export async function startForRun(root: string, given: DevDbOptions): Promise<DevDb> {
+  const { cwd = root, signal, log, ...library } = given;
+  const environment = { [engineVariable]: process.env[engineVariable] };
+  const { databaseOfTests } = engineOf(resolveOptions({ library, environment }));
+  const forTests = { port: 0, sessions: "isolated", ...(databaseOfTests ? { database: databaseOfTests } : {}) };
+  const options = resolveOptions({ library: { ...forTests, ...library }, environment });
+  const db = await controlDevDb(options, { cwd, signal, log, keepsStates: true, forBranches: true }).start();
   const databases = new DatabasesPerTest(db.url);
   try {
     // In a directory there may be those of the last run's workers, with its rows and of its migrations.

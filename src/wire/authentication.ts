@@ -12,7 +12,7 @@ import { encodeMessage } from "./frontend.ts";
 export const mechanism = { plain: "SCRAM-SHA-256", plus: "SCRAM-SHA-256-PLUS" } as const;
 
 /** The type field of an Authentication message. */
-export const request = { ok: 0, cleartext: 3, sasl: 10, saslContinue: 11, saslFinal: 12 } as const;
+export const request = { ok: 0, cleartext: 3, md5: 5, sasl: 10, saslContinue: 11, saslFinal: 12 } as const;
 
 /** AuthenticationSASL: the mechanisms that the server takes, the preferred one first. */
 export function encodeSasl(mechanisms: readonly string[]): Buffer {
@@ -54,4 +54,9 @@ export function readSaslInitialResponse(
   const length = bytes.readInt32BE(end + 1);
   if (body.length !== at + Math.max(length, 0) || length < -1) return undefined;
   return { mechanism: bytes.toString("utf8", 0, end), data: length === -1 ? undefined : body.subarray(at) };
+}
+
+/** PasswordMessage. */
+export function encodePassword(text: string): Buffer {
+  return encodeMessage("p", text);
 }

@@ -4,15 +4,21 @@
  * Owns: the answers to the messages of type `R`. Does not own: the startup packet, the socket, what follows the login.
  * Invariant: pure; a password is only said to a server that asks for it.
  */
-import { encodeSaslInitialResponse, encodeSaslResponse, mechanism, request } from "./authentication.ts";
+import { createHash } from "node:crypto";
+import { encodePassword, encodeSaslInitialResponse, encodeSaslResponse, mechanism, request } from "./authentication.ts";
 import { ScramClient } from "./scram-client.ts";
 
 /** One login. */
 export class LoginClient {
   readonly #scram: ScramClient;
 
-  /** `password` is a prepared one (`preparePassword`). */
-  constructor(password: string) {
+  readonly #user: string;
+  readonly #password: string;
+
+  /** `password` is a prepared one (`preparePassword`); `user` matters to servers that ask for MD5. */
+  constructor(password: string, user = "") {
+    this.#user = user;
+    this.#password = password;
     this.#scram = new ScramClient(password);
   }
 
@@ -22,6 +28,10 @@ export class LoginClient {
     switch (body.readInt32BE()) {
       case request.ok:
         return undefined;
+      case request.cleartext:
+        return encodePassword(this.#password);
+      case request.md5:
+        return encodePassword(`md5${md5(md5(this.#password + this.#user), body.subarray(8))}`);
       case request.sasl:
         return encodeSaslInitialResponse(mechanism.plain, this.#scram.first);
       case request.saslContinue:
@@ -33,4 +43,8 @@ export class LoginClient {
         throw new Error("the server asked for an unknown kind of authentication");
     }
   }
+}
+
+function md5(text: string, salt: Uint8Array = Buffer.alloc(0)): string {
+  return createHash("md5").update(text).update(salt).digest("hex");
 }

@@ -18,6 +18,7 @@ const badValues: Readonly<Record<OptionKey, readonly [string, string]>> = {
   tlsCert: ["", "a file"],
   tlsKey: ["", "a file"],
   insecure: ["maybe", "true or false"],
+  engine: ["mysql://localhost/app", "pglite, postgres or postgresql://"],
   db: ["idb://x", "a directory or memory://"],
   fsync: ["yes", "one of on, off"],
   sessions: ["some", "one of isolated, shared"],

@@ -20,7 +20,7 @@ const db = {
   env: { DATABASE_URL: "postgresql://postgres:postgres@[::1]:6543/postgres", PGHOST: "::1" },
 } as unknown as DevDb;
 
-const context = { db: "memory://", cwd: "/app", pid: 42 };
+const context = { data: "in memory, gone when this process ends. To keep it: pglite-devdb --db ./data", pid: 42 };
 
 describe("text", () => {
   test("in memory it says so, and how to keep the data", () => {
@@ -38,7 +38,7 @@ describe("text", () => {
   });
 
   test("with a directory it names it in full, and with a socket how to use that", () => {
-    const text = readyText("text", { ...db, socketDir: "/tmp/it's here" }, { ...context, db: "data" });
+    const text = readyText("text", { ...db, socketDir: "/tmp/it's here" }, { ...context, data: "/app/data" });
     expect(text).toContain("  data  /app/data\n");
     expect(text).toContain("psql -h '/tmp/it'\\''s here' -p 6543 -U postgres\n");
     expect(text).not.toContain("To keep it");

@@ -1,0 +1,96 @@
+/**
+ * The files of a native PostgreSQL: in a directory that was named, or a temporary one.
+ *
+ * Owns: where they are in it, making them by initdb, and telling such a directory from one of PGlite's. Does not own: the server (`native.ts`).
+ * Invariant: a cluster has its final name when it is whole; a directory with anything else in it is left as it is.
+ */
+import { execFile } from "node:child_process";
+import { chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { clusterName } from "../../engine/data-directory.ts";
+import { lockDirectory, lockName } from "../../engine/directory-lock.ts";
+import { DataDirectoryError, ExitCode } from "../../errors.ts";
+import type { CleanupStack } from "../cleanup.ts";
+import { guardServer } from "./guard.ts";
+import type { Programs, ProgramUser } from "./programs.ts";
+
+const unfinished = `${clusterName}.new`;
+
+/** A directory in which a cluster is or can be. */
+interface ClusterPlace {
+  readonly directory: string;
+  /** Whether it goes with the server. */
+  readonly isTemporary: boolean;
+}
+
+/** A temporary directory, which goes at the end. */
+export function temporaryPlace(cleanup: CleanupStack): Promise<ClusterPlace> {
+  return cleanup.open(
+    async () => ({ directory: mkdtempSync(join(tmpdir(), "pglite-devdb-postgres-")), isTemporary: true }),
+    ({ directory }) => rmSync(directory, { recursive: true, force: true, maxRetries: 5 }),
+  );
+}
+
+/** A directory by its name, which nobody else may use meanwhile. Rejects with a `DataDirectoryError`. */
+export async function namedPlace(directory: string, cleanup: CleanupStack): Promise<ClusterPlace> {
+  let entries: string[];
+  try {
+    mkdirSync(directory, { recursive: true });
+    entries = readdirSync(directory).filter((name) => name !== unfinished && !name.startsWith(lockName));
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new DataDirectoryError(`${directory} cannot be used as a data directory (${code})`, { cause: error });
+  }
+  if (entries.length > 0 && !entries.includes(clusterName)) {
+    const what = entries.includes("PG_VERSION")
+      ? "is a data directory of the engine pglite"
+      : `holds other files (${entries.slice(0, 3).join(", ")})`;
+    throw new DataDirectoryError(
+      `${directory} ${what}; name another directory for --engine postgres. Data gets from one to the other by pglite-devdb dump and restore`,
+    );
+  }
+  await cleanup.open(
+    () => lockDirectory(directory),
+    (lock) => lock.release(),
+  );
+  return { directory, isTemporary: false };
+}
+
+/** The data directory there, which is made unless it is there. Rejects with what initdb says. */
+export async function ensureCluster(place: ClusterPlace, { initdb }: Programs, user: ProgramUser): Promise<string> {
+  const { directory } = place;
+  const data = join(directory, clusterName);
+  if (existsSync(data)) return data;
+  const made = join(directory, unfinished);
+  rmSync(made, { recursive: true, force: true });
+  mkdirSync(made, { mode: 0o700 });
+  if (user) {
+    chownSync(made, user.uid, user.gid);
+    if (place.isTemporary) chownSync(directory, user.uid, user.gid);
+  }
+  // As those of PGlite.
+  const locale = process.platform === "linux" ? ["--locale=C", "--lc-ctype=C.UTF-8"] : ["--no-locale"];
+  const options = ["-D", made, "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N", ...locale];
+  await new Promise<void>((resolve, reject) => {
+    const child = execFile(
+      initdb,
+      options,
+      { cwd: directory, env: withoutPostgres(), ...user },
+      (error, stdout, stderr) => {
+        endGuard();
+        if (!error) return resolve();
+        const said = (stderr || stdout || error.message).trim().replaceAll("\n", "\n  ");
+        reject(Object.assign(new Error(`initdb failed in ${directory}:\n  ${said}`), { exitCode: ExitCode.failure }));
+      },
+    );
+    const endGuard = guardServer(child, place.isTemporary ? directory : undefined);
+  });
+  renameSync(made, data);
+  return data;
+}
+
+/** The environment without what PostgreSQL's programs would take from it. */
+export function withoutPostgres(): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(PG|LC_|LANG)/.test(name)));
+}
