@@ -5,7 +5,7 @@
  * Invariant: what is dropped has a name that only a run gives, and its run is over: whoever made it holds a lock while it lives.
  */
 import { randomBytes } from "node:crypto";
-import { type Branches, branchDatabase, runDatabase } from "../../engine/branches.ts";
+import { type Branches, branchDatabase, runDatabase, sourceOfRun } from "../../engine/branches.ts";
 import { executeSql } from "../../engine/execute-sql.ts";
 import { quoteIdentifier, quoteLiteral } from "../../migrate/index.ts";
 import { type ClientAddress, connectionUrl } from "../address.ts";
@@ -20,8 +20,6 @@ interface RunContext {
   readonly prepare: (address: ClientAddress) => Promise<readonly string[]>;
 }
 
-const valid = "datconnlimit <> -2";
-
 /** See the head of the file. */
 export class RunDatabases implements Branches {
   readonly #context: RunContext;
@@ -29,7 +27,6 @@ export class RunDatabases implements Branches {
   #template: Promise<{ database: string; applied: readonly string[] }> | undefined;
   /** The connection that has the lock. */
   #holder: ServerClient | undefined;
-  readonly #made = new Set<string>();
 
   constructor(context: RunContext) {
     this.#context = context;
@@ -45,20 +42,18 @@ export class RunDatabases implements Branches {
     const database = branchDatabase(source, name);
     const { database: template } = await this.template();
     await this.#run(`CREATE DATABASE ${quoteIdentifier(database)} TEMPLATE ${quoteIdentifier(template)}`);
-    this.#made.add(database);
+    await this.#run(`COMMENT ON DATABASE ${quoteIdentifier(database)} IS ${quoteLiteral(commentOf(template))}`);
     return database;
   }
 
   async drop(database: string): Promise<void> {
     await this.#run(`DROP DATABASE IF EXISTS ${quoteIdentifier(database)} WITH (FORCE)`);
-    this.#made.delete(database);
   }
 
   /** Drops what this run has made, with what others have made of it. */
   async close(): Promise<void> {
     const template = await this.#template?.catch(() => undefined);
     try {
-      for (const database of this.#made) await this.drop(database);
       if (template) await this.#dropRun(template.database);
     } finally {
       this.#holder?.close();
@@ -78,10 +73,11 @@ export class RunDatabases implements Branches {
 
   /** Drops what runs have left behind that were killed. */
   async #dropEnded(): Promise<void> {
-    const all = await this.#databases(`${this.#context.address.database}~run_`);
-    const runs = new Set(all.map((database) => database.match(/^.*?~run_[0-9a-f]{8}(?=~|$)/)?.[0]));
-    for (const run of runs) {
-      if (run === undefined) continue;
+    const { database } = this.#context.address;
+    const named = `starts_with(datname, ${quoteLiteral(`${database}~run_`)})`;
+    const [found] = await this.#run(`SELECT datname FROM pg_database WHERE ${named}`);
+    for (const [run] of found?.rows ?? []) {
+      if (!run || sourceOfRun(run) !== database) continue;
       const [answer] = await this.#run(`SELECT pg_try_advisory_lock(${lockOf(run)})`);
       // The lock goes with the connection that has asked for it.
       if (answer?.rows[0]?.[0] === "t") await this.#dropRun(run).catch(() => {});
@@ -89,23 +85,21 @@ export class RunDatabases implements Branches {
   }
 
   async #dropRun(run: string): Promise<void> {
-    // Those of tests first: as long as the run's own is there, another run finds what is left.
-    const all = (await this.#databases(run)).filter((name) => name === run || name.startsWith(`${run}~`));
-    for (const database of all.sort((a, b) => b.length - a.length)) {
-      await this.#run(`DROP DATABASE IF EXISTS ${quoteIdentifier(database)} WITH (FORCE)`);
-    }
-  }
-
-  async #databases(beginning: string): Promise<string[]> {
     const { address } = this.#context;
-    const named = `starts_with(datname, ${quoteLiteral(beginning)}) AND (${valid} OR datname ~ '~run_')`;
-    const rows = await rowsOf(address, address.database, `SELECT datname FROM pg_database WHERE ${named}`);
-    return rows.map(([name]) => name!);
+    const branches = `starts_with(datname, ${quoteLiteral(`${run}~`)}) OR shobj_description(oid, 'pg_database') = ${quoteLiteral(commentOf(run))}`;
+    const rows = await rowsOf(address, address.database, `SELECT datname FROM pg_database WHERE ${branches}`);
+    // The run's own is the last: as long as it is there, another run finds what is left.
+    for (const database of [...rows.map(([name]) => name!), run]) await this.drop(database);
   }
 
   #run(sql: string) {
     return runIn(this.#context.address, this.#context.address.database, sql);
   }
+}
+
+/** What is said of a branch that has a name of its own. */
+function commentOf(run: string): string {
+  return `pglite-devdb: a branch, goes with ${run}`;
 }
 
 /** Of the advisory lock that says that a run lives. */

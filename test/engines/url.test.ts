@@ -1,0 +1,203 @@
+/** `--engine postgresql://…`: a server that is there, with databases of others. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import pg from "pg";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { type DevDb, startDevDb } from "../../src/index.ts";
+import { runCli, startCli, temporaryDirectory } from "../support/cli-process.ts";
+import { waitUntil } from "../support/wait-until.ts";
+import { at, databases, hasNative, query, requireNative, startNative } from "./support/native.ts";
+
+let server: DevDb;
+beforeAll(async () => {
+  if (hasNative) server = await startNative();
+});
+beforeEach(requireNative);
+afterAll(() => server?.close());
+
+let last = 0;
+/** A database's URL that nobody has had. */
+const fresh = () => at(server.url, `app${++last}`);
+
+/** A project with a migration and a seed; `drop table` is what a seed might say that expects a database of its own. */
+function project(): string {
+  const cwd = temporaryDirectory();
+  mkdirSync(join(cwd, "migrations"));
+  writeFileSync(join(cwd, "migrations/1_people.sql"), "create table people (name text)");
+  writeFileSync(join(cwd, "seed.sql"), "drop table if exists precious; insert into people values ('Ada')");
+  return cwd;
+}
+const given = { migrations: "migrations", seed: "seed.sql" };
+
+test("the database is made, migrated and seeded once, and is there when nobody uses it any more", async () => {
+  const [engine, cwd] = [fresh(), project()];
+  const before = await databases(server.url);
+  const first = await startDevDb({ engine, cwd, ...given });
+  expect(first).toMatchObject({
+    url: engine,
+    port: server.port,
+    sessions: "isolated",
+    migrationsApplied: ["1_people.sql"],
+  });
+  expect(await first.stats()).toMatchObject({ maxConnections: 105, queuedQueries: 0 });
+  await first.close();
+  await using again = await startDevDb({ engine, cwd, ...given });
+  expect(again.migrationsApplied).toEqual([]);
+  expect(await query(again.url, "select name from people")).toEqual(["Ada"]);
+  expect(await databases(server.url)).toEqual([...before, new URL(engine).pathname.slice(1)]);
+});
+
+test("--database is another one of the same server; several that start at once do it once", async () => {
+  const cwd = project();
+  const all = await Promise.all(
+    [1, 2, 3].map(() => startDevDb({ engine: server.url, database: "together", cwd, ...given })),
+  );
+  expect(all.flatMap(({ migrationsApplied }) => migrationsApplied)).toEqual(["1_people.sql"]);
+  expect(await query(at(server.url, "together"), "select name from people")).toEqual(["Ada"]);
+  for (const db of all) await db.close();
+});
+
+test.each(["seed", "setup"] as const)(
+  "a %s is refused where there are tables of others, and nothing is changed",
+  async (key) => {
+    const [engine, cwd] = [fresh(), project()];
+    const name = new URL(engine).pathname.slice(1);
+    await query(at(server.url, "postgres"), `create database ${name}`);
+    await query(engine, "create table precious as select 1 as n");
+    const option = key === "seed" ? given : { migrations: "migrations", setup: "exit 0" };
+    await expect(startDevDb({ engine, cwd, ...option })).rejects.toThrow(
+      `${name} at 127.0.0.1:${server.port} has tables that`,
+    );
+    const tables = "select relname::text from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace";
+    expect(await query(engine, tables)).toEqual(["precious"]);
+    // Migrations alone are what was asked for.
+    await (await startDevDb({ engine, cwd, migrations: "migrations" })).close();
+    expect(await query(engine, `${tables} order by 1`)).toEqual(["people", "precious"]);
+    await expect(startDevDb({ engine, cwd, ...option })).rejects.toThrow("might destroy");
+  },
+);
+
+test("run: the command gets that server, and a setup, too", async () => {
+  const engine = `${fresh()}?sslmode=disable`;
+  const environment = { PGLITE_DEVDB_ENGINE: engine };
+  const setup = `${process.execPath} -e "process.exit(process.env.DATABASE_URL.includes('app') ? 0 : 1)"`;
+  const print = "console.log(process.env.DATABASE_URL, process.env.PGSSLMODE)";
+  const ended = await runCli(["run", "--setup", setup, "--", process.execPath, "-e", print], { environment });
+  expect(ended).toMatchObject({ code: 0, stdout: `${engine} disable\n` });
+});
+
+test("start: says where the data is, stays, and leaves the server running", { tags: ["long"] }, async () => {
+  const engine = fresh();
+  const cli = startCli(["--engine", engine]);
+  const ready = await cli.line(/URL +(\S+)[\s\S]*data +(.*)\n/);
+  expect(ready.slice(1)).toEqual([
+    engine,
+    `in app${last} on the server at 127.0.0.1:${server.port}, which is left running`,
+  ]);
+  cli.child.kill("SIGTERM");
+  expect((await cli.ended).code).toBe(143);
+  expect(await query(engine, "select 1")).toEqual([1]);
+});
+
+test.each([
+  ["db", "data"],
+  ["port", 5433],
+  ["host", "127.0.0.1"],
+  ["sessions", "shared"],
+  ["trace", "t.trace"],
+  ["tls", "auto"],
+  ["branches", "on"],
+  ["set", ["work_mem=1MB"]],
+  ["user", "me"],
+  ["password", "x"],
+  ["transactionIdleTimeoutMs", 1000],
+])("%s %s is refused by its name", async (name, value) => {
+  const start = startDevDb({ engine: server.url, [name]: value });
+  await expect(start).rejects.toThrow(
+    new RegExp(`^${name} in the options: with --engine postgresql://… this (is|has) `),
+  );
+});
+
+test("nobody there, a wrong password: exit 2, in a sentence", { tags: ["long"] }, async () => {
+  const nobody = await runCli(["run", "--engine", "postgresql://postgres@127.0.0.1:1/x", "--", "true"]);
+  expect(nobody).toMatchObject({ code: 2, stderr: expect.stringContaining("nobody answers at 127.0.0.1:1") });
+  const stranger = await runCli(["run", "--engine", server.url.replace("postgres:", "nobody:"), "--", "true"]);
+  expect(stranger).toMatchObject({ code: 2, stderr: expect.stringContaining(`role "nobody" does not exist (28000)`) });
+});
+
+test("db.reset() is refused: the data is not ours", async () => {
+  await using db = await startDevDb({ engine: fresh(), migrations: "none" });
+  await expect(db.reset()).rejects.toThrow("db.reset() is for the engine pglite only");
+});
+
+describe("branches", () => {
+  test("are what migrations and seed have made, also while the database is in use; they go with the run", async () => {
+    const [engine, cwd] = [fresh(), project()];
+    const db = await startDevDb({ engine, cwd, ...given });
+    const user = new pg.Client(db.url);
+    user.on("error", () => {});
+    await user.connect();
+    await user.query("insert into people values ('Bob')");
+    const branch = await db.branch("w1");
+    expect(branch).toMatchObject({ name: "w1", url: `${engine}~w1` });
+    await query(branch.url, "insert into people values ('Eve')");
+    expect(await query(branch.url, "select name from people")).toEqual(["Ada", "Eve"]);
+    await branch.reset();
+    expect(await query(branch.url, "select name from people")).toEqual(["Ada"]);
+    await branch.drop();
+    await db.branch();
+    await user.end();
+    await db.close();
+    expect((await databases(server.url)).filter((name) => String(name).includes("~"))).toEqual([]);
+    expect(await query(engine, "select name from people")).toEqual(["Ada", "Bob"]);
+  });
+
+  test("what a killed run has left goes with the next one, and nothing of one that lives", {
+    tags: ["long"],
+  }, async () => {
+    const engine = fresh();
+    await using living = await startDevDb({ engine, migrations: "none" });
+    const kept = await living.branch();
+    const program = `import { startDevDb } from "${new URL("../../dist/index.js", import.meta.url).href}";
+      const db = await startDevDb({ engine: process.argv[1], migrations: "none" }); await db.branch(); console.log("ready")`;
+    const killed = startCli([
+      "run",
+      "--engine",
+      engine,
+      "--",
+      process.execPath,
+      "--input-type=module",
+      "-e",
+      program,
+      engine,
+    ]);
+    await killed.line(/ready/);
+    const branches = async () => (await databases(server.url)).filter((name) => String(name).includes("~"));
+    expect(await branches()).toHaveLength(4);
+    killed.child.kill("SIGKILL");
+    await killed.ended;
+    // The server hears of it a moment later.
+    const holders = "select 1 from pg_locks where locktype = 'advisory' and granted";
+    await waitUntil("its lock is gone", async () => (await query(engine, holders)).length === 1);
+    await using next = await startDevDb({ engine, migrations: "none" });
+    await next.branch();
+    // Of the two that live, each with its own database and a branch.
+    expect(await branches()).toHaveLength(4);
+    expect(await query(kept.url, "select 1")).toEqual([1]);
+  });
+
+  test("of the command line: of the database itself, or PostgreSQL's refusal while somebody is connected", {
+    tags: ["long"],
+  }, async () => {
+    const url = fresh();
+    await (await startDevDb({ engine: url, migrations: "none" })).close();
+    expect(await runCli(["branch", "--url", url, "w1"])).toMatchObject({ code: 0, stdout: `${url}~w1\n` });
+    expect(await runCli(["branch", "--url", url, "w1"])).toMatchObject({ code: 0, stdout: `${url}~w1\n` });
+    expect(await runCli(["branch", "--url", url, "rm", "w1"])).toMatchObject({ code: 0 });
+    const user = new pg.Client(url);
+    await user.connect();
+    const refused = await runCli(["branch", "--url", url, "w2"]);
+    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining("is being accessed by other users") });
+    await user.end();
+  });
+});
