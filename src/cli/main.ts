@@ -10,6 +10,7 @@ import { Command, CommanderError } from "commander";
 import { ExitCode, UsageError } from "../errors.ts";
 import { branchCommand } from "./branch.ts";
 import { type CliCommand, type CommandContext, declareOptions, readOptions } from "./command.ts";
+import { doctorCommand } from "./doctor.ts";
 import { dumpCommand, restoreCommand } from "./dump.ts";
 import { commandHelp, programHelp } from "./help.ts";
 import { reproCommand } from "./repro.ts";
@@ -27,6 +28,7 @@ const commands: readonly CliCommand[] = [
   dumpCommand,
   restoreCommand,
   resetCommand,
+  doctorCommand,
   traceCommand,
   reproCommand,
 ];

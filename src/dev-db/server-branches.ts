@@ -38,7 +38,11 @@ export async function ensureBranch(wanted: WantedBranch, run: Run): Promise<void
     await executeSql(client, "select 1").finally(() => client.close());
   } catch (error) {
     if (!(error instanceof DatabaseError) || error.code !== missingDatabase) throw error;
-    if (await isOurs(run)) {
+    const ours = await isOurs(run).catch(() => {
+      // Not even the database is there that it would be a branch of.
+      throw error;
+    });
+    if (ours) {
       const why = `${error.message}; branches need a pglite-devdb with isolated sessions`;
       throw Object.assign(new Error(why, { cause: error }), { exitCode: ExitCode.failure });
     }

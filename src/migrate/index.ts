@@ -19,4 +19,5 @@ export type { MigrationSource, SqlEngine } from "./migration.ts";
 export { claimForSeeds } from "./own-ledger.ts";
 export { restoreSql } from "./restore.ts";
 export { applySeed, seedKind } from "./seed.ts";
+export { splitStatements } from "./split-statements.ts";
 export { quoteIdentifier, quoteLiteral } from "./sql-quoting.ts";
