@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
 import { temporaryDirectory } from "../support/cli-process.ts";
+import { engineEnvironment } from "../support/engine-under-test.ts";
 
 const project = fileURLToPath(new URL("../runners/vitest", import.meta.url));
 const vitest = join(dirname(createRequire(import.meta.url).resolve("vitest/package.json")), "vitest.mjs");
@@ -23,7 +24,7 @@ function runVitest(...args: readonly string[]): Promise<{ code: number | null; s
   );
   const reporters = ["--reporter=default", "--reporter=json", `--outputFile.json=${file}`];
   const child = spawn(process.execPath, [vitest, "run", "--root", project, ...reporters, ...args], {
-    env: Object.fromEntries(inherited),
+    env: { ...Object.fromEntries(inherited), ...engineEnvironment() },
     stdio: ["ignore", "pipe", "pipe"],
   });
   let said = "";

