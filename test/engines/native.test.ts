@@ -1,8 +1,9 @@
 /** `--engine postgres`: a native PostgreSQL that starts and ends with us, as processes. */
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { beforeEach, expect, test } from "vitest";
 import { makeProject } from "../clients/support/runner-project.ts";
@@ -124,6 +125,36 @@ test("what keeps it from starting is said: its own words, a directory of PGlite'
     const end = await runCli(["run", ...args, option, value, "--", "true"]);
     expect(end).toMatchObject({ code: 2, stderr: expect.stringContaining(`${option}: with --engine postgres this`) });
   }
+});
+
+test("a directory is ours: a seed runs once, also beside tables that were made by hand", { tags: "long" }, async () => {
+  const cwd = open();
+  writeFileSync(join(cwd, "seed.sql"), "insert into t values (2)");
+  const started = ["run", ...args, "--db", "data", "-e", "pg_stat_statements"];
+  const first = await runCli([...started, "--", process.execPath, "-e", sql("create table t as select 1 as n")], {
+    cwd,
+  });
+  expect(first).toMatchObject({ code: 0 });
+  const seeded = ["--seed", "seed.sql", "--", process.execPath, "-e", sql("select n from t order by n")];
+  for (let start = 0; start < 2; start++) {
+    expect(await runCli([...started, ...seeded], { cwd })).toMatchObject({ code: 0, stdout: '[{"n":1},{"n":2}]\n' });
+  }
+  const statements = await runCli(
+    [...started, "--", process.execPath, "-e", sql("create extension pg_stat_statements; select 1 as n")],
+    { cwd },
+  );
+  expect(statements).toMatchObject({ code: 0 });
+});
+
+test("a start that is ended leaves nothing, whatever it was at", { tags: "long" }, async () => {
+  const before = leftovers();
+  for (const ms of [300, 600, 900, 1200]) {
+    const cli = startCli(args);
+    await delay(ms);
+    cli.child.kill("SIGTERM");
+    expect((await cli.ended).code, `after ${ms} ms`).toBe(143);
+  }
+  await waitUntil("all is removed", () => leftovers().length <= before.length);
 });
 
 test("a project without the package is told how to get it", async () => {

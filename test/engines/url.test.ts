@@ -125,6 +125,13 @@ test("nobody there, a wrong password: exit 2, in a sentence", { tags: "long" }, 
   expect(stranger).toMatchObject({ code: 2, stderr: expect.stringContaining(`role "nobody" does not exist (28000)`) });
 });
 
+test("an extension is one that the server has, or refused", async () => {
+  await using db = await startDevDb({ engine: fresh(), migrations: "none", extensions: ["postgres_fdw", "uuid_ossp"] });
+  expect(db.sessions).toBe("isolated");
+  const lacking = startDevDb({ engine: fresh(), migrations: "none", extensions: ["vector"] });
+  await expect(lacking).rejects.toThrow("has no extension vector; install it there");
+});
+
 test("db.reset() is refused: the data is not ours", async () => {
   await using db = await startDevDb({ engine: fresh(), migrations: "none" });
   await expect(db.reset()).rejects.toThrow("db.reset() is for the engine pglite only");

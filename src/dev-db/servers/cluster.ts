@@ -58,7 +58,12 @@ export async function namedPlace(directory: string, cleanup: CleanupStack): Prom
 }
 
 /** The data directory there, which is made unless it is there. Rejects with what initdb says. */
-export async function ensureCluster(place: ClusterPlace, { initdb }: Programs, user: ProgramUser): Promise<string> {
+export async function ensureCluster(
+  place: ClusterPlace,
+  { initdb }: Programs,
+  user: ProgramUser,
+  signal: AbortSignal,
+): Promise<string> {
   const { directory } = place;
   const data = join(directory, clusterName);
   if (existsSync(data)) return data;
@@ -76,9 +81,10 @@ export async function ensureCluster(place: ClusterPlace, { initdb }: Programs, u
     const child = execFile(
       initdb,
       options,
-      { cwd: directory, env: withoutPostgres(), ...user },
+      { cwd: directory, env: withoutPostgres(), signal, ...user },
       (error, stdout, stderr) => {
         endGuard();
+        if (signal.aborted) return reject(signal.reason);
         if (!error) return resolve();
         const said = (stderr || stdout || error.message).trim().replaceAll("\n", "\n  ");
         reject(Object.assign(new Error(`initdb failed in ${directory}:\n  ${said}`), { exitCode: ExitCode.failure }));

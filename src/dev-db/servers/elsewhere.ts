@@ -4,8 +4,9 @@
  * Owns: reading the URL. Does not own: the server: nothing of it is started or stopped.
  */
 
+import { UsageError } from "../../errors.ts";
 import { longestTimeoutMs } from "../../options/value-kinds.ts";
-import type { ResolvedOptions } from "../../options.ts";
+import { nameOf, type ResolvedOptions } from "../../options.ts";
 import type { ClientAddress } from "../address.ts";
 import type { CleanupStack } from "../cleanup.ts";
 import type { Server } from "./server.ts";
@@ -34,7 +35,21 @@ export async function serverElsewhere(options: ResolvedOptions, cleanup: Cleanup
   // As with a server of our own the process stays until it is closed: no connection is kept, which would do that.
   const staying = setInterval(() => {}, longestTimeoutMs);
   cleanup.defer(() => clearInterval(staying));
-  return { address, adminDatabase: await adminDatabase(address, options) };
+  const admin = await adminDatabase(address, options);
+  await requireExtensions(address, admin, options);
+  return { address, adminDatabase: admin, isOurs: false };
+}
+
+/** Throws a `UsageError` for an extension that the server cannot have: nothing is loaded there from here. */
+async function requireExtensions(address: ClientAddress, admin: string, options: ResolvedOptions): Promise<void> {
+  if (options.extensions.length === 0) return;
+  const rows = await rowsOf(address, admin, "SELECT name FROM pg_available_extensions");
+  const there = new Set(rows.map(([name]) => name));
+  const missing = options.extensions.find((name) => !there.has(name) && !there.has(name.replaceAll("_", "-")));
+  if (missing === undefined) return;
+  throw new UsageError(
+    `${nameOf(options, "extensions")}: the server at ${address.host}:${address.port} has no extension ${missing}; install it there, or leave it out`,
+  );
 }
 
 /** The first that lets us in of the URL's own database and those that a cluster has from its beginning. */

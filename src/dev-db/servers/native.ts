@@ -47,8 +47,11 @@ export async function startNative(
     programs.root,
     ...(place.isTemporary ? [resolve(place.directory, "..")] : [place.directory]),
   ]);
-  const data = await ensureCluster(place, programs, user);
-  signal.throwIfAborted();
+  // What it writes is not removed before it has ended.
+  const data = await cleanup.open(
+    () => ensureCluster(place, programs, user, signal),
+    () => {},
+  );
   const start = async (port: number) => {
     const at = port === 0 ? await freePort() : port;
     const server = new PostgresProcess({
@@ -77,7 +80,7 @@ export async function startNative(
   const address: ClientAddress = { host, port, user: name, password: everywhere, database, offersTls: false };
   if (name !== everywhere)
     await withClient(ownerAt(port), everywhere, (sql) => ensureUser(sql, name, nameOf(options, "user")));
-  return { address, adminDatabase: everywhere };
+  return { address, adminDatabase: everywhere, isOurs: true };
 }
 
 /** The superuser that every cluster has, who is asked for no password. */

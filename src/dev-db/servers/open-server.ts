@@ -36,13 +36,13 @@ export async function openOnServer(
   await step("make the database", () => ensureNamed(server, options));
   const preparation: Preparation = { options, migrations, setup, cleanup, cwd, log };
   const databases = await cleanup.open(
-    async () => new RunDatabases({ address: named, prepare: (at) => prepareOnServer(at, preparation) }),
+    async () => new RunDatabases({ address: named, prepare: (at) => prepareOnServer(at, preparation, true) }),
     (made) => made.close(),
   );
   const { database, applied } = await step("migrate, set up and seed", async () =>
     forBranches
       ? databases.template()
-      : { database: named.database, applied: await prepareOnServer(named, preparation) },
+      : { database: named.database, applied: await prepareOnServer(named, preparation, server.isOurs) },
   );
   const address = { ...named, database };
   const [version] = await step("select 1", () => rowsOf(named, named.database, "SHOW server_version"));

@@ -28,14 +28,21 @@ export interface Preparation {
 /** Of the advisory lock of whoever prepares a database; any number, as long as it is always the same. */
 const preparing = 7_461_130_021;
 
-/** Prepares a database that is there. Resolves with the names of the migrations that were applied now. */
-export function prepareOnServer(address: ClientAddress, preparation: Preparation): Promise<readonly string[]> {
+/**
+ * Prepares a database that is there; `isOurs`: nobody else can have put anything into it. Resolves with the names of the migrations that
+ * were applied now.
+ */
+export function prepareOnServer(
+  address: ClientAddress,
+  preparation: Preparation,
+  isOurs: boolean,
+): Promise<readonly string[]> {
   const { migrations, setup, cleanup, cwd, log } = preparation;
   // The lock is another connection's: a migration ends with DISCARD ALL, which would let go of it.
   return withClient(address, address.database, async (lock) => {
     await executeSql(lock, `SELECT pg_advisory_lock(${preparing})`);
     return withClient(address, address.database, async (sql) => {
-      await requireOwn(sql, address, preparation);
+      if (!isOurs) await requireOwn(sql, address, preparation);
       const migrated = migrations && (await applyMigrations(sql, migrations, log));
       await runSetup(sql, setup, { reach: (use) => use(address), cleanup, cwd, log });
       return migrated?.applied ?? [];

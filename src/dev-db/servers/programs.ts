@@ -67,8 +67,9 @@ function requireExecutable(name: string, program: string): void {
 export function hasExtension({ root }: Programs, name: string): "extension" | "library" | undefined {
   const suffix = { win32: ".dll", darwin: ".dylib" }[process.platform as string] ?? ".so";
   const library = ["lib/postgresql", "lib"].some((place) => existsSync(join(root, place, `${name}${suffix}`)));
+  // PGlite has names without hyphens (uuid_ossp).
   const control = ["share/postgresql", "share"].some((place) =>
-    existsSync(join(root, place, "extension", `${name}.control`)),
+    [name, name.replaceAll("_", "-")].some((each) => existsSync(join(root, place, "extension", `${each}.control`))),
   );
   return control ? "extension" : library ? "library" : undefined;
 }

@@ -11,4 +11,6 @@ export interface Server {
   readonly address: ClientAddress;
   /** A database that is there, in which others can be made. */
   readonly adminDatabase: string;
+  /** Whether everything in it is ours; if not, some of it may be somebody else's. */
+  readonly isOurs: boolean;
 }
