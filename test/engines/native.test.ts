@@ -47,7 +47,9 @@ test("run: PostgreSQL as it is, with a temporary directory that goes; nothing is
   expect(ended.stderr).toMatch(/^pglite-devdb: postgresql:\/\/me@127\.0\.0\.1:\d+\/shop is ready \([\d.]+ s\)\n$/);
 });
 
-test("a directory: kill -9 of ours ends it, and what was committed is there at the next start", async () => {
+test("a directory: kill -9 of ours ends it, and what was committed is there at the next start", {
+  tags: "long",
+}, async () => {
   const db = join(open(), "data");
   const first = startCli([...args, "--db", db, "-o", "json"]);
   const { url } = JSON.parse((await first.line(/.*\n/))[0]);

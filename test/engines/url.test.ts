@@ -159,6 +159,14 @@ describe("branches", () => {
     expect(await query(engine, "select name from people")).toEqual(["Ada", "Bob"]);
   });
 
+  test("a migration that fails leaves no database of the run's", async () => {
+    const [engine, cwd] = [fresh(), project()];
+    await using db = await startDevDb({ engine, cwd, migrations: "migrations" });
+    writeFileSync(join(cwd, "migrations/2_broken.sql"), "create table people (name text)");
+    await expect(db.branch()).rejects.toThrow('relation "people" already exists');
+    expect((await databases(server.url)).filter((name) => String(name).includes("~"))).toEqual([]);
+  });
+
   test("what a killed run has left goes with the next one, and nothing of one that lives", {
     tags: "long",
   }, async () => {

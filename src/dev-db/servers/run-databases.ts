@@ -10,7 +10,7 @@ import { executeSql } from "../../engine/execute-sql.ts";
 import { quoteIdentifier, quoteLiteral } from "../../migrate/index.ts";
 import { type ClientAddress, connectionUrl } from "../address.ts";
 import { ServerClient } from "../server-client.ts";
-import { rowsOf, runIn } from "./server-sql.ts";
+import { rowsOf, runIn, withClient } from "./server-sql.ts";
 
 /** What it needs of a server. */
 interface RunContext {
@@ -41,8 +41,11 @@ export class RunDatabases implements Branches {
   async create(source: string, name = `b${randomBytes(4).toString("hex")}`): Promise<string> {
     const database = branchDatabase(source, name);
     const { database: template } = await this.template();
-    await this.#run(`CREATE DATABASE ${quoteIdentifier(database)} TEMPLATE ${quoteIdentifier(template)}`);
-    await this.#run(`COMMENT ON DATABASE ${quoteIdentifier(database)} IS ${quoteLiteral(commentOf(template))}`);
+    const { address } = this.#context;
+    await withClient(address, address.database, async (sql) => {
+      await executeSql(sql, `CREATE DATABASE ${quoteIdentifier(database)} TEMPLATE ${quoteIdentifier(template)}`);
+      await executeSql(sql, `COMMENT ON DATABASE ${quoteIdentifier(database)} IS ${quoteLiteral(commentOf(template))}`);
+    });
     return database;
   }
 
@@ -67,8 +70,12 @@ export class RunDatabases implements Branches {
     await executeSql(this.#holder, `SELECT pg_advisory_lock(${lockOf(database)})`);
     await this.#dropEnded();
     await this.#run(`CREATE DATABASE ${quoteIdentifier(database)}`);
-    const applied = await prepare({ ...address, database });
-    return { database, applied };
+    try {
+      return { database, applied: await prepare({ ...address, database }) };
+    } catch (error) {
+      await this.drop(database).catch(() => {});
+      throw error;
+    }
   }
 
   /** Drops what runs have left behind that were killed. */
