@@ -4,7 +4,15 @@
  * Owns: which names are public. Does not own: anything else; re-exports only.
  */
 
-export type { DevDb, DevDbBranch, DevDbController, DevDbOptions, DevDbStats } from "./dev-db/handle.ts";
+export type {
+  ClockSpan,
+  DevDb,
+  DevDbBranch,
+  DevDbClock,
+  DevDbController,
+  DevDbOptions,
+  DevDbStats,
+} from "./dev-db/handle.ts";
 export { createDevDb, startDevDb } from "./dev-db.ts";
 export { DataDirectoryError, ExitCode, MigrationError, PortTakenError, UsageError } from "./errors.ts";
 export type { Log, LogLevel } from "./options.ts";

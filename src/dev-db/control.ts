@@ -11,6 +11,7 @@ import type { Log, ResolvedOptions } from "../options.ts";
 import { connectionEnvironment, connectionUrl } from "./address.ts";
 import { makeBranch } from "./branch.ts";
 import { CleanupStack } from "./cleanup.ts";
+import { clockOf } from "./clock.ts";
 import { openOnEngine } from "./engines.ts";
 import type { DevDb, DevDbController, DevDbOptions } from "./handle.ts";
 import type { OpenedDevDb, OpenParts } from "./open.ts";
@@ -148,6 +149,7 @@ class Run {
       env: connectionEnvironment(address),
       stats: () => transport.stats(),
       ...resetsOf(opened, keepsStates),
+      clock: clockOf(opened),
       branch: (name) => makeBranch(opened, () => this.#ending !== undefined, name),
       ended: this.#ended,
       close,

@@ -68,6 +68,11 @@ export interface DevDb extends AsyncDisposable {
   /** As `reset`, to a snapshot. */
   restore(name: string): Promise<void>;
   /**
+   * The clock of the whole server: `now()`, `pg_sleep()` and all timeouts of statements and transactions go by it, in all sessions, also those that
+   * are open. Its methods reject with a `UsageError` with shared sessions.
+   */
+  readonly clock: DevDbClock;
+  /**
    * Settles when the database has ended: resolves after `close`, rejects with a `DataDirectoryError` when it has ended by
    * itself because its data directory was removed, moved or taken over. Nobody has to listen.
    */
@@ -78,6 +83,27 @@ export interface DevDb extends AsyncDisposable {
    * database's any more; then nothing was written there.
    */
   close(): Promise<void>;
+}
+
+/** What PostgreSQL takes for the time; see `DevDb.clock`. */
+export interface DevDbClock {
+  /** From now on it is this time, and time goes on. Back only while nobody is connected. */
+  set(time: Date | string | number): Promise<void>;
+  /** So much time has passed, in milliseconds or as a span. */
+  advance(by: ClockSpan | number): Promise<void>;
+  /** In discrete time the clock jumps to the end of the next sleep or timeout whenever no statement runs. */
+  discrete(on: boolean): Promise<void>;
+  /** The real time again, and no jumps. Back only while nobody is connected. */
+  reset(): Promise<void>;
+}
+
+/** A time that passes. */
+export interface ClockSpan {
+  readonly days?: number;
+  readonly hours?: number;
+  readonly minutes?: number;
+  readonly seconds?: number;
+  readonly milliseconds?: number;
 }
 
 /** A branch of a database; see `DevDb.branch`. */

@@ -9,6 +9,7 @@
 import { statSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Branches } from "../engine/branches.ts";
+import type { ChangeClock } from "../engine/clock.ts";
 import { prepareDataDirectory } from "../engine/data-directory.ts";
 import { lockDirectory } from "../engine/directory-lock.ts";
 import type { OwnedDirectory } from "../engine/directory-ownership.ts";
@@ -72,6 +73,10 @@ export interface OpenedDevDb {
   states: States | undefined;
   /** Why there are none, behind the name of what was called. */
   withoutStates: string;
+  /** Absent with shared sessions. */
+  changeClock: ChangeClock | undefined;
+  /** Why there is none, in the same way. */
+  withoutClock: string;
   address: ClientAddress;
   /** The names of the migrations that this start applied. */
   migrationsApplied: readonly string[];
@@ -139,9 +144,12 @@ export async function openDevDb(options: ResolvedOptions, context: OpenContext):
   const address = { ...clientAddress(transport, clients), certificateFile: access.certificateFile };
   // Whoever clients log in as may be anybody.
   await step("select 1", () => awaitReady({ ...address, user: "postgres" }, signal));
-  const { serverVersion, sessions, branches, states } = engine;
-  const withoutStates = sessions === "shared" ? statesNeed.sessions : statesNeed.memory;
-  return { transport, serverVersion, sessions, branches, states, withoutStates, address, migrationsApplied };
+  const { serverVersion, sessions, branches, states, changeClock } = engine;
+  const without = {
+    withoutStates: sessions === "shared" ? statesNeed.sessions : statesNeed.memory,
+    withoutClock: statesNeed.sessions,
+  };
+  return { transport, serverVersion, sessions, branches, states, changeClock, ...without, address, migrationsApplied };
 }
 
 /** Runs a step of a start. */

@@ -8,6 +8,7 @@
  */
 import type { Sessions } from "../options.ts";
 import type { Branches } from "./branches.ts";
+import type { ChangeClock } from "./clock.ts";
 import type { ListenOptions, Transport } from "./listener.ts";
 import type { States } from "./states.ts";
 
@@ -84,6 +85,8 @@ export interface Engine {
   readonly branches?: Branches | undefined;
   /** Only in memory, and absent with one session for all. */
   readonly states?: States | undefined;
+  /** Absent with shared sessions. */
+  readonly changeClock?: ChangeClock | undefined;
   /**
    * Listens for clients until the listener is stopped, also through deaths of the engine. Rejects with the system's error
    * (EADDRINUSE …).

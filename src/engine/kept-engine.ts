@@ -9,6 +9,7 @@
 import { SessionsUnavailableError } from "../errors.ts";
 import type { Sessions } from "../options.ts";
 import type { Branches } from "./branches.ts";
+import type { ChangeClock } from "./clock.ts";
 import type { Engine, EngineDeath, EngineInput, ExecOptions, OwnLogin, StatementOwner } from "./engine.ts";
 import { type BootCircumstances, type EngineThreadOptions, EngineWorker } from "./engine-worker.ts";
 import { executeSql } from "./execute-sql.ts";
@@ -46,6 +47,7 @@ class KeptEngine implements Engine {
   readonly sessions: Sessions;
   readonly branches: Branches | undefined;
   readonly states: States | undefined;
+  readonly changeClock: ChangeClock | undefined;
   /** Whether a new engine is to keep the state in which it begins to serve. */
   #keepsStates = false;
   readonly #options: EngineOptions;
@@ -63,7 +65,10 @@ class KeptEngine implements Engine {
   constructor(options: EngineOptions) {
     this.#options = options;
     this.sessions = options.maxSessions === undefined ? "shared" : "isolated";
-    if (this.sessions === "isolated") this.branches = this.#askForBranches();
+    if (this.sessions === "isolated") {
+      this.branches = this.#askForBranches();
+      this.changeClock = async (change) => (await this.#alive()).ask("changeClock", change);
+    }
     if (this.sessions === "isolated" && options.dataDir === "memory://") this.states = this.#askForStates();
     options.directory?.onLost((lost) => {
       const thread = this.#booted;

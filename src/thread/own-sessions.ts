@@ -4,6 +4,7 @@
  * Owns: what watches over turns and over idle holders of locks; the session of the process itself. Does not own: sessions
  * (`engine/thread/sessions/`), one client (`transport/`).
  */
+import type { ClockChange, ClockState } from "../engine/clock.ts";
 import type { OwnLogin } from "../engine/engine.ts";
 import type { ListenOptions } from "../engine/listener.ts";
 import type { CodeKeeper } from "../engine/thread/code-keeper.ts";
@@ -21,6 +22,7 @@ import { watchHolders } from "./holder-watch.ts";
 import { OwnSession } from "./own-session.ts";
 import { decisionsOf } from "./recorded-decisions.ts";
 import type { Served } from "./served.ts";
+import { ServerClock } from "./server-clock.ts";
 import { ServerStates } from "./server-states.ts";
 import { type Watch, watchTurns } from "./turn-watch.ts";
 
@@ -34,6 +36,7 @@ interface Keepers {
 export class OwnSessions implements Served {
   readonly branches: DatabaseBranches;
   readonly states: ServerStates;
+  readonly #clock: ServerClock;
   readonly #host: SessionHost;
   readonly #makesBranches: boolean;
   readonly #keepers: Keepers;
@@ -51,12 +54,13 @@ export class OwnSessions implements Served {
   ) {
     this.#host = host;
     this.branches = new DatabaseBranches(host);
-    this.states = new ServerStates(host, this.#queues, (work) =>
+    const withoutOwn = <T>(work: () => Promise<T>): Promise<T> =>
       this.branches.pause(async () => {
         await this.endOwn();
         return work();
-      }),
-    );
+      });
+    this.states = new ServerStates(host, this.#queues, withoutOwn);
+    this.#clock = new ServerClock(host, this.#queues, withoutOwn);
     if (isolated.branchTtlMs > 0) this.#expiry = expireBranches(this.branches, isolated.branchTtlMs);
     this.#makesBranches = isolated.makesBranches;
     this.#keepers = keepers;
@@ -78,6 +82,10 @@ export class OwnSessions implements Served {
 
   crashed(error: unknown): void {
     void this.#host.crashed(error);
+  }
+
+  changeClock(change: ClockChange): Promise<ClockState> {
+    return this.#clock.change(change);
   }
 
   run(messages: Uint8Array): Promise<Uint8Array> {

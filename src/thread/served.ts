@@ -5,6 +5,7 @@
  * (`session-server.ts`).
  */
 import type { Branches } from "../engine/branches.ts";
+import type { ChangeClock } from "../engine/clock.ts";
 import type { OwnLogin } from "../engine/engine.ts";
 import type { ListenOptions } from "../engine/listener.ts";
 import type { States } from "../engine/states.ts";
@@ -21,6 +22,8 @@ export interface Served {
   readonly branches?: Branches;
   /** As `branches`. */
   readonly states?: States;
+  /** As `branches`. */
+  readonly changeClock?: ChangeClock;
   /** Runs frontend messages of the process's own; resolves with what they are answered with. */
   run(messages: Uint8Array): Promise<Uint8Array>;
   /** `run` is as this user in this database from now on. */

@@ -94,6 +94,10 @@ export class SessionServer {
     resetState: () => this.#states.reset(),
     keepState: (name) => this.#states.snapshot(name),
     restoreState: (name) => this.#states.restore(name),
+    changeClock: (change) => {
+      if (!this.#served.changeClock) throw new Error("one session for all has the machine's clock");
+      return this.#served.changeClock(change);
+    },
     close: async () => {
       for (const listener of [...this.#opened.keys()]) await this.#handlers.stopListening(listener);
       await this.#served.close();

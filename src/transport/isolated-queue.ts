@@ -195,9 +195,13 @@ export class IsolatedQueue implements SocketQueue {
     });
   }
 
+  get connected(): readonly ClientSession[] {
+    return [...this.#clients.values()];
+  }
+
   /** The clients that are at work, or in a transaction: their sessions cannot go without their noticing. */
   get atWork(): readonly ClientSession[] {
-    return [...this.#clients.values()].filter((client) => !client.mayLetGo);
+    return this.connected.filter((client) => !client.mayLetGo);
   }
 
   /** All sessions are going to be undone. In one step with that. */

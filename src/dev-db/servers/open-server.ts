@@ -21,6 +21,8 @@ import { statsOf } from "./stats.ts";
 const withoutStates =
   "is for the engine pglite only. Here each test can have a branch of its own, db.branch(), and branch.reset() makes that anew";
 
+const withoutClock = "is for the engine pglite only: the clock of a real server is that of its machine";
+
 /** Runs a start. As `openDevDb`. `open` has put what it opens on the cleanup stack. */
 export async function openOnServer(
   options: ResolvedOptions,
@@ -53,6 +55,8 @@ export async function openOnServer(
     branches: databases,
     states: undefined,
     withoutStates,
+    changeClock: undefined,
+    withoutClock,
     address,
     migrationsApplied: applied,
   };

@@ -29,6 +29,8 @@ export const limits = {
   closeMs: 2000,
   /** How long a branch waits for a moment at which no transaction is open that has changed something in what it is made from. */
   branchWaitMs: 5000,
+  /** How long those who may have hung up are waited for before the clock goes back. */
+  leavingMs: 500,
   /** CREATE DATABASE waits so long for them itself: it has locks and a snapshot meanwhile, which others may wait for. */
   branchHoldMs: 20,
   /** How much of a message of PostgreSQL's is taken in one call, before a full socket is noticed. */

@@ -7,6 +7,7 @@
  */
 import type { MessagePort } from "node:worker_threads";
 import type { Branches } from "../branches.ts";
+import type { ClockChange, ClockState } from "../clock.ts";
 import type { DirectoryIdentity } from "../directory-ownership.ts";
 import type { EngineDeath, OwnLogin } from "../engine.ts";
 import type { FoundExtension } from "../extensions.ts";
@@ -68,6 +69,7 @@ export interface ThreadRequests {
   resetState(): void;
   keepState(name: string): void;
   restoreState(name: string): void;
+  changeClock(change: ClockChange): ClockState;
   /** Ends all sessions, checkpoints and shuts down; the thread ends. */
   close(): void;
 }

@@ -18,6 +18,8 @@ export class AuxiliaryProcess implements SessionState {
   readonly files: FileDescriptors;
   readonly window = new Window();
   readonly onTurnEnd = () => undefined;
+  // A jump over a year would come to a checkpoint for every five minutes of it.
+  readonly waitsInRealTime = true;
   readonly mayGiveWay = false;
   readonly owner = undefined;
   readonly input = noInput;

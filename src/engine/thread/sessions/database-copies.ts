@@ -119,7 +119,7 @@ export class DatabaseCopies implements CopyRequests {
     const now = performance.now();
     this.#deadline ??= now + limits.branchHoldMs;
     if (now >= this.#deadline || !this.#openTransaction(this.#place(from).database, session)) return 0;
-    return this.#host.scheduler.park({ deadline: now + lookAgainMs }).then(() => {
+    return this.#host.scheduler.park({ deadline: now + lookAgainMs, isReal: true }).then(() => {
       this.#host.deliverSignals(session);
       return 1;
     });

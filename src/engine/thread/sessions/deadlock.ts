@@ -37,12 +37,15 @@ const conflicts = [
 
 /** The sessions whose locks `session` waits for: those that hold one in a mode that conflicts. */
 export function blockers(host: SessionContext, session: SessionState): SessionState[] {
+  return blockingProcs(host, session).flatMap((proc) => host.byProc(proc) ?? []);
+}
+
+function blockingProcs(host: SessionContext, session: SessionState): number[] {
   const { words } = host.machine;
   const lock = session.proc === 0 ? 0 : words[(session.proc + procWaitLock) >> 2]!;
   if (lock === 0) return [];
   const mask = conflicts[words[(session.proc + procWaitLockMode) >> 2]!] ?? 0;
-  const procs = holders(words, lock, mask).filter((proc) => proc !== session.proc);
-  return procs.flatMap((proc) => host.byProc(proc) ?? []);
+  return holders(words, lock, mask).filter((proc) => proc !== session.proc);
 }
 
 /**
@@ -53,6 +56,27 @@ export function isBlocked(host: SessionContext, session: SessionState): boolean 
   const wait = host.scheduler.waitOf(session);
   if (wait?.latch === undefined || wait.until || wait.givesWay) return false;
   return wait.deadline === undefined || host.machine.words[(session.proc + procWaitLock) >> 2] !== 0;
+}
+
+/**
+ * Whether `session` goes on without any client: it waits for a time, or for locks of such only. The clock may jump to the end of its wait then; what
+ * a client takes its time for has no length in discrete time.
+ */
+export function goesOnByItself(host: SessionContext, session: SessionState, seen = new Set([session])): boolean {
+  const wait = host.scheduler.waitOf(session);
+  if (wait?.reason !== "lock") return wait?.reason === "time";
+  const procs = blockingProcs(host, session);
+  // A lock that nobody has is to be had in a moment.
+  return (
+    procs.length > 0 &&
+    procs.every((proc) => {
+      // A prepared transaction has no session.
+      const holder = host.byProc(proc);
+      if (!holder) return false;
+      if (seen.has(holder)) return true;
+      return goesOnByItself(host, holder, seen.add(holder));
+    })
+  );
 }
 
 /** The sessions that `session` waits for, if it also waits for itself through them; else none. */

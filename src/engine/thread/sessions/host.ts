@@ -29,7 +29,7 @@ import { type Mark, Rewinding } from "./rewind.ts";
 import { Scheduler } from "./scheduler.ts";
 import { Session, type SessionOutput } from "./session.ts";
 import type { SessionContext, SessionState } from "./session-context.ts";
-import { clientStateOf } from "./session-state.ts";
+import { tellLeaving } from "./session-state.ts";
 import { sessionCalls } from "./waiting.ts";
 import type { Windows } from "./windows.ts";
 
@@ -58,7 +58,7 @@ export class SessionHost implements SessionContext {
   readonly #booted: BootedPostgres;
   readonly #own: Session;
   readonly copies: DatabaseCopies;
-  readonly idleTimers = new IdleTimers<Session>((session) => this.#signal(session, Signal.alarm));
+  readonly idleTimers: IdleTimers<Session>;
   #auxiliaries!: Auxiliaries;
   /** What marks there are. */
   readonly marks: Rewinding;
@@ -86,6 +86,7 @@ export class SessionHost implements SessionContext {
     this.#own.latch = process.latch;
     this.#own.state = "idle";
     this.scheduler = new Scheduler<SessionState>(machine, this.#own);
+    this.idleTimers = new IdleTimers(machine.clock, (session) => this.#signal(session, Signal.alarm));
     this.marks = new Rewinding(booted, this.#own);
     this.copies = new DatabaseCopies(this, booted.copying, (database, but) => this.#changing(database, but));
     machine.calls = sessionCalls(this);
@@ -234,11 +235,16 @@ export class SessionHost implements SessionContext {
 
   /** Remembers the whole server as it is. All sessions are ended first: they are to be idle, outside of transactions. */
   mark(): Promise<Mark> {
+    return this.withoutSessions(() => this.marks.take(this.#hasReloaded));
+  }
+
+  /** Runs `work` when all sessions have ended, which are to be idle, and PostgreSQL's own processes, which begin anew afterwards. */
+  withoutSessions<T>(work: () => T): Promise<T> {
     return this.#alone(async () => {
       await this.#leave();
       await Promise.all([...this.#sessions.values()].map((session) => this.closeSession(session)));
       await this.#auxiliaries.exit();
-      return this.scheduler.take(this.#own, () => this.marks.take(this.#hasReloaded));
+      return this.scheduler.take(this.#own, work);
     });
   }
 
@@ -261,13 +267,9 @@ export class SessionHost implements SessionContext {
 
   /** What clients have set up in sessions that are going to end is told to who wants to know. */
   async #leave(): Promise<void> {
-    const { machine, process } = this;
-    for (const session of this.#sessions.values()) {
-      if (!session.onLeaving) continue;
-      // It may be handling a signal; it is idle but for that.
-      while (!session.isAtRest && session.state !== "ended") await turnOfTheLoop();
-      session.onLeaving(await clientStateOf(session, this.scheduler, machine, this.#booted.located, process));
-    }
+    const { scheduler, machine, process } = this;
+    for (const session of this.#sessions.values())
+      await tellLeaving(session, scheduler, machine, this.#booted.located, process);
   }
 
   /** Runs what ends all processes but the one that PGlite has booted; those of PostgreSQL's own are there again afterwards. */
@@ -343,7 +345,7 @@ export class SessionHost implements SessionContext {
   /** Called by a session at the end of a batch: from now on a clock outside runs its timeouts. */
   becameIdle(session: Session): void {
     this.process.waitEvent = clientRead;
-    this.idleTimers.set(session, this.process.nextTimeout());
+    this.idleTimers.set(session, this.process.idleTimeouts());
   }
 
   /** Called by a session in its last turn. */

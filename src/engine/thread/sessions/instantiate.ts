@@ -96,6 +96,8 @@ async function instantiateMain(
   machine.pipe = env.__syscall_pipe2 as Machine["pipe"];
   machine.bundled.offer(env);
   keepShared(env, machine);
+  const clock = machine.clock.imports(() => machine.words);
+  Object.assign(env, clock.env);
   const resize = env.emscripten_resize_heap as (bytes: number) => number;
   machine.resize = (bytes) => {
     const hasGrown = resize(bytes);
@@ -110,7 +112,11 @@ async function instantiateMain(
   const linked = {
     ...imports,
     env: trackWrites(env, machine, isOurs),
-    wasi_snapshot_preview1: trackWrites(imports.wasi_snapshot_preview1!, machine, isOurs),
+    wasi_snapshot_preview1: trackWrites(
+      { ...imports.wasi_snapshot_preview1, ...clock.wasi_snapshot_preview1 },
+      machine,
+      isOurs,
+    ),
   };
   const instance = (await original.instantiate.call(webAssembly, module, linked)) as WasmInstance;
   compileParser(instance.exports);
@@ -178,13 +184,14 @@ function linkLibrary(imports: Imports): Imports {
   const main = mainModules.get(env.memory as object);
   if (!main) return imports;
   const { machine } = main;
+  const clock = machine.clock.imports(() => machine.words);
   machine.libraries.instantiated(env.__memory_base as number);
   const linked = new Proxy(env, {
     get: (target, name) => {
       const field = name as string;
       if (field === marksImport.field) return machine.written.memory;
       if (isTrampoline(field)) return main.trampoline(field);
-      const value = target[field];
+      const value = clock.env![field] ?? target[field];
       const isForeign = typeof value === "function" && machine.exports[field] === undefined;
       return isForeign ? tracked(field, value as (...values: number[]) => unknown, machine) : value;
     },

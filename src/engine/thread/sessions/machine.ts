@@ -18,6 +18,7 @@ import {
   type WasmTable,
   webAssembly,
 } from "../wasm/web-assembly.ts";
+import { Clock } from "./clock.ts";
 import { LinkedLibraries } from "./linked-libraries.ts";
 import { WriteMarks } from "./write-marks.ts";
 
@@ -47,6 +48,8 @@ export class Machine {
   readonly written = new WriteMarks();
   /** What its linker has done. */
   readonly libraries = new LinkedLibraries(this);
+  /** What PostgreSQL takes for the time. */
+  readonly clock = new Clock();
   /** Set once, when the instance exists. */
   exports: Exports = {};
   /** emscripten's `pipe2(fds, flags)`, for who makes the streams of a process again. */

@@ -6,7 +6,7 @@
  * be kept across turns, except addresses in shared memory (a PGPROC, a latch).
  */
 
-import { findTimeouts } from "../interrupts.ts";
+import { findTimeouts, Timeout } from "../interrupts.ts";
 import type { Located } from "../rewrite/postgres.ts";
 import type { Machine } from "./machine.ts";
 
@@ -48,6 +48,14 @@ const timeoutCount = 23;
 const timeoutActive = 4;
 const timeoutHandler = 8;
 const timeoutFinish = 24;
+/** `IDLE_STATS_UPDATE_TIMEOUT`. */
+const idleStatsTimeout = 10;
+/** Those that run while a backend waits for its client's next message, and only then. */
+const idleTimeouts: ReadonlySet<number> = new Set([
+  Timeout.idleInTransactionSession,
+  Timeout.idleSession,
+  idleStatsTimeout,
+]);
 
 /** Microseconds between the Unix and the PostgreSQL epoch (2000-01-01). */
 const postgresEpoch = 946_684_800_000_000n;
@@ -147,7 +155,7 @@ export class PostgresProcess {
     machine.setWord(this.#located.addresses.localLatch + latchOwner, pid);
     // As a fork does (on_exit_reset): what the postmaster cleans up is none of the child's business.
     for (const count of this.#located.addresses.exitCallbackCounts) machine.setWord(count, 0);
-    const microseconds = BigInt(Date.now()) * 1000n;
+    const microseconds = BigInt(machine.clock.wallMs) * 1000n;
     // MyStartTimestamp follows (utils/init/globals.c).
     const times = new BigInt64Array([microseconds / 1_000_000n, microseconds - postgresEpoch]);
     machine.write(this.#variables.MyStartTime, new Uint8Array(times.buffer));
@@ -200,20 +208,31 @@ export class PostgresProcess {
     raiseSignal(this.#machine, this.#located, signal);
   }
 
-  /** When the next of PostgreSQL's timeouts is due, as a time of `performance.now()`; undefined for none. */
-  nextTimeout(): number | undefined {
+  /** When the next of PostgreSQL's timeouts is due, as a time of the clock; infinite for none. None of those by which clients idle. */
+  nextTimeout(): number {
+    return this.#nextOf((id) => !idleTimeouts.has(id));
+  }
+
+  /** When they are due while it waits for its client's next message: those of idle clients are over in real time. */
+  idleTimeouts(): { readonly idle: number; readonly other: number } {
+    const idle = this.#nextOf((id) => idleTimeouts.has(id));
+    return { idle: this.#machine.clock.realTimeOf(idle), other: this.nextTimeout() };
+  }
+
+  #nextOf(isMeant: (id: number) => boolean): number {
     let next: bigint | undefined;
     for (let id = 0; id < timeoutCount; id++) {
+      if (!isMeant(id)) continue;
       const finish = this.#timeoutFinish(id);
       if (finish !== undefined && (next === undefined || finish < next)) next = finish;
     }
-    return next === undefined ? undefined : monotonic(next);
+    return next === undefined ? Number.POSITIVE_INFINITY : this.#clockTime(next);
   }
 
-  /** When the deadlock check is due; undefined when it is not. */
+  /** When the deadlock check is due, as a time of the clock; undefined when it is not. */
   deadlockCheckTime(): number | undefined {
     const finish = this.#timeoutFinish(deadlockTimeout);
-    return finish === undefined ? undefined : monotonic(finish);
+    return finish === undefined ? undefined : this.#clockTime(finish);
   }
 
   /** Has PostgreSQL check for a deadlock now instead of after `deadlock_timeout` (`CheckDeadLockAlert`). */
@@ -256,6 +275,15 @@ export class PostgresProcess {
     return new BigInt64Array(this.#machine.memory.buffer, at + timeoutFinish, 1)[0];
   }
 
+  /**
+   * `Clock.nowMs` at a TimestampTz. By what PostgreSQL takes for the time now: the machine's may have been set, and has gone on while the
+   * machine slept, which what deadlines are measured by has not.
+   */
+  #clockTime(timestamp: bigint): number {
+    const { clock } = this.#machine;
+    return clock.nowMs + Number(timestamp + postgresEpoch) / 1000 - clock.wallMs;
+  }
+
   #read(variable: Variable): number {
     return this.#machine.words[this.#variables[variable] >> 2]!;
   }
@@ -265,12 +293,4 @@ export class PostgresProcess {
 export function raiseSignal(machine: Machine, { addresses }: Located, signal: number): void {
   const handler = machine.words[(addresses.signalHandlers >> 2) + signal];
   if (handler) machine.table.get(handler)?.(signal);
-}
-
-/**
- * A time of `performance.now()` for a TimestampTz. By the clock that PostgreSQL reads, as it is now: that may have been set, and
- * has gone on while the machine slept, which the other one has not.
- */
-function monotonic(timestamp: bigint): number {
-  return performance.now() + Number(timestamp + postgresEpoch) / 1000 - Date.now();
 }

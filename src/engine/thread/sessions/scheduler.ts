@@ -1,7 +1,8 @@
 /**
  * Whose session is loaded, and who runs next.
  *
- * Owns: the one turn that is being taken, the queue of turns, the parked sessions and when they are woken. Does not own:
+ * Owns: the one turn that is being taken, the queue of turns, the parked sessions and when they are woken, which in discrete time is at
+ * once when nobody has anything to do. Does not own:
  * what a session does in its turn (`session.ts`), the images' contents (`image.ts`).
  * Invariant: at most one session is in its turn, and its memory is the loaded one; a turn ends when the session parks or
  * has finished; none begins after `halt`. After every turn each parked session is looked at, so that no wake-up is lost: a latch that was set by the
@@ -29,8 +30,12 @@ export interface Schedulable {
 export interface Wait {
   /** The address of a latch; the wait ends when it is set. */
   readonly latch?: number;
-  /** A time of `performance.now()`. */
+  /** A time of the clock (`Clock.nowMs`). */
   readonly deadline?: number;
+  /** The deadline is a time of `performance.now()`: no jump of the clock brings it nearer. */
+  readonly isReal?: boolean;
+  /** What PostgreSQL says that it waits for, where that matters. */
+  readonly reason?: "time" | "lock";
   /** The wait ends when it is settled. */
   readonly until?: Promise<unknown>;
   /** It waits for nothing: it lets the others run. */
@@ -69,6 +74,8 @@ export class Scheduler<S extends Schedulable> {
   /** Called before a session that computes goes on: what is to be done soon would wait for it. */
   onLongTurn: (() => void) | undefined;
   observer: SchedulerObserver<S> | undefined;
+  /** Set in discrete time: whether the clock may jump to the end of a parked session's wait, which has one. */
+  mayJump: ((session: S) => boolean) | undefined;
   /** Called at the end of each turn, when the next one has begun. */
   readonly onTurnOver = new Set<() => void>();
   readonly #machine: Machine;
@@ -80,11 +87,14 @@ export class Scheduler<S extends Schedulable> {
   #isHalted = false;
   #check: ImageCheck | undefined;
   #timer: NodeJS.Timeout | undefined;
+  /** A time of `performance.now()`. */
   #timerDeadline = Number.POSITIVE_INFINITY;
+  #jump: NodeJS.Immediate | undefined;
 
   constructor(machine: Machine, loaded: S) {
     this.#machine = machine;
     this.#loaded = loaded;
+    machine.clock.onJump.add(() => this.#look());
   }
 
   /** For tests: from now on all memory is looked at, at every switch. Throws there if an image is not what it must be. */
@@ -205,6 +215,7 @@ export class Scheduler<S extends Schedulable> {
     const turn = this.#queue.shift();
     if (!turn) {
       this.#setTimer();
+      this.planJump();
       return;
     }
     assert(!this.#parked.has(turn.session), "a session is given a turn while it is parked");
@@ -238,7 +249,7 @@ export class Scheduler<S extends Schedulable> {
     const now = performance.now();
     for (const [session, { wait }] of this.#parked) {
       const latchIsSet = wait.latch !== undefined && words[wait.latch >> 2] !== 0;
-      if (!latchIsSet && (wait.deadline === undefined || wait.deadline > now)) continue;
+      if (!latchIsSet && this.#realDeadline(wait) > now) continue;
       const parked = this.#parked.get(session)!;
       this.#parked.delete(session);
       this.observer?.woken(session);
@@ -248,16 +259,46 @@ export class Scheduler<S extends Schedulable> {
 
   #setTimer(): void {
     let deadline = Number.POSITIVE_INFINITY;
-    for (const { wait } of this.#parked.values()) deadline = Math.min(deadline, wait.deadline ?? deadline);
+    for (const { wait } of this.#parked.values()) deadline = Math.min(deadline, this.#realDeadline(wait));
     if (deadline === this.#timerDeadline) return;
     clearTimeout(this.#timer);
     this.#timerDeadline = deadline;
     if (deadline === Number.POSITIVE_INFINITY) return;
     this.#timer = setTimeout(() => {
       this.#timerDeadline = Number.POSITIVE_INFINITY;
-      if (this.#running) return;
-      this.#wakeParked();
-      this.#next();
+      this.#look();
     }, delayUntil(deadline));
+  }
+
+  /** Some time has come. At the end of a turn it is looked at anyway. */
+  #look(): void {
+    if (this.#running) return;
+    this.#wakeParked();
+    this.#next();
+  }
+
+  #realDeadline({ deadline = Number.POSITIVE_INFINITY, isReal }: Wait): number {
+    return isReal ? deadline : this.#machine.clock.realTimeOf(deadline);
+  }
+
+  /** In discrete time: has the clock jump if nobody has anything to do until then. Input that has come meanwhile is read before. */
+  planJump(): void {
+    if (!this.mayJump || this.#jump || this.#parked.size === 0) return;
+    this.#jump = setImmediate(() => {
+      this.#jump = undefined;
+      this.#jumpToNext();
+    });
+  }
+
+  #jumpToNext(): void {
+    if (!this.#mayBegin || this.#queue.length > 0) return;
+    let next = Number.POSITIVE_INFINITY;
+    for (const [session, { wait }] of this.#parked) {
+      // It computes.
+      if (wait.givesWay) return;
+      if (wait.deadline !== undefined && !wait.isReal && this.mayJump?.(session)) next = Math.min(next, wait.deadline);
+    }
+    const { clock } = this.#machine;
+    if (next < Number.POSITIVE_INFINITY) clock.jump(Math.max(0, Math.ceil(next - clock.nowMs)));
   }
 }

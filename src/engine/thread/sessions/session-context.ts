@@ -57,6 +57,8 @@ export interface SessionState extends Schedulable {
   readonly output: SessionOutput;
   /** Signals that have arrived and whose handlers have not run. */
   readonly signals: number[];
+  /** Whether it waits by the real time, whatever the clock says: it is no client's, and what it does is not a part of what they see. */
+  readonly waitsInRealTime: boolean;
   /** Whether it may be parked where PostgreSQL looks for interrupts. */
   readonly mayGiveWay: boolean;
   /** Whether the last output ended with ReadyForQuery; if not, the client is in the middle of a pipeline. */

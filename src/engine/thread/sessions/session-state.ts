@@ -7,6 +7,7 @@
  * Invariant: a layout that is not as this file says is an error, never a guess.
  */
 import assert from "node:assert/strict";
+import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import { encodeQuery } from "../../../wire/frontend.ts";
 import { readQueryResults } from "../../../wire/query-results.ts";
 import type { Located } from "../rewrite/postgres.ts";
@@ -39,8 +40,18 @@ const sourceMagic = 195_726_186;
 /** Room for a `HASH_SEQ_STATUS` (utils/hsearch.h), which has 20 bytes. */
 const scanBytes = 64;
 
+/** Tells it to whoever wants to know what is going to end with the session. */
+export async function tellLeaving(session: Session, ...where: Where): Promise<void> {
+  if (!session.onLeaving) return;
+  // It may be handling a signal; it is idle but for that.
+  while (!session.isAtRest && session.state !== "ended") await turnOfTheLoop();
+  session.onLeaving(await clientStateOf(session, ...where));
+}
+
+type Where = Parameters<typeof clientStateOf> extends [Session, ...infer Rest] ? Rest : never;
+
 /** Reads it of a session that is at rest; undefined where that cannot be, as of one that has ended. */
-export async function clientStateOf(
+async function clientStateOf(
   session: Session,
   scheduler: Scheduler<SessionState>,
   machine: Machine,

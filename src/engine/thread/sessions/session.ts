@@ -45,6 +45,7 @@ export class Session implements SessionState {
   readonly image: Image;
   readonly files: FileDescriptors;
   readonly window: Window;
+  readonly waitsInRealTime = false;
   /** Addresses in shared memory; 0 before the start and after the end. */
   proc = 0;
   latch = 0;

@@ -12,7 +12,14 @@ import { Hook } from "../rewrite/hooks.ts";
 import { inDeadlock } from "./deadlock.ts";
 import type { MachineCalls } from "./machine.ts";
 import { Signal, WaitEvent } from "./postgres-process.ts";
+import type { Wait } from "./scheduler.ts";
 import { ProcessExit, readyForQueryStart, type SessionContext, type SessionState } from "./session-context.ts";
+
+/** What a session waits for by the classes of its wait events (`PG_WAIT_LOCK`, `PG_WAIT_TIMEOUT`; utils/wait_classes.h). */
+const reasons: ReadonlyMap<number, Wait["reason"]> = new Map([
+  [0x03, "lock"],
+  [0x09, "time"],
+]);
 
 /** The calls of the machine while sessions run on it. */
 export function sessionCalls(host: SessionContext): MachineCalls {
@@ -52,9 +59,9 @@ function waitLatch(host: SessionContext, events: number, timeout: number, event:
   const finite = (events & WaitEvent.timeout) !== 0;
   // PGlite's own process answers its own few calls without the scheduler.
   if (!session || (watchesLatch && host.process.latchIsSet()) || (finite && timeout <= 0)) return timeout;
-  const deadline = finite ? performance.now() + timeout : Number.POSITIVE_INFINITY;
+  const deadline = finite ? timeOf(host, session) + timeout : Number.POSITIVE_INFINITY;
   host.process.waitEvent = event;
-  const waited = waitUntil(host, session, watchesLatch ? host.process.latch : undefined, deadline, timeout);
+  const waited = waitUntil(host, session, watchesLatch ? host.process.latch : undefined, deadline, timeout, event);
   return waited.finally(() => {
     host.process.waitEvent = 0;
   });
@@ -66,16 +73,21 @@ async function waitUntil(
   latch: number | undefined,
   deadline: number,
   timeout: number,
+  event: number,
 ): Promise<number> {
-  const { process } = host;
+  const { process, machine } = host;
+  const now = () => timeOf(host, session);
+  const reason = reasons.get(event >>> 24);
   for (;;) {
     if (session.proc !== 0 && process.awaitedLock !== 0) breakDeadlock(host, session);
-    const due = Math.min(deadline, process.nextTimeout() ?? deadline);
+    const due = Math.min(deadline, process.nextTimeout() - machine.clock.nowMs + now());
     const latchIsSet = latch !== undefined && process.latchIsSet();
-    if (!latchIsSet && due > performance.now()) {
+    if (!latchIsSet && due > now()) {
       await park(host, session, {
         ...(latch === undefined ? {} : { latch }),
         ...(Number.isFinite(due) ? { deadline: due } : {}),
+        ...(reason ? { reason } : {}),
+        isReal: session.waitsInRealTime,
       });
     }
     session.deadlockCheckTime = undefined;
@@ -84,25 +96,25 @@ async function waitUntil(
     host.deliverSignals(session);
     raiseAlarm(host);
     if (latch !== undefined && process.latchIsSet()) return timeout;
-    if (deadline <= performance.now()) return 0;
+    if (deadline <= now()) return 0;
   }
 }
 
+/** By what a session's waits are measured. */
+function timeOf({ machine }: SessionContext, { waitsInRealTime }: SessionState): number {
+  return waitsInRealTime ? performance.now() : machine.clock.nowMs;
+}
+
 /** Parks the running session; resolves in its next turn, with the memory of its backend loaded. */
-async function park(
-  host: SessionContext,
-  session: SessionState,
-  wait: Parameters<SessionContext["scheduler"]["park"]>[0],
-): Promise<void> {
+async function park(host: SessionContext, session: SessionState, wait: Wait): Promise<void> {
   await host.scheduler.park(wait);
   assert(host.scheduler.running === session, "a wait was over in the turn of another session");
   assert(host.process.pid === session.pid, "a wait was over with the memory of another backend loaded");
 }
 
 /** What SIGALRM does when the time of one of PostgreSQL's timeouts has come. */
-function raiseAlarm({ process }: SessionContext): void {
-  const time = process.nextTimeout();
-  if (time !== undefined && time <= performance.now()) process.raise(Signal.alarm);
+function raiseAlarm({ process, machine }: SessionContext): void {
+  if (process.nextTimeout() <= machine.clock.nowMs) process.raise(Signal.alarm);
 }
 
 let waits = 0;
@@ -130,8 +142,9 @@ function breakDeadlock(host: SessionContext, session: SessionState): void {
 function sleep(host: SessionContext, microseconds: number): number | Promise<number> {
   const session = host.scheduler.running;
   if (!session || microseconds <= 0) return microseconds;
+  // PostgreSQL gives others time so, as CREATE DATABASE does those who are to leave, who may be clients.
   const deadline = performance.now() + microseconds / 1000;
-  return park(host, session, { deadline }).then(() => {
+  return park(host, session, { deadline, isReal: true }).then(() => {
     host.deliverSignals(session);
     return 0;
   });
@@ -146,7 +159,7 @@ function processInterrupts(host: SessionContext): number | Promise<number> {
   if (!session) return 0;
   raiseAlarm(host);
   const waitMs = host.checkpointer.yieldMs(session);
-  if (waitMs !== undefined) return pause(host, session, { deadline: performance.now() + waitMs });
+  if (waitMs !== undefined) return pause(host, session, { deadline: performance.now() + waitMs, isReal: true });
   // Whoever holds a lock of the short kind, or is in a critical section, cannot be interrupted and is asked again later.
   if (!session.mayGiveWay || !host.process.mayBeInterrupted || !host.isAskedToGiveWay()) return 0;
   return pause(host, session, { until: turnsOfTheLoop(), givesWay: true });
@@ -158,11 +171,7 @@ async function turnsOfTheLoop(): Promise<void> {
   await turnOfTheLoop();
 }
 
-async function pause(
-  host: SessionContext,
-  session: SessionState,
-  wait: Parameters<SessionContext["scheduler"]["park"]>[0],
-): Promise<number> {
+async function pause(host: SessionContext, session: SessionState, wait: Wait): Promise<number> {
   await park(host, session, wait);
   host.deliverSignals(session);
   raiseAlarm(host);

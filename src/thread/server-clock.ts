@@ -1,0 +1,111 @@
+/**
+ * The server's clock: set, advanced, in discrete time, reset.
+ *
+ * Owns: which times it may be set to, and when it may go back. Does not own: the clock (`engine/thread/sessions/clock.ts`), when it jumps in
+ * discrete time (`engine/thread/sessions/scheduler.ts`).
+ * Invariant: no session sees time go back. So it does only while no client has one.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import type { ClockChange, ClockState } from "../engine/clock.ts";
+import { limits } from "../engine/thread/limits.ts";
+import { goesOnByItself } from "../engine/thread/sessions/deadlock.ts";
+import type { SessionHost } from "../engine/thread/sessions/host.ts";
+import type { ClientSession } from "../transport/client-session.ts";
+import type { IsolatedQueue } from "../transport/isolated-queue.ts";
+
+/** What PostgreSQL reads as seconds since 1970 is not negative; beyond the last year that drivers and `Date` can all write there is no use. */
+const earliest = Date.UTC(1970, 0, 2);
+const latest = Date.UTC(9999, 11, 31);
+
+/** How long to wait between two looks at who is connected, in ms. */
+const lookAgainMs = 5;
+
+/** Runs `work` when the server's own sessions have ended, and while they do not begin. */
+type WithoutOwn = <T>(work: () => Promise<T>) => Promise<T>;
+
+/** See the head of the file. */
+export class ServerClock {
+  readonly #host: SessionHost;
+  readonly #queues: readonly IsolatedQueue[];
+  readonly #withoutOwn: WithoutOwn;
+  #last: Promise<unknown> = Promise.resolve();
+
+  /** `queues`: those of the clients. */
+  constructor(host: SessionHost, queues: readonly IsolatedQueue[], withoutOwn: WithoutOwn) {
+    this.#host = host;
+    this.#queues = queues;
+    this.#withoutOwn = withoutOwn;
+  }
+
+  /** One change after the other. A client that asks for it may be connected, when it idles outside of a transaction. */
+  change(change: ClockChange, asker?: ClientSession): Promise<ClockState> {
+    const changed = this.#last.then(() => this.#change(change, asker));
+    this.#last = changed.catch(() => {});
+    return changed;
+  }
+
+  async #change(change: ClockChange, asker: ClientSession | undefined): Promise<ClockState> {
+    const { clock } = this.#host.machine;
+    if (change.do === "set") await this.#go(change.to - clock.wallMs, asker);
+    else if (change.do === "advance") await this.#go(change.by, asker);
+    else if (change.do === "discrete") this.#setDiscrete(change.on);
+    else if (change.do === "reset") {
+      await this.#go(-clock.aheadMs, asker);
+      this.#setDiscrete(false);
+    }
+    return { now: clock.wallMs, ahead: clock.aheadMs, isDiscrete: this.#host.scheduler.mayJump !== undefined };
+  }
+
+  async #go(by: number, asker: ClientSession | undefined): Promise<void> {
+    const { clock } = this.#host.machine;
+    const ms = Math.round(by);
+    const to = clock.wallMs + ms;
+    if (!(to >= earliest && to <= latest))
+      throw refusal("22008", `the time can be from ${shown(earliest)} to ${shown(latest)}`);
+    if (ms >= 0) clock.jump(ms);
+    else await this.#goBack(-ms, asker);
+  }
+
+  async #goBack(ms: number, asker: ClientSession | undefined): Promise<void> {
+    const { clock } = this.#host.machine;
+    await this.#withoutOwn(async () => {
+      const others = await this.#others(asker);
+      const inTheWay = others[0] ?? (asker?.mayLetGo === false ? asker : undefined);
+      if (inTheWay) {
+        const times = `from ${shown(clock.wallMs)} to ${shown(clock.wallMs - ms)}`;
+        const why =
+          inTheWay === asker
+            ? "this connection is in a transaction"
+            : `clients are connected, ${others.length} of them: ${inTheWay.describe()}`;
+        throw refusal("55006", `the time cannot go back ${times} while ${why}. Close them first, or set a later time`);
+      }
+      asker?.letGo();
+      await this.#host.withoutSessions(() => clock.setBack(ms));
+      await asker?.comeBack();
+    });
+  }
+
+  /** Who is connected beside the one who asks. Those who have just hung up go in a moment. */
+  async #others(asker: ClientSession | undefined): Promise<ClientSession[]> {
+    const until = performance.now() + limits.leavingMs;
+    for (;;) {
+      const others = this.#queues.flatMap(({ connected }) => connected).filter((client) => client !== asker);
+      if (others.length === 0 || performance.now() >= until) return others;
+      await delay(lookAgainMs);
+    }
+  }
+
+  #setDiscrete(on: boolean): void {
+    const host = this.#host;
+    host.scheduler.mayJump = on ? (session) => goesOnByItself(host, session) : undefined;
+    host.scheduler.planJump();
+  }
+}
+
+function shown(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+function refusal(code: string, message: string): Error {
+  return Object.assign(new Error(message), { code });
+}
