@@ -267,9 +267,7 @@ export class SessionHost implements SessionContext {
 
   /** What clients have set up in sessions that are going to end is told to who wants to know. */
   async #leave(): Promise<void> {
-    const { scheduler, machine, process } = this;
-    for (const session of this.#sessions.values())
-      await tellLeaving(session, scheduler, machine, this.#booted.located, process);
+    for (const session of this.#sessions.values()) await tellLeaving(session, this, this.#booted.located);
   }
 
   /** Runs what ends all processes but the one that PGlite has booted; those of PostgreSQL's own are there again afterwards. */

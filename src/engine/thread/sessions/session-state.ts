@@ -13,9 +13,8 @@ import { readQueryResults } from "../../../wire/query-results.ts";
 import type { Located } from "../rewrite/postgres.ts";
 import type { Machine } from "./machine.ts";
 import type { PostgresProcess } from "./postgres-process.ts";
-import type { Scheduler } from "./scheduler.ts";
 import { bytesInput, type Session } from "./session.ts";
-import type { ClientState, SessionState } from "./session-context.ts";
+import type { ClientState, SessionContext } from "./session-context.ts";
 
 /** Offsets in an entry of the table of settings, and in the setting that it leads to. */
 const entrySetting = 4;
@@ -41,22 +40,18 @@ const sourceMagic = 195_726_186;
 const scanBytes = 64;
 
 /** Tells it to whoever wants to know what is going to end with the session. */
-export async function tellLeaving(session: Session, ...where: Where): Promise<void> {
+export async function tellLeaving(session: Session, host: SessionContext, located: Located): Promise<void> {
   if (!session.onLeaving) return;
   // It may be handling a signal; it is idle but for that.
   while (!session.isAtRest && session.state !== "ended") await turnOfTheLoop();
-  session.onLeaving(await clientStateOf(session, ...where));
+  session.onLeaving(await clientStateOf(session, host, located));
 }
-
-type Where = Parameters<typeof clientStateOf> extends [Session, ...infer Rest] ? Rest : never;
 
 /** Reads it of a session that is at rest; undefined where that cannot be, as of one that has ended. */
 async function clientStateOf(
   session: Session,
-  scheduler: Scheduler<SessionState>,
-  machine: Machine,
+  { scheduler, machine, process }: SessionContext,
   located: Located,
-  process: PostgresProcess,
 ): Promise<ClientState | undefined> {
   if (!session.isAtRest) return undefined;
   try {
