@@ -13,6 +13,7 @@ import type { SessionHost } from "../engine/thread/sessions/host.ts";
 import { ownLogin } from "../engine/thread/sessions/own-parameters.ts";
 import type { SnapshotKeeper } from "../engine/thread/snapshot-keeper.ts";
 import type { Recorder } from "../trace/record/recorder.ts";
+import type { RunOwnFunction } from "../transport/calls/own-calls.ts";
 import { sendHeldAnswers } from "../transport/held-answers.ts";
 import { IsolatedQueue } from "../transport/isolated-queue.ts";
 import type { Behind } from "../transport/serve.ts";
@@ -23,6 +24,7 @@ import { OwnSession } from "./own-session.ts";
 import { decisionsOf } from "./recorded-decisions.ts";
 import type { Served } from "./served.ts";
 import { ServerClock } from "./server-clock.ts";
+import { serverFunctions } from "./server-functions.ts";
 import { ServerStates } from "./server-states.ts";
 import { type Watch, watchTurns } from "./turn-watch.ts";
 
@@ -37,6 +39,7 @@ export class OwnSessions implements Served {
   readonly branches: DatabaseBranches;
   readonly states: ServerStates;
   readonly #clock: ServerClock;
+  readonly #functions: RunOwnFunction;
   readonly #host: SessionHost;
   readonly #makesBranches: boolean;
   readonly #keepers: Keepers;
@@ -61,6 +64,8 @@ export class OwnSessions implements Served {
       });
     this.states = new ServerStates(host, this.#queues, withoutOwn);
     this.#clock = new ServerClock(host, this.#queues, withoutOwn);
+    const states = host.marks.isPossible ? this.states : undefined;
+    this.#functions = serverFunctions({ clock: this.#clock, branches: this.branches, states });
     if (isolated.branchTtlMs > 0) this.#expiry = expireBranches(this.branches, isolated.branchTtlMs);
     this.#makesBranches = isolated.makesBranches;
     this.#keepers = keepers;
@@ -106,7 +111,7 @@ export class OwnSessions implements Served {
   }
 
   behind(_listener: number, _options: ListenOptions, recorder?: Recorder): Behind {
-    const queue = new IsolatedQueue(this.#host, (...asked) => this.#beforeLogin(...asked));
+    const queue = new IsolatedQueue(this.#host, (...asked) => this.#beforeLogin(...asked), this.#functions);
     this.#queues.push(queue);
     const observer = recorder && decisionsOf(this.#host, recorder);
     if (observer) this.#host.scheduler.observer = observer;

@@ -46,33 +46,34 @@ export class ServerClock {
 
   async #change(change: ClockChange, asker: ClientSession | undefined): Promise<ClockState> {
     const { clock } = this.#host.machine;
-    if (change.do === "set") await this.#go(change.to - clock.wallMs, asker);
-    else if (change.do === "advance") await this.#go(change.by, asker);
+    if (change.do === "set") await this.#go(() => change.to - clock.wallMs, asker);
+    else if (change.do === "advance") await this.#go(() => change.by, asker);
     else if (change.do === "discrete") this.#setDiscrete(change.on);
     else if (change.do === "reset") {
-      await this.#go(-clock.aheadMs, asker);
+      await this.#go(() => -clock.aheadMs, asker);
       this.#setDiscrete(false);
     }
     return { now: clock.wallMs, ahead: clock.aheadMs, isDiscrete: this.#host.scheduler.mayJump !== undefined };
   }
 
-  async #go(by: number, asker: ClientSession | undefined): Promise<void> {
+  /** `by` is asked again when those who are leaving have left: how far it is to a time changes. */
+  async #go(by: () => number, asker: ClientSession | undefined): Promise<void> {
     const { clock } = this.#host.machine;
-    const ms = Math.round(by);
+    const ms = Math.round(by());
     const to = clock.wallMs + ms;
     if (!(to >= earliest && to <= latest))
       throw refusal("22008", `the time can be from ${shown(earliest)} to ${shown(latest)}`);
     if (ms >= 0) clock.jump(ms);
-    else await this.#goBack(-ms, asker);
+    else await this.#goBack(() => Math.max(0, -Math.round(by())), asker);
   }
 
-  async #goBack(ms: number, asker: ClientSession | undefined): Promise<void> {
+  async #goBack(by: () => number, asker: ClientSession | undefined): Promise<void> {
     const { clock } = this.#host.machine;
     await this.#withoutOwn(async () => {
       const others = await this.#others(asker);
       const inTheWay = others[0] ?? (asker?.mayLetGo === false ? asker : undefined);
       if (inTheWay) {
-        const times = `from ${shown(clock.wallMs)} to ${shown(clock.wallMs - ms)}`;
+        const times = `from ${shown(clock.wallMs)} to ${shown(clock.wallMs - by())}`;
         const why =
           inTheWay === asker
             ? "this connection is in a transaction"
@@ -80,7 +81,7 @@ export class ServerClock {
         throw refusal("55006", `the time cannot go back ${times} while ${why}. Close them first, or set a later time`);
       }
       asker?.letGo();
-      await this.#host.withoutSessions(() => clock.setBack(ms));
+      await this.#host.withoutSessions(() => clock.setBack(by()));
       await asker?.comeBack();
     });
   }

@@ -9,13 +9,14 @@
 import type { Batch, ErrorFields, SocketConnection, TransactionStatus } from "@electric-sql/pglite-socket";
 import type { ConnectionActivity } from "../engine/listener.ts";
 import { limits } from "../engine/thread/limits.ts";
-import type { SessionHost } from "../engine/thread/sessions/host.ts";
 import type { Session, SessionOutput, SessionOwner } from "../engine/thread/sessions/session.ts";
 import type { ClientState } from "../engine/thread/sessions/session-context.ts";
 import { within } from "../engine/within.ts";
 import { isNeutral, isPipelineEnd, Type } from "../wire/frames.ts";
 import { encodeMessage } from "../wire/frontend.ts";
 import { ReplyReader } from "../wire/reply-reader.ts";
+import { explained } from "./calls/explain.ts";
+import type { SessionsOf, State } from "./client-state.ts";
 import { holdAnswers } from "./held-answers.ts";
 import { type Begun, beginSession, hearsOthers, runMessages } from "./kept-state.ts";
 import { type Latch, latch } from "./latch.ts";
@@ -24,15 +25,6 @@ import { Output } from "./output.ts";
 import { PendingInput } from "./pending-input.ts";
 import { isFatal, lostState } from "./session-errors.ts";
 import { previewOf, readable, shown } from "./statement-preview.ts";
-
-/** What is needed of all sessions together. */
-export type SessionsOf = Pick<SessionHost, "createSession" | "closeSession" | "cancel" | "computes" | "crashed">;
-
-/**
- * `attached`: there is no session yet. `running`: it has a batch, which runs, waits for something or for its turn.
- * `ending`: it is being ended from here. `over`: there is none any more, or the client has been told why there is none.
- */
-type State = "attached" | "starting" | "idle" | "running" | "ending" | "over";
 
 /** See the head of the file. */
 export class ClientSession {
@@ -164,8 +156,9 @@ export class ClientSession {
     return promise;
   }
 
-  /** Runs messages of ours between two of its batches, unseen by its client but for its settings; undefined if it is not idle. What it sends meanwhile waits. */
-  async runAside(messages: Uint8Array): Promise<Buffer | undefined> {
+  /** Runs messages of ours between two of its batches, unseen by its client but for its settings; undefined if it is not idle, which can be waited for. What it sends meanwhile waits. */
+  async runAside(messages: Uint8Array, waits = false): Promise<Buffer | undefined> {
+    if (waits) await this.#becomeIdle();
     if (!this.#is("idle")) return undefined;
     this.#state = "running";
     const { status, answer } = await runMessages(this.#session!, messages).catch(this.#crashed);
@@ -177,6 +170,12 @@ export class ClientSession {
     this.#state = "idle";
     if (this.#input.pending) this.#running = this.#run();
     return answer;
+  }
+
+  async #becomeIdle(): Promise<void> {
+    if (this.#is("attached")) this.#starting = this.#start();
+    await this.#starting;
+    await this.#running;
   }
 
   /** Ends exactly the statement that runs or waits now, when it listens. */
@@ -336,7 +335,7 @@ export class ClientSession {
     // Whoever ends it tells its client why; what it was asked before is answered.
     if (this.#state === "ending" && isFatal(type, message)) return empty;
     this.#answered++;
-    if (type !== Type.ReadyForQuery) return undefined;
+    if (type !== Type.ReadyForQuery) return explained(type, message);
     this.#due = Math.max(0, this.#due - 1);
     this.#status = String.fromCharCode(message[5]!) as TransactionStatus;
     return undefined;

@@ -16,7 +16,9 @@ import { ownParameters } from "../engine/thread/sessions/own-parameters.ts";
 import { within } from "../engine/within.ts";
 import { encodeQuery } from "../wire/frontend.ts";
 import { readQueryResults } from "../wire/query-results.ts";
-import { ClientSession, type SessionsOf } from "./client-session.ts";
+import { mentionsCalls, OwnCalls, type RunOwnFunction } from "./calls/own-calls.ts";
+import { ClientSession } from "./client-session.ts";
+import type { SessionsOf } from "./client-state.ts";
 import type { GateHost } from "./gate/gate.ts";
 import { Gates } from "./gate/gates.ts";
 import type { Holding } from "./holding.ts";
@@ -42,12 +44,20 @@ export class IsolatedQueue implements SocketQueue {
   readonly #beforeLogin: BeforeLogin;
   readonly #clients = new Map<SocketConnection, ClientSession>();
   readonly #gates: Gates;
+  readonly #runOwn: RunOwnFunction | undefined;
+  /** Of clients that have called functions of the server's own. */
+  readonly #calls = new Map<SocketConnection, OwnCalls>();
   /** The sessions of connections that want to decide, while they log in. */
   readonly #logins = new Map<SocketConnection, ClientSession>();
   #parameters: ReadonlyMap<string, string> = new Map();
   #hasCrashed = false;
 
-  constructor(host: SessionsOf & GateHost, beforeLogin: BeforeLogin = () => Promise.resolve()) {
+  constructor(
+    host: SessionsOf & GateHost,
+    beforeLogin: BeforeLogin = () => Promise.resolve(),
+    runOwn?: RunOwnFunction,
+  ) {
+    this.#runOwn = runOwn;
     this.#host = host;
     this.#beforeLogin = beforeLogin;
     this.#gates = new Gates(host, this.#clients);
@@ -132,7 +142,17 @@ export class IsolatedQueue implements SocketQueue {
     const client = this.#clients.get(connection);
     if (client) this.recent.add(batch.bytes);
     if (this.#gates.areUsed) return this.#gates.submit(connection, client, batch);
-    return client?.submit(batch) ?? Promise.resolve();
+    if (!client) return Promise.resolve();
+    return this.#callsOf(connection, client, batch)?.submit(batch) ?? client.submit(batch);
+  }
+
+  /** Undefined while a client has not called such a function, and calls none. */
+  #callsOf(connection: SocketConnection, client: ClientSession, batch: Batch): OwnCalls | undefined {
+    const there = this.#calls.get(connection);
+    if (there || !this.#runOwn || client.isMidway || !mentionsCalls(batch)) return there;
+    const calls = new OwnCalls(connection, client, this.#runOwn);
+    this.#calls.set(connection, calls);
+    return calls;
   }
 
   isMidway(connection: SocketConnection): boolean {
@@ -166,6 +186,7 @@ export class IsolatedQueue implements SocketQueue {
     const client = this.#clients.get(connection) ?? this.#logins.get(connection);
     this.#clients.delete(connection);
     this.#logins.delete(connection);
+    this.#calls.delete(connection);
     await client?.leave();
   }
 

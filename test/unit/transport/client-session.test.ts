@@ -3,7 +3,8 @@ import { PassThrough } from "node:stream";
 import type { SocketConnection } from "@electric-sql/pglite-socket";
 import { expect, test } from "vitest";
 import type { Session, SessionInput, SessionOutput } from "../../../src/engine/thread/sessions/session.ts";
-import { ClientSession, type SessionsOf } from "../../../src/transport/client-session.ts";
+import { ClientSession } from "../../../src/transport/client-session.ts";
+import type { SessionsOf } from "../../../src/transport/client-state.ts";
 import { encodeMessage, encodeQuery } from "../../../src/wire/frontend.ts";
 
 const readyForQuery = Buffer.from([0x5a, 0, 0, 0, 5, 0x49]);

@@ -1,0 +1,20 @@
+/**
+ * What PostgreSQL says of a call of the server's own functions that is not a statement of its own.
+ *
+ * Owns: the hint. Does not own: which calls are answered (`read-call.ts`).
+ */
+import { encodeFrame, Type } from "../../wire/frames.ts";
+import { readErrorFields } from "../../wire/query-results.ts";
+
+const hint =
+  "The functions of pglite_devdb are called alone, each as a statement of its own, with a literal or a parameter: " +
+  "select pglite_devdb.set_time($1). See docs/clock.md.";
+
+/** The message to send instead; undefined for itself. There is no such schema: PostgreSQL never sees a call that is answered. */
+export function explained(type: number, message: Uint8Array): Uint8Array | undefined {
+  if (type !== Type.ErrorResponse) return undefined;
+  const fields = readErrorFields(message.subarray(5));
+  if (fields.get("C") !== "3F000" || !fields.get("M")?.includes('"pglite_devdb"')) return undefined;
+  const told = [...fields, ["H", hint]].map(([field, text]) => `${field}${text}`);
+  return encodeFrame(type, ...told, Uint8Array.of(0));
+}

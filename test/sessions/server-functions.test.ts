@@ -1,0 +1,181 @@
+/** `select pglite_devdb.set_time(…)` and its siblings, from drivers that speak the protocol in different ways. */
+import pg from "pg";
+import postgres from "postgres";
+import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { type DevDb, startDevDb } from "../../src/index.ts";
+
+let db: DevDb;
+beforeAll(async () => {
+  db = await startDevDb({ port: 0, migrations: "none", log: () => {} });
+  return () => db.close();
+});
+
+async function connect(url = db.url, config: pg.ClientConfig = {}): Promise<pg.Client> {
+  const client = new pg.Client({ connectionString: url, ...config });
+  client.on("error", () => {});
+  await client.connect();
+  onTestFinished(() => client.end().catch(() => {}));
+  return client;
+}
+
+const year = async (client: pg.Client) =>
+  (await client.query("select extract(year from now())::int as year")).rows[0].year;
+const failure = (work: Promise<unknown>) =>
+  work.then(
+    () => undefined,
+    (error: pg.DatabaseError) => error,
+  );
+
+describe("the time", () => {
+  test("by the simple protocol", async () => {
+    const client = await connect();
+    await client.query("set time zone 'Asia/Tokyo'");
+    const set = await client.query("select pglite_devdb.set_time('2030-01-01 08:59');");
+    expect(set).toMatchObject({
+      command: "SELECT",
+      rowCount: 1,
+      rows: [{ set_time: "" }],
+      fields: [{ dataTypeID: 2278 }],
+    });
+    expect(
+      (await client.query("select to_char(now() at time zone 'UTC', 'YYYY-MM-DD HH24:MI') as at")).rows[0].at,
+    ).toBe("2029-12-31 23:59");
+    await client.query("-- a month\nSELECT * FROM pglite_devdb.advance_time(interval '1 month 2 days') AS done;");
+    expect((await client.query("select now()::date::text as on")).rows[0].on).toBe("2030-02-03");
+    await client.query("select pglite_devdb.discrete_time(true)");
+    await client.query("select pg_sleep(86400)");
+    expect((await client.query("select now()::date::text as on")).rows[0].on).toBe("2030-02-04");
+    const { show_time: shown } = (await client.query("select pglite_devdb.show_time()")).rows[0];
+    expect(shown).toMatch(/^2030-02-03T23:59:\S+Z, [\d.]+ s ahead of the real time, discrete$/);
+    await client.query("select pglite_devdb.reset_time()");
+    expect((await client.query("select pglite_devdb.show_time()")).rows[0].show_time).toMatch(/Z, the real time$/);
+    // It has a session again, as it was.
+    expect((await client.query("show time zone")).rows).toEqual([{ TimeZone: "Asia/Tokyo" }]);
+  });
+
+  test("by the extended protocol: unnamed, named, with values of any kind, many at once", async () => {
+    const client = await connect();
+    for (const at of [new Date("2031-05-06T07:08:09Z"), "2032-05-06T07:08:09Z"]) {
+      await client.query("select pglite_devdb.set_time($1)", [at]);
+      expect(await year(client)).toBe(new Date(at).getUTCFullYear());
+    }
+    const advance = { name: "later", text: "select pglite_devdb.advance_time($1::interval)" };
+    for (let round = 1; round <= 3; round++) {
+      expect((await client.query({ ...advance, values: ["1 year"] })).rows).toEqual([{ advance_time: "" }]);
+      expect(await year(client)).toBe(2032 + round);
+    }
+    const answers = await Promise.all([
+      client.query("select 1 as v"),
+      client.query("select pglite_devdb.advance_time('1 year')"),
+      client.query("select extract(year from now())::int as v"),
+      client.query({ ...advance, values: ["1 year"] }),
+      client.query("select extract(year from now())::int as v"),
+    ]);
+    expect(answers.map(({ rows }) => rows[0].v)).toEqual([1, undefined, 2036, undefined, 2037]);
+  });
+
+  test("with postgres.js, which asks what a statement is before it runs it", async () => {
+    const sql = postgres(db.url, { max: 1, onnotice: () => {} });
+    onTestFinished(() => sql.end());
+    for (let round = 0; round < 2; round++) {
+      await sql`select pglite_devdb.set_time(${new Date(Date.UTC(2050 + round, 0, 2))})`;
+      expect(await sql`select extract(year from now())::int as year`).toEqual([{ year: 2050 + round }]);
+    }
+    await sql`select pglite_devdb.advance_time(${"1 year"})`;
+    await sql`select pglite_devdb.discrete_time(${true})`;
+    await sql`select pg_sleep(86400)`;
+    expect(await sql`select now()::date::text as on`).toEqual([{ on: "2052-01-03" }]);
+    await sql.unsafe("select pglite_devdb.discrete_time(false)");
+    await expect(sql`select pglite_devdb.set_time(${null})`).rejects.toMatchObject({ code: "22004" });
+    expect(await sql`select 1 as one`).toEqual([{ one: 1 }]);
+  });
+
+  test("in a transaction, which is as old as it was", async () => {
+    const client = await connect();
+    await client.query("begin");
+    const before = await year(client);
+    await client.query("select pglite_devdb.advance_time('2 years')");
+    expect(await year(client)).toBe(before);
+    expect(await failure(client.query("select pglite_devdb.reset_time()"))).toMatchObject({ code: "55006" });
+    await client.query("rollback");
+    expect(await year(client)).toBe(before + 2);
+    await connect();
+    const refused = await failure(client.query("select pglite_devdb.set_time('2001-01-01')"));
+    expect(refused).toMatchObject({ code: "55006", severity: "ERROR" });
+    expect(refused?.message).toMatch(
+      /^the time cannot go back from \S+ to 2001-01-01T00:00:00\.00\dZ while clients are connected, 1 of them/,
+    );
+  });
+});
+
+describe("what is no call, or nobody's to make", () => {
+  test("is refused by PostgreSQL, with a hint, or as a wrong value is", async () => {
+    const client = await connect();
+    for (const text of [
+      "select pglite_devdb.set_time(now() + '1 day')",
+      "select pglite_devdb.set_time('2060-01-01'), 1",
+      "select 1; select pglite_devdb.reset_time()",
+      "select pglite_devdb.tomorrow()",
+      "select pglite_devdb.reset_time(1)",
+      "select pglite_devdb.set_time()",
+      "do $$ begin perform pglite_devdb.reset_time(); end $$",
+    ])
+      expect(await failure(client.query(text))).toMatchObject({
+        code: "3F000",
+        hint: expect.stringContaining("called alone"),
+      });
+    expect(await failure(client.query("select pglite_devdb.set_time('tomorrow morning')"))).toMatchObject({
+      code: "22007",
+    });
+    expect(await failure(client.query("select pglite_devdb.set_time($1)", ["soon"]))).toMatchObject({ code: "22007" });
+    expect(await failure(client.query("select pglite_devdb.set_time('infinity')"))).toMatchObject({ code: "22008" });
+    await client.query("begin");
+    expect(await failure(client.query("select pglite_devdb.set_time('x')"))).toMatchObject({ code: "22007" });
+    expect(await failure(client.query("select pglite_devdb.show_time()"))).toMatchObject({ code: "25P02" });
+    await client.query("rollback");
+    // A text that only has the words.
+    expect((await client.query("select 'pglite_devdb.reset_time()' as v")).rows).toEqual([
+      { v: "pglite_devdb.reset_time()" },
+    ]);
+    expect((await client.query("select count(*)::int as v from pg_namespace where nspname ~ 'devdb'")).rows).toEqual([
+      { v: 0 },
+    ]);
+  });
+
+  test("is refused to whoever is no superuser, also by SET ROLE", async () => {
+    const admin = await connect();
+    await admin.query("create role app login password 'postgres'");
+    const app = await connect(db.url.replace("//postgres:", "//app:"));
+    const refused = {
+      code: "42501",
+      message: "permission denied for function advance_time: only a superuser may call it",
+    };
+    expect(await failure(app.query("select pglite_devdb.advance_time('1 day')"))).toMatchObject(refused);
+    await admin.query("set role app");
+    expect(await failure(admin.query("select pglite_devdb.advance_time($1)", ["1 day"]))).toMatchObject(refused);
+  });
+});
+
+test("branches, snapshots and resets", async () => {
+  const client = await connect();
+  await client.query("create table t (v int); insert into t values (1)");
+  expect((await client.query("select pglite_devdb.branch($1) as name", ["w1"])).rows).toEqual([
+    { name: "postgres~w1" },
+  ]);
+  await client.query("insert into t values (2)");
+  const inside = await connect(db.url.replace(/postgres$/, "postgres~w1"));
+  expect((await inside.query("select v from t")).rows).toEqual([{ v: 1 }]);
+  await inside.end();
+  await client.query("select pglite_devdb.drop_branch('w1')");
+  expect((await client.query("select count(*)::int as v from pg_database where datname ~ '~'")).rows).toEqual([
+    { v: 0 },
+  ]);
+  expect(await failure(client.query("select pglite_devdb.branch('a b')"))).toMatchObject({ code: "22023" });
+  await client.query("select pglite_devdb.snapshot('two')");
+  await client.query("delete from t");
+  await client.query("select pglite_devdb.restore('two')");
+  expect((await client.query("select v from t order by v")).rows).toEqual([{ v: 1 }, { v: 2 }]);
+  expect(await failure(client.query("select pglite_devdb.restore('three')"))).toBeDefined();
+  await client.query("select pglite_devdb.reset()");
+  expect(await failure(client.query("select v from t"))).toMatchObject({ code: "42P01" });
+});
