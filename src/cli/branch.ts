@@ -1,6 +1,7 @@
 /**
  * `pglite-devdb branch`: makes, shows and drops branches on a server that runs.
  *
+<<<<<<< HEAD
  * Owns: its words and flags, and how a server is found. Does not own: how a server makes one (`dev-db/server-branches.ts`).
  * Invariant: stdout gets URLs and nothing else.
  */
@@ -10,12 +11,21 @@ import { ensureBranch } from "../dev-db/server-branches.ts";
 import { ServerClient } from "../dev-db/server-client.ts";
 import { branchDatabase, readBranch } from "../engine/branches.ts";
 import { executeSql } from "../engine/execute-sql.ts";
-import { ExitCode, UsageError } from "../errors.ts";
-import { optionTable } from "../options.ts";
-import { DatabaseError } from "../wire/query-results.ts";
-import type { CliCommand } from "./command.ts";
 
-const urlFlag = new Option("--url <url>");
+=======
+ * Owns: its words. Does not own: how a server is found (`running-server.ts`); making a branch, which the server does at the login of who asks
+ * for it (`transport/isolated-queue.ts`).
+ * Invariant: stdout gets URLs and nothing else.
+ */
+
+import { randomBytes } from "node:crypto";
+import { branchDatabase, makesBranch, readBranch } from "../engine/branches.ts";
+
+>>>>>>> d8bcb06 (pglite-devdb clock: the time of a server that runs)
+
+import { ExitCode, UsageError } from "../errors.ts";
+import type { CliCommand } from "./command.ts";
+import { askServer, serverUrl, urlFlag, urlHelp, urlOf } from "./running-server.ts";
 
 /** The command `branch`. */
 export const branchCommand: CliCommand = {
@@ -28,7 +38,7 @@ export const branchCommand: CliCommand = {
     command.configureHelp({ formatHelp: () => helpText });
   },
   async run(operands, _options, { environment, stdout }, flags) {
-    const url = readUrl((flags.url as string | undefined) ?? environment.DATABASE_URL ?? defaultUrl(environment));
+    const url = serverUrl(flags.url, environment);
     const [word, name, more] = operands;
     const extra = word === "rm" ? more : name;
     if (extra !== undefined) throw new UsageError(`branch: ${JSON.stringify(extra)} is an argument too many`);
@@ -59,33 +69,9 @@ A branch is a copy of a database as it is now, made in milliseconds: see docs/br
   branch [NAME]   makes the branch NAME, or one with a free name, and prints its URL; if it is there, only that
   branch ls       prints the URLs of all branches
   branch rm NAME  drops it; whoever is connected to it is ended
+${urlHelp}`;
 
-  --url <url>     the database on a server that runs [env DATABASE_URL] [default postgresql://postgres:postgres@127.0.0.1:5432/postgres,
-                  with the port and the password of DEV_DB_PORT and DEV_DB_PASSWORD]
-`;
-
-function defaultUrl({ DEV_DB_PORT: port, DEV_DB_PASSWORD: password }: NodeJS.ProcessEnv): string {
-  const secret = encodeURIComponent(password ?? "postgres");
-  return `postgresql://postgres:${secret}@127.0.0.1:${port ?? optionTable.port.default}/postgres`;
-}
-
-function readUrl(text: string): URL {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url && /^postgres(ql)?:$/.test(url.protocol) && url.hostname !== "") return url;
-  throw new UsageError(
-    `--url: ${url ? `${url.protocol}//…` : JSON.stringify(text)} is not postgresql://USER:PASSWORD@HOST:PORT/DATABASE`,
-  );
-}
-
-function urlOf(server: URL, database: string): string {
-  const url = new URL(server);
-  url.pathname = `/${database}`;
-  return url.href;
-}
-
-/** How long a branch may take to be made. */
-const silenceMs = 30_000;
-
+<<<<<<< HEAD
 function makeBranch(url: URL, source: string, database: string): Promise<void> {
   return ensureBranch({ url: urlOf(url, database), ...connecting, database, template: source }, (sql) =>
     query(url, source, sql),
@@ -117,4 +103,14 @@ async function inWords<T>(work: () => Promise<T>): Promise<T> {
     const more = [error.fields.get("D"), error.fields.get("H")].filter((text) => text !== undefined);
     throw Object.assign(new Error([`branch: ${message}`, ...more].join("; ")), { exitCode: ExitCode.failure });
   }
+=======
+async function ask(url: URL, database: string, sql: string) {
+  const isUnknown = (code: string | undefined) => code === "3D000" && readBranch(database) && sql === "select 1";
+  return askServer(urlOf(url, database), {
+    command: "branch",
+    statements: [sql],
+    parameters: makesBranch,
+    explain: (code) => (isUnknown(code) ? "; branches need a pglite-devdb with isolated sessions" : ""),
+  });
+>>>>>>> d8bcb06 (pglite-devdb clock: the time of a server that runs)
 }

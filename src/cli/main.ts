@@ -9,6 +9,7 @@ import { createRequire } from "node:module";
 import { Command, CommanderError } from "commander";
 import { ExitCode, UsageError } from "../errors.ts";
 import { branchCommand } from "./branch.ts";
+import { clockCommand } from "./clock.ts";
 import { type CliCommand, type CommandContext, declareOptions, readOptions } from "./command.ts";
 import { doctorCommand } from "./doctor.ts";
 import { dumpCommand, restoreCommand } from "./dump.ts";
@@ -25,6 +26,7 @@ const commands: readonly CliCommand[] = [
   startCommand,
   runCommand,
   branchCommand,
+  clockCommand,
   dumpCommand,
   restoreCommand,
   resetCommand,

@@ -1,0 +1,61 @@
+/**
+ * `pglite-devdb branch`: makes, shows and drops branches on a server that runs.
+ *
+ * Owns: its words. Does not own: how a server is found (`running-server.ts`), how it makes a branch (`dev-db/server-branches.ts`).
+ * Invariant: stdout gets URLs and nothing else.
+ */
+import { randomBytes } from "node:crypto";
+import { ensureBranch } from "../dev-db/server-branches.ts";
+import { branchDatabase, readBranch } from "../engine/branches.ts";
+import { ExitCode, UsageError } from "../errors.ts";
+import type { CliCommand } from "./command.ts";
+import { askServer, connectionOf, inWords, serverUrl, urlFlag, urlHelp, urlOf } from "./running-server.ts";
+
+/** The command `branch`. */
+export const branchCommand: CliCommand = {
+  name: "branch",
+  usage: "[NAME | ls | rm NAME]",
+  summary: "make a branch of the database of a server that runs, and print its URL; list branches; drop one",
+  options: [],
+  configure(command) {
+    command.addOption(urlFlag);
+    command.configureHelp({ formatHelp: () => helpText });
+  },
+  async run(operands, _options, { environment, stdout }, flags) {
+    const url = serverUrl(flags.url, environment);
+    const [word, name, more] = operands;
+    const extra = word === "rm" ? more : name;
+    if (extra !== undefined) throw new UsageError(`branch: ${JSON.stringify(extra)} is an argument too many`);
+    const source = decodeURIComponent(url.pathname.slice(1)) || "postgres";
+    const list = async () => (await ask(url, source, branchesSql)).map(([database]) => database!);
+    if (word === "ls") {
+      for (const database of await list()) if (readBranch(database)) stdout.write(`${urlOf(url, database)}\n`);
+      return ExitCode.ok;
+    }
+    if (word === "rm") {
+      if (name === undefined) throw new UsageError("branch rm: name the branch to drop: pglite-devdb branch rm NAME");
+      await ask(url, source, `drop database "${branchDatabase(source, name)}" with (force)`);
+      return ExitCode.ok;
+    }
+    const database = branchDatabase(source, word ?? `b${randomBytes(4).toString("hex")}`);
+    const wanted = { url: urlOf(url, database), ...connectionOf("branch"), database, template: source };
+    await inWords("branch", () => ensureBranch(wanted, (sql) => ask(url, source, sql)));
+    stdout.write(`${urlOf(url, database)}\n`);
+    return ExitCode.ok;
+  },
+};
+
+const branchesSql = "select datname from pg_database where datconnlimit <> -2 order by oid";
+
+const helpText = `Usage: pglite-devdb branch [--url URL] [NAME | ls | rm NAME]
+
+A branch is a copy of a database as it is now, made in milliseconds: see docs/branches.md.
+
+  branch [NAME]   makes the branch NAME, or one with a free name, and prints its URL; if it is there, only that
+  branch ls       prints the URLs of all branches
+  branch rm NAME  drops it; whoever is connected to it is ended
+${urlHelp}`;
+
+function ask(url: URL, database: string, sql: string) {
+  return askServer(urlOf(url, database), "branch", [sql]);
+}
