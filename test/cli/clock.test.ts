@@ -36,7 +36,7 @@ test("it is set, passes, jumps, is shown and reset", async () => {
   expect((await clock(["reset"])).stdout).toMatch(/^\S+Z, the real time\n$/);
 });
 
-test("what cannot be is a sentence", async () => {
+test("what cannot be is a sentence", { tags: "long" }, async () => {
   const failed = async (...args: string[]) => {
     const { code, stderr } = await clock(args);
     return [code, stderr];
