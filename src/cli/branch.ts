@@ -1,31 +1,15 @@
 /**
  * `pglite-devdb branch`: makes, shows and drops branches on a server that runs.
  *
-<<<<<<< HEAD
- * Owns: its words and flags, and how a server is found. Does not own: how a server makes one (`dev-db/server-branches.ts`).
+ * Owns: its words. Does not own: how a server is found (`running-server.ts`), how it makes a branch (`dev-db/server-branches.ts`).
  * Invariant: stdout gets URLs and nothing else.
  */
 import { randomBytes } from "node:crypto";
-import { Option } from "commander";
 import { ensureBranch } from "../dev-db/server-branches.ts";
-import { ServerClient } from "../dev-db/server-client.ts";
 import { branchDatabase, readBranch } from "../engine/branches.ts";
-import { executeSql } from "../engine/execute-sql.ts";
-
-=======
- * Owns: its words. Does not own: how a server is found (`running-server.ts`); making a branch, which the server does at the login of who asks
- * for it (`transport/isolated-queue.ts`).
- * Invariant: stdout gets URLs and nothing else.
- */
-
-import { randomBytes } from "node:crypto";
-import { branchDatabase, makesBranch, readBranch } from "../engine/branches.ts";
-
->>>>>>> d8bcb06 (pglite-devdb clock: the time of a server that runs)
-
 import { ExitCode, UsageError } from "../errors.ts";
 import type { CliCommand } from "./command.ts";
-import { askServer, serverUrl, urlFlag, urlHelp, urlOf } from "./running-server.ts";
+import { connectionOf, inWords, queryServer, serverUrl, urlFlag, urlHelp, urlOf } from "./running-server.ts";
 
 /** The command `branch`. */
 export const branchCommand: CliCommand = {
@@ -54,7 +38,8 @@ export const branchCommand: CliCommand = {
       return ExitCode.ok;
     }
     const database = branchDatabase(source, word ?? `b${randomBytes(4).toString("hex")}`);
-    await inWords(() => makeBranch(url, source, database));
+    const wanted = { url: urlOf(url, database), ...connectionOf("branch"), database, template: source };
+    await inWords("branch", () => ensureBranch(wanted, (sql) => query(url, source, sql)));
     stdout.write(`${urlOf(url, database)}\n`);
     return ExitCode.ok;
   },
@@ -71,46 +56,10 @@ A branch is a copy of a database as it is now, made in milliseconds: see docs/br
   branch rm NAME  drops it; whoever is connected to it is ended
 ${urlHelp}`;
 
-<<<<<<< HEAD
-function makeBranch(url: URL, source: string, database: string): Promise<void> {
-  return ensureBranch({ url: urlOf(url, database), ...connecting, database, template: source }, (sql) =>
-    query(url, source, sql),
-  );
-}
-
-const connecting = { parameters: { application_name: "pglite-devdb branch" }, silenceMs };
-
-async function query(url: URL, database: string, sql: string) {
-  const client = await ServerClient.connect(urlOf(url, database), connecting);
-  try {
-    return (await executeSql(client, sql)).at(-1)?.rows ?? [];
-  } finally {
-    client.close();
-  }
-}
-
 function ask(url: URL, database: string, sql: string) {
-  return inWords(() => query(url, database, sql));
+  return inWords("branch", () => query(url, database, sql));
 }
 
-async function inWords<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    const { message } = error as Error;
-    if (error instanceof UsageError) throw new UsageError(`branch: ${message}; --url names another server`);
-    if (!(error instanceof DatabaseError)) throw error;
-    const more = [error.fields.get("D"), error.fields.get("H")].filter((text) => text !== undefined);
-    throw Object.assign(new Error([`branch: ${message}`, ...more].join("; ")), { exitCode: ExitCode.failure });
-  }
-=======
-async function ask(url: URL, database: string, sql: string) {
-  const isUnknown = (code: string | undefined) => code === "3D000" && readBranch(database) && sql === "select 1";
-  return askServer(urlOf(url, database), {
-    command: "branch",
-    statements: [sql],
-    parameters: makesBranch,
-    explain: (code) => (isUnknown(code) ? "; branches need a pglite-devdb with isolated sessions" : ""),
-  });
->>>>>>> d8bcb06 (pglite-devdb clock: the time of a server that runs)
+function query(url: URL, database: string, sql: string) {
+  return queryServer(urlOf(url, database), "branch", [sql]);
 }

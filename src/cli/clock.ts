@@ -7,7 +7,7 @@
  */
 import { ExitCode, UsageError } from "../errors.ts";
 import type { CliCommand } from "./command.ts";
-import { askServer, serverUrl, urlFlag, urlHelp } from "./running-server.ts";
+import { inWords, queryServer, serverUrl, urlFlag, urlHelp } from "./running-server.ts";
 
 /** The command `clock`. */
 export const clockCommand: CliCommand = {
@@ -27,11 +27,13 @@ export const clockCommand: CliCommand = {
     if (call.takes && value === undefined)
       throw new UsageError(`clock ${word}: say which: pglite-devdb clock ${word} ${call.takes}`);
     const change = call.sql(`'${(value ?? "").replaceAll("'", "''")}'`);
-    const [row] = await askServer(serverUrl(flags.url, environment).href, {
-      command: "clock",
-      statements: [...(change ? [`select pglite_devdb.${change}`] : []), "select pglite_devdb.show_time()"],
-      explain: (code) => (code === "3F000" ? "; a clock needs a pglite-devdb with isolated sessions" : ""),
-    });
+    const url = serverUrl(flags.url, environment).href;
+    const statements = [...(change ? [`select pglite_devdb.${change}`] : []), "select pglite_devdb.show_time()"];
+    const [row] = await inWords(
+      "clock",
+      () => queryServer(url, "clock", statements),
+      (code) => (code === "3F000" ? "; a clock needs a pglite-devdb with isolated sessions" : ""),
+    );
     stdout.write(`${row?.[0]}\n`);
     return ExitCode.ok;
   },

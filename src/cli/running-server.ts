@@ -1,61 +1,80 @@
 /**
- * `pglite-devdb branch`: makes, shows and drops branches on a server that runs.
+ * A server that runs, for the commands that ask it for something.
  *
- * Owns: its words. Does not own: how a server is found (`running-server.ts`), how it makes a branch (`dev-db/server-branches.ts`).
- * Invariant: stdout gets URLs and nothing else.
+ * Owns: how it is found, and what is said when it cannot be asked. Does not own: what it is asked for.
  */
-import { randomBytes } from "node:crypto";
-import { ensureBranch } from "../dev-db/server-branches.ts";
-import { branchDatabase, readBranch } from "../engine/branches.ts";
+import { Option } from "commander";
+import { ServerClient } from "../dev-db/server-client.ts";
+import { executeSql } from "../engine/execute-sql.ts";
 import { ExitCode, UsageError } from "../errors.ts";
-import type { CliCommand } from "./command.ts";
-import { askServer, connectionOf, inWords, serverUrl, urlFlag, urlHelp, urlOf } from "./running-server.ts";
+import { optionTable } from "../options.ts";
+import { DatabaseError } from "../wire/query-results.ts";
 
-/** The command `branch`. */
-export const branchCommand: CliCommand = {
-  name: "branch",
-  usage: "[NAME | ls | rm NAME]",
-  summary: "make a branch of the database of a server that runs, and print its URL; list branches; drop one",
-  options: [],
-  configure(command) {
-    command.addOption(urlFlag);
-    command.configureHelp({ formatHelp: () => helpText });
-  },
-  async run(operands, _options, { environment, stdout }, flags) {
-    const url = serverUrl(flags.url, environment);
-    const [word, name, more] = operands;
-    const extra = word === "rm" ? more : name;
-    if (extra !== undefined) throw new UsageError(`branch: ${JSON.stringify(extra)} is an argument too many`);
-    const source = decodeURIComponent(url.pathname.slice(1)) || "postgres";
-    const list = async () => (await ask(url, source, branchesSql)).map(([database]) => database!);
-    if (word === "ls") {
-      for (const database of await list()) if (readBranch(database)) stdout.write(`${urlOf(url, database)}\n`);
-      return ExitCode.ok;
-    }
-    if (word === "rm") {
-      if (name === undefined) throw new UsageError("branch rm: name the branch to drop: pglite-devdb branch rm NAME");
-      await ask(url, source, `drop database "${branchDatabase(source, name)}" with (force)`);
-      return ExitCode.ok;
-    }
-    const database = branchDatabase(source, word ?? `b${randomBytes(4).toString("hex")}`);
-    const wanted = { url: urlOf(url, database), ...connectionOf("branch"), database, template: source };
-    await inWords("branch", () => ensureBranch(wanted, (sql) => ask(url, source, sql)));
-    stdout.write(`${urlOf(url, database)}\n`);
-    return ExitCode.ok;
-  },
-};
+/** The flag that names it. */
+export const urlFlag = new Option("--url <url>");
 
-const branchesSql = "select datname from pg_database where datconnlimit <> -2 order by oid";
+/** The lines about that flag in a help text; behind a blank line. */
+export const urlHelp = `
+  --url <url>     the database on a server that runs [env DATABASE_URL] [default postgresql://postgres:postgres@127.0.0.1:5432/postgres,
+                  with the port and the password of DEV_DB_PORT and DEV_DB_PASSWORD]
+`;
 
-const helpText = `Usage: pglite-devdb branch [--url URL] [NAME | ls | rm NAME]
+/** Where it is. Throws a `UsageError` for a URL that is none. */
+export function serverUrl(flag: unknown, environment: NodeJS.ProcessEnv): URL {
+  const text = (flag as string | undefined) ?? environment.DATABASE_URL ?? defaultUrl(environment);
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  if (url && /^postgres(ql)?:$/.test(url.protocol) && url.hostname !== "") return url;
+  throw new UsageError(
+    `--url: ${url ? `${url.protocol}//…` : JSON.stringify(text)} is not postgresql://USER:PASSWORD@HOST:PORT/DATABASE`,
+  );
+}
 
-A branch is a copy of a database as it is now, made in milliseconds: see docs/branches.md.
+function defaultUrl({ DEV_DB_PORT: port, DEV_DB_PASSWORD: password }: NodeJS.ProcessEnv): string {
+  const secret = encodeURIComponent(password ?? "postgres");
+  return `postgresql://postgres:${secret}@127.0.0.1:${port ?? optionTable.port.default}/postgres`;
+}
 
-  branch [NAME]   makes the branch NAME, or one with a free name, and prints its URL; if it is there, only that
-  branch ls       prints the URLs of all branches
-  branch rm NAME  drops it; whoever is connected to it is ended
-${urlHelp}`;
+/** The URL of another database there. */
+export function urlOf(server: URL, database: string): string {
+  const url = new URL(server);
+  url.pathname = `/${database}`;
+  return url.href;
+}
 
-function ask(url: URL, database: string, sql: string) {
-  return askServer(urlOf(url, database), "branch", [sql]);
+/** How long an answer may take. */
+const silenceMs = 30_000;
+
+/** How a command connects. */
+export function connectionOf(command: string) {
+  return { parameters: { application_name: `pglite-devdb ${command}` }, silenceMs };
+}
+
+/** Runs statements one after the other on a connection of a command's; resolves with the rows of the last one. */
+export async function queryServer(url: string, command: string, statements: readonly string[]) {
+  const client = await ServerClient.connect(url, connectionOf(command));
+  try {
+    let rows: readonly (readonly (string | null)[])[] = [];
+    for (const sql of statements) rows = (await executeSql(client, sql)).at(-1)?.rows ?? [];
+    return rows;
+  } finally {
+    client.close();
+  }
+}
+
+/** What `work` resolves or rejects with, as the command says it. `explain` has what is added to an error of PostgreSQL's, by its SQLSTATE. */
+export async function inWords<T>(
+  command: string,
+  work: () => Promise<T>,
+  explain: (code: string) => string = () => "",
+): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    const { message } = error as Error;
+    if (error instanceof UsageError) throw new UsageError(`${command}: ${message}; --url names another server`);
+    if (!(error instanceof DatabaseError)) throw error;
+    const more = [error.fields.get("D"), error.fields.get("H")].filter((text) => text !== undefined);
+    const text = [`${command}: ${message}${explain(error.code)}`, ...more].join("; ");
+    throw Object.assign(new Error(text), { exitCode: ExitCode.failure });
+  }
 }
