@@ -14,6 +14,7 @@ import { checkOptions } from "./check-options.ts";
 import { exhaustive, random, replay, roundRobin, type Strategy } from "./choices.ts";
 import { GateClient } from "./gate-client.ts";
 import type { ExploreOptions, ExploreReport, Schedule } from "./report.ts";
+import { type Rewind, rewindOf } from "./rewind.ts";
 import { saveTrace } from "./save-trace.ts";
 import { type ScheduleLimits, type ScheduleOutcome, ScheduleRun } from "./schedule-run.ts";
 import { SessionStates } from "./session-state.ts";
@@ -26,9 +27,6 @@ const usualSilenceMs = 200;
 const longStatementMs = 2000;
 /** So often a schedule that takes another path is tried. */
 const attempts = 3;
-
-/** Makes the data as they were. */
-type Rewind = () => Promise<unknown>;
 
 /**
  * Runs the actors once for each order in which their statements can reach PostgreSQL, each on real sessions, and looks at the invariant
@@ -84,7 +82,7 @@ class Exploration {
     this.#connection = connection;
     const { silenceMs = usualSilenceMs, trace } = options;
     this.#limits = { silenceMs, ms: Math.max(longStatementMs, silenceMs), records: trace !== undefined };
-    this.#rewind = () => options.reset(connection.sql);
+    this.#rewind = rewindOf(options, connection.sql);
     this.#states = new SessionStates(gate);
     const { strategy = "exhaustive" } = options;
     if (options.replay !== undefined) this.#strategy = replay(options.replay);

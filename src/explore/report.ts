@@ -49,13 +49,23 @@ export interface Schedule<Name extends string = string> {
 // biome-ignore lint/suspicious/noConfusingVoidType: a function that gives nothing, as one of assertions, is one.
 type Verdict = boolean | void;
 
+/** What is needed of a server: a `DevDb` has it all. */
+interface ExploredDb {
+  readonly url: string;
+  snapshot?(name: string): Promise<void>;
+  restore?(name: string): Promise<void>;
+}
+
 /** What `explore` takes. */
 export interface ExploreOptions<Name extends string = string> {
   /** What `startDevDb` gives, or the URL of such a server with a session for each connection. */
-  readonly db: { readonly url: string };
+  readonly db: ExploredDb;
   readonly actors: Readonly<Record<Name, Actor>>;
-  /** Makes the data as it was, before each schedule. TRUNCATE and INSERT are quick. */
-  readonly reset: (sql: Sql) => Promise<unknown>;
+  /**
+   * Makes the data as it was, before each schedule. Without it the whole server is brought back to what it was before the first one, as
+   * `db.restore()` does, which a server in memory that this process has started can.
+   */
+  readonly reset?: ((sql: Sql) => Promise<unknown>) | undefined;
   /** Looked at after each schedule: it is broken by `false`, and by whatever it throws. */
   readonly invariant: (sql: Sql, results: Results<Name>) => Verdict | Promise<Verdict>;
   /** `exhaustive` by default. Random schedules are chosen by a seed, which the report has. */
@@ -70,8 +80,6 @@ export interface ExploreOptions<Name extends string = string> {
   readonly replay?: string;
   /** The first schedule that breaks the invariant is recorded into this file, for `pglite-devdb trace`. */
   readonly trace?: string;
-  /** Why it was not recorded, although it was to be. */
-  readonly untraced?: string;
 }
 
 /** What was found. */
