@@ -13,6 +13,7 @@ import { clockCommand } from "./clock.ts";
 import { type CliCommand, type CommandContext, declareOptions, readOptions } from "./command.ts";
 import { doctorCommand } from "./doctor.ts";
 import { dumpCommand, restoreCommand } from "./dump.ts";
+import { exploreCommand } from "./explore.ts";
 import { commandHelp, programHelp } from "./help.ts";
 import { reproCommand } from "./repro.ts";
 import { resetCommand } from "./reset.ts";
@@ -32,6 +33,7 @@ const commands: readonly CliCommand[] = [
   resetCommand,
   doctorCommand,
   traceCommand,
+  exploreCommand,
   reproCommand,
 ];
 

@@ -1,12 +1,15 @@
 /**
  * `pglite-devdb/vitest`: one server for a run of vitest, and a database for each test, file or worker.
  *
- * Owns: the plugin of vitest's configuration, and which of its hooks are used. Does not own: the server (`vitest-setup.ts`), what the hooks do
- * (`use-database.ts`).
+ * Owns: the plugin of vitest's configuration, which of its hooks are used, and `test.explore`. Does not own: the server (`vitest-setup.ts`), what the
+ * hooks do (`use-database.ts`), exploring (`../explore/`).
  * Invariant: the server runs in vitest's main process, and ends with the run; workers know no more than its URL.
  */
 import { fileURLToPath } from "node:url";
-import { afterAll, afterEach, beforeAll, beforeEach, inject } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, inject, type TestAPI, test as vitestTest } from "vitest";
+import { explore } from "../explore/explore.ts";
+import type { ExploreOptions } from "../explore/report.ts";
+import { failureOf } from "../explore/verdict.ts";
 import type { DevDbOptions } from "../index.ts";
 import type { TestDatabase } from "./database-per-test.ts";
 import { rememberOptions } from "./run-options.ts";
@@ -51,3 +54,23 @@ export function useDatabase(options: UseDatabaseOptions = {}): TestDatabase {
   };
   return useDatabaseOf(runner, options);
 }
+
+/** What `test.explore` takes: what `explore()` does, or a function that gives it, for what is not known before the test. */
+type Explored = ExploreOptions | (() => ExploreOptions | Promise<ExploreOptions>);
+
+/** For so long a test may explore. */
+const exploreMs = 120_000;
+
+/** A test that explores. It fails with the schedule that breaks the invariant, and if it is not sure that there is none. */
+function testExplore(name: string, options: Explored, timeoutMs = exploreMs): void {
+  vitestTest(name, { timeout: timeoutMs }, async () => {
+    const given = typeof options === "function" ? await options() : options;
+    const failure = failureOf(await explore(given), given);
+    if (failure !== undefined) throw new Error(failure);
+  });
+}
+
+/** vitest's own `test`, and `test.explore(name, options)`. */
+export const test: TestAPI & { explore: typeof testExplore } = Object.assign(vitestTest.extend({}), {
+  explore: testExplore,
+});

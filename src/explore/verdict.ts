@@ -1,0 +1,40 @@
+/**
+ * What a report means for a test: whether it fails, and what is said then.
+ *
+ * Owns: the words. Does not own: what was found (`explore.ts`).
+ * Invariant: what is in doubt never passes as explored, unless only a part of the schedules was asked for.
+ */
+import type { ExploreOptions, ExploreReport } from "./report.ts";
+
+/** Why the exploration fails, with the schedule that shows it; undefined if it does not. */
+export function failureOf(
+  report: ExploreReport,
+  { strategy = "exhaustive", schedules, replay }: Pick<ExploreOptions, "strategy" | "schedules" | "replay">,
+): string | undefined {
+  const [first] = report.failing;
+  if (first) {
+    const { length } = report.failing;
+    const traced = first.trace === undefined ? [] : [`trace: pglite-devdb trace show ${first.trace}`];
+    const head = `${length} of ${report.schedules} schedules ${length === 1 ? "fails" : "fail"}; the first of them:`;
+    return [head, first.table, `replay: "${first.decisions}"`, ...traced].join("\n");
+  }
+  if (report.complete) return undefined;
+  const doubts = doubtsOf(report);
+  const isPart = typeof strategy === "object" || schedules !== undefined || replay !== undefined;
+  if (isPart && report.schedules > 0 && doubts.length === 0) return undefined;
+  const why = [...doubts, ...(report.stopped === undefined ? [] : [`it stopped: ${report.stopped}`])].join("; ");
+  return `${passed(report)}, but not every one was run, or is sure: ${why || "no schedule was run"}`;
+}
+
+/** What was run, in a few words. */
+export function passed({ schedules }: ExploreReport): string {
+  return schedules === 1 ? "1 schedule passes" : `${schedules} schedules pass`;
+}
+
+function doubtsOf({ silences, strays, diverged }: ExploreReport): string[] {
+  return [
+    [silences, "silences of actors that waited for something outside of the database"],
+    [strays, "strays, statements of which it is not known who sent them"],
+    [diverged, "schedules that took another path each time"],
+  ].flatMap(([count, what]) => (count === 0 ? [] : [`${count} ${what}`]));
+}
