@@ -25,9 +25,15 @@ export type GateRequest =
   | { readonly do: "finish"; readonly seen: number; readonly runs: readonly AsideRun[] }
   /**
    * Lets the first batch of a connection through, unless more than `seen` have arrived or it has gone; answered with a `GateStep` in the
-   * end, after so many ms at the latest.
+   * end, after so many ms at the latest. `watches`: it says what was touched.
    */
-  | { readonly do: "release"; readonly connection: number; readonly seen: number; readonly ms: number }
+  | {
+      readonly do: "release";
+      readonly connection: number;
+      readonly seen: number;
+      readonly ms: number;
+      readonly watches: boolean;
+    }
   /** Answered with a `GateStep` as soon as one that was blocked has its answer, or after so many ms. */
   | { readonly do: "wait"; readonly ms: number }
   /** Hands out what a connection is answered with. */
@@ -87,6 +93,26 @@ export interface GateAnswer {
   readonly isDelivered: boolean;
 }
 
+/**
+ * What a session has touched. What is in a relation is named `r:OID:…`: `p` with a page, `t` with a row's place, `any` for any row of it; `r:OID`
+ * is all of it. `a:…` is an advisory lock, `x:PID` a transaction, `wait` that one was waited for.
+ */
+export interface Footprint {
+  readonly reads: readonly string[];
+  readonly writes: readonly string[];
+  /** Written or read at once, for everybody: sequences. */
+  readonly now: readonly string[];
+  /** Rows, and the strongest LockTupleMode. */
+  readonly locks: readonly (readonly [row: string, mode: number])[];
+  /** Relations, and the modes as bits. */
+  readonly relations: readonly (readonly [relation: number, modes: number])[];
+  /** XactIsoLevel. */
+  readonly isolation: number;
+  readonly takesSnapshot: boolean;
+  /** It has done something else, too: to the catalogs for example. */
+  readonly isUnknown: boolean;
+}
+
 /** What came of letting one through. */
 export type GateStep =
   | { readonly isStale: true }
@@ -99,6 +125,8 @@ export type GateStep =
       readonly isSilent: boolean;
       /** In the order in which they are to be handed out. */
       readonly answers: readonly GateAnswer[];
+      /** What whom has touched meanwhile, if that was wanted; whoever was blocked may have gone on. */
+      readonly footprints: readonly (readonly [connection: number, footprint: Footprint])[];
     };
 
 /** What has passed, in its order. `bytes` are base64. */

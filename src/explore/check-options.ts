@@ -12,8 +12,8 @@ export function checkOptions({ actors, strategy = "exhaustive", schedules, silen
   for (const [name, actor] of Object.entries(actors)) {
     if (typeof actor !== "function") throw new UsageError(`the actor "${name}" is no function`);
   }
-  if (strategy !== "exhaustive") {
-    if (typeof strategy !== "object") throw new UsageError('strategy is "exhaustive" or { random, seed }');
+  if (strategy !== "exhaustive" && strategy !== "dpor") {
+    if (typeof strategy !== "object") throw new UsageError('strategy is "exhaustive", "dpor" or { random, seed }');
     requireWhole("strategy.random", strategy.random, 1);
     if (strategy.seed !== undefined) requireWhole("strategy.seed", strategy.seed, 0);
   }

@@ -5,6 +5,7 @@
  * Invariant: the same question is answered the same: it may be asked again before the answer is acted upon.
  */
 import { Random } from "../trace/storm/random.ts";
+import type { Effect } from "./effects.ts";
 
 /** Something that could go on now. */
 export interface Choice {
@@ -17,8 +18,11 @@ export interface Choice {
 
 /** See the head of the file. */
 export interface Strategy {
-  /** The index of the one that goes on; undefined where the schedule is not the one that it was to be. */
-  choose(choices: readonly Choice[], depth: number): number | undefined;
+  /**
+   * The index of the one that goes on; undefined where the schedule is not the one that it was to be. `effects`: what the steps have
+   * done; it grows with them.
+   */
+  choose(choices: readonly Choice[], depth: number, effects: readonly Effect[]): number | undefined;
   /** Whether a schedule of so many decisions is not shorter than the one that it was to be. */
   mayEnd(depth: number): boolean;
   /** Goes to the next schedule; false if there is none. */
@@ -96,7 +100,7 @@ export function wordOf({ actor, nth }: Choice): string {
 }
 
 /** What makes a choice the same as in another schedule; literals may differ. */
-function keyOf(choice: Choice): string {
+export function keyOf(choice: Choice): string {
   const sql = choice.sql.replaceAll(/'[^']*'|\b\d+\b/g, "?").replaceAll(/\s+/g, " ");
   return `${wordOf(choice)} ${sql}`;
 }

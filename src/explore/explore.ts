@@ -12,6 +12,7 @@ import { UsageError } from "../errors.ts";
 import { DatabaseError } from "../wire/query-results.ts";
 import { checkOptions } from "./check-options.ts";
 import { exhaustive, random, replay, roundRobin, type Strategy } from "./choices.ts";
+import { reduced } from "./dpor.ts";
 import { GateClient } from "./gate-client.ts";
 import type { ExploreOptions, ExploreReport, Schedule } from "./report.ts";
 import { type Rewind, rewindOf } from "./rewind.ts";
@@ -71,6 +72,7 @@ class Exploration {
   readonly #seen = new Set<string>();
   readonly #codes: Record<string, number> = {};
   #schedules = 0;
+  #orders = 0;
   #silences = 0;
   #strays = 0;
   #diverged = 0;
@@ -80,13 +82,15 @@ class Exploration {
     this.#options = options;
     this.#gate = gate;
     this.#connection = connection;
-    const { silenceMs = usualSilenceMs, trace } = options;
-    this.#limits = { silenceMs, ms: Math.max(longStatementMs, silenceMs), records: trace !== undefined };
+    const { silenceMs = usualSilenceMs, trace, strategy = "exhaustive", reset } = options;
+    // Where the rows are is known only of the server's own rewind.
+    const granule = strategy !== "dpor" ? undefined : reset ? "relation" : "row";
+    this.#limits = { silenceMs, ms: Math.max(longStatementMs, silenceMs), records: trace !== undefined, granule };
     this.#rewind = rewindOf(options, connection.sql);
     this.#states = new SessionStates(gate);
-    const { strategy = "exhaustive" } = options;
     if (options.replay !== undefined) this.#strategy = replay(options.replay);
     else if (strategy === "exhaustive") this.#strategy = exhaustive();
+    else if (strategy === "dpor") this.#strategy = reduced();
     else {
       this.#seed = strategy.seed ?? Math.floor(Math.random() * 2 ** 31);
       this.#strategy = random(strategy.random, this.#seed);
@@ -117,7 +121,8 @@ class Exploration {
     const isSure = this.#silences + this.#strays + this.#diverged === 0 && this.#stopped === undefined;
     return {
       schedules: this.#schedules,
-      complete: !hasNext && isSure && strategy === "exhaustive" && this.#options.replay === undefined,
+      orders: this.#orders,
+      complete: !hasNext && isSure && typeof strategy === "string" && this.#options.replay === undefined,
       failing: this.#failing,
       outcomes: this.#outcomes,
       codes: this.#codes,
@@ -182,6 +187,7 @@ class Exploration {
 
   async #judge(outcome: ScheduleOutcome): Promise<void> {
     this.#schedules++;
+    this.#orders = Math.max(this.#orders, ordersOf(outcome));
     this.#silences += outcome.silences;
     this.#strays += outcome.strays;
     count(this.#outcomes, wordsOf(outcome));
@@ -231,6 +237,18 @@ class Exploration {
 
 function count(counts: Record<string, number>, key: string): void {
   counts[key] = (counts[key] ?? 0) + 1;
+}
+
+/** Of its steps, each actor's in its own order. */
+function ordersOf({ steps }: ScheduleOutcome): number {
+  const counts = new Map<string, number>();
+  let orders = 1;
+  steps.forEach(({ actor }, before) => {
+    const own = (counts.get(actor) ?? 0) + 1;
+    counts.set(actor, own);
+    orders = (orders * (before + 1)) / own;
+  });
+  return Math.round(orders);
 }
 
 /** What has become of the actors. */

@@ -68,8 +68,11 @@ export interface ExploreOptions<Name extends string = string> {
   readonly reset?: ((sql: Sql) => Promise<unknown>) | undefined;
   /** Looked at after each schedule: it is broken by `false`, and by whatever it throws. */
   readonly invariant: (sql: Sql, results: Results<Name>) => Verdict | Promise<Verdict>;
-  /** `exhaustive` by default. Random schedules are chosen by a seed, which the report has. */
-  readonly strategy?: "exhaustive" | { readonly random: number; readonly seed?: number };
+  /**
+   * `exhaustive` by default. `dpor` runs one of all those schedules that come to the same for the database. Random ones are chosen by a seed, which
+   * the report has.
+   */
+  readonly strategy?: "exhaustive" | "dpor" | { readonly random: number; readonly seed?: number };
   /** So many schedules are run at most; 10,000 by default. */
   readonly schedules?: number;
   /** Ends with the first schedule that breaks the invariant. */
@@ -86,6 +89,8 @@ export interface ExploreOptions<Name extends string = string> {
 export interface ExploreReport<Name extends string = string> {
   /** How many were run to their end and judged. */
   readonly schedules: number;
+  /** In how many orders the statements of the longest of them could be put, if nobody ever had to wait. */
+  readonly orders: number;
   /** Whether there is no other one: all were run, and none of them was in doubt. */
   readonly complete: boolean;
   readonly failing: readonly Schedule<Name>[];

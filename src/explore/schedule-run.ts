@@ -9,6 +9,7 @@ import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import type { GateAnswer, GateEvent, GateStep } from "../engine/gate.ts";
 import { ActorRun } from "./actor-run.ts";
 import { type Choice, type Strategy, wordOf } from "./choices.ts";
+import { Effects, type Granule } from "./effects.ts";
 import type { GateClient } from "./gate-client.ts";
 import type { Actor, Results, ScheduleStep } from "./report.ts";
 import { type UsedSessions, undo } from "./session-state.ts";
@@ -52,6 +53,8 @@ export interface ScheduleLimits {
   readonly ms: number;
   /** Whether what passes is recorded. */
   readonly records: boolean;
+  /** How exactly it is looked at what a step touches; not at all without it. */
+  readonly granule: Granule | undefined;
 }
 
 /** Something that waits at the gate. */
@@ -84,6 +87,7 @@ export class ScheduleRun {
   #waiting: Arrived[] = [];
   readonly #steps: OpenStep[] = [];
   readonly #decisions: string[] = [];
+  readonly #effects: Effects;
   #thinker: ActorRun | undefined;
   #silences = 0;
   #strays = 0;
@@ -94,6 +98,7 @@ export class ScheduleRun {
     this.#gate = gate;
     this.#silenceMs = limits.silenceMs;
     this.#limits = limits;
+    this.#effects = new Effects(limits.granule ?? "relation");
     this.#actors = Object.entries(actors).map(([name, run]) => new ActorRun(name, run, this.#waiter.wake));
   }
 
@@ -206,7 +211,7 @@ export class ScheduleRun {
   }
 
   async #decide(choices: readonly Choice[], strategy: Strategy): Promise<void> {
-    let pick = this.#isDiverged ? 0 : strategy.choose(choices, this.#steps.length);
+    let pick = this.#isDiverged ? 0 : strategy.choose(choices, this.#steps.length, this.#effects.steps);
     if (pick === undefined) {
       this.#isDiverged = true;
       pick = 0;
@@ -216,14 +221,12 @@ export class ScheduleRun {
     const actor = this.#actors.find(({ name }) => name === choice.actor)!;
     actor.think();
     const record: OpenStep = { actor: actor.name, sql, connection, isBlocked: false, blockedBy: [], woke: [] };
-    const step = await this.#gate.ask(
-      { do: "release", connection, seen: this.#gate.seen, ms: this.#limits.ms },
-      (told) => {
-        if (told.isStale) return;
-        this.#steps.push(record);
-        this.#let(actor, record, told);
-      },
-    );
+    const step = await this.#gate.ask({ do: "release", connection, ...this.#release }, (told) => {
+      if (told.isStale) return;
+      this.#steps.push(record);
+      this.#effects.begin(actor.name, connection, sql);
+      this.#let(actor, record, told);
+    });
     if (step.isStale) {
       actor.arrived();
       return;
@@ -236,6 +239,7 @@ export class ScheduleRun {
   #let(actor: ActorRun, record: OpenStep, step: Settled): void {
     const { connection, sql } = record;
     this.#take(connection);
+    this.#effects.add(connection, step.footprints, step.isBlocked);
     if (step.isSilent) this.#silences++;
     if (step.isBlocked) record.isBlocked = true;
     const holders = step.blockedBy.flatMap((each) => this.#connections.get(each)?.actor?.name ?? []);
@@ -266,12 +270,14 @@ export class ScheduleRun {
 
   /** Each that has an answer gets it, and comes to rest, before the next one does. */
   async #handOut(step: Settled, record: OpenStep | undefined): Promise<void> {
+    const isSeen = record !== undefined;
     for (const { connection, kind, status, code, isDelivered } of step.answers) {
       const used = this.#connections.get(connection);
       const answered = kind === "answer" ? record : kind === "woken" ? used?.blocked : undefined;
       if (answered && code !== undefined) answered.code = code;
       const actor = used?.actor;
       if (used) used.status = status;
+      if (kind !== "message") this.#effects.answered(connection, status, code, isSeen);
       if (kind === "woken" && used) {
         used.blocked = undefined;
         if (actor) record?.woke.push(actor.name);
@@ -303,12 +309,9 @@ export class ScheduleRun {
     const record = used?.last;
     if (!actor || !record) return false;
     actor.think();
-    const step = await this.#gate.ask(
-      { do: "release", connection, seen: this.#gate.seen, ms: this.#limits.ms },
-      (told) => {
-        if (!told.isStale) this.#let(actor, record, told);
-      },
-    );
+    const step = await this.#gate.ask({ do: "release", connection, ...this.#release }, (told) => {
+      if (!told.isStale) this.#let(actor, record, told);
+    });
     if (step.isStale) actor.arrived();
     else await this.#handOut(step, record);
     return true;
@@ -322,7 +325,7 @@ export class ScheduleRun {
       );
       if (!stray) return;
       const { connection } = stray;
-      const step = await this.#gate.ask({ do: "release", connection, seen: this.#gate.seen, ms: this.#limits.ms });
+      const step = await this.#gate.ask({ do: "release", connection, ...this.#release });
       if (step.isStale) continue;
       this.#strays++;
       this.#take(connection);
@@ -358,6 +361,10 @@ export class ScheduleRun {
       if (await this.#gate.ask({ do: "finish", seen: this.#gate.seen, runs })) return true;
       if (!this.#stuck) return false;
     }
+  }
+
+  get #release() {
+    return { seen: this.#gate.seen, ms: this.#limits.ms, watches: this.#limits.granule !== undefined };
   }
 
   get #isAnyBlocked(): boolean {

@@ -15,7 +15,7 @@ export function failureOf(
   if (first) {
     const { length } = report.failing;
     const traced = first.trace === undefined ? [] : [`trace: pglite-devdb trace show ${first.trace}`];
-    const head = `${length} of ${report.schedules} schedules ${length === 1 ? "fails" : "fail"}; the first of them:`;
+    const head = `${length} of ${report.schedules} schedules ${length === 1 ? "fails" : "fail"}${ofOrders(report.orders)}; the first of them:`;
     return [head, first.table, `replay: "${first.decisions}"`, ...traced].join("\n");
   }
   if (report.complete) return undefined;
@@ -27,8 +27,12 @@ export function failureOf(
 }
 
 /** What was run, in a few words. */
-export function passed({ schedules }: ExploreReport): string {
-  return schedules === 1 ? "1 schedule passes" : `${schedules} schedules pass`;
+export function passed({ schedules, orders }: ExploreReport): string {
+  return `${schedules === 1 ? "1 schedule passes" : `${schedules} schedules pass`}${ofOrders(orders)}`;
+}
+
+function ofOrders(orders: number): string {
+  return ` (${orders} ${orders === 1 ? "order" : "orders"} of the statements)`;
 }
 
 function doubtsOf({ silences, strays, diverged }: ExploreReport): string[] {

@@ -63,7 +63,7 @@ test("a module, a command and a request, with the server that is asked", { tags:
   const end = await runCli(["explore", ...options, "three.ts"], { cwd, environment });
   expect(end).toMatchObject({
     code: 0,
-    stdout: "6 schedules pass\noutcomes:\n  6 × ann ok, bob ok, cid ok\n",
+    stdout: "6 schedules pass (6 orders of the statements)\noutcomes:\n  6 × ann ok, bob ok, cid ok\n",
     stderr: "",
   });
 });

@@ -33,6 +33,7 @@ tests.explore("options may come late", async () => ({
 
 const clean: ExploreReport = {
   schedules: 2,
+  orders: 6,
   complete: true,
   failing: [],
   outcomes: {},
@@ -46,9 +47,9 @@ test("a schedule that fails is the message, and so is what is in doubt", () => {
   expect(failureOf(clean, {})).toBe(undefined);
   const schedule = { steps: [], results: {}, failure: "x", decisions: "ann bob", table: "✗ x\nthe table" };
   expect(failureOf({ ...clean, failing: [schedule] }, {})).toBe(
-    '1 of 2 schedules fails; the first of them:\n✗ x\nthe table\nreplay: "ann bob"',
+    '1 of 2 schedules fails (6 orders of the statements); the first of them:\n✗ x\nthe table\nreplay: "ann bob"',
   );
-  const doubt = "2 schedules pass, but not every one was run, or is sure: ";
+  const doubt = "2 schedules pass (6 orders of the statements), but not every one was run, or is sure: ";
   const strays = { ...clean, complete: false, strays: 3 };
   expect(failureOf(strays, {})).toBe(`${doubt}3 strays, statements of which it is not known who sent them`);
   expect(failureOf(strays, { schedules: 2 })).toContain("3 strays");

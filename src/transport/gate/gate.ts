@@ -10,6 +10,7 @@ import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import type { Batch, SocketConnection } from "@electric-sql/pglite-socket";
 import type {
   AsideRun,
+  Footprint,
   GateAnswer,
   GateEvent,
   GateHold,
@@ -25,7 +26,7 @@ import { GateMember } from "./member.ts";
 import { PassedBytes } from "./passed-bytes.ts";
 
 /** What a gate needs of all sessions. */
-export type GateHost = Pick<SessionHost, "scheduler" | "blockedBy">;
+export type GateHost = Pick<SessionHost, "scheduler" | "blockedBy" | "machine">;
 
 const preparedStatements = encodeQuery("SELECT name, statement FROM pg_prepared_statements WHERE NOT from_sql");
 
@@ -80,7 +81,7 @@ export class Gate {
       case "finish":
         return this.#finish(request.seen, request.runs);
       case "release":
-        return this.#release(this.#members.get(request.connection), request.seen, request.ms);
+        return this.#release(this.#members.get(request.connection), request);
       case "wait":
         return this.#wait(request.ms);
       case "deliver":
@@ -152,16 +153,21 @@ export class Gate {
     return true;
   }
 
-  async #release(member: GateMember | undefined, seen: number, ms: number): Promise<GateStep> {
+  async #release(
+    member: GateMember | undefined,
+    { seen, ms, watches }: Extract<GateRequest, { readonly do: "release" }>,
+  ): Promise<GateStep> {
     // What was sent before this request was: the other sockets are looked at first.
     await turnOfTheLoop();
     // Its client may have gone meanwhile.
     if (this.#arrivals !== seen || !member?.hasWaiting) return { isStale: true };
     const running = this.#running();
     for (const each of this.#members.values()) each.holdAnswers();
+    const { footprints } = this.#host.machine;
+    if (watches) footprints.begin();
     member.release();
     await this.#quiet(ms);
-    return this.#step(member, running);
+    return this.#step(member, running, watches ? footprints.end() : []);
   }
 
   async #wait(ms: number): Promise<GateStep> {
@@ -186,7 +192,11 @@ export class Gate {
     return [...this.#members.values()].filter(({ state }) => state !== "idle");
   }
 
-  #step(released: GateMember | undefined, running: readonly GateMember[]): GateStep {
+  #step(
+    released: GateMember | undefined,
+    running: readonly GateMember[],
+    footprints: readonly (readonly [number, Footprint])[] = [],
+  ): GateStep {
     const answers: GateAnswer[] = [];
     const add = (member: GateMember, kind: GateAnswer["kind"]): void => {
       const { code, number: connection, status } = member;
@@ -211,7 +221,7 @@ export class Gate {
       answers[0] = { ...only, isDelivered: true };
     }
     const isSilent = released?.isLoose === true;
-    return { isStale: false, blockedBy, isBlocked: isSilent || Boolean(blockers), isSilent, answers };
+    return { isStale: false, blockedBy, isBlocked: isSilent || Boolean(blockers), isSilent, answers, footprints };
   }
 
   async #asides(runs: readonly AsideRun[]): Promise<(readonly (string | null)[])[][]> {

@@ -1,7 +1,7 @@
 /**
  * The places of PostgreSQL that call back into JavaScript.
  *
- * Owns: their numbers and what they pass. Does not own: putting the calls there (`postgres.ts`, `checkpoints.ts`, `databases.ts`), answering
+ * Owns: their numbers and what they pass. Does not own: putting the calls there (`postgres.ts`, `checkpoints.ts`, `databases.ts`, `footprints.ts`), answering
  * them (`../sessions/waiting.ts`). Invariant: the answer of a hook that changes nothing is its second argument.
  */
 
@@ -35,7 +35,33 @@ export const Hook = {
   utility: 0x5afe0e,
   /** `CountOtherDBBackends(database, …)`, on entry: (database, 1) → 0 when it does not matter who is connected to it. */
   otherBackends: 0x5afe0d,
+  /**
+   * What a statement touches, each on entry of a function: see `footprints.ts`. Of the next four the first is a Relation and the second a block, an
+   * ItemPointer, a HeapTuple, or nothing.
+   */
+  readRelation: 0x5aff00,
+  readPage: 0x5aff01,
+  readTid: 0x5aff02,
+  examineTuple: 0x5aff03,
+  /** The Snapshot with which the next of those reads. */
+  footprintSnapshot: 0x5aff04,
+  /** (Relation, ItemPointer or 0), (Relation, block): of one write. */
+  writeTid: 0x5aff05,
+  writePage: 0x5aff06,
+  /** (Relation, HeapTuple), (Relation, LockTupleMode): of one lock. */
+  lockTuple: 0x5aff07,
+  lockTupleMode: 0x5aff08,
+  /** (LOCKTAG, LOCKMODE). */
+  lock: 0x5aff09,
+  unlock: 0x5aff0a,
+  /** (the sequence's OID). */
+  sequence: 0x5aff0b,
+  /** A statement takes the transaction's snapshot. */
+  takeSnapshot: 0x5aff0c,
 } as const;
+
+/** The first number of the hooks of footprints. */
+export const firstFootprintHook = Hook.readRelation;
 
 /** The import that carries the hooks: PGlite replaces poll() in C, so that only libc's unused poll() calls it else. */
 export const hookImport = "__syscall_poll";

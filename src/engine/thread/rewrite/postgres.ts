@@ -16,6 +16,7 @@ import { WasmModule } from "../wasm/module.ts";
 import { rewriteCheckpoints } from "./checkpoints.ts";
 import { call, callOnEntry, constant, functionBody, get, set } from "./code.ts";
 import { rewriteDatabases } from "./databases.ts";
+import { rewriteFootprints } from "./footprints.ts";
 import { Hook, hookImport } from "./hooks.ts";
 import { Locator, only } from "./locate.ts";
 import { locateSnapshots, type SnapshotVariables } from "./snapshots.ts";
@@ -90,6 +91,7 @@ export function rewritePostgres(stock: Uint8Array): RewrittenModule {
   if (module.exports.has(parserName)) callOnEntry(module, module.exportedFunction(parserName), [parserGuard]);
 
   rewriteDatabases(locator, hook);
+  rewriteFootprints(locator, hook);
   reserveStackIn(module);
 
   const addresses = {

@@ -19,6 +19,7 @@ import {
   webAssembly,
 } from "../wasm/web-assembly.ts";
 import { Clock } from "./clock.ts";
+import { Footprints } from "./footprints.ts";
 import { LinkedLibraries } from "./linked-libraries.ts";
 import { WriteMarks } from "./write-marks.ts";
 
@@ -46,6 +47,8 @@ export class Machine {
   readonly table: WasmTable;
   /** What has been written to; JavaScript writes with `write` and `setWord`, which mark it. */
   readonly written = new WriteMarks();
+  /** What sessions read, write and lock. */
+  readonly footprints = new Footprints(this);
   /** What its linker has done. */
   readonly libraries = new LinkedLibraries(this);
   /** What PostgreSQL takes for the time. */

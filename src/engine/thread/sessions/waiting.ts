@@ -8,7 +8,7 @@
 import assert from "node:assert/strict";
 import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import { limits } from "../limits.ts";
-import { Hook } from "../rewrite/hooks.ts";
+import { firstFootprintHook, Hook } from "../rewrite/hooks.ts";
 import { inDeadlock } from "./deadlock.ts";
 import type { MachineCalls } from "./machine.ts";
 import { Signal, WaitEvent } from "./postgres-process.ts";
@@ -34,6 +34,10 @@ export function sessionCalls(host: SessionContext): MachineCalls {
       if (kind === Hook.interrupts) return processInterrupts(host);
       const { running } = host.scheduler;
       if (!running) return second;
+      if (kind >= firstFootprintHook) {
+        host.machine.footprints.see(running.pid, kind, first, second);
+        return second;
+      }
       if (kind === Hook.utility) return host.copies.statement(running, first);
       if (kind === Hook.requestCheckpoint)
         return host.copies.needsNoCheckpoint(running) ? 0 : host.checkpointer.request(running, first);

@@ -101,6 +101,19 @@ export class WasmModule {
     this.exports.set(field, { kind: ExternalKind.function, index });
   }
 
+  /** Adds an exported variable of type i32, which is 0, behind all others. Returns its index. */
+  addGlobal(field: string): number {
+    const at = this.#sections.findIndex(({ id }) => id === SectionId.global);
+    const reader = new ByteReader(this.#body(SectionId.global));
+    const count = reader.unsigned();
+    const rest = reader.bytes.subarray(reader.offset);
+    const variable = [0x7f, 1, Op.i32Const, 0, Op.end];
+    this.#sections[at] = { id: SectionId.global, body: concat([unsigned(count + 1), rest, variable]) };
+    const index = this.imports.filter(({ kind }) => kind === ExternalKind.global).length + count;
+    this.exports.set(field, { kind: ExternalKind.global, index });
+    return index;
+  }
+
   /** Declares the imported memory shared. */
   shareMemory(): void {
     this.imports = withSharedMemory(this.imports);

@@ -1,0 +1,187 @@
+/**
+ * What sessions read, write and lock, while somebody wants to know.
+ *
+ * Owns: reading PostgreSQL's structures where it tells of them. Does not own: where that is (`../rewrite/footprints.ts`), what depends on
+ * what (`explore/effects.ts`).
+ * Invariant: what is not understood is said (`isUnknown`), never left out. Numbers of transactions are those of sessions: the same in each order.
+ * Mirrors LOCKTAG (storage/locktag.h), ItemPointerData, HeapTupleData, RelationData.rd_id, XactIsoLevel.
+ */
+import type { Footprint } from "../../gate.ts";
+import { watchedGlobal } from "../rewrite/footprints.ts";
+import { Hook } from "../rewrite/hooks.ts";
+
+const relationId = 56;
+const heapTupleSelf = 4;
+const lockTag = { third: 8, fourth: 12, type: 14 } as const;
+/** FirstNormalObjectId (access/transam.h): below are the catalogs. */
+const firstUserObject = 16_384;
+const invalidBlock = -1;
+/** ROW EXCLUSIVE and ACCESS EXCLUSIVE (storage/lockdefs.h). A transaction has EXCLUSIVE of itself. */
+const lockModes = { rowExclusive: 3, exclusive: 7, accessExclusive: 8 } as const;
+const LockType = { relation: 0, extend: 1, tuple: 4, transaction: 5, speculative: 7, object: 8, advisory: 10 } as const;
+/** Of more in one relation, all of it is said. */
+const mostOfRelation = 500;
+
+/** What is needed of the machine. */
+interface Memory {
+  readonly words: Uint32Array;
+  readonly bytes: Uint8Array;
+  readonly exports: Readonly<Record<string, unknown>>;
+  address(variable: string): number;
+}
+
+/** What one session has done. */
+class Part {
+  readonly reads = new Set<string>();
+  readonly writes = new Set<string>();
+  readonly now = new Set<string>();
+  readonly locks = new Map<string, number>();
+  readonly relations = new Map<number, number>();
+  isolation = 0;
+  takesSnapshot = false;
+  isUnknown = false;
+  /** Of the snapshot that is read with: one that sees what is not committed. */
+  isDirty = false;
+  tuple = 0;
+  row = "";
+
+  toFootprint(): Footprint {
+    return {
+      reads: merged(this.reads),
+      writes: merged(this.writes),
+      now: [...this.now],
+      locks: [...this.locks],
+      relations: [...this.relations],
+      isolation: this.isolation,
+      takesSnapshot: this.takesSnapshot,
+      isUnknown: this.isUnknown,
+    };
+  }
+}
+
+/** See the head of the file. */
+export class Footprints {
+  readonly #machine: Memory;
+  #parts: Map<number, Part> | undefined;
+  /** Whose the transactions are. */
+  readonly #owners = new Map<number, number>();
+
+  constructor(machine: Memory) {
+    this.#machine = machine;
+  }
+
+  /** From now on it is told. */
+  begin(): void {
+    this.#parts = new Map();
+    this.#watch(1);
+  }
+
+  /** What has been done since `begin`, by process ids. */
+  end(): [number, Footprint][] {
+    this.#watch(0);
+    const parts = [...(this.#parts ?? [])].map(([pid, part]): [number, Footprint] => [pid, part.toFootprint()]);
+    this.#parts = undefined;
+    return parts;
+  }
+
+  /** A hook of the footprints has been called by the session that runs. */
+  see(pid: number, kind: number, first: number, second: number): void {
+    if (!this.#parts) return;
+    let part = this.#parts.get(pid);
+    if (!part) {
+      part = new Part();
+      this.#parts.set(pid, part);
+    }
+    const { words } = this.#machine;
+    part.isolation = Math.max(part.isolation, words[this.#machine.address("XactIsoLevel") >> 2]!);
+    if (kind === Hook.takeSnapshot) part.takesSnapshot = true;
+    else if (kind === Hook.footprintSnapshot) part.isDirty = first !== 0 && words[first >> 2] !== 0;
+    else if (kind === Hook.sequence) part.now.add(`r:${first}`);
+    else if (kind === Hook.lock) this.#lock(pid, part, first, second);
+    else if (kind === Hook.unlock) this.#unlock(part, first);
+    else this.#row(part, kind, words[(first + relationId) >> 2]!, second);
+  }
+
+  /** One of a relation. */
+  #row(part: Part, kind: number, relation: number, second: number): void {
+    if (relation < firstUserObject) {
+      if (kind === Hook.writeTid) part.isUnknown = true;
+      return;
+    }
+    const whole = `r:${relation}`;
+    const reads = part.isDirty ? part.writes : part.reads;
+    if (kind === Hook.readRelation) reads.add(whole);
+    else if (kind === Hook.readPage) reads.add(`${whole}:p${second}`);
+    else if (kind === Hook.readTid) this.#read(reads, whole, second);
+    else if (kind === Hook.examineTuple) this.#read(reads, whole, second + heapTupleSelf);
+    else if (kind === Hook.writeTid) {
+      part.tuple = second;
+      if (second !== 0) part.writes.add(`${whole}:t${this.#tid(second)}`);
+      part.writes.add(`${whole}:any`);
+    } else if (kind === Hook.writePage) {
+      if (second !== invalidBlock && part.tuple === 0) part.writes.add(`${whole}:p${second}`);
+    } else if (kind === Hook.lockTuple) part.row = `${whole}:t${this.#tid(second + heapTupleSelf)}`;
+    else if (kind === Hook.lockTupleMode) part.locks.set(part.row, Math.max(second, part.locks.get(part.row) ?? 0));
+    else part.isUnknown = true;
+  }
+
+  #read(reads: Set<string>, whole: string, address: number): void {
+    if (!reads.has(whole)) reads.add(`${whole}:t${this.#tid(address)}`);
+  }
+
+  #lock(pid: number, part: Part, tag: number, mode: number): void {
+    const { words, bytes } = this.#machine;
+    const [first, second, third] = [words[tag >> 2]!, words[(tag + 4) >> 2]!, words[(tag + lockTag.third) >> 2]!];
+    const fourth = bytes[tag + lockTag.fourth]! | (bytes[tag + lockTag.fourth + 1]! << 8);
+    const type = bytes[tag + lockTag.type]!;
+    if (type === LockType.advisory) part.writes.add(`a:${first}.${second}.${third}.${fourth}`);
+    else if (type === LockType.relation) {
+      if (second >= firstUserObject) {
+        part.relations.set(second, (part.relations.get(second) ?? 0) | (1 << mode));
+        if (mode === lockModes.accessExclusive) part.writes.add(`r:${second}`);
+      } else if (mode >= lockModes.rowExclusive) part.isUnknown = true;
+    } else if (type === LockType.tuple) {
+      if (second >= firstUserObject) part.writes.add(`r:${second}:t${third}.${fourth}`);
+    } else if (type === LockType.transaction || type === LockType.speculative) {
+      const isOwn = mode === lockModes.exclusive;
+      if (isOwn) this.#owners.set(first, pid);
+      else part.writes.add("wait");
+      part.writes.add(`x:${this.#owners.get(first) ?? `number ${first}`}`);
+    } else if (type === LockType.object) {
+      // A session that begins locks its database in this mode; NOTIFY and changes of the catalogs want a stronger one.
+      if (mode > lockModes.rowExclusive) part.isUnknown = true;
+    } else if (type !== LockType.extend) part.isUnknown = true;
+  }
+
+  #unlock(part: Part, tag: number): void {
+    const { words, bytes } = this.#machine;
+    if (bytes[tag + lockTag.type] !== LockType.advisory) return;
+    const fourth = bytes[tag + lockTag.fourth]! | (bytes[tag + lockTag.fourth + 1]! << 8);
+    part.writes.add(`a:${words[tag >> 2]}.${words[(tag + 4) >> 2]}.${words[(tag + lockTag.third) >> 2]}.${fourth}`);
+  }
+
+  /** A block's number is in two halves, the upper one first. */
+  #tid(address: number): string {
+    const { bytes } = this.#machine;
+    const half = (at: number) => bytes[address + at]! | (bytes[address + at + 1]! << 8);
+    return `${half(0) * 0x10000 + half(2)}.${half(4)}`;
+  }
+
+  #watch(value: number): void {
+    (this.#machine.exports[watchedGlobal] as { value: number }).value = value;
+  }
+}
+
+/** Of what is in a relation of which all is said, nothing else is. */
+function merged(keys: ReadonlySet<string>): string[] {
+  const counts = new Map<string, number>();
+  const wholeOf = (key: string): string | undefined => /^r:\d+/.exec(key)?.[0];
+  for (const key of keys) {
+    const whole = wholeOf(key);
+    if (whole !== undefined) counts.set(whole, (counts.get(whole) ?? 0) + 1);
+  }
+  const large = new Set(
+    [...counts].flatMap(([whole, count]) => (keys.has(whole) || count > mostOfRelation ? [whole] : [])),
+  );
+  return [...large, ...[...keys].filter((key) => !large.has(wholeOf(key) ?? ""))];
+}

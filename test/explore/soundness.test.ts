@@ -1,0 +1,40 @@
+/**
+ * `strategy: "dpor"` finds every outcome that exhaustive exploration finds: random programs, both ways. PROGRAMS=2000 SEED=… run more of them:
+ * `PROGRAMS=2000 npx vitest run test/explore/soundness.test.ts -t hundreds`.
+ */
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { runSeed } from "../support/random.ts";
+import { ordersOf, ProgramServer, programOf } from "./programs.ts";
+
+let server: ProgramServer;
+beforeAll(async () => {
+  server = await ProgramServer.start();
+});
+afterAll(() => server.close());
+
+async function compareMany(count: number, seed: number, most: number): Promise<string> {
+  const wrong: unknown[] = [];
+  let [compared, exhaustive, reduced] = [0, 0, 0];
+  for (let number = seed; compared < count; number++) {
+    const program = programOf(number);
+    if (ordersOf(program) > most) continue;
+    const found = await server.compare(program, number % 2 === 0);
+    compared++;
+    exhaustive += found.exhaustive.schedules;
+    reduced += found.reduced.schedules;
+    const { missing, extra } = found;
+    const doubts = [found.exhaustive, found.reduced].filter(({ complete }) => !complete);
+    if (missing.length + extra.length + doubts.length > 0)
+      wrong.push({ seed: number, program, missing, extra, doubts: doubts.map(({ failing: _, ...rest }) => rest) });
+  }
+  expect(wrong).toEqual([]);
+  return `${compared} programs: ${exhaustive} schedules, ${reduced} with dpor\n`;
+}
+
+test(`some random programs come to the same (SEED=${runSeed})`, async () => {
+  process.stdout.write(await compareMany(24, runSeed, 12));
+});
+
+test(`hundreds of random programs come to the same (SEED=${runSeed})`, { tags: "long" }, async () => {
+  process.stdout.write(await compareMany(Number(process.env.PROGRAMS ?? 300), runSeed, 150));
+});
