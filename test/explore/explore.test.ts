@@ -140,6 +140,37 @@ describe("the last seat", () => {
   });
 });
 
+test("two databases are explored at once, each by what is touched there", async () => {
+  const branch = await db.branch();
+  const other = new Application(branch.url);
+  await app.pool.query("truncate accounts; insert into accounts values (1, 0)");
+  await other.pool.query("truncate accounts; insert into accounts values (1, 0)");
+  const adding = ({ query }: Application): Actor => {
+    return async () => {
+      const amount = Number(await query("select amount from accounts where id = 1"));
+      await query("update accounts set amount = $1 where id = 1", amount + 1);
+    };
+  };
+  const both = [
+    { url: db.url, actor: adding(app) },
+    { url: branch.url, actor: adding(other) },
+  ].map(({ url, actor }) =>
+    explore({
+      db: { url },
+      actors: two(() => actor),
+      reset: (sql) => sql("truncate accounts; insert into accounts values (1, 0)"),
+      invariant: async (sql) => (await sql`select amount from accounts`)[0]!.amount === 2,
+      strategy: "dpor",
+    }),
+  );
+  const reports = await Promise.all(both);
+  await other.pool.end();
+  await branch.drop();
+  for (const report of reports) expectComplete(report);
+  expect(reports.map(counts)).toEqual([counts(reports[0]!), counts(reports[0]!)]);
+  expect(reports[0]!.failing.length).toBeGreaterThan(0);
+});
+
 describe("each is found, and the fix passes in every order", () => {
   const add = (lock: string) => () =>
     app.transaction("read committed", async (query) => {

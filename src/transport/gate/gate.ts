@@ -164,10 +164,10 @@ export class Gate {
     const running = this.#running();
     for (const each of this.#members.values()) each.holdAnswers();
     const { footprints } = this.#host.machine;
-    if (watches) footprints.begin();
+    const watching = watches ? footprints.begin() : undefined;
     member.release();
     await this.#quiet(ms);
-    return this.#step(member, running, watches ? footprints.end() : []);
+    return this.#step(member, running, watching ? footprints.end(watching) : []);
   }
 
   async #wait(ms: number): Promise<GateStep> {

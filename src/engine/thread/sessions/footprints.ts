@@ -59,10 +59,13 @@ class Part {
   }
 }
 
+type Recording = Map<number, Part>;
+
 /** See the head of the file. */
 export class Footprints {
   readonly #machine: Memory;
-  #parts: Map<number, Part> | undefined;
+  /** One for each who wants to know: several databases may be explored at once. */
+  readonly #recordings = new Set<Recording>();
   /** Whose the transactions are. */
   readonly #owners = new Map<number, number>();
 
@@ -71,27 +74,30 @@ export class Footprints {
   }
 
   /** From now on it is told. */
-  begin(): void {
-    this.#parts = new Map();
-    this.#watch(1);
+  begin(): Recording {
+    const recording: Recording = new Map();
+    this.#recordings.add(recording);
+    this.#watch();
+    return recording;
   }
 
   /** What has been done since `begin`, by process ids. */
-  end(): [number, Footprint][] {
-    this.#watch(0);
-    const parts = [...(this.#parts ?? [])].map(([pid, part]): [number, Footprint] => [pid, part.toFootprint()]);
-    this.#parts = undefined;
-    return parts;
+  end(recording: Recording): [number, Footprint][] {
+    this.#recordings.delete(recording);
+    this.#watch();
+    return [...recording].map(([pid, part]) => [pid, part.toFootprint()]);
   }
 
   /** A hook of the footprints has been called by the session that runs. */
   see(pid: number, kind: number, first: number, second: number): void {
-    if (!this.#parts) return;
-    let part = this.#parts.get(pid);
-    if (!part) {
-      part = new Part();
-      this.#parts.set(pid, part);
+    for (const recording of this.#recordings) {
+      const part = recording.get(pid) ?? new Part();
+      recording.set(pid, part);
+      this.#see(pid, part, kind, first, second);
     }
+  }
+
+  #see(pid: number, part: Part, kind: number, first: number, second: number): void {
     const { words } = this.#machine;
     part.isolation = Math.max(part.isolation, words[this.#machine.address("XactIsoLevel") >> 2]!);
     if (kind === Hook.takeSnapshot) part.takesSnapshot = true;
@@ -167,8 +173,8 @@ export class Footprints {
     return `${half(0) * 0x10000 + half(2)}.${half(4)}`;
   }
 
-  #watch(value: number): void {
-    (this.#machine.exports[watchedGlobal] as { value: number }).value = value;
+  #watch(): void {
+    (this.#machine.exports[watchedGlobal] as { value: number }).value = this.#recordings.size > 0 ? 1 : 0;
   }
 }
 
