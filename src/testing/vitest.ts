@@ -70,7 +70,7 @@ function testExplore(name: string, options: Explored, timeoutMs = exploreMs): vo
   });
 }
 
-/** vitest's own `test`, and `test.explore(name, options)`. */
-export const test: TestAPI & { explore: typeof testExplore } = Object.assign(vitestTest.extend({}), {
-  explore: testExplore,
-});
+/** vitest's own `test`, and `test.explore(name, options)`. In vitest's configuration, too, where nothing of `test` may be called. */
+export const test = new Proxy(vitestTest, {
+  get: (target, key) => (key === "explore" ? testExplore : Reflect.get(target, key)),
+}) as TestAPI & { explore: typeof testExplore };
