@@ -143,7 +143,7 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
   },
   engine: {
     flags: "--engine <pglite|postgres|url>",
-    environment: "PGLITE_DEVDB_ENGINE",
+    environment: "DEV_DB_ENGINE",
     default: "pglite",
     kind: engineName,
     group: "Data",

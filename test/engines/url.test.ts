@@ -79,7 +79,7 @@ test.each(["seed", "setup"] as const)(
 
 test("run: the command gets that server, and a setup, too", async () => {
   const engine = `${fresh()}?sslmode=disable`;
-  const environment = { PGLITE_DEVDB_ENGINE: engine };
+  const environment = { DEV_DB_ENGINE: engine };
   const setup = `${process.execPath} -e "process.exit(process.env.DATABASE_URL.includes('app') ? 0 : 1)"`;
   const print = "console.log(process.env.DATABASE_URL, process.env.PGSSLMODE)";
   const ended = await runCli(["run", "--setup", setup, "--", process.execPath, "-e", print], { environment });

@@ -2,6 +2,12 @@
 import { describeScripts } from "./support/suite.ts";
 
 describeScripts("waits for keys and objects", {
+  "a VACUUM that is to go slowly": `
+    setup: create table t as select generate_series(1, 3000) n; delete from t
+    A: set vacuum_cost_delay = 1; set vacuum_cost_limit = 1 → SET / SET
+    A: vacuum t                                             → VACUUM
+    A: select pg_relation_size('t')                         → 0
+  `,
   "a unique key waits for the one who inserted it first, who commits": `
     setup: create table t (id int primary key, v text)
     A: begin                           → BEGIN

@@ -16,5 +16,5 @@ export function engineArguments(): string[] {
 
 /** For a process that starts a server, by the library's entry points for test suites. */
 export function engineEnvironment(): Record<string, string> {
-  return engine === "pglite" ? {} : { PGLITE_DEVDB_ENGINE: engine };
+  return engine === "pglite" ? {} : { DEV_DB_ENGINE: engine };
 }

@@ -86,7 +86,7 @@ describe("defaults", () => {
     const names = optionKeys.flatMap((key) => optionTable[key].environment ?? []);
     expect(new Set(flags).size).toBe(flags.length);
     expect(new Set(names).size).toBe(names.length);
-    expect(names.every((name) => /^(DEV_DB|PGLITE_DEVDB)_[A-Z_]+$/.test(name))).toBe(true);
+    expect(names.every((name) => /^DEV_DB_[A-Z_]+$/.test(name))).toBe(true);
   });
 });
 
