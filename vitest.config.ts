@@ -2,24 +2,58 @@ import { availableParallelism } from "node:os";
 import { configDefaults, defineConfig } from "vitest/config";
 import { SkipReporter } from "./test/support/skip-reporter.ts";
 
+/** What all runs have. */
+export const common = {
+  tags: [{ name: "long", description: "takes long: npm run test:long" }],
+  // Node runs our TypeScript as it is, several times as fast as what Vite makes of it; that of the patched library it does not.
+  experimental: { viteModuleRunner: false, nodeLoader: false },
+  execArgv: ["--no-warnings", "--import", new URL("test/support/socket-library-loader.ts", import.meta.url).href],
+  pool: "forks" as const,
+  // Most tests wait for processes, some of them for a time: two more than there are cores keep these busy.
+  maxWorkers: availableParallelism() + 2,
+  // No test asserts how long something takes; these are for what never ends, also on a machine that is busy.
+  testTimeout: 600_000,
+  hookTimeout: 600_000,
+  expect: { poll: { timeout: 300_000 } },
+};
+
+/** Of the whole run. */
+export const run = {
+  globalSetup: ["test/support/global-setup.ts"],
+  reporters: [new SkipReporter(), "default"],
+};
+
+const long = "test/**/*.long.test.ts";
+/** These have PostgreSQL, or what V8 makes of it, in the process of the test. */
+const ownProcess = [
+  "concurrency",
+  "explore",
+  "faults",
+  "protocol",
+  "sessions/engine",
+  "unit/engine",
+  "unit/socket",
+].map((directory) => `test/${directory}/**/*.test.ts`);
+
 // `npm test`: what proves the claims in some minutes. What takes long has the tag `long`, and is in files named `*.long.test.ts` where
 // all of the file does: `npm run test:long` (vitest.long.config.ts).
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
-    exclude: [...configDefaults.exclude, "test/**/*.long.test.ts"],
-    tags: [{ name: "long", description: "takes long: npm run test:long" }],
-    // Node runs our TypeScript as it is, several times as fast as what Vite makes of it; that of the patched library it does not.
-    experimental: { viteModuleRunner: false, nodeLoader: false },
-    execArgv: ["--no-warnings", "--import", new URL("test/support/socket-library-loader.ts", import.meta.url).href],
-    globalSetup: ["test/support/global-setup.ts"],
-    reporters: [new SkipReporter(), "default"],
-    pool: "forks",
-    // Most tests wait for processes, some of them for a time: two more than there are cores keep these busy.
-    maxWorkers: availableParallelism() + 2,
-    // No test asserts how long something takes; these are for what never ends, also on a machine that is busy.
-    testTimeout: 600_000,
-    hookTimeout: 600_000,
-    expect: { poll: { timeout: 300_000 } },
+    ...run,
+    projects: [
+      {
+        test: {
+          ...{ ...common, name: "own process", include: ownProcess },
+          exclude: [...configDefaults.exclude, long],
+        },
+      },
+      {
+        // A process for many files, one after the other: starting one, and reading the sources, took most of the time of many.
+        test: {
+          ...{ ...common, name: "one process", include: ["test/**/*.test.ts"], isolate: false },
+          exclude: [...configDefaults.exclude, long, ...ownProcess],
+        },
+      },
+    ],
   },
 });

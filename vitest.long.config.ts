@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { configDefaults, defineConfig } from "vitest/config";
-import quick from "./vitest.config.ts";
+import { common, run } from "./vitest.config.ts";
 
 /** Files with tests that take long; the others in them are those of `npm test`, and are not run again. */
 const include = readdirSync("test", { recursive: true, encoding: "utf8" })
@@ -29,14 +29,12 @@ const alone = [
   "test/sessions/many-connections.long.test.ts",
 ];
 
-const { reporters, globalSetup, ...files } = quick.test!;
-const shared = { ...files, exclude: configDefaults.exclude, testTimeout: 3_600_000 };
+const shared = { ...common, exclude: configDefaults.exclude, testTimeout: 3_600_000 };
 
 // `npm run test:long`: what takes minutes, and at last, one file after the other, what wants to be alone.
 export default defineConfig({
   test: {
-    ...(reporters ? { reporters } : {}),
-    ...(globalSetup ? { globalSetup } : {}),
+    ...run,
     projects: [
       {
         test: {

@@ -35,7 +35,7 @@ test("over canned servers, the stock library's storm comes first and each has it
   const order: string[] = [];
   const report = await runRepro(
     { stock: target("stock", wrong), patched: target("patched", { answer: () => "silence", answersWatch: false }) },
-    { ...options, silenceMs: 100, onProgress: (name) => order.push(name) },
+    { ...options, silenceMs: 1000, onProgress: (name) => order.push(name) },
   );
   expect(report.stock.kinds.wrongRows).toBeGreaterThan(0);
   expect(report.patched.kinds).toMatchObject({ wrongRows: 0, noAnswer: 1 });
