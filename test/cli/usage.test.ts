@@ -78,11 +78,15 @@ describe("a bad value is exit 2 and one sentence, and nothing is started", () =>
     await expectRefusal(args, [`${flag}: ${shown(key)} is not ${takes}`]);
   });
 
-  test.each(optionKeys.filter((key) => optionTable[key].environment))("%s in the environment", async (key) => {
-    const [value, takes] = badValues[key];
-    const name = optionTable[key].environment!;
-    await expectRefusal([], [`${name}: ${shown(key)} is not ${takes}`], { [name]: value });
-  });
+  test.each(optionKeys.filter((key) => optionTable[key].environment))(
+    "%s in the environment",
+    { tags: "long" },
+    async (key) => {
+      const [value, takes] = badValues[key];
+      const name = optionTable[key].environment!;
+      await expectRefusal([], [`${name}: ${shown(key)} is not ${takes}`], { [name]: value });
+    },
+  );
 
   test("in package.json: a value of the wrong type, a key that is no option, a key that is no object", async () => {
     const where = 'the "pglite-devdb" key of package.json';

@@ -1,6 +1,6 @@
 /**
  * `strategy: "dpor"` finds every outcome that exhaustive exploration finds: random programs, both ways. PROGRAMS=2000 SEED=… run more of them:
- * `PROGRAMS=2000 npx vitest run test/explore/soundness.test.ts -t hundreds`.
+ * `PROGRAMS=2000 npx vitest run test/explore/soundness.test.ts -t hundred`.
  */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { runSeed } from "../support/random.ts";
@@ -37,12 +37,12 @@ async function compareMany(count: number, seed: number, most: number): Promise<s
 }
 
 test(`some random programs come to the same (SEED=${runSeed})`, async () => {
-  process.stdout.write(await compareMany(24, runSeed, 12));
+  process.stdout.write(await compareMany(16, runSeed, 12));
 });
 
-test(`hundreds of random programs come to the same (SEED=${runSeed})`, {
+test(`a hundred random programs come to the same (SEED=${runSeed})`, {
   tags: "long",
   timeout: longestMs,
 }, async () => {
-  process.stdout.write(await compareMany(Number(process.env.PROGRAMS ?? 300), runSeed, 150));
+  process.stdout.write(await compareMany(Number(process.env.PROGRAMS ?? 100), runSeed, 150));
 });
