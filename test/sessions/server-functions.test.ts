@@ -151,6 +151,11 @@ describe("what is no call, or nobody's to make", () => {
       message: "permission denied for function advance_time: only a superuser may call it",
     };
     expect(await failure(app.query("select pglite_devdb.advance_time('1 day')"))).toMatchObject(refused);
+    // Whatever his search_path finds before PostgreSQL's own.
+    await admin.query(`create schema own authorization app;
+      create function own.current_setting(text) returns text language sql as $$ select 'on' $$`);
+    await app.query("set search_path = own, pg_catalog");
+    expect(await failure(app.query("select pglite_devdb.advance_time('1 day')"))).toMatchObject(refused);
     await admin.query("set role app");
     expect(await failure(admin.query("select pglite_devdb.advance_time($1)", ["1 day"]))).toMatchObject(refused);
   });

@@ -8,7 +8,7 @@ import { readErrorFields } from "../../wire/query-results.ts";
 
 const hint =
   "The functions of pglite_devdb are called alone, each as a statement of its own, with a literal or a parameter: " +
-  "select pglite_devdb.set_time($1). See docs/clock.md.";
+  "select pglite_devdb.set_time($1); and not while the server is being explored. See docs/clock.md.";
 
 /** The message to send instead; undefined for itself. There is no such schema: PostgreSQL never sees a call that is answered. */
 export function explained(type: number, message: Uint8Array): Uint8Array | undefined {

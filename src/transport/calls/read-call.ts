@@ -8,13 +8,19 @@
 import { int16, int32 } from "../../wire/frames.ts";
 import { encodeMessage } from "../../wire/frontend.ts";
 
-/** What a function makes of its argument before it is told it. */
+/**
+ * What a function makes of its argument before it is told it. Every name here and below is PostgreSQL's own, whatever the client's search_path finds:
+ * who asks whether somebody may do something must not be answered by him.
+ */
+const times = "operator(pg_catalog.*)";
 const asMilliseconds = {
-  time: (argument: string) => `extract(epoch from (${argument})::timestamptz) * 1000`,
-  span: (argument: string) => `extract(epoch from now() + (${argument})::interval - now()) * 1000`,
+  time: (argument: string) => `extract(epoch from (${argument})::pg_catalog.timestamptz) ${times} 1000`,
+  span: (argument: string) =>
+    `extract(epoch from pg_catalog.now() operator(pg_catalog.+) (${argument})::pg_catalog.interval ` +
+    `operator(pg_catalog.-) pg_catalog.now()) ${times} 1000`,
 } as const;
-const asText = (argument: string) => `(${argument})::text`;
-const asBoolean = (argument: string) => `(${argument})::boolean`;
+const asText = (argument: string) => `(${argument})::pg_catalog.text`;
+const asBoolean = (argument: string) => `(${argument})::pg_catalog.bool`;
 
 interface OwnFunction {
   readonly takes?: (argument: string) => string;
@@ -64,7 +70,7 @@ export function readCall(sql: string): OwnCall | undefined {
   const value = takes && given !== undefined ? `, ${takes(given)}` : "";
   return {
     name: name as OwnFunctionName,
-    question: `select current_setting('is_superuser')${value}`,
+    question: `select pg_catalog.current_setting('is_superuser')${value}`,
     describe: (format) => rowDescription(column ?? name, result, format),
   };
 }
