@@ -3,6 +3,7 @@ import pg from "pg";
 import postgres from "postgres";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { type DevDb, startDevDb } from "../../src/index.ts";
+import { errorFields, message, rows, types, WireClient } from "../support/wire-client.ts";
 
 let db: DevDb;
 beforeAll(async () => {
@@ -105,6 +106,51 @@ describe("the time", () => {
     expect(refused?.message).toMatch(
       /^the time cannot go back from \S+ to 2001-01-01T00:00:00\.00\dZ while clients are connected, 1 of them/,
     );
+  });
+});
+
+describe("messages that come before the answers to those before them", () => {
+  const { parse, bind, execute, sync, query } = message;
+  const unnamed = (sql: string) => [parse("", sql), bind("", ""), execute(""), sync()];
+  const wire = async () => {
+    const client = await WireClient.login({ port: Number(new URL(db.url).port) }, { database: "postgres" });
+    onTestFinished(() => client.destroy());
+    return client;
+  };
+
+  test("each pipeline of the unnamed statement is its own", async () => {
+    const client = await wire();
+    client.send(
+      ...unnamed("select pglite_devdb.branch('one')"),
+      ...unnamed("select pglite_devdb.branch('two')"),
+      ...unnamed("select 42"),
+      ...unnamed("select pglite_devdb.drop_branch('one')"),
+      ...unnamed("select datname from pg_database where datname like '%~%'"),
+      ...unnamed("SELECT PGLITE_DEVDB.DROP_BRANCH('two')"),
+    );
+    expect(rows(await client.until("Z", 6))).toEqual([
+      ...[["postgres~one"], ["postgres~two"], ["42"], [""], ["postgres~two"], [""]],
+    ]);
+  });
+
+  test("a portal of a call does not outlive its pipeline, and a call is none of PostgreSQL's", async () => {
+    const client = await wire();
+    client.send(parse("p", "select pglite_devdb.show_time()"), bind("", "p"), sync(), execute(""), sync());
+    const answer = await client.until("Z", 2);
+    expect([types(answer), errorFields(answer)?.get("C")]).toEqual(["12ZEZ", "34000"]);
+    client.send(parse("", "select pglite_devdb.show_time()"), parse("", "select 1"), bind("", ""), sync());
+    const mixed = await client.until("Z");
+    expect([types(mixed), errorFields(mixed)?.get("C")]).toEqual(["1EZ", "0A000"]);
+  });
+
+  test("a call where data of a COPY belongs is refused", async () => {
+    const client = await wire();
+    await client.query("select pglite_devdb.show_time(); ");
+    await client.query("create table if not exists data (n int)");
+    client.send(query("copy data from stdin"));
+    await client.until("G");
+    client.send(query("select pglite_devdb.show_time()"));
+    expect(errorFields(await client.untilEnd())?.get("C")).toBe("08P01");
   });
 });
 

@@ -43,7 +43,7 @@ interface Bound extends Prepared {
   readonly format: number;
 }
 
-const mention = Buffer.from("pglite_devdb.");
+const mentions = ["pglite_devdb.", "PGLITE_DEVDB."].map((text) => Buffer.from(text));
 /** The name of the question in the client's session. */
 const own = "pglite_devdb";
 const noValues = Buffer.concat([int16(0), int16(0)]);
@@ -54,7 +54,8 @@ const longestCall = 10_000;
 /** Whether a batch may have a call. */
 export function mentionsCalls({ frames }: Batch): boolean {
   return frames.some(
-    ({ type, bytes }) => (type === Type.Query || type === Type.Parse) && bufferOf(bytes).includes(mention),
+    ({ type, bytes }) =>
+      (type === Type.Query || type === Type.Parse) && mentions.some((mention) => bufferOf(bytes).includes(mention)),
   );
 }
 
@@ -65,6 +66,8 @@ export class OwnCalls {
   readonly #run: RunOwnFunction;
   readonly #statements = new Map<string, Prepared>();
   readonly #portals = new Map<string, Bound>();
+  /** The names that will be calls when all that was sent is answered: what follows goes by them, what is answered by those above. */
+  readonly #sent = { statements: new Set<string>(), portals: new Set<string>() };
   /** Whose the open pipeline is. */
   #owner: "calls" | "postgres" | undefined;
   /** What follows an error is skipped until the pipeline's end. */
@@ -88,8 +91,11 @@ export class OwnCalls {
       while (end < frames.length && (end === at || this.#isCall(frames[end]!) === isCall)) {
         const frame = frames[end++]!;
         part.push(frame);
-        if (frame.type === Type.Parse) this.#prepare(bufferOf(frame.bytes), isCall);
-        if (isPipelineEnd(frame.type)) this.#owner = undefined;
+        this.#noteSent(frame, isCall);
+        if (!isPipelineEnd(frame.type)) continue;
+        this.#owner = undefined;
+        // A call's portal does not outlive its pipeline.
+        this.#sent.portals.clear();
       }
       at = end;
       submitted = isCall ? this.#after(() => this.#answer(part)) : this.#pass(part);
@@ -100,7 +106,9 @@ export class OwnCalls {
   /** Of the first message of a pipeline; what follows goes with it. */
   #isCall({ type, bytes }: Frame): boolean {
     if (isNeutral(type) && this.#owner === undefined) return false;
-    this.#owner ??= this.#begins(type, bufferOf(bytes)) ? "calls" : "postgres";
+    // Data of a COPY comes next: whatever comes instead is for PostgreSQL to refuse.
+    const isOwed = this.#owner === undefined && this.#client.isMidway;
+    this.#owner ??= !isOwed && this.#begins(type, bufferOf(bytes)) ? "calls" : "postgres";
     return this.#owner === "calls";
   }
 
@@ -109,26 +117,40 @@ export class OwnCalls {
     const [first, second] = texts(bytes, 5);
     if (type === Type.Query) return readCall(first) !== undefined;
     if (type === Type.Parse) return readCall(second) !== undefined;
-    if (type === Type.Bind) return this.#statements.has(second);
-    if (type === Type.Execute) return this.#portals.has(first);
+    if (type === Type.Bind) return this.#sent.statements.has(second);
+    if (type === Type.Execute) return this.#sent.portals.has(first);
     if (type !== Type.Describe && type !== Type.Close) return false;
     const [name] = texts(bytes, 6);
-    return bytes[5] === ofStatement ? this.#statements.has(name) : this.#portals.has(name);
+    return (bytes[5] === ofStatement ? this.#sent.statements : this.#sent.portals).has(name);
   }
 
   /** At once: what comes next may use it before this is answered. */
-  #prepare(parse: Buffer, isCall: boolean): void {
-    const [name, sql, next] = texts(parse.subarray(0, longestCall), 5);
-    const call = isCall ? readCall(sql) : undefined;
-    if (call) this.#statements.set(name, { call, types: parse.subarray(next) });
-    else this.#statements.delete(name);
+  #noteSent({ type, bytes }: Frame, isCall: boolean): void {
+    if (type !== Type.Parse && type !== Type.Bind) return;
+    const [name, sql] = texts(bufferOf(bytes).subarray(0, longestCall), 5);
+    const names = type === Type.Parse ? this.#sent.statements : this.#sent.portals;
+    if (isCall && (type === Type.Bind || readCall(sql))) names.add(name);
+    else names.delete(name);
+  }
+
+  /** What PostgreSQL is given takes the name from a call. */
+  #forget(frames: readonly Frame[]): void {
+    for (const { type, bytes } of frames) {
+      if (type !== Type.Parse && type !== Type.Bind) continue;
+      const [name] = texts(bufferOf(bytes), 5);
+      (type === Type.Parse ? this.#statements : this.#portals).delete(name);
+    }
   }
 
   #pass(frames: readonly Frame[]): Promise<void> {
     const batch = { frames, bytes: Buffer.concat(frames.map(({ bytes }) => bytes)) };
-    if (!this.#last) return this.#client.submit(batch);
+    const submit = () => {
+      this.#forget(frames);
+      return this.#client.submit(batch);
+    };
+    if (!this.#last) return submit();
     // It is waited for by nobody here: what comes behind it may be what it waits for.
-    return this.#after(async () => void this.#client.submit(batch));
+    return this.#after(async () => void submit());
   }
 
   #after(work: () => Promise<void>): Promise<void> {
@@ -152,6 +174,7 @@ export class OwnCalls {
       }
       if (!isEnd) continue;
       this.#hasFailed = false;
+      this.#portals.clear();
       this.#client.output.write(encodeMessage("Z", Buffer.from(this.#client.status)));
     }
     this.#client.output.flush();
@@ -164,14 +187,19 @@ export class OwnCalls {
       return this.#execute({ call, types: noTypes, values: noValues, format: 0 }, call.describe(0));
     }
     if (type === Type.Parse) {
-      found(this.#statements, first);
+      const call = readCall(second);
+      if (!call) throw refusal("0A000", "a call of pglite_devdb stands alone: send a Sync before other statements");
+      this.#statements.set(first, { call, types: bytes.subarray(next) });
       return encodeMessage("1");
     }
     if (type === Type.Bind) {
-      this.#portals.set(first, { ...found(this.#statements, second), ...readBind(bytes.subarray(next)) });
+      this.#portals.set(first, {
+        ...found(this.#statements, second, "prepared statement"),
+        ...readBind(bytes.subarray(next)),
+      });
       return encodeMessage("2");
     }
-    if (type === Type.Execute) return this.#execute(found(this.#portals, first));
+    if (type === Type.Execute) return this.#execute(found(this.#portals, first, "portal"));
     const [name] = texts(bytes, 6);
     const isStatement = bytes[5] === ofStatement;
     if (type === Type.Close) {
@@ -180,10 +208,10 @@ export class OwnCalls {
     }
     if (type !== Type.Describe) return Buffer.alloc(0);
     if (!isStatement) {
-      const { call, format } = found(this.#portals, name);
+      const { call, format } = found(this.#portals, name, "portal");
       return call.describe(format);
     }
-    const prepared = found(this.#statements, name);
+    const prepared = found(this.#statements, name, "prepared statement");
     const answer = await this.#ask(prepared, encodeMessage("D", `S${own}`));
     const parameters = answer.find(({ type: kind }) => kind === "t")!;
     return Buffer.concat([encodeMessage("t", parameters.body), prepared.call.describe(0)]);
@@ -236,11 +264,14 @@ function refusal(code: string, message: string): Error {
   return Object.assign(new Error(message), { code });
 }
 
-function found<T>(among: ReadonlyMap<string, T>, name: string): T {
+function found<T>(among: ReadonlyMap<string, T>, name: string, kind: keyof typeof missing): T {
   const there = among.get(name);
-  if (!there) throw refusal("26000", `"${name}" is not a call of pglite_devdb: send a Sync before other statements`);
+  if (!there) throw refusal(missing[kind], `${kind} "${name}" does not exist`);
   return there;
 }
+
+/** `ERRCODE_UNDEFINED_PSTATEMENT`, `ERRCODE_UNDEFINED_CURSOR`. */
+const missing = { "prepared statement": "26000", portal: "34000" } as const;
 
 function bufferOf(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
