@@ -25,7 +25,7 @@ export function clockOf({ changeClock, withoutClock }: Pick<OpenedDevDb, "change
   return {
     set: async (time) => change({ do: "set", to: readTime(time) }),
     advance: async (by) => change({ do: "advance", by: readSpan(by) }),
-    discrete: (on) => change({ do: "discrete", on }),
+    discrete: async (on) => change({ do: "discrete", on: readSwitch(on) }),
     reset: () => change({ do: "reset" }),
   };
 }
@@ -36,7 +36,15 @@ function readTime(time: Date | string | number): number {
   return ms;
 }
 
+/** What comes from JavaScript may be anything. */
+function readSwitch(on: unknown): boolean {
+  if (typeof on === "boolean") return on;
+  throw new UsageError(`db.clock.discrete(): ${JSON.stringify(on)} is neither true nor false`);
+}
+
 function readSpan(by: ClockSpan | number): number {
+  if (typeof by !== "number" && (typeof by !== "object" || by === null))
+    throw new UsageError(`db.clock.advance(): ${JSON.stringify(by)} is no time: { days: 30 }, or milliseconds`);
   const parts: [string, number][] = typeof by === "number" ? [["milliseconds", by]] : Object.entries(by);
   let ms = 0;
   for (const [unit, count] of parts) {

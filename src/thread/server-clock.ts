@@ -8,6 +8,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { ClockChange, ClockState } from "../engine/clock.ts";
 import { limits } from "../engine/thread/limits.ts";
+import { latestMs } from "../engine/thread/sessions/clock.ts";
 import { goesOnByItself } from "../engine/thread/sessions/deadlock.ts";
 import type { SessionHost } from "../engine/thread/sessions/host.ts";
 import type { ClientSession } from "../transport/client-session.ts";
@@ -15,7 +16,6 @@ import type { IsolatedQueue } from "../transport/isolated-queue.ts";
 
 /** What PostgreSQL reads as seconds since 1970 is not negative; beyond the last year that drivers and `Date` can all write there is no use. */
 const earliest = Date.UTC(1970, 0, 2);
-const latest = Date.UTC(9999, 11, 31);
 
 /** How long to wait between two looks at who is connected, in ms. */
 const lookAgainMs = 5;
@@ -61,8 +61,8 @@ export class ServerClock {
     const { clock } = this.#host.machine;
     const ms = Math.round(by());
     const to = clock.wallMs + ms;
-    if (!(to >= earliest && to <= latest))
-      throw refusal("22008", `the time can be from ${shown(earliest)} to ${shown(latest)}`);
+    if (!(to >= earliest && to <= latestMs))
+      throw refusal("22008", `the time can be from ${shown(earliest)} to ${shown(latestMs)}`);
     if (ms >= 0) clock.jump(ms);
     else await this.#goBack(() => Math.max(0, -Math.round(by())), asker);
   }

@@ -113,6 +113,8 @@ describe("the time", () => {
     await expect(db.clock.set("tomorrow")).rejects.toThrow(UsageError);
     await expect(db.clock.advance(Number.NaN)).rejects.toThrow(UsageError);
     await expect(db.clock.advance({ weeks: 1 } as never)).rejects.toThrow(UsageError);
+    await expect(db.clock.advance(undefined as never)).rejects.toThrow("undefined is no time");
+    await expect(db.clock.discrete("off" as never)).rejects.toThrow('"off" is neither true nor false');
     for (const [time, date] of [
       ["1970-01-02T00:00:00Z", "1970-01-02"],
       ["9999-12-30T00:00:00Z", "9999-12-30"],
@@ -226,6 +228,19 @@ describe("behind a jump", () => {
 });
 
 describe("in discrete time", () => {
+  test("it ends before the year 10000, and then nothing waits for less than it takes", async () => {
+    const client = await connect();
+    await db.clock.set("9999-12-30T23:59:58Z");
+    await db.clock.discrete(true);
+    await client.query("select pg_sleep(1)");
+    const began = performance.now();
+    await client.query("select pg_sleep(3)");
+    expect(performance.now() - began).toBeGreaterThan(500);
+    expect(await value(client, "select extract(year from now())::int")).toBe(9999);
+    await client.end();
+    await db.clock.reset();
+  });
+
   test("sleep is over at once, for everybody", async () => {
     await db.clock.discrete(true);
     const [one, other] = [await connect(), await connect()];

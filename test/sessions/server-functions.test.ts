@@ -170,6 +170,13 @@ describe("what is no call, or nobody's to make", () => {
         code: "3F000",
         hint: expect.stringContaining("called alone"),
       });
+    // As where a seed has its ledger.
+    await client.query("create schema pglite_devdb");
+    expect(await failure(client.query("select pglite_devdb.advance_time(1)"))).toMatchObject({
+      code: "42883",
+      hint: expect.stringContaining("called alone"),
+    });
+    await client.query("drop schema pglite_devdb");
     expect(await failure(client.query("select pglite_devdb.set_time('tomorrow morning')"))).toMatchObject({
       code: "22007",
     });

@@ -10,11 +10,15 @@ const hint =
   "The functions of pglite_devdb are called alone, each as a statement of its own, with a literal or a parameter: " +
   "select pglite_devdb.set_time($1); and not while the server is being explored. See docs/clock.md.";
 
-/** The message to send instead; undefined for itself. There is no such schema: PostgreSQL never sees a call that is answered. */
+/** No such schema, or no such function in it: the ledger of seeds is in a schema of that name. */
+const unknown = new Set(["3F000", "42883"]);
+
+/** The message to send instead; undefined for itself. PostgreSQL never sees a call that is answered. */
 export function explained(type: number, message: Uint8Array): Uint8Array | undefined {
   if (type !== Type.ErrorResponse) return undefined;
   const fields = readErrorFields(message.subarray(5));
-  if (fields.get("C") !== "3F000" || !fields.get("M")?.includes('"pglite_devdb"')) return undefined;
+  if (!unknown.has(fields.get("C") ?? "") || !/"pglite_devdb"|function pglite_devdb\./.test(fields.get("M") ?? ""))
+    return undefined;
   const told = [...fields, ["H", hint]].map(([field, text]) => `${field}${text}`);
   return encodeFrame(type, ...told, Uint8Array.of(0));
 }

@@ -14,6 +14,9 @@ const lastClock = 3;
 /** WASI's `EINVAL`. */
 const invalid = 28;
 
+/** The last time that it may show by a change; PostgreSQL's own drivers and types write years with four digits. */
+export const latestMs = Date.UTC(9999, 11, 31);
+
 /** See the head of the file. */
 export class Clock {
   /** Called when time has been jumped over. */
@@ -39,6 +42,11 @@ export class Clock {
   /** When it will be `deadline`, a time of `nowMs`, as a time of `performance.now()`, if nothing is jumped over. */
   realTimeOf(deadline: number): number {
     return deadline - this.#jumpedMs;
+  }
+
+  /** Whether it may be so much later. */
+  mayJump(ms: number): boolean {
+    return this.wallMs + ms <= latestMs;
   }
 
   /** Time has passed, all at once. */

@@ -299,6 +299,8 @@ export class Scheduler<S extends Schedulable> {
       if (wait.deadline !== undefined && !wait.isReal && this.mayJump?.(session)) next = Math.min(next, wait.deadline);
     }
     const { clock } = this.#machine;
-    if (next < Number.POSITIVE_INFINITY) clock.jump(Math.max(0, Math.ceil(next - clock.nowMs)));
+    const ms = Math.max(0, Math.ceil(next - clock.nowMs));
+    // At the end of all time it goes on by itself.
+    if (next < Number.POSITIVE_INFINITY && clock.mayJump(ms)) clock.jump(ms);
   }
 }
