@@ -14,6 +14,38 @@ import type { StartupError } from "./thread/server-log.ts";
 /** The directory of the cluster in a data directory of a native PostgreSQL (`--engine postgres`). */
 export const clusterName = "postgresql";
 
+/** Of a cluster that initdb is making, or that is being removed. */
+export const unfinishedClusterName = `${clusterName}.new`;
+
+/** What initdb makes before it writes PG_VERSION. */
+const beforeVersion = /^(base|global|pg_\w+)$/;
+
+/**
+ * What is in a directory beside our own locks: the clusters of a native PostgreSQL, told by their content, as anybody may have a directory
+ * that is called `postgresql`; and other things.
+ */
+export function readClusterDirectory(path: string): { readonly clusters: string[]; readonly others: string[] } {
+  const names = readdirSync(path).filter((name) => !name.startsWith(lockName));
+  const clusters = names.filter((name) => {
+    if (name === clusterName) return isFile(join(path, name, "PG_VERSION"));
+    return name === unfinishedClusterName && isUnfinishedCluster(join(path, name));
+  });
+  return { clusters, others: names.filter((name) => !clusters.includes(name)) };
+}
+
+function isUnfinishedCluster(path: string): boolean {
+  if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) return false;
+  return isFile(join(path, "PG_VERSION")) || readdirSync(path).every((name) => beforeVersion.test(name));
+}
+
+function isFile(path: string): boolean {
+  try {
+    return statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}
+
 /** The PostgreSQL major version of the pinned PGlite; a data directory belongs to one major version. */
 const majorVersion = "18";
 
@@ -40,7 +72,7 @@ function checkEntries(path: string, entries: readonly string[]): void {
   if (entries.length === 0) return;
   if (!entries.includes("PG_VERSION")) {
     if (isInterruptedMove(path)) return;
-    if (entries.includes(clusterName)) {
+    if (readClusterDirectory(path).clusters.length > 0) {
       throw new DataDirectoryError(
         `${path} is a data directory of --engine postgres; name another directory for the engine pglite. ` +
           "Data gets from one to the other by pglite-devdb dump and restore",

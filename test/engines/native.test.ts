@@ -74,6 +74,24 @@ test("a directory: kill -9 of ours ends it, and what was committed is there at t
   expect(readdirSync(db)).toEqual([]);
 });
 
+test("a project that has a directory of that name is not a data directory: neither a start nor a reset touches it", async () => {
+  const cwd = open();
+  mkdirSync(join(cwd, "src"));
+  mkdirSync(join(cwd, "postgresql"));
+  for (const file of ["src/a.ts", "package.json", "postgresql/schema.sql"]) writeFileSync(join(cwd, file), "{}");
+  const before = readdirSync(cwd, { recursive: true }).sort();
+  const left = () => readdirSync(cwd, { recursive: true }).sort();
+  const refused = { code: 5, stderr: expect.stringContaining("holds other files (") };
+  expect(await runCli(["run", ...args, "--db", ".", "--", "true"], { cwd })).toMatchObject(refused);
+  expect(left()).toEqual(before);
+  expect(await runCli(["reset", "--db", "."], { cwd })).toMatchObject(refused);
+  expect(left()).toEqual(before);
+  // Nor is one with a cluster in it, of which only that is ours.
+  writeFileSync(join(cwd, "postgresql/PG_VERSION"), "18\n");
+  expect(await runCli(["reset", "--db", "."], { cwd })).toMatchObject(refused);
+  expect(left()).toEqual([...before, "postgresql/PG_VERSION"].sort());
+});
+
 test("a temporary directory goes with kill -9, too, and clients that stay do not keep it", {
   tags: "long",
 }, async () => {

@@ -5,17 +5,15 @@
  * Invariant: a cluster has its final name when it is whole; a directory with anything else in it is left as it is.
  */
 import { execFile } from "node:child_process";
-import { chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { chownSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { clusterName } from "../../engine/data-directory.ts";
-import { lockDirectory, lockName } from "../../engine/directory-lock.ts";
+import { clusterName, readClusterDirectory, unfinishedClusterName } from "../../engine/data-directory.ts";
+import { lockDirectory } from "../../engine/directory-lock.ts";
 import { DataDirectoryError, ExitCode } from "../../errors.ts";
 import type { CleanupStack } from "../cleanup.ts";
 import { guardServer } from "./guard.ts";
 import type { Programs, ProgramUser } from "./programs.ts";
-
-const unfinished = `${clusterName}.new`;
 
 /** A directory in which a cluster is or can be. */
 interface ClusterPlace {
@@ -34,18 +32,19 @@ export function temporaryPlace(cleanup: CleanupStack): Promise<ClusterPlace> {
 
 /** A directory by its name, which nobody else may use meanwhile. Rejects with a `DataDirectoryError`. */
 export async function namedPlace(directory: string, cleanup: CleanupStack): Promise<ClusterPlace> {
-  let entries: string[];
+  let found: ReturnType<typeof readClusterDirectory>;
   try {
     mkdirSync(directory, { recursive: true });
-    entries = readdirSync(directory).filter((name) => name !== unfinished && !name.startsWith(lockName));
+    found = readClusterDirectory(directory);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     throw new DataDirectoryError(`${directory} cannot be used as a data directory (${code})`, { cause: error });
   }
-  if (entries.length > 0 && !entries.includes(clusterName)) {
-    const what = entries.includes("PG_VERSION")
+  const { clusters, others } = found;
+  if (others.length > 0 && !clusters.includes(clusterName)) {
+    const what = others.includes("PG_VERSION")
       ? "is a data directory of the engine pglite"
-      : `holds other files (${entries.slice(0, 3).join(", ")})`;
+      : `holds other files (${others.slice(0, 3).join(", ")})`;
     throw new DataDirectoryError(
       `${directory} ${what}; name another directory for --engine postgres. Data gets from one to the other by pglite-devdb dump and restore`,
     );
@@ -67,7 +66,7 @@ export async function ensureCluster(
   const { directory } = place;
   const data = join(directory, clusterName);
   if (existsSync(data)) return data;
-  const made = join(directory, unfinished);
+  const made = join(directory, unfinishedClusterName);
   rmSync(made, { recursive: true, force: true });
   mkdirSync(made, { mode: 0o700 });
   if (user) {
