@@ -66,7 +66,7 @@ test.each(["seed", "setup"] as const)(
     await query(engine, "create table precious as select 1 as n");
     const option = key === "seed" ? given : { migrations: "migrations", setup: "exit 0" };
     await expect(startDevDb({ engine, cwd, ...option })).rejects.toThrow(
-      `${name} at 127.0.0.1:${server.port} has tables that`,
+      `${name} at 127.0.0.1:${server.port} has what pglite-devdb has not made (table public.precious …)`,
     );
     const tables = "select relname::text from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace";
     expect(await query(engine, tables)).toEqual(["precious"]);
@@ -76,6 +76,32 @@ test.each(["seed", "setup"] as const)(
     await expect(startDevDb({ engine, cwd, ...option })).rejects.toThrow("might destroy");
   },
 );
+
+test.each([
+  ["function public.precious()", "create function precious() returns int language sql as 'select 1'"],
+  ["sequence public.precious", "create sequence precious"],
+  ["type public.precious", "create type precious as enum ('a')"],
+  ["schema precious", "create schema precious"],
+  ["text search configuration public.precious", "create text search configuration precious (copy = simple)"],
+  ["large object 4711", "select lo_create(4711)"],
+])("a seed is refused where there is a %s of others", async (what, statement) => {
+  const [engine, cwd] = [fresh(), project()];
+  const name = new URL(engine).pathname.slice(1);
+  await query(at(server.url, "postgres"), `create database ${name}`);
+  await query(engine, statement);
+  const refused = `has what pglite-devdb has not made (${what} …)`;
+  await expect(startDevDb({ engine, cwd, ...given })).rejects.toThrow(refused);
+});
+
+test("what an extension has made is nobody's", async () => {
+  const [engine, cwd] = [fresh(), project()];
+  await query(at(server.url, "postgres"), `create database ${new URL(engine).pathname.slice(1)}`);
+  for (const name of ["hstore", "postgres_fdw", "pg_stat_statements", "isn"]) {
+    await query(engine, `create extension ${name}`);
+  }
+  await (await startDevDb({ engine, cwd, ...given })).close();
+  expect(await query(engine, "select name from people")).toEqual(["Ada"]);
+});
 
 test("run: the command gets that server, and a setup, too", async () => {
   const engine = `${fresh()}?sslmode=disable`;

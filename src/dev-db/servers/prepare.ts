@@ -1,7 +1,7 @@
 /**
  * A database of a server, brought to where it is used: migrations, setup, seed.
  *
- * Owns: that one process at a time does it, and that a setup or a seed gets no database that has somebody else's tables. Does not own: the
+ * Owns: that one process at a time does it, and that a setup or a seed gets no database that has something of somebody else's. Does not own: the
  * steps (`migrate/`, `../setup.ts`).
  * Invariant: what is found in a database is only ever changed by migrations, which their ledger knows, and by a setup or a seed where
  * everything in it has been made by this program.
@@ -50,11 +50,26 @@ export function prepareOnServer(
   });
 }
 
-/** Tables and the like that belong to no extension. */
-const occupied = `SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('information_schema', 'pglite_devdb') AND n.nspname !~ '^pg_'
-  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
-  ORDER BY 1 LIMIT 1`;
+/** Where objects are that somebody makes and that can be there by themselves: what is a part of another one counts with that. */
+const catalogs = [
+  ..."pg_class pg_proc pg_type pg_namespace pg_operator pg_opfamily pg_opclass pg_collation pg_conversion".split(" "),
+  ..."pg_ts_config pg_ts_dict pg_ts_parser pg_ts_template pg_cast pg_language pg_am pg_transform".split(" "),
+  ..."pg_foreign_data_wrapper pg_foreign_server pg_event_trigger pg_publication".split(" "),
+];
+
+/** FirstNormalObjectId: what initdb makes has smaller ones. */
+const firstOid = 16_384;
+
+/** Anything that is neither initdb's nor an extension's. Large objects are known as those of pg_largeobject. */
+const occupied = `SELECT made.type || ' ' || made.identity FROM (
+  ${catalogs.map((name, rank) => `SELECT ${rank} AS rank, tableoid AS class, oid FROM ${name} WHERE oid >= ${firstOid}`).join("\n  UNION ALL ")}
+  UNION ALL SELECT ${catalogs.length}, 'pg_largeobject'::regclass, oid FROM pg_largeobject_metadata
+  ) AS object, pg_identify_object(object.class, object.oid, 0) AS made
+  WHERE made.type NOT LIKE '%index' AND made.type <> 'toast table'
+  AND coalesce(made.schema, '') !~ '^(pglite_devdb|pg_toast.*|pg_temp_.*)$'
+  AND NOT (made.type = 'schema' AND made.name ~ '^(public|information_schema|pglite_devdb|"?pg_.*)$')
+  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = object.class AND d.objid = object.oid AND d.deptype IN ('e', 'i'))
+  ORDER BY rank, object.oid LIMIT 1`;
 
 /** A database that is found empty is ours from here on; of one that is not, and has no mark of ours, a setup or seed is refused. */
 async function requireOwn(
@@ -68,11 +83,11 @@ async function requireOwn(
   const [claimed] = await executeSql(sql, "SELECT to_regclass('pglite_devdb.seeds')");
   if (claimed?.rows[0]?.[0]) return;
   const [found] = await executeSql(sql, occupied);
-  const table = found?.rows[0]?.[0];
-  if (table === undefined) return claimForSeeds(sql);
+  const made = found?.rows[0]?.[0];
+  if (made === undefined) return claimForSeeds(sql);
   if (wanted[0] === undefined) return;
   throw new UsageError(
-    `${nameOf(options, wanted[0])}: the database ${database} at ${host}:${port} has tables that pglite-devdb has not made ` +
-      `(${table} …), which a ${wanted[0]} might destroy; nothing was changed. Name a database of its own with --database, or leave the ${wanted[0]} out`,
+    `${nameOf(options, wanted[0])}: the database ${database} at ${host}:${port} has what pglite-devdb has not made ` +
+      `(${made} …), which a ${wanted[0]} might destroy; nothing was changed. Name a database of its own with --database, or leave the ${wanted[0]} out`,
   );
 }
