@@ -17,6 +17,8 @@ import { preparePassword } from "../wire/scram.ts";
 const defaultPort = 5432;
 /** How long the server may take to hang up. */
 const goodByeMs = 1000;
+/** What is on the way may forget a connection that nothing goes over. */
+const keepAliveMs = 30_000;
 
 /** What a connection may have beside its URL. */
 interface ConnectOptions {
@@ -26,6 +28,8 @@ interface ConnectOptions {
   readonly silenceMs?: number;
   /** Gets the payloads of notifications. */
   readonly onNotification?: (payload: string) => void;
+  /** Is told when the connection has ended otherwise than by `close`. */
+  readonly onLost?: () => void;
 }
 
 /** See the head of the file. */
@@ -35,6 +39,7 @@ export class ServerClient implements SqlEngine {
   #waiting: { take: (message: BackendMessage) => boolean; settle: (error?: unknown) => void } | undefined;
   #failure: Error | undefined;
   #onNotification: ((payload: string) => void) | undefined;
+  #onLost: (() => void) | undefined;
 
   private constructor(stream: Socket) {
     this.#stream = stream;
@@ -66,6 +71,7 @@ export class ServerClient implements SqlEngine {
     };
     try {
       await client.#logIn({ user: user!, database: database!, ...own }, decodeURIComponent(password));
+      client.#onLost = options.onLost;
       return client;
     } catch (error) {
       client.close();
@@ -129,8 +135,10 @@ export class ServerClient implements SqlEngine {
   }
 
   #fail(error: Error): void {
+    const wasThere = this.#failure === undefined;
     this.#failure ??= error;
     this.#waiting?.settle(error);
+    if (wasThere) this.#onLost?.();
   }
 }
 
@@ -141,7 +149,7 @@ function payloadOf(body: Buffer): string {
 
 function open(address: { host: string; port: number }): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ ...address, noDelay: true });
+    const socket = connect({ ...address, noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveMs });
     socket.once("connect", () => {
       socket.removeAllListeners("error");
       resolve(socket);

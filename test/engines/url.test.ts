@@ -227,6 +227,48 @@ describe("branches", () => {
     expect(await query(kept.url, "select 1")).toEqual([1]);
   });
 
+  test("the lock of a run outlives a timeout of idle sessions, and the end of its connection", async () => {
+    const engine = fresh();
+    const database = new URL(engine).pathname.slice(1);
+    await (await startDevDb({ engine, migrations: "none" })).close();
+    await query(at(server.url, "postgres"), `alter database ${database} set idle_session_timeout = '100ms'`);
+    await using db = await startDevDb({ engine, migrations: "none" });
+    await db.branch();
+    const holders = `select pid from pg_locks where locktype = 'advisory' and granted
+      and database = (select oid from pg_database where datname = '${database}')`;
+    const admin = at(server.url, "postgres");
+    const [holder] = await query(admin, holders);
+    await query(admin, "select pg_sleep(0.5)");
+    expect(await query(admin, holders)).toEqual([holder]);
+    await query(admin, `select pg_terminate_backend(${holder}, 5000)`);
+    await waitUntil("it has the lock again", async () => {
+      const [again] = await query(admin, holders);
+      return again !== undefined && again !== holder;
+    });
+  });
+
+  test("no run drops what somebody is connected to, whoever has made it", async () => {
+    const engine = fresh();
+    const [left, branch] = [`${new URL(engine).pathname.slice(1)}~run_00000000`, "b1"];
+    const admin = at(server.url, "postgres");
+    for (const name of [left, `${left}~${branch}`]) await query(admin, `create database "${name}"`);
+    const there = async () => (await databases(admin)).filter((name) => String(name).startsWith(left));
+    const user = new pg.Client(at(server.url, `${left}~${branch}`));
+    await user.connect();
+    const next = async () => {
+      await using db = await startDevDb({ engine, migrations: "none" });
+      await db.branch();
+    };
+    await next();
+    expect(await there()).toEqual([left, `${left}~${branch}`]);
+    expect((await user.query("select 1 as n")).rows).toEqual([{ n: 1 }]);
+    await user.end();
+    await waitUntil("it has left", async () => {
+      await next();
+      return (await there()).length === 0;
+    });
+  });
+
   test("of the command line: of the database itself, or PostgreSQL's refusal while somebody is connected", {
     tags: "long",
   }, async () => {

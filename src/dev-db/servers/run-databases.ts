@@ -2,14 +2,15 @@
  * Branches on a server that is not PGlite: copies of a database of this run's own, that is migrated and seeded and to which nobody connects.
  *
  * Owns: that database, its branches, and their end; also of runs that were killed. Does not own: migrations and seed (`prepare.ts`).
- * Invariant: what is dropped has a name that only a run gives, and its run is over: whoever made it holds a lock while it lives.
+ * Invariant: what is dropped has a name that only a run gives, and its run is over: whoever made it holds a lock while it lives
+ * (`run-lock.ts`), and nobody is connected to it.
  */
 import { randomBytes } from "node:crypto";
 import { type Branches, branchDatabase, runDatabase, sourceOfRun } from "../../engine/branches.ts";
 import { executeSql } from "../../engine/execute-sql.ts";
 import { quoteIdentifier, quoteLiteral } from "../../migrate/index.ts";
-import { type ClientAddress, connectionUrl } from "../address.ts";
-import { ServerClient } from "../server-client.ts";
+import type { ClientAddress } from "../address.ts";
+import { holdLock } from "./run-lock.ts";
 import { rowsOf, runIn, withClient } from "./server-sql.ts";
 
 /** What it needs of a server. */
@@ -25,8 +26,7 @@ export class RunDatabases implements Branches {
   readonly #context: RunContext;
   /** The run's own database, and what it was given when it was made. */
   #template: Promise<{ database: string; applied: readonly string[] }> | undefined;
-  /** The connection that has the lock. */
-  #holder: ServerClient | undefined;
+  #letGo = () => {};
 
   constructor(context: RunContext) {
     this.#context = context;
@@ -57,17 +57,16 @@ export class RunDatabases implements Branches {
   async close(): Promise<void> {
     const template = await this.#template?.catch(() => undefined);
     try {
-      if (template) await this.#dropRun(template.database);
+      if (template) await this.#dropRun(template.database, (each) => this.drop(each));
     } finally {
-      this.#holder?.close();
+      this.#letGo();
     }
   }
 
   async #makeTemplate(): Promise<{ database: string; applied: readonly string[] }> {
     const { address, prepare } = this.#context;
     const database = runDatabase(address.database);
-    this.#holder = await ServerClient.connect(connectionUrl(address));
-    await executeSql(this.#holder, `SELECT pg_advisory_lock(${lockOf(database)})`);
+    this.#letGo = await holdLock(address, lockOf(database));
     await this.#dropEnded();
     await this.#run(`CREATE DATABASE ${quoteIdentifier(database)}`);
     try {
@@ -87,16 +86,23 @@ export class RunDatabases implements Branches {
       if (!run || sourceOfRun(run) !== database) continue;
       const [answer] = await this.#run(`SELECT pg_try_advisory_lock(${lockOf(run)})`);
       // The lock goes with the connection that has asked for it.
-      if (answer?.rows[0]?.[0] === "t") await this.#dropRun(run).catch(() => {});
+      if (answer?.rows[0]?.[0] === "t") await this.#dropRun(run, (each) => this.#dropUnused(each)).catch(() => {});
     }
   }
 
-  async #dropRun(run: string): Promise<void> {
+  /** Without force, as somebody may come at any moment; and PostgreSQL would wait for who is there, for seconds. */
+  async #dropUnused(database: string): Promise<void> {
+    const [users] = await this.#run(`SELECT 1 FROM pg_stat_activity WHERE datname = ${quoteLiteral(database)}`);
+    if (users!.rows.length > 0) throw new Error(`somebody is connected to ${database}`);
+    await this.#run(`DROP DATABASE IF EXISTS ${quoteIdentifier(database)}`);
+  }
+
+  async #dropRun(run: string, drop: (database: string) => Promise<void>): Promise<void> {
     const { address } = this.#context;
     const branches = `starts_with(datname, ${quoteLiteral(`${run}~`)}) OR shobj_description(oid, 'pg_database') = ${quoteLiteral(commentOf(run))}`;
     const rows = await rowsOf(address, address.database, `SELECT datname FROM pg_database WHERE ${branches}`);
     // The run's own is the last: as long as it is there, another run finds what is left.
-    for (const database of [...rows.map(([name]) => name!), run]) await this.drop(database);
+    for (const database of [...rows.map(([name]) => name!), run]) await drop(database);
   }
 
   #run(sql: string) {
