@@ -151,6 +151,21 @@ test("nobody there, a wrong password: exit 2, in a sentence", { tags: "long" }, 
   expect(stranger).toMatchObject({ code: 2, stderr: expect.stringContaining(`role "nobody" does not exist (28000)`) });
 });
 
+test.each([
+  ["me:50%off@", "", "password", "a % that begins no character"],
+  ["m%e:secret@", "", "user", "a % that begins no character"],
+  ["me:secret@", "a%zz", "database", "a % that begins no character"],
+  ["me:secret@", "a%00", "database", "the character %00"],
+])("postgresql://%shost/%s: exit 2, and what is wrong, without the password", async (login, path, what, why) => {
+  const engine = `postgresql://${login}127.0.0.1:1/${path}`;
+  const ended = await runCli(["run", "--engine", engine, "--database", "other", "--", "true"]);
+  expect(ended).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining(`--engine: the ${what} in its URL has ${why}`),
+  });
+  expect(ended.stderr).not.toMatch(/secret|50|^ +at /m);
+});
+
 test("an extension is one that the server has, or refused", async () => {
   await using db = await startDevDb({ engine: fresh(), migrations: "none", extensions: ["postgres_fdw", "uuid_ossp"] });
   expect(db.sessions).toBe("isolated");

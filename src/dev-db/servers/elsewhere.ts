@@ -14,19 +14,31 @@ import { rowsOf } from "./server-sql.ts";
 
 const defaultPort = 5432;
 
-/** Whom and what a URL names; `--database` is another database of the same server. */
-export function addressOf(options: Pick<ResolvedOptions, "engine" | "database">): ClientAddress {
+/** Whom and what a URL names; `--database` is another database of the same server. Throws a `UsageError`, which never says the password. */
+export function addressOf(options: ResolvedOptions): ClientAddress {
   const url = new URL(options.engine);
-  const user = decodeURIComponent(url.username) || "postgres";
+  const part = (what: string, text: string) => decoded(text, `${nameOf(options, "engine")}: the ${what} in its URL`);
+  const user = part("user", url.username) || "postgres";
+  const database = part("database", url.pathname.slice(1)) || user;
   return {
     host: url.hostname.replace(/^\[(.*)\]$/, "$1"),
     port: Number(url.port || defaultPort),
     user,
-    password: decodeURIComponent(url.password),
-    database: options.database ?? (decodeURIComponent(url.pathname.slice(1)) || user),
+    password: part("password", url.password),
+    database: options.database ?? database,
     offersTls: false,
     parameters: url.search.slice(1),
   };
+}
+
+function decoded(text: string, what: string): string {
+  try {
+    const name = decodeURIComponent(text);
+    if (!name.includes("\0")) return name;
+  } catch {
+    throw new UsageError(`${what} has a % that begins no character; a % itself is written as %25 there`);
+  }
+  throw new UsageError(`${what} has the character %00, which no name in PostgreSQL has`);
 }
 
 /** The server of a URL. */
