@@ -177,6 +177,25 @@ test("a start that is ended leaves nothing, whatever it was at", { tags: "long" 
   await waitUntil("all is removed", () => leftovers().length <= before.length);
 });
 
+test.each(["SIGTERM", "SIGKILL"] as const)(
+  "initdb that is ended by %s leaves nothing",
+  { tags: "long" },
+  async (signal) => {
+    const TMPDIR = open();
+    const cli = startCli(args, { environment: { TMPDIR } });
+    const places = () => readdirSync(TMPDIR).filter((name) => name.startsWith("pglite-devdb-postgres-"));
+    await waitUntil("initdb is at work", () =>
+      places().some((name) => existsSync(join(TMPDIR, name, "postgresql.new/base/1"))),
+    );
+    cli.child.kill(signal);
+    await cli.ended;
+    if (signal === "SIGKILL") await waitUntil("it is removed", () => places().length === 0);
+    expect(places()).toEqual([]);
+    await delay(1000);
+    expect(places()).toEqual([]);
+  },
+);
+
 test("a project without the package is told how to get it", async () => {
   const cwd = makeProject("node-test");
   const cli = join(cwd, "node_modules/pglite-devdb/dist/cli.js");

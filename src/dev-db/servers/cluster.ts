@@ -5,14 +5,15 @@
  * Invariant: a cluster has its final name when it is whole; a directory with anything else in it is left as it is.
  */
 import { execFile } from "node:child_process";
-import { chownSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { chownSync, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { clusterName, readClusterDirectory, unfinishedClusterName } from "../../engine/data-directory.ts";
 import { lockDirectory } from "../../engine/directory-lock.ts";
 import { DataDirectoryError, ExitCode } from "../../errors.ts";
 import type { CleanupStack } from "../cleanup.ts";
-import { guardServer } from "./guard.ts";
+import { guardDirectory, guardServer } from "./guard.ts";
 import type { Programs, ProgramUser } from "./programs.ts";
 
 /** A directory in which a cluster is or can be. */
@@ -25,8 +26,17 @@ interface ClusterPlace {
 /** A temporary directory, which goes at the end. */
 export function temporaryPlace(cleanup: CleanupStack): Promise<ClusterPlace> {
   return cleanup.open(
-    async () => ({ directory: mkdtempSync(join(tmpdir(), "pglite-devdb-postgres-")), isTemporary: true }),
-    ({ directory }) => rmSync(directory, { recursive: true, force: true, maxRetries: 5 }),
+    async () => {
+      const directory = join(tmpdir(), `pglite-devdb-postgres-${randomUUID()}`);
+      // Before there is anything to leave.
+      const endGuard = guardDirectory(directory);
+      mkdirSync(directory, { mode: 0o700 });
+      return { directory, isTemporary: true, endGuard };
+    },
+    ({ directory, endGuard }) => {
+      rmSync(directory, { recursive: true, force: true, maxRetries: 5 });
+      endGuard();
+    },
   );
 }
 
@@ -80,8 +90,10 @@ export async function ensureCluster(
     const child = execFile(
       initdb,
       options,
-      { cwd: directory, env: withoutPostgres(), signal, ...user },
+      { cwd: directory, env: withoutPostgres(), ...user },
+      // It and whatever it has started have ended: nobody writes there any more.
       (error, stdout, stderr) => {
+        signal.removeEventListener("abort", end);
         endGuard();
         if (signal.aborted) return reject(signal.reason);
         if (!error) return resolve();
@@ -90,6 +102,9 @@ export async function ensureCluster(
       },
     );
     const endGuard = guardServer(child, place.isTemporary ? directory : undefined);
+    const end = () => void child.kill();
+    if (signal.aborted) end();
+    else signal.addEventListener("abort", end, { once: true });
   });
   renameSync(made, data);
   return data;

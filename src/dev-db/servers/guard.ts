@@ -10,15 +10,29 @@ import { type ChildProcess, spawn } from "node:child_process";
 
 // `read` gets a line when all is well, and the end of the pipe when its only writer is gone.
 const script = `read -r line && exit
-kill -s INT "$1"
 n=0
+if [ -n "$1" ]; then
+kill -s INT "$1"
 while kill -s 0 "$1" && [ $n -lt 8 ]; do n=$((n+1)); [ $n -eq 4 ] && kill -s QUIT "$1"; sleep 1; done
+else sleep 9; fi
 [ -n "$2" ] && rm -rf -- "$2"`;
 
 /** Guards a process, and a directory that is to go with it. Returns how to end that, for when the process has ended. */
 export function guardServer({ pid }: ChildProcess, directory = ""): () => void {
-  if (pid === undefined || process.platform === "win32") return () => {};
-  const guard = spawn("/bin/sh", ["-c", script, "pglite-devdb-guard", String(pid), directory], {
+  return pid === undefined ? () => {} : startGuard(String(pid), directory);
+}
+
+/**
+ * Guards a directory that is about to be made, whatever process will be in it: it goes when the guards of those have had their time.
+ * Returns how to end that.
+ */
+export function guardDirectory(directory: string): () => void {
+  return startGuard("", directory);
+}
+
+function startGuard(pid: string, directory: string): () => void {
+  if (process.platform === "win32") return () => {};
+  const guard = spawn("/bin/sh", ["-c", script, "pglite-devdb-guard", pid, directory], {
     cwd: "/",
     // A group of its own: Ctrl-C is not for it.
     detached: true,
