@@ -22,8 +22,19 @@ const separator = "~";
 /** NAMEDATALEN without the byte at its end. */
 const longestName = 63;
 
+/** The names of what belongs to one run, on a server that outlives it: the next run drops those of runs that have ended. */
+const ofRun = /^run_[0-9a-f]{8}$/;
+
 /** The database of a branch. Throws a `UsageError` for a name that cannot be one. */
 export function branchDatabase(source: string, name: string): string {
+  if (ofRun.test(name))
+    throw new UsageError(
+      `${name} cannot be a branch's name: run_ with 8 hexadecimal digits is a run's own database, which goes with that run`,
+    );
+  return derivedDatabase(source, name);
+}
+
+function derivedDatabase(source: string, name: string): string {
   const database = `${source}${separator}${name}`;
   if (!/^[\w.-]+$/.test(name))
     throw new UsageError(`${JSON.stringify(name)} cannot be a branch's name: letters, digits and _ . - can be in it`);
@@ -39,12 +50,9 @@ export function readBranch(database: string): { readonly source: string; readonl
   return source && /^[\w.-]+$/.test(name) ? { source, name } : undefined;
 }
 
-/** The beginning of the names of what belongs to one run, on a server that outlives it. */
-const ofRun = /^run_[0-9a-f]{8}$/;
-
 /** A database for one run, to which nobody connects: branches are copies of it. */
 export function runDatabase(source: string): string {
-  return branchDatabase(source, `run_${randomBytes(4).toString("hex")}`);
+  return derivedDatabase(source, `run_${randomBytes(4).toString("hex")}`);
 }
 
 /** What such a database is made beside; undefined for another one. */

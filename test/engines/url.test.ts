@@ -262,6 +262,15 @@ describe("branches", () => {
     });
   });
 
+  test("a branch has no name that a run's own database could have, which another run would drop", async () => {
+    const engine = fresh();
+    await using db = await startDevDb({ engine, migrations: "none" });
+    await expect(db.branch("run_12345678")).rejects.toThrow("run_12345678 cannot be a branch's name: ");
+    const made = await runCli(["branch", "--url", engine, "run_12345678"]);
+    expect(made).toMatchObject({ code: 2, stderr: expect.stringContaining("which goes with that run") });
+    await (await db.branch("run_1234567")).drop();
+  });
+
   test("no run drops what somebody is connected to, whoever has made it", async () => {
     const engine = fresh();
     const [left, branch] = [`${new URL(engine).pathname.slice(1)}~run_00000000`, "b1"];
