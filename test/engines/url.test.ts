@@ -125,6 +125,19 @@ test("start: says where the data is, stays, and leaves the server running", { ta
   expect(await query(engine, "select 1")).toEqual([1]);
 });
 
+test("a start that is ended during a migration leaves no statement running without the lock", async () => {
+  const [engine, cwd] = [fresh(), project()];
+  writeFileSync(join(cwd, "migrations/2_slow.sql"), "create table slow (); select pg_sleep(30)");
+  const cli = startCli(["--engine", engine, "--migrations", "migrations"], { cwd });
+  const admin = at(server.url, "postgres");
+  const running = `select query from pg_stat_activity where datname = '${new URL(engine).pathname.slice(1)}'
+    and wait_event = 'PgSleep'`;
+  await waitUntil("it sleeps", async () => (await query(admin, running)).length === 1);
+  cli.child.kill("SIGTERM");
+  expect((await cli.ended).code).toBe(143);
+  expect(await query(admin, running)).toEqual([]);
+});
+
 test.each([
   ["db", "data"],
   ["port", 5433],

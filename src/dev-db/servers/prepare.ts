@@ -6,6 +6,7 @@
  * Invariant: what is found in a database is only ever changed by migrations, which their ledger knows, and by a setup or a seed where
  * everything in it has been made by this program.
  */
+import { setTimeout as delay } from "node:timers/promises";
 import { executeSql } from "../../engine/execute-sql.ts";
 import { UsageError } from "../../errors.ts";
 import { applyMigrations, claimForSeeds, type MigrationSource, type SqlEngine } from "../../migrate/index.ts";
@@ -28,6 +29,10 @@ export interface Preparation {
 /** Of the advisory lock of whoever prepares a database; any number, as long as it is always the same. */
 const preparing = 7_461_130_021;
 
+/** How long a session may take to end that is told to. */
+const endingMs = 3_000;
+const lookAgainMs = 20;
+
 /**
  * Prepares a database that is there; `isOurs`: nobody else can have put anything into it. Resolves with the names of the migrations that
  * were applied now.
@@ -42,11 +47,34 @@ export function prepareOnServer(
   return withClient(address, address.database, async (lock) => {
     await executeSql(lock, `SELECT pg_advisory_lock(${preparing})`);
     return withClient(address, address.database, async (sql) => {
-      if (!isOurs) await requireOwn(sql, address, preparation);
-      const migrated = migrations && (await applyMigrations(sql, migrations, log));
-      await runSetup(sql, setup, { reach: (use) => use(address), cleanup, cwd, log });
-      return migrated?.applied ?? [];
+      const [own] = await executeSql(sql, "SELECT pg_backend_pid()");
+      let isAtWork = true;
+      // A server does not see that a client is gone while a statement runs; the lock would be another's meanwhile.
+      cleanup.defer(() => (isAtWork ? endSession(address, own!.rows[0]![0]!) : undefined));
+      try {
+        if (!isOurs) await requireOwn(sql, address, preparation);
+        const migrated = migrations && (await applyMigrations(sql, migrations, log));
+        await runSetup(sql, setup, { reach: (use) => use(address), cleanup, cwd, log });
+        return migrated?.applied ?? [];
+      } finally {
+        isAtWork = false;
+      }
     });
+  });
+}
+
+/** Ends a session with whatever it is at. Resolves when it has ended, or would not for a while. */
+async function endSession(address: ClientAddress, pid: string): Promise<void> {
+  await withClient(address, address.database, async (sql) => {
+    for (let left = endingMs; left > 0; left -= lookAgainMs) {
+      // Each time: it may have been about to begin the next statement.
+      const [found] = await executeSql(
+        sql,
+        `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = ${pid}`,
+      );
+      if (found!.rows.length === 0) return;
+      await delay(lookAgainMs);
+    }
   });
 }
 
