@@ -4,7 +4,6 @@
  * Owns: the order of its start, its settings and port, and the moment that clients have to hang up before its end. Does not own: its process
  * (`postgres-process.ts`), its files (`cluster.ts`), its programs (`programs.ts`).
  */
-import { createServer } from "node:net";
 import { resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { clusterName } from "../../engine/data-directory.ts";
@@ -16,6 +15,7 @@ import type { OpenContext } from "../open.ts";
 import { listenOnPort, probePort } from "../port.ts";
 import { settingsOf, takenFromNative } from "../settings.ts";
 import { ensureCluster, namedPlace, temporaryPlace } from "./cluster.ts";
+import { startOnFreePort } from "./free-port.ts";
 import { PostgresProcess } from "./postgres-process.ts";
 import { findPrograms, hasExtension, type Programs, programUser } from "./programs.ts";
 import type { Server } from "./server.ts";
@@ -52,14 +52,13 @@ export async function startNative(
     () => ensureCluster(place, programs, user, signal),
     () => {},
   );
-  const start = async (port: number) => {
-    const at = port === 0 ? await freePort() : port;
+  const startAt = async (port: number) => {
     const server = new PostgresProcess({
       program: programs.postgres,
       data,
       temporary: place.isTemporary ? place.directory : undefined,
       user,
-      settings: { ...chosen, port: String(at) },
+      settings: { ...chosen, port: String(port) },
       log,
       onGone: onLost,
     });
@@ -67,8 +66,9 @@ export async function startNative(
       await server.close().catch(() => {});
       throw /Address already in use/.test(error.message) ? Object.assign(error, { code: "EADDRINUSE" }) : error;
     });
-    return { server, port: at };
+    return { server, port };
   };
+  const start = (port: number) => (port === 0 ? startOnFreePort(host, startAt) : startAt(port));
   const { port } = await cleanup.open(
     () => listenOnPort(wanted, start, options, log),
     async (started) => {
@@ -108,16 +108,6 @@ function ownSettings(options: ResolvedOptions, programs: Programs): Record<strin
     ...(isKept ? {} : { full_page_writes: "off", synchronous_commit: "off" }),
     ...(libraries.length > 0 ? { shared_preload_libraries: libraries.join(",") } : {}),
   };
-}
-
-/** A port that was free a moment ago: PostgreSQL takes no 0. */
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, host);
-  await new Promise((resolve_, reject) => probe.once("listening", resolve_).once("error", reject));
-  const address = probe.address();
-  await new Promise((closed) => probe.close(closed));
-  if (address === null || typeof address !== "object") throw new Error("no free port");
-  return address.port;
 }
 
 /** Clients that are about to hang up do so before they are told that the server ends. */
