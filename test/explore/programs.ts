@@ -24,9 +24,18 @@ const tables = `
     insert into e values (x, x); return 'in'; exception when unique_violation then
     update e set v = v + 1 where id = x; return 'changed'; end $$`;
 
+const rows = `select setval('s', 1, false);
+  insert into t select i, 10 * i, i % 2 from generate_series(1, 4) i; insert into u values (1, 1)`;
+const samePlaces = `truncate u, t, e, many; ${rows}; truncate log`;
 // Rows move by that, which must not matter to an exploration that is given a reset.
-const rows = `delete from u; delete from t; delete from e; delete from many; select setval('s', 1, false);
-  insert into t select i, 10 * i, i % 2 from generate_series(1, 4) i; insert into u values (1, 1); delete from log`;
+const otherPlaces = `delete from u; delete from t; delete from e; delete from many; ${rows}; delete from log`;
+
+/**
+ * What makes the rows as they were. SERIALIZABLE fails more where a page of the table is full: a new version of a row goes into the index then,
+ * and is in conflict with whoever has read there. Every order and one of each class must begin with the same pages, or chance differs.
+ */
+const rowsOf = (program: Program, rewinds: boolean): string =>
+  rewinds || Object.values(program).some(([first]) => first?.endsWith("serializable")) ? samePlaces : otherPlaces;
 
 const state = `select (select string_agg(id || ':' || v || ':' || w, ' ' order by id) from t) as t,
   (select string_agg(id || ':' || tid, ' ' order by id) from u) as u,
@@ -134,7 +143,7 @@ export class ProgramServer {
       await client.connect();
       server.#clients.set(name, client);
     }
-    await server.#clients.get("ann")!.query(`${tables}; ${rows}`);
+    await server.#clients.get("ann")!.query(`${tables}; ${samePlaces}`);
     return server;
   }
 
@@ -145,11 +154,13 @@ export class ProgramServer {
 
   /** Every order against one of each class. `rewinds`: what is touched is told apart by rows, else by relations. */
   async compare(program: Program, rewinds: boolean): Promise<Comparison> {
+    const again = rowsOf(program, rewinds);
+    const reset: ExploreOptions["reset"] = (sql) => sql(`drop table if exists made_0, made_1; ${again}`);
     const all = new Set<string>();
-    const exhaustive = await this.#explore(program, all, { strategy: "exhaustive" });
-    await this.#clients.get("ann")!.query(rows);
+    const exhaustive = await this.#explore(program, all, { strategy: "exhaustive", reset });
+    await this.#clients.get("ann")!.query(again);
     const some = new Set<string>();
-    const reduced = await this.#explore(program, some, { strategy: "dpor", ...(rewinds ? { reset: undefined } : {}) });
+    const reduced = await this.#explore(program, some, { strategy: "dpor", ...(rewinds ? {} : { reset }) });
     const without = (one: Set<string>, other: Set<string>): string[] => [...one].filter((key) => !other.has(key));
     return { exhaustive, reduced, missing: without(all, some), extra: without(some, all) };
   }
@@ -161,7 +172,6 @@ export class ProgramServer {
     return explore({
       db: this.#db,
       actors,
-      reset: (sql) => sql(`drop table if exists made_0, made_1; ${rows}`),
       invariant: async (sql, results) => {
         const said = Object.values(results).map((result) => ("value" in result ? result.value : result.reason));
         outcomes.add(JSON.stringify([said, await sql(state)]));
