@@ -33,7 +33,7 @@ export class Effect {
   level = 0;
   isUnknown: boolean;
   takesSnapshot = false;
-  /** A transaction ends with it. */
+  /** A transaction ends with it, or fails: PostgreSQL gives back its locks with the error, a savepoint's with one under a savepoint. */
   isEnd = false;
   /** It has waited, and went on with this step. */
   wokenAt: number | undefined;
@@ -70,6 +70,7 @@ class Transaction {
   level = 1;
   isUnknown = false;
   hasSnapshot = false;
+  hasFailed = false;
 }
 
 /** The effects of one schedule, a step each. */
@@ -126,10 +127,11 @@ export class Effects {
     const isFirst = effect.takesSnapshot && !transaction.hasSnapshot;
     transaction.hasSnapshot ||= effect.takesSnapshot;
     effect.takesSnapshot = isFirst && effect.level >= Level.repeatableRead;
-    effect.isEnd = status === "I";
+    effect.isEnd = status === "I" || (status === "E" && !transaction.hasFailed);
+    transaction.hasFailed = status === "E";
     const { reads, writes, relations } = transaction;
     effect.all = { reads: new Set(reads), writes: new Set(writes), relations: new Map(relations) };
-    if (effect.isEnd) this.#transactions.delete(connection);
+    if (status === "I") this.#transactions.delete(connection);
   }
 }
 

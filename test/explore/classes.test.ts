@@ -1,0 +1,79 @@
+/**
+ * What one schedule of each class must not leave out: locks that a statement's failure gives back.
+ */
+import pg from "pg";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type Actor, explore } from "../../src/explore/index.ts";
+import { type DevDb, startDevDb } from "../../src/index.ts";
+
+let db: DevDb;
+const clients: pg.Client[] = [];
+
+beforeAll(async () => {
+  db = await startDevDb({ port: 0, migrations: "none" });
+  for (let count = 0; count < 2; count++) clients.push(new pg.Client({ connectionString: db.url }));
+  for (const client of clients) await client.connect();
+  await clients[0]!.query("create table t (id int primary key, v int not null); create table u (id int not null)");
+});
+afterAll(async () => {
+  for (const client of clients) await client.end();
+  await db.close();
+});
+
+/** Sends each statement, whatever becomes of those before. */
+const sends =
+  (nth: number, ...statements: string[]): Actor =>
+  async () => {
+    const said: string[] = [];
+    for (const statement of statements)
+      said.push(
+        await clients[nth]!.query(statement).then(
+          ({ rows }) => JSON.stringify(rows),
+          ({ code }: { code: string }) => code,
+        ),
+      );
+    return said;
+  };
+
+/** What becomes of two actors. */
+async function outcomesOf(strategy: "exhaustive" | "dpor", ann: Actor, bob: Actor): Promise<string[]> {
+  const outcomes = new Set<string>();
+  const reset = "truncate t; insert into t values (1, 1), (2, 2), (3, 3)";
+  const report = await explore({
+    db,
+    actors: { ann, bob },
+    reset: (sql) => sql(reset),
+    invariant: async (sql, results) => {
+      outcomes.add(JSON.stringify([results, await sql("select * from t order by id")]));
+    },
+    strategy,
+  });
+  expect(report).toMatchObject({ complete: true, failing: [] });
+  return [...outcomes].sort();
+}
+
+test.each([
+  ["a row", ["update t set v = 5 where id = 1", "select 1 / 0"], "select v from t where id = 1 for update nowait"],
+  [
+    "an advisory lock",
+    ["select pg_advisory_xact_lock(7)", "select 1 / 0"],
+    "select pg_try_advisory_xact_lock(7) as got",
+  ],
+  [
+    "a row that is skipped",
+    ["select v from t where id = 1 for update", "insert into u values (null)"],
+    "select id from t order by id limit 1 for update skip locked",
+  ],
+  ["a table", ["lock table t in exclusive mode", "select 1 / 0"], "lock table t in exclusive mode nowait"],
+  [
+    "a row, under a savepoint",
+    ["savepoint x", "update t set v = 5 where id = 1", "select 1 / 0", "rollback to x"],
+    "select v from t where id = 1 for update nowait",
+  ],
+])("a statement that fails gives back %s at once", async (_, statements, asks) => {
+  const ann = sends(0, "begin", ...statements, "rollback");
+  const bob = sends(1, "begin", asks, "rollback");
+  const all = await outcomesOf("exhaustive", ann, bob);
+  expect(all.length).toBeGreaterThan(1);
+  expect(await outcomesOf("dpor", ann, bob)).toEqual(all);
+});
