@@ -89,6 +89,8 @@ export interface GateAnswer {
   readonly status: "I" | "T" | "E";
   /** The SQLSTATE of the first error in it. */
   readonly code?: string;
+  /** Its client has read a portal in pieces: a later one is read with the snapshot of the first. */
+  readonly isInPieces: boolean;
   /** It is handed out already: it is the only one. */
   readonly isDelivered: boolean;
 }

@@ -103,7 +103,7 @@ export class Effects {
     if (isBlocked) effect?.writes.add("wait");
   }
 
-  /** A step has its answer; `isSeen` unless it went on when nobody looked. */
+  /** A step has its answer; `isSeen` unless it went on when nobody looked, or a cursor reads as of before. */
   answered(connection: number, status: "I" | "T" | "E", code: string | undefined, isSeen: boolean): void {
     const effect = this.#open.get(connection);
     if (!effect) return;

@@ -271,13 +271,13 @@ export class ScheduleRun {
   /** Each that has an answer gets it, and comes to rest, before the next one does. */
   async #handOut(step: Settled, record: OpenStep | undefined): Promise<void> {
     const isSeen = record !== undefined;
-    for (const { connection, kind, status, code, isDelivered } of step.answers) {
+    for (const { connection, kind, status, code, isInPieces, isDelivered } of step.answers) {
       const used = this.#connections.get(connection);
       const answered = kind === "answer" ? record : kind === "woken" ? used?.blocked : undefined;
       if (answered && code !== undefined) answered.code = code;
       const actor = used?.actor;
       if (used) used.status = status;
-      if (kind !== "message") this.#effects.answered(connection, status, code, isSeen);
+      if (kind !== "message") this.#effects.answered(connection, status, code, isSeen && !isInPieces);
       if (kind === "woken" && used) {
         used.blocked = undefined;
         if (actor) record?.woke.push(actor.name);

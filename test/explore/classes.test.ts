@@ -1,9 +1,10 @@
 /**
- * What one schedule of each class must not leave out: locks that a statement's failure gives back.
+ * What one schedule of each class must not leave out: locks that a statement's failure gives back, portals that are read in pieces.
  */
 import pg from "pg";
+import postgres from "postgres";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { type Actor, explore } from "../../src/explore/index.ts";
+import { type Actor, type ExploreOptions, explore } from "../../src/explore/index.ts";
 import { type DevDb, startDevDb } from "../../src/index.ts";
 
 let db: DevDb;
@@ -19,6 +20,9 @@ afterAll(async () => {
   for (const client of clients) await client.end();
   await db.close();
 });
+
+const rows = "truncate t; insert into t values (1, 1), (2, 2), (3, 3)";
+const reset: ExploreOptions["reset"] = (sql) => sql(rows);
 
 /** Sends each statement, whatever becomes of those before. */
 const sends =
@@ -36,13 +40,18 @@ const sends =
   };
 
 /** What becomes of two actors. */
-async function outcomesOf(strategy: "exhaustive" | "dpor", ann: Actor, bob: Actor): Promise<string[]> {
+async function outcomesOf(
+  strategy: "exhaustive" | "dpor",
+  ann: Actor,
+  bob: Actor,
+  reset?: ExploreOptions["reset"],
+): Promise<string[]> {
   const outcomes = new Set<string>();
-  const reset = "truncate t; insert into t values (1, 1), (2, 2), (3, 3)";
+  await clients[0]!.query(rows);
   const report = await explore({
     db,
     actors: { ann, bob },
-    reset: (sql) => sql(reset),
+    ...(reset ? { reset } : {}),
     invariant: async (sql, results) => {
       outcomes.add(JSON.stringify([results, await sql("select * from t order by id")]));
     },
@@ -73,7 +82,27 @@ test.each([
 ])("a statement that fails gives back %s at once", async (_, statements, asks) => {
   const ann = sends(0, "begin", ...statements, "rollback");
   const bob = sends(1, "begin", asks, "rollback");
-  const all = await outcomesOf("exhaustive", ann, bob);
+  const all = await outcomesOf("exhaustive", ann, bob, reset);
   expect(all.length).toBeGreaterThan(1);
-  expect(await outcomesOf("dpor", ann, bob)).toEqual(all);
+  expect(await outcomesOf("dpor", ann, bob, reset)).toEqual(all);
+});
+
+test("a driver's cursor reads its later pieces with the snapshot of the first", async () => {
+  const sql = postgres(db.url, {
+    max: 1,
+    connection: { enable_seqscan: "off", enable_bitmapscan: "off" },
+  });
+  const ann: Actor = async () => {
+    const seen: unknown[] = [];
+    await sql.begin(async (transaction) => {
+      for await (const [row] of transaction`select id, v from t order by id`.cursor(1)) seen.push(row!.v);
+    });
+    return seen;
+  };
+  const bob = sends(1, "update t set v = 30 where id = 3");
+  const all = await outcomesOf("exhaustive", ann, bob);
+  const some = await outcomesOf("dpor", ann, bob);
+  await sql.end();
+  expect(all).toHaveLength(2);
+  expect(some).toEqual(all);
 });

@@ -199,8 +199,15 @@ export class Gate {
   ): GateStep {
     const answers: GateAnswer[] = [];
     const add = (member: GateMember, kind: GateAnswer["kind"]): void => {
-      const { code, number: connection, status } = member;
-      answers.push({ connection, kind, status, isDelivered: false, ...(code === undefined ? {} : { code }) });
+      const { code, number: connection, status, isInPieces } = member;
+      answers.push({
+        connection,
+        kind,
+        status,
+        isInPieces,
+        isDelivered: false,
+        ...(code === undefined ? {} : { code }),
+      });
     };
     if (released?.state === "answered") add(released, "answer");
     for (const member of running.filter(({ state }) => state === "answered")) {

@@ -42,6 +42,8 @@ export class GateMember {
   state: "idle" | "running" | "answered" = "idle";
   /** It runs for so long that nobody waits for it any more. */
   isLoose = false;
+  /** It has been sent an Execute that wants so many rows at most since it is held. */
+  isInPieces = false;
   /** Whether `learn` has been called for what was prepared before. */
   knowsStatements = false;
   readonly #client: ClientSession;
@@ -123,6 +125,7 @@ export class GateMember {
   /** From now on what acts waits, and what it is answered with, too. */
   hold(): void {
     this.#isHeld = true;
+    this.isInPieces = false;
     this.#client.output.diverted = (bytes) => this.#answer(bytes);
   }
 
@@ -221,6 +224,8 @@ export class GateMember {
       const body = Buffer.from(bytes.buffer, bytes.byteOffset + 5, bytes.length - 5);
       const text = this.#texts.next({ side: "frontend", type, name: messageName("frontend", type), body });
       if (this.#pipeline.next(code)) acts = true;
+      // The name of the portal, a zero byte, the number of rows, 0 for all.
+      if (code === Type.Execute && body.readUInt32BE(body.indexOf(0) + 1) > 0) this.isInPieces = true;
       if (running.has(code)) {
         if (!runs) texts.length = 0;
         runs = true;
