@@ -15,7 +15,7 @@ const Level = { repeatableRead: 2, serializable: 3 } as const;
  * a snapshot of before.
  */
 const unseen =
-  /\b(?:call|do|chain|declare|fetch|listen|unlisten|advisory_unlock_all|pg_advisory_unlock_all|discard|prepared?)\b|rollback\s+(?:\w+\s+)?to\b/i;
+  /\b(?:call|do(?!\s+(?:nothing|update)\b)|chain|declare|fetch|listen|unlisten|advisory_unlock_all|pg_advisory_unlock_all|discard|prepared?|execute)\b|rollback\s+(?:\w+\s+)?to\b/i;
 const ends = /\b(?:commit|rollback|abort|end)\b/i;
 
 /** So much of what is touched is told apart. With `relation` a place in a table says nothing: a reset may have moved it. */

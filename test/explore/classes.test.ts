@@ -4,6 +4,7 @@
 import pg from "pg";
 import postgres from "postgres";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { Effect } from "../../src/explore/effects.ts";
 import { type Actor, type ExploreOptions, explore } from "../../src/explore/index.ts";
 import { type DevDb, startDevDb } from "../../src/index.ts";
 
@@ -105,4 +106,14 @@ test("a driver's cursor reads its later pieces with the snapshot of the first", 
   await sql.end();
   expect(all).toHaveLength(2);
   expect(some).toEqual(all);
+});
+
+test.each([
+  ["insert into t values (1, 1) on conflict do nothing", false],
+  ["insert into t values (1, 1) on conflict (id) do update set v = 2", false],
+  ["do $$ begin commit; end $$", true],
+  ["select 1; /* a block */ DO 'begin commit; end'", true],
+  ["execute prepared_before", true],
+])("what cannot be seen of a statement: %s", (sql, isUnknown) => {
+  expect(new Effect("ann", sql).isUnknown).toBe(isUnknown);
 });
