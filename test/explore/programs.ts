@@ -9,7 +9,7 @@ import { type DevDb, startDevDb } from "../../src/index.ts";
 import { Random } from "../support/random.ts";
 
 const tables = `
-  create table t (id int primary key, v int, w int); create index on t (w);
+  create table t (id int primary key, v int, w int not null); create index on t (w);
   create table u (id int primary key, tid int references t (id));
   create table e (id int primary key, v int unique);
   create table log (who text, n int);
@@ -84,6 +84,9 @@ function statement(random: Random): string {
     () => `update many set part = 1 - part where id = ${number(0, 3)}`,
     () => `select count(*) from many where part = ${number(0, 2)}`,
     () => `savepoint x; update t set v = v + 1 where id = ${number(1, 3)}; rollback to x`,
+    () => "select 1 / 0",
+    () => `update t set v = v + 1, w = null where id = ${number(1, 3)}`,
+    () => `insert into e values (${number(1, 2)}, 5); select 1 / 0`,
     () => `create table if not exists made_${number(0, 2)} (id int)`,
   ];
   return random.of(forms)();
@@ -104,7 +107,9 @@ export function programOf(seed: number): Program {
       // Six actors' statements of three have as many orders as two transactions.
       const isAlone = names.length === 3 ? !(name === "ann" && random.oneIn(2)) : random.oneIn(3);
       const count = names.length === 3 ? 1 + random.below(2) : 1 + random.below(3);
-      const body = Array.from({ length: isAlone ? count : Math.min(count, 2) }, () => statement(random));
+      const body = Array.from({ length: count }, () => statement(random));
+      if (!isAlone && names.length === 2 && random.oneIn(6))
+        body.splice(0, 3, "savepoint x", statement(random), "rollback to x");
       return [name, isAlone ? body : [`begin isolation level ${level}`, ...body, "commit"]];
     }),
   );
@@ -184,14 +189,14 @@ export class ProgramServer {
     const client = this.#clients.get(name)!;
     return async () => {
       const said: string[] = [];
-      for (const statement of statements) {
+      for (const [at, statement] of statements.entries()) {
         try {
           const answer = await client.query(statement);
           const last = Array.isArray(answer) ? answer.at(-1)! : answer;
           said.push(last.rows.length > 0 ? JSON.stringify(last.rows) : String(last.rowCount));
         } catch (error) {
           said.push((error as { readonly code: string }).code);
-          if (!statements[0]!.startsWith("begin")) continue;
+          if (!statements[0]!.startsWith("begin") || statements[at + 1] === "rollback to x") continue;
           await client.query("rollback");
           break;
         }

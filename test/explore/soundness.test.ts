@@ -14,6 +14,8 @@ afterAll(() => server.close());
 
 /** Programs that differ: more of them say no more. */
 const enough = 3;
+/** Of what runs with every change: a hole that chance finds is not that change's. The long one has another seed each time. */
+const fixedSeed = 1;
 /** For thousands. */
 const longestMs = 6 * 3_600_000;
 
@@ -36,8 +38,8 @@ async function compareMany(count: number, seed: number, most: number): Promise<s
   return `${compared} programs: ${exhaustive} schedules, ${reduced} with dpor\n`;
 }
 
-test(`some random programs come to the same (SEED=${runSeed})`, async () => {
-  process.stdout.write(await compareMany(16, runSeed, 12));
+test(`some programs come to the same (SEED=${fixedSeed})`, async () => {
+  process.stdout.write(await compareMany(16, fixedSeed, 12));
 });
 
 test(`a hundred random programs come to the same (SEED=${runSeed})`, {
