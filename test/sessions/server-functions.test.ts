@@ -151,6 +151,10 @@ describe("messages that come before the answers to those before them", () => {
     await client.until("G");
     client.send(query("select pglite_devdb.show_time()"));
     expect(errorFields(await client.untilEnd())?.get("C")).toBe("08P01");
+    const hasty = await wire();
+    await hasty.query("select pglite_devdb.show_time()");
+    hasty.send(query("copy data from stdin"), query("select pglite_devdb.show_time()"));
+    expect(errorFields(await hasty.untilEnd())?.get("C")).toBe("08P01");
   });
 });
 

@@ -74,6 +74,8 @@ export class OwnCalls {
   #hasFailed = false;
   /** Settled when all calls so far are answered; undefined when they are. */
   #last: Promise<void> | undefined;
+  /** Settled when PostgreSQL has read what it was given last, and wants more or is ready. */
+  #passed: Promise<void> = Promise.resolve();
 
   constructor(connection: SocketConnection, client: ClientSession, run: RunOwnFunction) {
     this.#connection = connection;
@@ -98,7 +100,7 @@ export class OwnCalls {
         this.#sent.portals.clear();
       }
       at = end;
-      submitted = isCall ? this.#after(() => this.#answer(part)) : this.#pass(part);
+      submitted = isCall ? this.#after(() => this.#call(part)) : this.#pass(part);
     }
     return submitted;
   }
@@ -146,7 +148,8 @@ export class OwnCalls {
     const batch = { frames, bytes: Buffer.concat(frames.map(({ bytes }) => bytes)) };
     const submit = () => {
       this.#forget(frames);
-      return this.#client.submit(batch);
+      this.#passed = this.#client.submit(batch);
+      return this.#passed;
     };
     if (!this.#last) return submit();
     // It is waited for by nobody here: what comes behind it may be what it waits for.
@@ -160,6 +163,13 @@ export class OwnCalls {
       if (this.#last === done) this.#last = undefined;
     });
     return done;
+  }
+
+  async #call(frames: readonly Frame[]): Promise<void> {
+    await this.#passed;
+    if (!this.#client.isMidway) return this.#answer(frames);
+    // Data of a COPY was to come, which was not known when this was sent. Nothing else ends that wait.
+    void this.#client.submit({ frames, bytes: Buffer.concat(frames.map(({ bytes }) => bytes)) });
   }
 
   async #answer(frames: readonly Frame[]): Promise<void> {
