@@ -181,6 +181,8 @@ export class ProgramServer {
         const said = Object.values(results).map((result) => ("value" in result ? result.value : result.reason));
         outcomes.add(JSON.stringify([said, await sql(state)]));
       },
+      // Nobody is silent here, but for a machine that is busy with other tests.
+      silenceMs: 500,
       ...more,
     });
   }
