@@ -23,6 +23,7 @@ import { syncTree } from "./sync-tree.ts";
 import { newCluster, writeCluster } from "./thread/new-cluster.ts";
 import type { Copying } from "./thread/sessions/database-copies.ts";
 import { refuseTablespacesInMemory } from "./thread/tablespaces.ts";
+import { removeFutureTwoPhaseFiles } from "./two-phase-files.ts";
 
 /**
  * How long writes to open files may go on before it is looked again whose the directory is, in ms: less than a server that
@@ -61,6 +62,7 @@ export async function openDirectoryFiles(
     await finishInitialization(place, fsync);
   } else {
     removeEmptyPidFile(place);
+    removeFutureTwoPhaseFiles(place);
     // The last server here may have had fsync off; PostgreSQL takes what it finds for safe (initdb --sync-only).
     if (fsync) await syncTree(place);
   }

@@ -4,7 +4,7 @@
  * Such are DROP DATABASE, CREATE DATABASE with FILE_COPY, DROP TABLESPACE and what is made of them. `npm run test:kill-nine`
  * has all kinds of DDL, at random.
  */
-import { mkdirSync, mkdtempSync, renameSync, rmdirSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import postgres from "postgres";
@@ -130,6 +130,37 @@ test("prepared transactions wait for their end in a directory that is opened wit
     await cli.ended;
   }
 });
+
+test.each(["isolated", "shared"])(
+  "a prepared transaction is not lost by a kill inside of a checkpoint, with %s sessions",
+  async (sessions) => {
+    const db = initializedDirectory();
+    const killed = await start(db, sessions);
+    const prepare = (n: number) => `begin; insert into kept values (${n}); prepare transaction 'p${n}'`;
+    await run(killed.sql, ["create table kept (n int)", prepare(1), "checkpoint", prepare(2), prepare(3)]);
+    killed.cli.child.kill("SIGKILL");
+    await killed.cli.ended;
+    // What the next checkpoint writes before its own record: that of the recovery of a copy.
+    const copy = `${db}.copy`;
+    cpSync(db, copy, { recursive: true });
+    const recovered = await start(copy, sessions);
+    recovered.cli.child.kill("SIGKILL");
+    await recovered.cli.ended;
+    const [before, after] = [db, copy].map((directory) => readdirSync(join(directory, "pg_twophase")));
+    expect([before, after]).toEqual([[expect.any(String)], [...before!, expect.any(String), expect.any(String)]]);
+    cpSync(join(copy, "pg_twophase"), join(db, "pg_twophase"), { recursive: true });
+
+    const { sql } = await start(db, sessions);
+    expect(await sql`select gid from pg_prepared_xacts order by 1`).toEqual([
+      { gid: "p1" },
+      { gid: "p2" },
+      { gid: "p3" },
+    ]);
+    await run(sql, ["commit prepared 'p2'", "rollback prepared 'p3'", "commit prepared 'p1'"]);
+    expect(await sql`select n from kept order by 1`).toEqual([{ n: 1 }, { n: 2 }]);
+    expect(readdirSync(join(db, "pg_twophase"))).toEqual([]);
+  },
+);
 
 test("a start that takes long says that it recovers, and one that has nothing to recover does not", async () => {
   const db = initializedDirectory();

@@ -55,6 +55,11 @@ export function identifierOf(cluster: Pick<Cluster, "files">): bigint {
   return viewOf(control.read()).getBigUint64(0, true);
 }
 
+/** Whether a control file is as PostgreSQL wrote it. */
+export function isIntactControlFile(control: Uint8Array): boolean {
+  return findCrc(control) !== undefined;
+}
+
 /** The contents of a segment; one that nobody has written to is zeros. */
 function segmentOf(identifier: bigint, before: bigint, bytes: Uint8Array): Uint8Array {
   const isWritten = bytes.length >= identifierInWal + 8;
