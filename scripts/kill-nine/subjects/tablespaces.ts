@@ -11,6 +11,8 @@ interface Space {
   readonly rows: number | null;
   /** Whether the table lies in it. */
   readonly inside: boolean;
+  /** It has no directory any more: DROP TABLESPACE removes that before its commit (commands/tablespace.c, DropTableSpace). */
+  readonly isGone?: true;
 }
 /** By slot. */
 type Spaces = readonly (Space | null)[];
@@ -38,7 +40,10 @@ export const tablespaces: Subject<Spaces> = {
       };
     }
     if (space.rows === null) {
-      if (random.oneIn(2)) return { statement: `drop tablespace ${name}`, after: replaced(null), refusal };
+      if (random.oneIn(2)) {
+        const halfway = replaced({ rows: null, inside: false, isGone: true });
+        return { statement: `drop tablespace ${name}`, after: replaced(null), halfway, refusal };
+      }
       const rows = 1 + random.below(500);
       return {
         statement: `create table ${table} tablespace ${name} as select n from generate_series(1, ${rows}) n`,
@@ -54,15 +59,21 @@ export const tablespaces: Subject<Spaces> = {
   },
   observe: async (run) => {
     const found = await run(
-      `select right(s.spcname, 1)::int as slot, c.relname as table, c.reltablespace = s.oid as inside
+      `select right(s.spcname, 1)::int as slot, c.relname as table, c.reltablespace = s.oid as inside,
+         pg_tablespace_size(s.oid) is null as gone
        from pg_tablespace s left join pg_class c on c.relname = 'k_in_space_' || right(s.spcname, 1)
        where s.spcname ~ '^k_space_'`,
     );
     const result: (Space | null)[] = slots.map(() => null);
-    for (const { slot, table, inside } of found) {
+    for (const { slot, table, inside, gone } of found) {
       const [rows] = table === null ? [] : await run(`select count(*)::int as count from ${table}`);
-      result[Number(slot)] = { rows: rows ? Number(rows.count) : null, inside: inside === true };
+      const space = { rows: rows ? Number(rows.count) : null, inside: inside === true };
+      result[Number(slot)] = gone ? { ...space, isGone: true } : space;
     }
     return result;
+  },
+  tidy: async (run, state) => {
+    for (const [slot, space] of state.entries()) if (space?.isGone) await run(`drop tablespace k_space_${slot}`);
+    return state.map((space) => (space?.isGone ? null : space));
   },
 };
