@@ -172,7 +172,9 @@ test("a start that is ended leaves nothing, whatever it was at", { tags: "long" 
     const cli = startCli(args);
     await delay(ms);
     cli.child.kill("SIGTERM");
-    expect((await cli.ended).code, `after ${ms} ms`).toBe(143);
+    const { code, signal } = await cli.ended;
+    // On a busy machine Node may not have come to our code yet: then the signal itself is the end.
+    expect(signal ?? code, `after ${ms} ms`).toBe(signal ? "SIGTERM" : 143);
   }
   await waitUntil("all is removed", () => leftovers().length <= before.length);
 });
