@@ -8,13 +8,21 @@
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 
-// `read` gets a line when all is well, and the end of the pipe when its only writer is gone.
-const script = 'read -r line && exit; kill -s TERM -- "-$1" && sleep 3 && kill -s KILL -- "-$1"';
+const script = 'kill -s TERM -- "-$1" && sleep 3 && kill -s KILL -- "-$1"';
 
 /** Guards the group of a child that was started `detached`. Returns how to end that, for when the group has ended. */
 export function guardGroup({ pid: group }: ChildProcess): () => void {
-  if (group === undefined || process.platform === "win32") return () => {};
-  const guard = spawn("/bin/sh", ["-c", script, "pglite-devdb-guard", String(group)], {
+  return group === undefined ? () => {} : startGuard(script, String(group));
+}
+
+/**
+ * Starts a shell that runs the script when this process is gone, however it ended. Returns how to end that before.
+ * The parameters are `$1` and so on.
+ */
+export function startGuard(script: string, ...parameters: readonly string[]): () => void {
+  if (process.platform === "win32") return () => {};
+  // `read` gets a line when all is well, and the end of the pipe when its only writer is gone.
+  const guard = spawn("/bin/sh", ["-c", `read -r line && exit\n${script}`, "pglite-devdb-guard", ...parameters], {
     cwd: "/",
     // A group of its own: Ctrl-C is not for it.
     detached: true,
@@ -23,6 +31,8 @@ export function guardGroup({ pid: group }: ChildProcess): () => void {
   guard.on("error", () => {});
   guard.stdin.on("error", () => {});
   guard.unref();
+  // It is a socket, which would hold this process like the shell itself.
+  (guard.stdin as unknown as { unref?: () => void }).unref?.();
   return () => void guard.stdin.end("ended\n");
 }
 

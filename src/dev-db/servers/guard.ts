@@ -1,16 +1,15 @@
 /**
  * The end of a native PostgreSQL when this process was killed with SIGKILL, which nobody can handle: a shell waits beside it for that.
  *
- * Owns: that shell. Does not own: an end in order (`native.ts`).
+ * Owns: what that shell does. Does not own: the shell (`../process-group.ts`), an end in order (`native.ts`).
  * Invariant: it has nothing to do with the terminal, ends with what it guards, and removes the directory that it was given, if any.
  * PostgreSQL's backends are in no group of their parent's: only the server itself is told, by the signal for a fast shutdown, and a
  * while later by the one for an immediate shutdown.
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { startGuard } from "../process-group.ts";
 
-// `read` gets a line when all is well, and the end of the pipe when its only writer is gone.
-const script = `read -r line && exit
-n=0
+const script = `n=0
 if [ -n "$1" ]; then
 kill -s INT "$1"
 while kill -s 0 "$1" && [ $n -lt 8 ]; do n=$((n+1)); [ $n -eq 4 ] && kill -s QUIT "$1"; sleep 1; done
@@ -19,7 +18,7 @@ else sleep 9; fi
 
 /** Guards a process, and a directory that is to go with it. Returns how to end that, for when the process has ended. */
 export function guardServer({ pid }: ChildProcess, directory = ""): () => void {
-  return pid === undefined ? () => {} : startGuard(String(pid), directory);
+  return pid === undefined ? () => {} : startGuard(script, String(pid), directory);
 }
 
 /**
@@ -27,20 +26,5 @@ export function guardServer({ pid }: ChildProcess, directory = ""): () => void {
  * Returns how to end that.
  */
 export function guardDirectory(directory: string): () => void {
-  return startGuard("", directory);
-}
-
-function startGuard(pid: string, directory: string): () => void {
-  if (process.platform === "win32") return () => {};
-  const guard = spawn("/bin/sh", ["-c", script, "pglite-devdb-guard", pid, directory], {
-    cwd: "/",
-    // A group of its own: Ctrl-C is not for it.
-    detached: true,
-    stdio: ["pipe", "ignore", "ignore"],
-  });
-  guard.on("error", () => {});
-  guard.stdin.on("error", () => {});
-  guard.unref();
-  (guard.stdin as unknown as { unref?: () => void }).unref?.();
-  return () => void guard.stdin.end("ended\n");
+  return startGuard(script, "", directory);
 }
