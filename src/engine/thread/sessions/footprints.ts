@@ -59,6 +59,9 @@ class Part {
   }
 }
 
+/** What a LOCKTAG has beside its type. */
+type LockFields = readonly [first: number, second: number, third: number, fourth: number];
+
 type Recording = Map<number, Part>;
 
 /** See the head of the file. */
@@ -136,11 +139,9 @@ export class Footprints {
   }
 
   #lock(pid: number, part: Part, tag: number, mode: number): void {
-    const { words, bytes } = this.#machine;
-    const [first, second, third] = [words[tag >> 2]!, words[(tag + 4) >> 2]!, words[(tag + lockTag.third) >> 2]!];
-    const fourth = bytes[tag + lockTag.fourth]! | (bytes[tag + lockTag.fourth + 1]! << 8);
-    const type = bytes[tag + lockTag.type]!;
-    if (type === LockType.advisory) part.writes.add(`a:${first}.${second}.${third}.${fourth}`);
+    const { type, fields } = this.#lockTag(tag);
+    const [first, second, third, fourth] = fields;
+    if (type === LockType.advisory) part.writes.add(advisoryKey(fields));
     else if (type === LockType.relation) {
       if (second >= firstUserObject) {
         part.relations.set(second, (part.relations.get(second) ?? 0) | (1 << mode));
@@ -160,10 +161,15 @@ export class Footprints {
   }
 
   #unlock(part: Part, tag: number): void {
+    const { type, fields } = this.#lockTag(tag);
+    if (type === LockType.advisory) part.writes.add(advisoryKey(fields));
+  }
+
+  #lockTag(tag: number): { type: number; fields: LockFields } {
     const { words, bytes } = this.#machine;
-    if (bytes[tag + lockTag.type] !== LockType.advisory) return;
     const fourth = bytes[tag + lockTag.fourth]! | (bytes[tag + lockTag.fourth + 1]! << 8);
-    part.writes.add(`a:${words[tag >> 2]}.${words[(tag + 4) >> 2]}.${words[(tag + lockTag.third) >> 2]}.${fourth}`);
+    const fields = [words[tag >> 2]!, words[(tag + 4) >> 2]!, words[(tag + lockTag.third) >> 2]!, fourth] as const;
+    return { type: bytes[tag + lockTag.type]!, fields };
   }
 
   /** A block's number is in two halves, the upper one first. */
@@ -176,6 +182,10 @@ export class Footprints {
   #watch(): void {
     (this.#machine.exports[watchedGlobal] as { value: number }).value = this.#recordings.size > 0 ? 1 : 0;
   }
+}
+
+function advisoryKey(fields: LockFields): string {
+  return `a:${fields.join(".")}`;
 }
 
 /** Of what is in a relation of which all is said, nothing else is. */
