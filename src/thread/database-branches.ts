@@ -14,6 +14,7 @@ import type { Writer } from "../engine/thread/sessions/database-copies.ts";
 import type { SessionHost } from "../engine/thread/sessions/host.ts";
 import { ownParameters } from "../engine/thread/sessions/own-parameters.ts";
 import { bytesInput, type Session } from "../engine/thread/sessions/session.ts";
+import { SqlStateError } from "../errors.ts";
 import { quoteIdentifier, quoteLiteral } from "../migrate/sql-quoting.ts";
 import { encodeQuery } from "../wire/frontend.ts";
 import { DatabaseError, readQueryResults } from "../wire/query-results.ts";
@@ -215,7 +216,7 @@ function inUse(writer: Writer | undefined): Error {
   const why = writer
     ? `a transaction of process ${writer.pid} has been open for ${seconds}. ${writer.description} Have it commit or roll back, and try again.`
     : `in ${seconds} there was no moment without a transaction that changes something. Try again when less is written.`;
-  return Object.assign(new Error(`a database in use could not be copied: ${why}`), { code: "55006" });
+  return new SqlStateError("55006", `a database in use could not be copied: ${why}`);
 }
 
 async function requireNonePrepared(run: Run, database: string): Promise<void> {
@@ -230,5 +231,5 @@ async function requireNonePrepared(run: Run, database: string): Promise<void> {
 function withHint(error: unknown): never {
   if (!(error instanceof DatabaseError)) throw error;
   const detail = [error.fields.get("D"), error.fields.get("H")].filter(Boolean).join(" ");
-  throw Object.assign(new Error(detail ? `${error.message}. ${detail}` : error.message), { code: error.code });
+  throw new SqlStateError(error.code, detail ? `${error.message}. ${detail}` : error.message);
 }

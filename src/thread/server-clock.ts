@@ -11,6 +11,7 @@ import { limits } from "../engine/thread/limits.ts";
 import { latestMs } from "../engine/thread/sessions/clock.ts";
 import { goesOnByItself } from "../engine/thread/sessions/deadlock.ts";
 import type { SessionHost } from "../engine/thread/sessions/host.ts";
+import { SqlStateError } from "../errors.ts";
 import type { ClientSession } from "../transport/client-session.ts";
 import type { IsolatedQueue } from "../transport/isolated-queue.ts";
 
@@ -62,7 +63,7 @@ export class ServerClock {
     const ms = Math.round(by());
     const to = clock.wallMs + ms;
     if (!(to >= earliest && to <= latestMs))
-      throw refusal("22008", `the time can be from ${shown(earliest)} to ${shown(latestMs)}`);
+      throw new SqlStateError("22008", `the time can be from ${shown(earliest)} to ${shown(latestMs)}`);
     if (ms >= 0) clock.jump(ms);
     else await this.#goBack(() => Math.max(0, -Math.round(by())), asker);
   }
@@ -78,7 +79,10 @@ export class ServerClock {
           inTheWay === asker
             ? "this connection is in a transaction"
             : `clients are connected, ${others.length} of them: ${inTheWay.describe()}`;
-        throw refusal("55006", `the time cannot go back ${times} while ${why}. Close them first, or set a later time`);
+        throw new SqlStateError(
+          "55006",
+          `the time cannot go back ${times} while ${why}. Close them first, or set a later time`,
+        );
       }
       asker?.letGo();
       await this.#host.withoutSessions(() => clock.setBack(by()));
@@ -105,8 +109,4 @@ export class ServerClock {
 
 function shown(ms: number): string {
   return new Date(ms).toISOString();
-}
-
-function refusal(code: string, message: string): Error {
-  return Object.assign(new Error(message), { code });
 }

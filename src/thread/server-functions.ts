@@ -6,6 +6,7 @@
  */
 import { branchDatabase } from "../engine/branches.ts";
 import type { ClockState } from "../engine/clock.ts";
+import { SqlStateError } from "../errors.ts";
 import type { RunOwnFunction } from "../transport/calls/own-calls.ts";
 import type { DatabaseBranches } from "./database-branches.ts";
 import type { ServerClock } from "./server-clock.ts";
@@ -22,7 +23,7 @@ interface Server {
 export function serverFunctions({ clock, branches, states }: Server): RunOwnFunction {
   const there = (): ServerStates => {
     if (states) return states;
-    throw Object.assign(new Error("needs a database in memory, and this one is in a directory"), { code: "0A000" });
+    throw new SqlStateError("0A000", "needs a database in memory, and this one is in a directory");
   };
   return async (name, argument, client, database) => {
     if (name === "set_time") await clock.change({ do: "set", to: Number(argument) }, client);

@@ -10,6 +10,7 @@ import type { States } from "../engine/states.ts";
 import { limits } from "../engine/thread/limits.ts";
 import type { SessionHost } from "../engine/thread/sessions/host.ts";
 import type { Mark } from "../engine/thread/sessions/rewind.ts";
+import { SqlStateError } from "../errors.ts";
 import type { ClientSession } from "../transport/client-session.ts";
 import type { IsolatedQueue } from "../transport/isolated-queue.ts";
 
@@ -109,5 +110,5 @@ export class ServerStates implements States {
 function atWork(client: ClientSession): Error {
   const why = `${client.describe()} has been at work or in a transaction for ${limits.branchWaitMs / 1000} s`;
   const message = `no snapshot could be taken: ${why}; its last statement: ${client.statement}. Have it commit or roll back, and try again.`;
-  return Object.assign(new Error(message), { code: "55006" });
+  return new SqlStateError("55006", message);
 }

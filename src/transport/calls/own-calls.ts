@@ -7,6 +7,7 @@
  * sent before, and nothing that was sent behind it begins before its answer.
  */
 import type { Batch, SocketConnection } from "@electric-sql/pglite-socket";
+import { SqlStateError } from "../../errors.ts";
 import {
   encodeError,
   type Frame,
@@ -198,7 +199,8 @@ export class OwnCalls {
     }
     if (type === Type.Parse) {
       const call = readCall(second);
-      if (!call) throw refusal("0A000", "a call of pglite_devdb stands alone: send a Sync before other statements");
+      if (!call)
+        throw new SqlStateError("0A000", "a call of pglite_devdb stands alone: send a Sync before other statements");
       this.#statements.set(first, { call, types: bytes.subarray(next) });
       return encodeMessage("1");
     }
@@ -233,8 +235,8 @@ export class OwnCalls {
     const [isSuperuser, argument = ""] = readDataRow(answer.find(({ type }) => type === "D")!.body);
     const { name } = bound.call;
     if (isSuperuser !== "on")
-      throw refusal("42501", `permission denied for function ${name}: only a superuser may call it`);
-    if (argument === null) throw refusal("22004", `the argument of ${name} must not be null`);
+      throw new SqlStateError("42501", `permission denied for function ${name}: only a superuser may call it`);
+    if (argument === null) throw new SqlStateError("22004", `the argument of ${name} must not be null`);
     const result = Buffer.from(await this.#run(name, argument, this.#client, this.#database));
     const row = encodeMessage("D", int16(1), int32(result.length), result);
     return Buffer.concat([before, row, encodeMessage("C", "SELECT 1")]);
@@ -248,7 +250,7 @@ export class OwnCalls {
       Buffer.concat([...forget, parse, ...messages, ...forget, encodeSync()]),
       true,
     );
-    if (!answer) throw refusal("57P01", "the connection has no session");
+    if (!answer) throw new SqlStateError("57P01", "the connection has no session");
     const said = new MessageReader().push(answer);
     const error = said.find(({ type }) => type === "E");
     if (error) throw new Told(encodeMessage("E", error.body));
@@ -270,13 +272,9 @@ class Told extends Error {
   }
 }
 
-function refusal(code: string, message: string): Error {
-  return Object.assign(new Error(message), { code });
-}
-
 function found<T>(among: ReadonlyMap<string, T>, name: string, kind: keyof typeof missing): T {
   const there = among.get(name);
-  if (!there) throw refusal(missing[kind], `${kind} "${name}" does not exist`);
+  if (!there) throw new SqlStateError(missing[kind], `${kind} "${name}" does not exist`);
   return there;
 }
 
