@@ -55,9 +55,13 @@ const longestCall = 10_000;
 /** Whether a batch may have a call. */
 export function mentionsCalls({ frames }: Batch): boolean {
   return frames.some(
-    ({ type, bytes }) =>
-      (type === Type.Query || type === Type.Parse) && mentions.some((mention) => bufferOf(bytes).includes(mention)),
+    (frame) => mayBeCall(frame) && mentions.some((mention) => bufferOf(frame.bytes).includes(mention)),
   );
+}
+
+/** Whether it has a text that is no longer than a call. */
+function mayBeCall({ type, bytes }: Frame): boolean {
+  return (type === Type.Query || type === Type.Parse) && bytes.length <= longestCall;
 }
 
 /** See the head of the file. */
@@ -107,19 +111,21 @@ export class OwnCalls {
   }
 
   /** Of the first message of a pipeline; what follows goes with it. */
-  #isCall({ type, bytes }: Frame): boolean {
-    if (isNeutral(type) && this.#owner === undefined) return false;
-    // Data of a COPY comes next: whatever comes instead is for PostgreSQL to refuse.
-    const isOwed = this.#owner === undefined && this.#client.isMidway;
-    this.#owner ??= !isOwed && this.#begins(type, bufferOf(bytes)) ? "calls" : "postgres";
+  #isCall(frame: Frame): boolean {
+    if (isNeutral(frame.type) && this.#owner === undefined) return false;
+    this.#owner ??= this.#begins(frame) ? "calls" : "postgres";
     return this.#owner === "calls";
   }
 
-  #begins(type: number, bytes: Buffer): boolean {
-    if ((type === Type.Query || type === Type.Parse) && bytes.length > longestCall) return false;
+  #begins(frame: Frame): boolean {
+    const { type } = frame;
+    const bytes = bufferOf(frame.bytes);
+    if (type === Type.Query || type === Type.Parse) {
+      if (!mayBeCall(frame)) return false;
+      const [first, second] = texts(bytes, 5);
+      return readCall(type === Type.Query ? first : second) !== undefined;
+    }
     const [first, second] = texts(bytes, 5);
-    if (type === Type.Query) return readCall(first) !== undefined;
-    if (type === Type.Parse) return readCall(second) !== undefined;
     if (type === Type.Bind) return this.#sent.statements.has(second);
     if (type === Type.Execute) return this.#sent.portals.has(first);
     if (type !== Type.Describe && type !== Type.Close) return false;
@@ -146,15 +152,15 @@ export class OwnCalls {
   }
 
   #pass(frames: readonly Frame[]): Promise<void> {
-    const batch = { frames, bytes: Buffer.concat(frames.map(({ bytes }) => bytes)) };
-    const submit = () => {
-      this.#forget(frames);
-      this.#passed = this.#client.submit(batch);
-      return this.#passed;
-    };
-    if (!this.#last) return submit();
+    if (!this.#last) return this.#give(frames);
     // It is waited for by nobody here: what comes behind it may be what it waits for.
-    return this.#after(async () => void submit());
+    return this.#after(async () => void this.#give(frames));
+  }
+
+  #give(frames: readonly Frame[]): Promise<void> {
+    this.#forget(frames);
+    this.#passed = this.#client.submit({ frames, bytes: Buffer.concat(frames.map(({ bytes }) => bytes)) });
+    return this.#passed;
   }
 
   #after(work: () => Promise<void>): Promise<void> {
@@ -169,8 +175,8 @@ export class OwnCalls {
   async #call(frames: readonly Frame[]): Promise<void> {
     await this.#passed;
     if (!this.#client.isMidway) return this.#answer(frames);
-    // Data of a COPY was to come, which was not known when this was sent. Nothing else ends that wait.
-    void this.#client.submit({ frames, bytes: Buffer.concat(frames.map(({ bytes }) => bytes)) });
+    // Data of a COPY comes next: whatever comes instead is for PostgreSQL to refuse, and nothing else ends its wait.
+    void this.#give(frames);
   }
 
   async #answer(frames: readonly Frame[]): Promise<void> {
