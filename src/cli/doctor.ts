@@ -17,6 +17,7 @@ import type { ResolvedOptions } from "../options.ts";
 import { DatabaseError } from "../wire/query-results.ts";
 import { type CliCommand, serverOptions } from "./command.ts";
 import { logTo } from "./log.ts";
+import { namedServer } from "./running-server.ts";
 import { listenForSignals } from "./signals.ts";
 
 const words: Readonly<Record<Finding["weight"], string>> = { ok: "ok", differs: "differs", stop: "STOP" };
@@ -30,12 +31,7 @@ export const doctorCommand: CliCommand = {
   options: serverOptions("other"),
   async run([operand, more], options, { cwd, stdout, stderr }) {
     if (more !== undefined) throw new UsageError(`doctor: ${JSON.stringify(more)} is an argument too many`);
-    const url = operand ?? (/^postgres(ql)?:/.test(options.engine) ? options.engine : undefined);
-    if (url !== undefined && !(URL.canParse(url) && /^postgres(ql)?:$/.test(new URL(url).protocol))) {
-      throw new UsageError(
-        "doctor: name the URL of a server: pglite-devdb doctor postgresql://USER:PASSWORD@HOST:PORT/DATABASE",
-      );
-    }
+    const url = namedServer("doctor", operand, options);
     const signal = listenForSignals(() => {});
     const source = await findMigrations(options.migrations, cwd);
     const needs = source ? await neededExtensions(source, cwd) : [];

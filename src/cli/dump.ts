@@ -10,15 +10,18 @@ import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { controlDevDb } from "../dev-db/control.ts";
 import { dumpDatabase } from "../dev-db/dump.ts";
+import { urlOfEngine } from "../dev-db/engines.ts";
 import { ServerClient } from "../dev-db/server-client.ts";
 import { UsageError } from "../errors.ts";
 import { restoreSql } from "../migrate/index.ts";
+import { readServerUrl, withoutPassword } from "../options/server-url.ts";
 import type { ResolvedOptions } from "../options.ts";
 import { type CliCommand, type CommandContext, serverOptions } from "./command.ts";
 import { logTo } from "./log.ts";
+import { namedServer } from "./running-server.ts";
 import { listenForSignals } from "./signals.ts";
 
-const isUrl = (text: string | undefined) => text !== undefined && /^postgres(ql)?:\/\//.test(text);
+const isUrl = (text: string | undefined) => text !== undefined && readServerUrl(text) !== undefined;
 
 /** The command `dump`. */
 export const dumpCommand: CliCommand = {
@@ -33,10 +36,10 @@ export const dumpCommand: CliCommand = {
     const stray = forPgDump.find((operand) => !operand.startsWith("-"));
     if (stray !== undefined) {
       throw new UsageError(
-        `dump: ${JSON.stringify(stray)} is neither the URL of a server nor an option of pg_dump (--table=NAME)`,
+        `dump: ${JSON.stringify(withoutPassword(stray))} is neither the URL of a server nor an option of pg_dump (--table=NAME)`,
       );
     }
-    const server = url ?? (isUrl(options.engine) ? options.engine : undefined);
+    const server = namedServer("dump", url, options);
     if (server === undefined) mustExist(options.db, context);
     const sql = await withServer(server, options, context, (at) => dumpDatabase(at, forPgDump));
     await new Promise<void>((written) => context.stdout.write(sql, () => written()));
@@ -56,14 +59,15 @@ export const restoreCommand: CliCommand = {
         "restore: name a file, and the URL of a server if it is not for --db DIR: pglite-devdb restore FILE [URL]",
       );
     }
-    if (url === undefined && (options.db === "memory://" || isUrl(options.engine))) {
+    if (url === undefined && (options.db === "memory://" || urlOfEngine(options))) {
       throw new UsageError(
         "restore: name where to: --db DIR, or the URL of a server; a database in memory would be gone at once",
       );
     }
     const [path, text] =
       file === "-" ? ["stdin", await readStdin()] : [resolve(context.cwd, file), await readDump(context, file)];
-    await withServer(url, options, context, async (at) => {
+    const server = url && namedServer("restore", url, options);
+    await withServer(server, options, context, async (at) => {
       const client = await ServerClient.connect(at);
       try {
         await restoreSql(client, path, text, logTo(context.stderr, options.logLevel));

@@ -4,10 +4,12 @@
  * Owns: how it is found, and what is said when it cannot be asked. Does not own: what it is asked for.
  */
 import { Option } from "commander";
+import { urlOfEngine } from "../dev-db/engines.ts";
 import { ServerClient } from "../dev-db/server-client.ts";
 import { executeSql } from "../engine/execute-sql.ts";
 import { ExitCode, UsageError } from "../errors.ts";
-import { optionTable } from "../options.ts";
+import { requireServerUrl } from "../options/server-url.ts";
+import { nameOf, optionTable, type ResolvedOptions } from "../options.ts";
 import { DatabaseError } from "../wire/query-results.ts";
 
 /** The flag that names it. */
@@ -22,11 +24,21 @@ export const urlHelp = `
 /** Where it is. Throws a `UsageError` for a URL that is none. */
 export function serverUrl(flag: unknown, environment: NodeJS.ProcessEnv): URL {
   const text = (flag as string | undefined) ?? environment.DATABASE_URL ?? defaultUrl(environment);
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url && /^postgres(ql)?:$/.test(url.protocol) && url.hostname !== "") return url;
-  throw new UsageError(
-    `--url: ${url ? `${url.protocol}//…` : JSON.stringify(text)} is not postgresql://USER:PASSWORD@HOST:PORT/DATABASE`,
+  return requireServerUrl(
+    text,
+    flag === undefined && environment.DATABASE_URL !== undefined ? "DATABASE_URL" : "--url",
   );
+}
+
+/** The server that the argument of a command names, or --engine; undefined for none. Throws a `UsageError` for a URL that cannot be used. */
+export function namedServer(
+  command: string,
+  argument: string | undefined,
+  options: ResolvedOptions,
+): string | undefined {
+  if (argument !== undefined) return requireServerUrl(argument, `${command} URL`).href;
+  const engine = urlOfEngine(options);
+  return engine && requireServerUrl(engine, nameOf(options, "engine")).href;
 }
 
 function defaultUrl({ DEV_DB_PORT: port, DEV_DB_PASSWORD: password }: NodeJS.ProcessEnv): string {

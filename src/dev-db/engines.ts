@@ -65,6 +65,11 @@ export function engineOf({ engine }: Pick<ResolvedOptions, "engine">): EngineKin
   return { pglite, postgres: native }[engine] ?? elsewhere;
 }
 
+/** Where the server is that the options name; undefined for one that is started here. */
+export function urlOfEngine(options: Pick<ResolvedOptions, "engine">): string | undefined {
+  return engineOf(options) === elsewhere ? options.engine : undefined;
+}
+
 /** Runs a start on the engine that the options ask for. Rejects with a `UsageError` for an option that it has no place for. */
 export async function openOnEngine(options: ResolvedOptions, context: OpenContext): Promise<OpenedDevDb> {
   const { name, refuses, open } = engineOf(options);

@@ -8,6 +8,7 @@ import { connect, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { UsageError } from "../errors.ts";
 import type { SqlEngine } from "../migrate/index.ts";
+import { partsOf } from "../options/server-url.ts";
 import { encodeMessage, encodeSslRequest, encodeStartup } from "../wire/frontend.ts";
 import { LoginClient } from "../wire/login-client.ts";
 import { type BackendMessage, MessageReader } from "../wire/message-reader.ts";
@@ -51,10 +52,9 @@ export class ServerClient implements SqlEngine {
   /** Logs in. Rejects with a `UsageError` when nobody is there, or with the server's own error. */
   static async connect(url: string, options: ConnectOptions = {}): Promise<ServerClient> {
     const { parameters = {}, silenceMs = 0 } = options;
-    const { hostname, port, username, password, pathname, searchParams } = new URL(url);
-    const [user, database] = [username || "postgres", pathname.slice(1) || username || "postgres"].map(
-      decodeURIComponent,
-    );
+    const parsed = new URL(url);
+    const { hostname, port, searchParams } = parsed;
+    const { user, password, database } = partsOf(parsed, "the server");
     const host = hostname.replace(/^\[(.*)\]$/, "$1");
     const socket = await open({ host, port: Number(port || defaultPort) });
     const isEncrypted = /^(require|verify-ca|verify-full)$/.test(searchParams.get("sslmode") ?? "");
@@ -70,7 +70,7 @@ export class ServerClient implements SqlEngine {
       ...parameters,
     };
     try {
-      await client.#logIn({ user: user!, database: database!, ...own }, decodeURIComponent(password));
+      await client.#logIn({ user, database, ...own }, password);
       client.#onLost = options.onLost;
       return client;
     } catch (error) {

@@ -5,6 +5,7 @@
  * which option has which kind (`options.ts`), or the sentence of the error.
  * Invariant: both readings accept the same set of values, and neither guesses: `1e3`, `0x10`, ` 5` and `""` are refused.
  */
+import { readServerUrl, serverUrlForm } from "./server-url.ts";
 
 /** A kind of value; both readings return undefined for a value that is not of the kind. */
 export interface ValueKind<T> {
@@ -98,11 +99,6 @@ export const identifier = text(
 
 /** Which PostgreSQL: one of two words, or where one is. */
 export const engineName = text(
-  "pglite, postgres or postgresql://USER:PASSWORD@HOST:PORT/DATABASE",
-  (value) => value === "pglite" || value === "postgres" || isServerUrl(value),
+  `pglite, postgres or ${serverUrlForm}`,
+  (value) => value === "pglite" || value === "postgres" || readServerUrl(value) !== undefined,
 );
-
-function isServerUrl(value: string): boolean {
-  const url = URL.canParse(value) ? new URL(value) : undefined;
-  return url !== undefined && /^postgres(ql)?:$/.test(url.protocol) && url.hostname !== "";
-}

@@ -124,6 +124,42 @@ describe("a bad value is exit 2 and one sentence, and nothing is started", () =>
   });
 });
 
+describe("the URL of a server is read before anything is asked of it", () => {
+  const bad = "postgresql://m%zz:secret@127.0.0.1:1/x";
+  const percent = 'the user in its URL has a % that begins no character: "m%zz"; a % itself is written as %25 there';
+  const gallery = join(import.meta.dirname, "../trace/gallery");
+  const trace = join(gallery, readdirSync(gallery).find((name) => name.endsWith(".trace"))!);
+  const shown = JSON.stringify("postgresql://m%zz:…@127.0.0.1:1/x");
+
+  test.each([
+    [["branch", "--url", bad], `--url: ${percent}`],
+    [["branch", "ls"], `DATABASE_URL: ${percent}`],
+    [["clock", "--url", bad], `--url: ${percent}`],
+    [["dump", bad], `dump URL: ${percent}`],
+    [["dump", "--engine", bad], `--engine: ${percent}`],
+    [["restore", trace, bad], `restore URL: ${percent}`],
+    [["doctor", bad], `doctor URL: ${percent}`],
+    [["explore", "--engine", bad, "file.json"], `--engine: ${percent}`],
+    [
+      ["trace", "record", "f", "--listen", "0", "--upstream", bad],
+      `--upstream: ${shown} is not a URL like postgresql:`,
+    ],
+    [["trace", "replay", trace, "--against", bad], `--against: ${shown} is not isolated, shared, stock or a URL like`],
+    [
+      ["branch", "--url", "mysql://me:secret@127.0.0.1/x"],
+      '--url: "mysql://me:…@127.0.0.1/x" is not postgresql://USER',
+    ],
+    [["dump", "postgresql://me:secret@127.0.0.1:99999/x"], 'me:…@127.0.0.1:99999/x" is neither the URL of a server'],
+    [["doctor", "127.0.0.1:5432"], 'doctor URL: "127.0.0.1:5432" is not postgresql://USER'],
+  ])("%s", async (args, sentence) => {
+    const cwd = temporaryDirectory();
+    writeFileSync(join(cwd, "file.json"), '{ "actors": { "a": { "sql": ["select 1"] } }, "invariant": "select true" }');
+    const end = await runCli(args, { cwd, environment: { DATABASE_URL: bad } });
+    expect(end).toMatchObject({ code: 2, stdout: "", stderr: expect.stringContaining(sentence) });
+    expect(end.stderr).not.toMatch(/secret|^ +at /m);
+  });
+});
+
 describe("help and version", () => {
   test("--help names every option with environment name and default, the exit codes and examples", async () => {
     const end = await runCli(["--help"]);

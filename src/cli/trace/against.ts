@@ -21,7 +21,7 @@ const ours = ["isolated", "shared"] as const;
 type Against = (typeof ours)[number] | "stock" | ServerUrl;
 
 const against: ValueKind<Against> = {
-  takes: "isolated, shared, stock or a URL like postgresql://127.0.0.1:5432/postgres",
+  takes: `isolated, shared, stock or ${serverUrl.takes}`,
   fromText: (given) => [...ours, "stock" as const].find((name) => name === given) ?? serverUrl.fromText(given),
   fromData: () => undefined,
 };

@@ -5,6 +5,7 @@
  * Invariant: a flag that a part does not have is a usage error.
  */
 import { UsageError } from "../../errors.ts";
+import { withoutPassword } from "../../options/server-url.ts";
 import type { ValueKind } from "../../options/value-kinds.ts";
 import type { CommandContext } from "../command.ts";
 
@@ -45,7 +46,9 @@ export class FlagValues {
     if (text === undefined) return undefined;
     const value = flag.kind.fromText(String(text));
     if (value === undefined)
-      throw new UsageError(`${spelling(flag)}: ${JSON.stringify(text)} is not ${flag.kind.takes}`);
+      throw new UsageError(
+        `${spelling(flag)}: ${JSON.stringify(withoutPassword(String(text)))} is not ${flag.kind.takes}`,
+      );
     return value;
   }
 

@@ -1,10 +1,11 @@
 /**
  * A server that is there already, by its URL.
  *
- * Owns: reading the URL. Does not own: the server: nothing of it is started or stopped.
+ * Owns: where it is, and what it lacks. Does not own: reading its URL (`options/server-url.ts`); the server: nothing of it is started or stopped.
  */
 
 import { UsageError } from "../../errors.ts";
+import { partsOf } from "../../options/server-url.ts";
 import { longestTimeoutMs } from "../../options/value-kinds.ts";
 import { nameOf, type ResolvedOptions } from "../../options.ts";
 import type { ClientAddress } from "../address.ts";
@@ -17,28 +18,16 @@ const defaultPort = 5432;
 /** Whom and what a URL names; `--database` is another database of the same server. Throws a `UsageError`, which never says the password. */
 export function addressOf(options: ResolvedOptions): ClientAddress {
   const url = new URL(options.engine);
-  const part = (what: string, text: string) => decoded(text, `${nameOf(options, "engine")}: the ${what} in its URL`);
-  const user = part("user", url.username) || "postgres";
-  const database = part("database", url.pathname.slice(1)) || user;
+  const { user, password, database } = partsOf(url, nameOf(options, "engine"));
   return {
     host: url.hostname.replace(/^\[(.*)\]$/, "$1"),
     port: Number(url.port || defaultPort),
     user,
-    password: part("password", url.password),
+    password,
     database: options.database ?? database,
     offersTls: false,
     parameters: url.search.slice(1),
   };
-}
-
-function decoded(text: string, what: string): string {
-  try {
-    const name = decodeURIComponent(text);
-    if (!name.includes("\0")) return name;
-  } catch {
-    throw new UsageError(`${what} has a % that begins no character; a % itself is written as %25 there`);
-  }
-  throw new UsageError(`${what} has the character %00, which no name in PostgreSQL has`);
 }
 
 /** The server of a URL. */
