@@ -1,17 +1,18 @@
 /**
  * A real PostgreSQL for the benchmark, where one is installed.
  *
- * Owns: finding the programs, a cluster in a temporary directory, the server's settings, the user it runs as (PostgreSQL
- * refuses to run as root). Does not own: measuring.
+ * Owns: finding the programs, a cluster in a temporary directory, the server's settings. Does not own: measuring, whom
+ * PostgreSQL can run as.
  * Invariant: it listens on 127.0.0.1 only, on a port that was free, without a Unix socket; fsync is off, because the
  * other targets keep their data in memory.
  */
 import { execFile } from "node:child_process";
-import { accessSync, chownSync, constants, readdirSync, readFileSync, realpathSync } from "node:fs";
-import { createServer } from "node:net";
+import { accessSync, chownSync, constants, readdirSync, realpathSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
+import { freePort } from "../../src/dev-db/servers/free-port.ts";
+import { type ProgramUser, systemUser } from "../../src/dev-db/servers/programs.ts";
 import { dropDirectory, holdChild, makeDirectory } from "./leftovers.ts";
 import { type Endpoint, openSocketLink } from "./link.ts";
 import { ServerProcess } from "./server-process.ts";
@@ -38,9 +39,9 @@ export function findPostgres(): string | undefined {
 export class PostgresCluster {
   readonly #programs: string;
   readonly #directory: string;
-  readonly #user: { uid: number; gid: number } | undefined;
+  readonly #user: ProgramUser;
 
-  private constructor(programs: string, directory: string, user: { uid: number; gid: number } | undefined) {
+  private constructor(programs: string, directory: string, user: ProgramUser) {
     this.#programs = programs;
     this.#directory = directory;
     this.#user = user;
@@ -93,26 +94,6 @@ async function letIn(endpoint: Endpoint, givenUp: () => boolean): Promise<void> 
       await delay(2); // not listening yet, or "the database system is starting up"
     }
   }
-}
-
-/** A port that was free a moment ago, for a server that takes no 0. */
-export async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await new Promise((resolve, reject) => probe.once("listening", resolve).once("error", reject));
-  const address = probe.address();
-  await new Promise((resolve) => probe.close(resolve));
-  if (address === null || typeof address !== "object") throw new Error("no free port");
-  return address.port;
-}
-
-/** Whom PostgreSQL can run as, since it refuses to run as root. Throws if there is nobody. */
-export function systemUser(): { uid: number; gid: number } {
-  const accounts = readFileSync("/etc/passwd", "utf8").split("\n");
-  for (const name of ["postgres", "nobody"]) {
-    const fields = accounts.find((line) => line.startsWith(`${name}:`))?.split(":");
-    if (fields) return { uid: Number(fields[2]), gid: Number(fields[3]) };
-  }
-  throw new Error("PostgreSQL refuses to run as root, and there is neither a user postgres nor a user nobody");
 }
 
 function listDirectory(directory: string): string[] {

@@ -6,6 +6,7 @@ import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import postgres from "postgres";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { freePort } from "../../src/dev-db/servers/free-port.ts";
 import { readErrorFields } from "../../src/wire/query-results.ts";
 import { runCli, startCli, temporaryDirectory } from "../support/cli-process.ts";
 import { initializedDirectory, initializeTemplate } from "../support/data-directory.ts";
@@ -253,14 +254,5 @@ function reach(port: number): Promise<void> {
       resolve();
     });
     socket.once("error", reject);
-  });
-}
-
-async function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
   });
 }

@@ -1,22 +1,12 @@
 /** `pglite-devdb explore FILE`: the page's example, actors of every form, and what is said of a file that cannot be used. */
-import { once } from "node:events";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import { freePort } from "../../src/dev-db/servers/free-port.ts";
 import { readScript } from "../../src/explore/script.ts";
 import { runCli, temporaryDirectory } from "../support/cli-process.ts";
 
 const page = readFileSync(join(import.meta.dirname, "../../docs/explore.md"), "utf8");
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}
 
 test("the page's example prints what the page says, and leaves a trace", async () => {
   const [, seed] = /```sql\n(-- seed\.sql\n.*?)```/s.exec(page)!;

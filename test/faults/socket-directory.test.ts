@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { PGlite } from "@electric-sql/pglite";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { freePort } from "../../src/dev-db/servers/free-port.ts";
 import { type Door, openDoor } from "../../src/transport/serve.ts";
 import { SharedQueue } from "../../src/transport/shared/shared-queue.ts";
 import { ask } from "../support/answer.ts";
@@ -40,14 +41,6 @@ async function open(port: number, socketDir: string): Promise<Door> {
   );
   doors.push(door);
   return door;
-}
-
-/** One that nobody listens on. */
-async function freePort(): Promise<number> {
-  const server = await listenOn(host, 0);
-  const { port } = server.address() as { port: number };
-  await close(server);
-  return port;
 }
 
 const socketOf = (port: number): string => join(directory, `.s.PGSQL.${port}`);

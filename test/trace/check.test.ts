@@ -1,7 +1,7 @@
 /** `trace check`: red on what the stock library does, green on what PostgreSQL does. */
 import { readdirSync, readFileSync } from "node:fs";
 import { expect, onTestFinished, test } from "vitest";
-import { freePort } from "../../scripts/bench/real-postgres.ts";
+import { freePort } from "../../src/dev-db/servers/free-port.ts";
 import { startDevDb } from "../../src/index.ts";
 import { checkTrace } from "../../src/trace/check/check.ts";
 import { openTrace } from "../../src/trace/read/trace-reader.ts";

@@ -19,7 +19,8 @@ export async function startOnFreePort<T>(host: string, start: (port: number) => 
   }
 }
 
-async function freePort(host: string): Promise<number> {
+/** A port that was free a moment ago. */
+export async function freePort(host = "127.0.0.1"): Promise<number> {
   const probe = createServer().listen(0, host);
   await new Promise((resolve, reject) => probe.once("listening", resolve).once("error", reject));
   const address = probe.address();

@@ -97,7 +97,8 @@ export function programUser(option: string, directory: string, paths: readonly s
   return user;
 }
 
-function systemUser(): ProgramUser {
+/** Whom PostgreSQL can run as where this process is root's; undefined where there is nobody. */
+export function systemUser(): ProgramUser {
   const accounts = existsSync("/etc/passwd") ? readFileSync("/etc/passwd", "utf8").split("\n") : [];
   for (const name of ["postgres", "nobody"]) {
     const [, , uid, gid] = accounts.find((line) => line.startsWith(`${name}:`))?.split(":") ?? [];
