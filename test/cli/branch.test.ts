@@ -1,8 +1,8 @@
 /** `pglite-devdb branch` on a server that runs, as processes. */
-import pg from "pg";
 import { beforeAll, expect, test } from "vitest";
 import { startDevDb } from "../../src/index.ts";
 import { runCli } from "../support/cli-process.ts";
+import { query } from "../support/query.ts";
 
 let url = "";
 beforeAll(async () => {
@@ -11,17 +11,6 @@ beforeAll(async () => {
   await query(url, "create table t as select 1 as n");
   return () => db.close();
 });
-
-async function query(at: string, sql: string): Promise<unknown[]> {
-  const client = new pg.Client(at);
-  client.on("error", () => {});
-  await client.connect();
-  try {
-    return (await client.query({ text: sql, rowMode: "array" })).rows.flat();
-  } finally {
-    await client.end();
-  }
-}
 
 const branch = (args: readonly string[], environment: Record<string, string> = { DATABASE_URL: url }) =>
   runCli(["branch", ...args], { environment });

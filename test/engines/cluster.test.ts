@@ -5,7 +5,8 @@ import pg from "pg";
 import { expect, test } from "vitest";
 import { type DevDb, startDevDb } from "../../src/index.ts";
 import { runCli, temporaryDirectory } from "../support/cli-process.ts";
-import { at, query, requireNative, startNative } from "./support/native.ts";
+import { query } from "../support/query.ts";
+import { at, requireNative, startNative } from "./support/native.ts";
 
 /** The migrations of a project whose orders are on two other servers, by the customer's number. */
 function project(shards: readonly DevDb[]): string {

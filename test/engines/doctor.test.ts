@@ -6,8 +6,9 @@ import { expect, test } from "vitest";
 import type { ServerFacts } from "../../src/dev-db/doctor/facts.ts";
 import { compareServers } from "../../src/dev-db/doctor/server.ts";
 import { runCli, temporaryDirectory } from "../support/cli-process.ts";
+import { query } from "../support/query.ts";
 import { waitUntil } from "../support/wait-until.ts";
-import { query, requireNative, startNative } from "./support/native.ts";
+import { requireNative, startNative } from "./support/native.ts";
 
 function project(sql: string): string {
   const cwd = temporaryDirectory();

@@ -8,8 +8,9 @@ import pg from "pg";
 import { beforeEach, expect, test } from "vitest";
 import { makeProject } from "../clients/support/runner-project.ts";
 import { isAlive, runCli, startCli, temporaryDirectory } from "../support/cli-process.ts";
+import { query } from "../support/query.ts";
 import { waitUntil } from "../support/wait-until.ts";
-import { query, requireNative } from "./support/native.ts";
+import { requireNative } from "./support/native.ts";
 
 beforeEach(requireNative);
 

@@ -5,8 +5,9 @@ import pg from "pg";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type DevDb, startDevDb } from "../../src/index.ts";
 import { runCli, startCli, temporaryDirectory } from "../support/cli-process.ts";
+import { query } from "../support/query.ts";
 import { waitUntil } from "../support/wait-until.ts";
-import { at, databases, hasNative, query, requireNative, startNative } from "./support/native.ts";
+import { at, databases, hasNative, requireNative, startNative } from "./support/native.ts";
 
 let server: DevDb;
 beforeAll(async () => {

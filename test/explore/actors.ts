@@ -10,10 +10,17 @@ export type Query = (sql: string, ...values: readonly unknown[]) => Promise<unkn
 
 /** An application with a pool. */
 export class Application {
-  readonly pool: pg.Pool;
+  readonly #url: () => string;
+  #pool: pg.Pool | undefined;
 
-  constructor(url: string) {
-    this.pool = new pg.Pool({ connectionString: url });
+  /** `url` may be asked for when it is first needed, where it is not known before. */
+  constructor(url: string | (() => string)) {
+    this.#url = typeof url === "string" ? () => url : url;
+  }
+
+  get pool(): pg.Pool {
+    this.#pool ??= new pg.Pool({ connectionString: this.#url() });
+    return this.#pool;
   }
 
   /** Each statement on its own, on whichever connection is free. */

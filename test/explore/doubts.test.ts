@@ -4,35 +4,10 @@
 import { finished } from "node:stream/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import postgres from "postgres";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { type Actor, type ExploreOptions, explore } from "../../src/explore/index.ts";
-import { type DevDb, startDevDb } from "../../src/index.ts";
-import { Application } from "./actors.ts";
+import { expect, test } from "vitest";
+import { useJobs } from "./jobs.ts";
 
-let db: DevDb;
-let app: Application;
-
-beforeAll(async () => {
-  db = await startDevDb({ port: 0, migrations: "none" });
-  app = new Application(db.url);
-  await app.pool.query("create table jobs (id int primary key, state text)");
-});
-
-afterAll(async () => {
-  await app.pool.end();
-  await db.close();
-});
-
-const run = (actors: Record<string, Actor>, more: Partial<ExploreOptions> = {}) =>
-  explore({
-    db,
-    actors,
-    reset: (sql) => sql("truncate jobs; insert into jobs values (1, 'new'), (2, 'new')"),
-    invariant: async () => true,
-    ...more,
-  });
-
-const change = (id: number) => app.query("update jobs set state = 'done' where id = $1", id);
+const { app, db, run, change } = useJobs();
 
 test("a driver that asks about a statement before it runs it has the same orders as one that does not", async () => {
   const sql = postgres(db.url, { max: 4 });

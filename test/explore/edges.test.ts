@@ -8,37 +8,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { GateClient } from "../../src/explore/gate-client.ts";
-import { type Actor, type ExploreOptions, explore, type Sql } from "../../src/explore/index.ts";
-import { type DevDb, startDevDb } from "../../src/index.ts";
-import { Application } from "./actors.ts";
+import type { Actor, Sql } from "../../src/explore/index.ts";
+import { startDevDb } from "../../src/index.ts";
+import { useJobs } from "./jobs.ts";
 
-let db: DevDb;
-let app: Application;
-
-beforeAll(async () => {
-  db = await startDevDb({ port: 0, migrations: "none" });
-  app = new Application(db.url);
-  await app.pool.query("create table jobs (id int primary key, state text); insert into jobs values (1, 'new')");
-});
-
-afterAll(async () => {
-  await app.pool.end();
-  await db.close();
-});
-
-const run = (actors: Record<string, Actor>, more: Partial<ExploreOptions> = {}) =>
-  explore({
-    db,
-    actors,
-    reset: (sql) => sql("truncate jobs; insert into jobs values (1, 'new'), (2, 'new')"),
-    invariant: async () => true,
-    ...more,
-  });
+const { app, db, run, change } = useJobs("insert into jobs values (1, 'new')");
 
 const oneIsNew = async (sql: Sql) => (await sql`select count(*) as n from jobs where state = 'new'`)[0]!.n >= 1;
-const change = (id: number) => app.query("update jobs set state = 'done' where id = $1", id);
 
 test("an actor that waits for ever is a failure, and the next schedules go on", async () => {
   const waits: Actor = async ({ signal }) => {

@@ -6,39 +6,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type pg from "pg";
-import { afterAll, beforeAll, expect, test } from "vitest";
-import { type Actor, type ExploreOptions, explore } from "../../src/explore/index.ts";
-import { type DevDb, startDevDb } from "../../src/index.ts";
-import { Application } from "./actors.ts";
+import { expect, test } from "vitest";
+import { useJobs } from "./jobs.ts";
 
-let db: DevDb;
-let app: Application;
-
-beforeAll(async () => {
-  db = await startDevDb({ port: 0, migrations: "none" });
-  app = new Application(db.url);
-  await app.pool.query(`create table jobs (id int primary key, state text);
-    create role app;
-    create function tenant(x text) returns void language plpgsql as $$ begin perform set_config('app.tenant', x, false); end $$;
-    create procedure until_done() language plpgsql as $$ begin
-      while not exists (select from jobs where id = 1 and state = 'done') loop perform pg_sleep(0.01); commit; end loop; end $$`);
-});
-
-afterAll(async () => {
-  await app.pool.end();
-  await db.close();
-});
-
-const run = (actors: Record<string, Actor>, more: Partial<ExploreOptions> = {}) =>
-  explore({
-    db,
-    actors,
-    reset: (sql) => sql("truncate jobs; insert into jobs values (1, 'new'), (2, 'new')"),
-    invariant: async () => true,
-    ...more,
-  });
-
-const change = (id: number) => app.query("update jobs set state = 'done' where id = $1", id);
+const { app, run, change } = useJobs(`create role app;
+  create function tenant(x text) returns void language plpgsql as $$ begin perform set_config('app.tenant', x, false); end $$;
+  create procedure until_done() language plpgsql as $$ begin
+    while not exists (select from jobs where id = 1 and state = 'done') loop perform pg_sleep(0.01); commit; end loop; end $$`);
 
 /** What an actor finds, and leaves, on one connection in each of its schedules. */
 async function seen(look: string, leave: string): Promise<unknown[]> {

@@ -4,9 +4,9 @@
  * Owns: skipping where there is none. Does not own: what is tested.
  * Invariant: whoever is skipped says how to get one.
  */
-import pg from "pg";
 import type { TestContext } from "vitest";
 import { type DevDb, type DevDbOptions, startDevDb } from "../../../src/index.ts";
+import { query } from "../../support/query.ts";
 import { findRealPostgres, howToGetOne } from "../../support/real-postgres.ts";
 
 /** Whether there are its programs. */
@@ -27,18 +27,6 @@ export function at(url: string, database: string): string {
   const other = new URL(url);
   other.pathname = `/${database}`;
   return other.href;
-}
-
-/** Runs a statement by a client of its own; the values of its rows, one behind the other. */
-export async function query(url: string, sql: string): Promise<unknown[]> {
-  const client = new pg.Client(url);
-  client.on("error", () => {});
-  await client.connect();
-  try {
-    return (await client.query({ text: sql, rowMode: "array" })).rows.flat();
-  } finally {
-    await client.end();
-  }
 }
 
 /** All databases but those that every cluster has. */
