@@ -3,6 +3,8 @@ import pg from "pg";
 import postgres from "postgres";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { type DevDb, startDevDb } from "../../src/index.ts";
+import { int16 } from "../../src/wire/frames.ts";
+import { encodeMessage } from "../../src/wire/frontend.ts";
 import { errorFields, message, rows, types, WireClient } from "../support/wire-client.ts";
 
 let db: DevDb;
@@ -155,6 +157,98 @@ describe("messages that come before the answers to those before them", () => {
     await hasty.query("select pglite_devdb.show_time()");
     hasty.send(query("copy data from stdin"), query("select pglite_devdb.show_time()"));
     expect(errorFields(await hasty.untilEnd())?.get("C")).toBe("08P01");
+  });
+});
+
+describe("a prepared call", () => {
+  const { parse, bind, describe: describes, execute, sync, query, close } = message;
+  const show = "select pglite_devdb.show_time()";
+  const isTime = /^\d{4}-\S+Z, .*the real time$/;
+  const wire = async () => {
+    const client = await WireClient.login({ port: Number(new URL(db.url).port) }, { database: "postgres" });
+    onTestFinished(() => client.destroy());
+    const answer = async (...messages: Uint8Array[]) => {
+      client.send(...messages);
+      const said = await client.until("Z");
+      return (
+        errorFields(said)?.get("C") ?? [types(said), rows(said).flat().join().replace(isTime, "time")].join(" ").trim()
+      );
+    };
+    return { client, answer };
+  };
+  const run = (name: string) => [bind("", name), execute(""), sync()];
+  const shown = "2DCZ time";
+
+  test("has its name for itself, as every statement", async () => {
+    const { answer } = await wire();
+    expect(await answer(parse("a", show), sync())).toBe("1Z");
+    for (const again of [show, "select 1"]) expect(await answer(parse("a", again), sync())).toBe("42P05");
+    expect(await answer(...run("a"))).toBe(shown);
+    expect(await answer(parse("b", "select 2"), sync())).toBe("1Z");
+    expect(await answer(parse("b", show), sync())).toBe("42P05");
+    expect(await answer(...run("b"))).toBe("2DCZ 2");
+    expect(await answer(query("prepare a as select 3"))).toBe("42P05");
+    expect(await answer(close("S", "a"), sync())).toBe("3Z");
+    expect(await answer(parse("a", "select 4"), ...run("a"))).toBe("12DCZ 4");
+    expect(await answer(parse("", show), sync())).toBe("1Z");
+    expect(await answer(parse("", show), ...run(""))).toBe("12DCZ time");
+  });
+
+  test.each(["discard all", "deallocate all", "deallocate a", "do $$ begin execute 'deallocate a'; end $$"])(
+    "is gone with %s",
+    async (gone) => {
+      const { answer } = await wire();
+      expect(await answer(parse("a", show), ...run("a"))).toBe("12DCZ time");
+      expect(await answer(query(gone))).toBe("CZ");
+      for (const use of [run("a"), [describes("S", "a"), sync()]]) expect(await answer(...use)).toBe("26000");
+      expect(await answer(parse("a", show), ...run("a"))).toBe("12DCZ time");
+      expect(await answer(query(gone))).toBe("CZ");
+      expect(await answer(parse("a", "select 4"), sync())).toBe("1Z");
+      expect(await answer(...run("a"))).toBe("2DCZ 4");
+    },
+  );
+
+  test("goes on after a reset, and is none of a pipeline of PostgreSQL's, or of a transaction that has failed", async () => {
+    const { answer } = await wire();
+    expect(await answer(parse("a", show), sync())).toBe("1Z");
+    await db.snapshot("prepared");
+    await db.restore("prepared");
+    expect(await answer(...run("a"))).toBe(shown);
+    expect(await answer(parse("", "select 1"), bind("", ""), execute(""), ...run("a"))).toBe("26000");
+    await answer(query("begin"));
+    await answer(query("select 1/0"));
+    expect(await answer(...run("a"))).toBe("25P02");
+    expect(await answer(parse("c", show), sync())).toBe("25P02");
+    await answer(query("rollback"));
+    expect(await answer(...run("a"))).toBe(shown);
+  });
+
+  test("is told of a Bind that is not as long as it says, as PostgreSQL tells it", async () => {
+    const { answer } = await wire();
+    const text = (value: string) => Buffer.from(`${value}\0`);
+    const short = (...numbers: number[]) => Buffer.concat(numbers.map((number) => int16(number)));
+    const bodies = [
+      Buffer.from("a"),
+      text("a"),
+      Buffer.concat([text(""), Buffer.from("a")]),
+      Buffer.concat([text(""), text("a")]),
+      Buffer.concat([text(""), text("a"), short(3, 0)]),
+      Buffer.concat([text(""), text("a"), short(0, -1)]),
+      Buffer.concat([text(""), text("a"), short(0, 1, 0)]),
+      Buffer.concat([text(""), text("a"), short(0, 1, 0x7fff, -1)]),
+      Buffer.concat([text(""), text("a"), short(0, 0)]),
+      Buffer.concat([text(""), text("a"), short(0, 0, 2, 0)]),
+      Buffer.concat([text(""), text("a"), short(0, 0, 0, 0)]),
+    ];
+    for (const call of [show, "select 1"]) {
+      expect(await answer(parse("a", call), parse("", call), sync())).toBe("11Z");
+      for (const body of bodies) {
+        const codes = await answer(encodeMessage("B", body), execute(""), sync());
+        expect([call, body.toString("latin1"), codes]).toEqual([call, body.toString("latin1"), "08P01"]);
+      }
+      expect(await answer(...run("a"))).toMatch(/^2DCZ/);
+      expect(await answer(close("S", "a"), sync())).toBe("3Z");
+    }
   });
 });
 

@@ -18,7 +18,7 @@ import {
   ofStatement,
   Type,
 } from "../../wire/frames.ts";
-import { encodeClose, encodeExecute, encodeMessage, encodeSync } from "../../wire/frontend.ts";
+import { encodeBind, encodeClose, encodeExecute, encodeMessage, encodeParse, encodeSync } from "../../wire/frontend.ts";
 import { MessageReader } from "../../wire/message-reader.ts";
 import { readDataRow } from "../../wire/query-results.ts";
 import type { ClientSession } from "../client-session.ts";
@@ -46,7 +46,14 @@ interface Bound extends Prepared {
 
 const mentions = ["pglite_devdb.", "PGLITE_DEVDB."].map((text) => Buffer.from(text));
 /** The name of the question in the client's session. */
-const own = "pglite_devdb";
+const own = "pglite_devdb.call";
+/**
+ * What PostgreSQL has under the name of a prepared call, so that it knows that the name is taken, and when it is not any more (DISCARD ALL,
+ * DEALLOCATE). It takes this without looking, and does nothing for it but say that there is no such statement.
+ */
+const kept = `execute "${own}" -- a call of pglite_devdb, which the server answers`;
+const isKept = `select from pg_catalog.pg_prepared_statements
+  where name operator(pg_catalog.=) $1::pg_catalog.text and statement operator(pg_catalog.=) '${kept}'::pg_catalog.text`;
 const noValues = Buffer.concat([int16(0), int16(0)]);
 const noTypes = int16(0);
 /** In bytes. A text may be longer than any string can be. */
@@ -71,12 +78,12 @@ export class OwnCalls {
   readonly #run: RunOwnFunction;
   readonly #statements = new Map<string, Prepared>();
   readonly #portals = new Map<string, Bound>();
-  /** The names that will be calls when all that was sent is answered: what follows goes by them, what is answered by those above. */
-  readonly #sent = { statements: new Set<string>(), portals: new Set<string>() };
-  /** Whose the open pipeline is. */
+  /** The names of statements that may be calls when all that was sent is answered: what follows begins by them, and is decided upon when its turn comes. */
+  readonly #sent = new Set<string>();
+  /** Whose the open pipeline is, as it is sent. */
   #owner: "calls" | "postgres" | undefined;
-  /** What follows an error is skipped until the pipeline's end. */
-  #hasFailed = false;
+  /** The pipeline of calls that is answered. What follows an error is skipped until its end. */
+  #pipeline: "begins" | "goes on" | "has failed" = "begins";
   /** Settled when all calls so far are answered; undefined when they are. */
   #last: Promise<void> | undefined;
   /** Settled when PostgreSQL has read what it was given last, and wants more or is ready. */
@@ -101,8 +108,7 @@ export class OwnCalls {
         this.#noteSent(frame, isCall);
         if (!isPipelineEnd(frame.type)) continue;
         this.#owner = undefined;
-        // A call's portal does not outlive its pipeline.
-        this.#sent.portals.clear();
+        if (isCall) break;
       }
       at = end;
       submitted = isCall ? this.#after(() => this.#call(part)) : this.#pass(part);
@@ -118,37 +124,23 @@ export class OwnCalls {
   }
 
   #begins(frame: Frame): boolean {
-    const { type } = frame;
-    const bytes = bufferOf(frame.bytes);
+    const { type, bytes } = frame;
     if (type === Type.Query || type === Type.Parse) {
       if (!mayBeCall(frame)) return false;
-      const [first, second] = texts(bytes, 5);
+      const [first, second] = texts(bufferOf(bytes), 5);
       return readCall(type === Type.Query ? first : second) !== undefined;
     }
-    const [first, second] = texts(bytes, 5);
-    if (type === Type.Bind) return this.#sent.statements.has(second);
-    if (type === Type.Execute) return this.#sent.portals.has(first);
-    if (type !== Type.Describe && type !== Type.Close) return false;
-    const [name] = texts(bytes, 6);
-    return (bytes[5] === ofStatement ? this.#sent.statements : this.#sent.portals).has(name);
+    const name = statementOf(frame);
+    return name !== undefined && this.#sent.has(name);
   }
 
   /** At once: what comes next may use it before this is answered. */
   #noteSent({ type, bytes }: Frame, isCall: boolean): void {
-    if (type !== Type.Parse && type !== Type.Bind) return;
+    if (type !== Type.Parse) return;
     const [name, sql] = texts(bufferOf(bytes).subarray(0, longestCall), 5);
-    const names = type === Type.Parse ? this.#sent.statements : this.#sent.portals;
-    if (isCall && (type === Type.Bind || readCall(sql))) names.add(name);
-    else names.delete(name);
-  }
-
-  /** What PostgreSQL is given takes the name from a call. */
-  #forget(frames: readonly Frame[]): void {
-    for (const { type, bytes } of frames) {
-      if (type !== Type.Parse && type !== Type.Bind) continue;
-      const [name] = texts(bufferOf(bytes), 5);
-      (type === Type.Parse ? this.#statements : this.#portals).delete(name);
-    }
+    if (isCall && readCall(sql)) this.#sent.add(name);
+    // One with a name stays a call: PostgreSQL refuses to have another one of that name, unless that of the call is gone.
+    else if (name === "") this.#sent.delete(name);
   }
 
   #pass(frames: readonly Frame[]): Promise<void> {
@@ -158,7 +150,8 @@ export class OwnCalls {
   }
 
   #give(frames: readonly Frame[]): Promise<void> {
-    this.#forget(frames);
+    // What PostgreSQL is given takes the place of a call without a name.
+    if (frames.some(({ type, bytes }) => type === Type.Parse && bytes[5] === 0)) this.#statements.delete("");
     this.#passed = this.#client.submit({ frames, bytes: Buffer.concat(frames.map(({ bytes }) => bytes)) });
     return this.#passed;
   }
@@ -172,25 +165,42 @@ export class OwnCalls {
     return done;
   }
 
+  /** A pipeline, or a part of one. */
   async #call(frames: readonly Frame[]): Promise<void> {
     await this.#passed;
-    if (!this.#client.isMidway) return this.#answer(frames);
-    // Data of a COPY comes next: whatever comes instead is for PostgreSQL to refuse, and nothing else ends its wait.
+    // Data of a COPY may come next: whatever comes instead is for PostgreSQL to refuse, and nothing else ends its wait.
+    if (!this.#client.isMidway && (await this.#isOurs(frames[0]!))) return this.#answer(frames);
     void this.#give(frames);
+  }
+
+  /** Whether the statement that a pipeline begins with is still a call. */
+  async #isOurs(frame: Frame): Promise<boolean> {
+    const name = this.#pipeline === "begins" ? statementOf(frame) : undefined;
+    if (name === undefined) return true;
+    if (!this.#statements.has(name)) return false;
+    if (name === "") return true;
+    const look = [encodeParse(own, isKept), encodeBind(own, own, [name]), encodeExecute(own)];
+    const found = await this.#aside(...look).catch(() => undefined);
+    // PostgreSQL says why not, that a transaction has failed for example.
+    if (!found) return false;
+    const isThere = found.some(({ type }) => type === "D");
+    if (!isThere) this.#statements.delete(name);
+    return isThere;
   }
 
   async #answer(frames: readonly Frame[]): Promise<void> {
     for (const { type, bytes } of frames) {
       const isEnd = isPipelineEnd(type);
-      if (!this.#hasFailed) {
+      if (this.#pipeline !== "has failed") {
+        this.#pipeline = "goes on";
         const answer = await this.#message(type, bufferOf(bytes)).catch((error: Error & { code?: string }) => {
-          this.#hasFailed = true;
+          this.#pipeline = "has failed";
           return error instanceof Told ? error.bytes : encodeError(error.code ?? "22023", error.message);
         });
         this.#client.output.write(answer);
       }
       if (!isEnd) continue;
-      this.#hasFailed = false;
+      this.#pipeline = "begins";
       this.#portals.clear();
       this.#client.output.write(encodeMessage("Z", Buffer.from(this.#client.status)));
     }
@@ -207,6 +217,7 @@ export class OwnCalls {
       const call = readCall(second);
       if (!call)
         throw new SqlStateError("0A000", "a call of pglite_devdb stands alone: send a Sync before other statements");
+      if (first !== "") await this.#aside(encodeParse(first, kept));
       this.#statements.set(first, { call, types: bytes.subarray(next) });
       return encodeMessage("1");
     }
@@ -221,6 +232,7 @@ export class OwnCalls {
     const [name] = texts(bytes, 6);
     const isStatement = bytes[5] === ofStatement;
     if (type === Type.Close) {
+      if (isStatement && name !== "") await this.#aside(encodeClose("S", name));
       (isStatement ? this.#statements : this.#portals).delete(name);
       return encodeMessage("3");
     }
@@ -248,14 +260,15 @@ export class OwnCalls {
     return Buffer.concat([before, row, encodeMessage("C", "SELECT 1")]);
   }
 
+  #ask({ call, types }: Prepared, ...messages: readonly Uint8Array[]) {
+    return this.#aside(encodeMessage("P", own, call.question, types), ...messages);
+  }
+
   /** In the client's own session: in its time zone, with its rights. Throws what PostgreSQL says. */
-  async #ask({ call, types }: Prepared, ...messages: readonly Uint8Array[]) {
-    const parse = encodeMessage("P", own, call.question, types);
+  async #aside(...messages: readonly Uint8Array[]) {
     const forget = [encodeClose("P", own), encodeClose("S", own)];
-    const answer = await this.#client.runAside(
-      Buffer.concat([...forget, parse, ...messages, ...forget, encodeSync()]),
-      true,
-    );
+    const all = Buffer.concat([...forget, ...messages, ...forget, encodeSync()]);
+    const answer = await this.#client.runAside(all, true);
     if (!answer) throw new SqlStateError("57P01", "the connection has no session");
     const said = new MessageReader().push(answer);
     const error = said.find(({ type }) => type === "E");
@@ -291,19 +304,39 @@ function bufferOf(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
-/** Two texts that follow each other, and where what is behind them begins. */
+/** The name of the statement that a message is about; undefined for one that has a text, or is about something else. */
+function statementOf({ type, bytes }: Frame): string | undefined {
+  if (type === Type.Bind) return texts(bufferOf(bytes), 5)[1];
+  const isAbout = (type === Type.Describe || type === Type.Close) && bytes[5] === ofStatement;
+  return isAbout ? texts(bufferOf(bytes), 6)[0] : undefined;
+}
+
+/** Two texts that follow each other, and where what is behind them begins: nothing is, where they do not end. */
 function texts(bytes: Buffer, at: number): [first: string, second: string, next: number] {
-  const end = bytes.indexOf(0, at);
-  const secondEnd = bytes.indexOf(0, end + 1);
+  const end = endOf(bytes, at);
+  const secondEnd = endOf(bytes, end + 1);
   return [bytes.toString("utf8", at, end), bytes.toString("utf8", end + 1, secondEnd), secondEnd + 1];
 }
 
-/** The rest of a Bind, behind its names. */
+function endOf(bytes: Buffer, at: number): number {
+  const end = bytes.indexOf(0, at);
+  return end === -1 ? bytes.length : end;
+}
+
+/** The rest of a Bind, behind its names. Throws where it is not as long as it says. */
 function readBind(rest: Buffer): Pick<Bound, "values" | "format"> {
-  let at = 2 + 2 * rest.readInt16BE(0);
-  const count = rest.readInt16BE(at);
-  at += 2;
-  for (let parameter = 0; parameter < count; parameter++) at += 4 + Math.max(0, rest.readInt32BE(at));
-  const format = rest.readInt16BE(at) > 0 ? rest.readInt16BE(at + 2) : 0;
-  return { values: Uint8Array.from(rest.subarray(0, at)), format };
+  let at = 0;
+  const skip = (length: number): number => {
+    at += length;
+    if (at > rest.length) throw new SqlStateError("08P01", "insufficient data left in message");
+    return at - length;
+  };
+  const count = () => rest.readUInt16BE(skip(2));
+  skip(2 * count());
+  for (let values = count(); values > 0; values--) skip(Math.max(0, rest.readInt32BE(skip(4))));
+  const end = at;
+  const formats = count();
+  const first = skip(2 * formats);
+  if (at !== rest.length) throw new SqlStateError("08P01", "invalid message format");
+  return { values: Uint8Array.from(rest.subarray(0, end)), format: formats > 0 ? rest.readInt16BE(first) : 0 };
 }
