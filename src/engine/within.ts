@@ -1,7 +1,7 @@
 /**
  * Waiting for something that may never happen.
  *
- * Owns: the limit. Invariant: no timer outlives the call.
+ * Owns: the limit, or who ends it. Invariant: no timer outlives the call.
  */
 
 /** Whether `promise` was fulfilled within so many ms; rejects as it does. */
@@ -15,4 +15,15 @@ export async function within(limitMs: number, promise: Promise<unknown>): Promis
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** As `promise`, but rejects with the signal's reason as soon as that is given. */
+export function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return promise;
+  return new Promise((resolve, reject) => {
+    const end = () => reject(signal.reason);
+    if (signal.aborted) end();
+    signal.addEventListener("abort", end, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", end));
+  });
 }

@@ -14,6 +14,7 @@ import type { Writer } from "../engine/thread/sessions/database-copies.ts";
 import type { SessionHost } from "../engine/thread/sessions/host.ts";
 import { ownParameters } from "../engine/thread/sessions/own-parameters.ts";
 import { bytesInput, type Session } from "../engine/thread/sessions/session.ts";
+import { unlessAborted } from "../engine/within.ts";
 import { SqlStateError } from "../errors.ts";
 import { quoteIdentifier, quoteLiteral } from "../migrate/sql-quoting.ts";
 import { encodeQuery } from "../wire/frontend.ts";
@@ -158,10 +159,14 @@ export class DatabaseBranches implements Branches {
     }
   }
 
-  /** Runs `work` between two branches, and without a session. */
-  pause<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#last.then(() => this.close()).then(work);
-    this.#last = done.catch(() => {});
+  /** Runs `work` between two branches, and without a session; not any more when the signal is given while it waits for that. */
+  pause<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    const before = this.#last;
+    const done = unlessAborted(before, signal)
+      .then(() => this.close())
+      .then(work);
+    // Who comes next waits for those before this one also when this one does not any more.
+    this.#last = Promise.allSettled([before, done]).then(() => {});
     return done;
   }
 

@@ -57,11 +57,11 @@ export class OwnSessions implements Served {
   ) {
     this.#host = host;
     this.branches = new DatabaseBranches(host);
-    const withoutOwn = <T>(work: () => Promise<T>): Promise<T> =>
+    const withoutOwn = <T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> =>
       this.branches.pause(async () => {
         await this.endOwn();
         return work();
-      });
+      }, signal);
     this.states = new ServerStates(host, this.#queues, withoutOwn);
     this.#clock = new ServerClock(host, this.#queues, withoutOwn);
     const states = host.marks.isPossible ? this.states : undefined;

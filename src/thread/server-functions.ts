@@ -25,7 +25,7 @@ export function serverFunctions({ clock, branches, states }: Server): RunOwnFunc
     if (states) return states;
     throw new SqlStateError("0A000", "needs a database in memory, and this one is in a directory");
   };
-  return async (name, argument, client, database) => {
+  return async (name, argument, { client, database, signal }) => {
     if (name === "set_time") await clock.change({ do: "set", to: Number(argument) }, client);
     else if (name === "advance_time") await clock.change({ do: "advance", by: Number(argument) }, client);
     else if (name === "discrete_time") await clock.change({ do: "discrete", on: argument === "t" });
@@ -34,7 +34,7 @@ export function serverFunctions({ clock, branches, states }: Server): RunOwnFunc
     else if (name === "branch") return branches.create(database, argument);
     else if (name === "drop_branch") await branches.drop(branchDatabase(database, argument));
     else if (name === "reset") await there().reset();
-    else if (name === "snapshot") await there().snapshot(argument);
+    else if (name === "snapshot") await there().snapshot(argument, signal);
     else await there().restore(argument);
     return "";
   };

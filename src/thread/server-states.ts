@@ -17,8 +17,8 @@ import type { IsolatedQueue } from "../transport/isolated-queue.ts";
 /** How long to wait between two looks at what clients do, in ms. */
 const lookAgainMs = 1;
 
-/** Runs `work` when the server's own sessions have ended, and while they do not begin. */
-type WithoutOwn = <T>(work: () => Promise<T>) => Promise<T>;
+/** Runs `work` when the server's own sessions have ended, and while they do not begin; not any more when the signal is given before. */
+type WithoutOwn = <T>(work: () => Promise<T>, signal?: AbortSignal) => Promise<T>;
 
 /** See the head of the file. */
 export class ServerStates implements States {
@@ -53,14 +53,15 @@ export class ServerStates implements States {
     });
   }
 
-  snapshot(name: string): Promise<void> {
+  /** Rejects with the signal's reason if that is given while it waits. */
+  snapshot(name: string, signal?: AbortSignal): Promise<void> {
     return this.#withoutOwn(async () => {
-      await this.#quiet();
+      await this.#quiet(signal);
       const mark = await this.#mark();
       const before = this.#kept.get(name);
       this.#kept.set(name, mark);
       if (before) this.#host.marks.release(before);
-    });
+    }, signal);
   }
 
   restore(name: string): Promise<void> {
@@ -95,9 +96,10 @@ export class ServerStates implements States {
   }
 
   /** Waits for a moment in which no client is at work. */
-  async #quiet(): Promise<void> {
+  async #quiet(signal: AbortSignal | undefined): Promise<void> {
     const deadline = performance.now() + limits.branchWaitMs;
     for (;;) {
+      signal?.throwIfAborted();
       const [client] = this.#atWork();
       if (!client) return;
       if (performance.now() >= deadline) throw atWork(client);

@@ -165,8 +165,10 @@ export class IsolatedQueue implements SocketQueue {
   }
 
   cancel(processId: number, secretKey: Uint8Array): void {
-    for (const [{ processId: id, secretKey: key }, client] of this.#clients) {
-      if (id === processId && key.length === secretKey.length && timingSafeEqual(key, secretKey)) client.cancel();
+    for (const [connection, client] of this.#clients) {
+      const { processId: id, secretKey: key } = connection;
+      const isMeant = id === processId && key.length === secretKey.length && timingSafeEqual(key, secretKey);
+      if (isMeant && !this.#calls.get(connection)?.cancel()) client.cancel();
     }
   }
 

@@ -24,13 +24,16 @@ import { readDataRow } from "../../wire/query-results.ts";
 import type { ClientSession } from "../client-session.ts";
 import { type OwnCall, type OwnFunctionName, readCall } from "./read-call.ts";
 
+/** Who calls a function. */
+interface Caller {
+  readonly client: ClientSession;
+  readonly database: string;
+  /** Given when the client cancels the call: what it waits for is not waited for any more. */
+  readonly signal: AbortSignal;
+}
+
 /** Runs a function for a client; `argument` as PostgreSQL has made it of what was given. Rejects with what it is told, with a `code`. */
-export type RunOwnFunction = (
-  name: OwnFunctionName,
-  argument: string,
-  client: ClientSession,
-  database: string,
-) => Promise<string>;
+export type RunOwnFunction = (name: OwnFunctionName, argument: string, caller: Caller) => Promise<string>;
 
 /** A prepared call: its text, and the types of its parameters as they were sent. */
 interface Prepared {
@@ -84,6 +87,8 @@ export class OwnCalls {
   #owner: "calls" | "postgres" | undefined;
   /** The pipeline of calls that is answered. What follows an error is skipped until its end. */
   #pipeline: "begins" | "goes on" | "has failed" = "begins";
+  /** Of the function that runs. */
+  #running: AbortController | undefined;
   /** Settled when all calls so far are answered; undefined when they are. */
   #last: Promise<void> | undefined;
   /** Settled when PostgreSQL has read what it was given last, and wants more or is ready. */
@@ -114,6 +119,12 @@ export class OwnCalls {
       submitted = isCall ? this.#after(() => this.#call(part)) : this.#pass(part);
     }
     return submitted;
+  }
+
+  /** Ends the function that runs; false if none does. One that has begun to do its work does it. */
+  cancel(): boolean {
+    this.#running?.abort(new SqlStateError("57014", "canceling statement due to user request"));
+    return this.#running !== undefined;
   }
 
   /** Of the first message of a pipeline; what follows goes with it. */
@@ -248,16 +259,29 @@ export class OwnCalls {
   }
 
   async #execute(bound: Bound, before: Buffer = Buffer.alloc(0)): Promise<Buffer> {
+    const running = new AbortController();
+    this.#running = running;
+    try {
+      const result = Buffer.from(await this.#result(bound, running.signal));
+      const row = encodeMessage("D", int16(1), int32(result.length), result);
+      return Buffer.concat([before, row, encodeMessage("C", "SELECT 1")]);
+    } finally {
+      this.#running = undefined;
+    }
+  }
+
+  async #result(bound: Bound, signal: AbortSignal): Promise<string> {
+    const { name, waitsForTransactions } = bound.call;
+    if (waitsForTransactions && this.#client.status === "T")
+      throw new SqlStateError("25001", `pglite_devdb.${name} cannot run inside a transaction block`);
     const bind = encodeMessage("B", own, own, bound.values, int16(0));
     const answer = await this.#ask(bound, bind, encodeExecute(own));
     const [isSuperuser, argument = ""] = readDataRow(answer.find(({ type }) => type === "D")!.body);
-    const { name } = bound.call;
     if (isSuperuser !== "on")
       throw new SqlStateError("42501", `permission denied for function ${name}: only a superuser may call it`);
     if (argument === null) throw new SqlStateError("22004", `the argument of ${name} must not be null`);
-    const result = Buffer.from(await this.#run(name, argument, this.#client, this.#database));
-    const row = encodeMessage("D", int16(1), int32(result.length), result);
-    return Buffer.concat([before, row, encodeMessage("C", "SELECT 1")]);
+    signal.throwIfAborted();
+    return this.#run(name, argument, { client: this.#client, database: this.#database, signal });
   }
 
   #ask({ call, types }: Prepared, ...messages: readonly Uint8Array[]) {

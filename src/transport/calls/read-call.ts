@@ -25,6 +25,8 @@ const asBoolean = (argument: string) => `(${argument})::pg_catalog.bool`;
 interface OwnFunction {
   readonly takes?: (argument: string) => string;
   readonly result: "void" | "text";
+  /** Until no client is in one: it would wait for its own. */
+  readonly waitsForTransactions?: boolean;
 }
 
 const functions = {
@@ -36,7 +38,7 @@ const functions = {
   branch: { takes: asText, result: "text" },
   drop_branch: { takes: asText, result: "void" },
   reset: { result: "void" },
-  snapshot: { takes: asText, result: "void" },
+  snapshot: { takes: asText, result: "void", waitsForTransactions: true },
   restore: { takes: asText, result: "void" },
 } as const satisfies Readonly<Record<string, OwnFunction>>;
 
@@ -46,6 +48,7 @@ export type OwnFunctionName = keyof typeof functions;
 /** One that is called. */
 export interface OwnCall {
   readonly name: OwnFunctionName;
+  readonly waitsForTransactions: boolean;
   /** Asks PostgreSQL whether it is a superuser's, and, if it has one, for the value of its argument. */
   readonly question: string;
   /** The RowDescription of its result, in a format. */
@@ -65,11 +68,12 @@ export function readCall(sql: string): OwnCall | undefined {
   const [, written = "", given, , column] = callPattern.exec(sql) ?? [];
   const name = written.toLowerCase();
   if (!Object.hasOwn(functions, name)) return undefined;
-  const { takes, result }: OwnFunction = functions[name as OwnFunctionName];
+  const { takes, result, waitsForTransactions = false }: OwnFunction = functions[name as OwnFunctionName];
   if ((takes !== undefined) !== (given !== undefined)) return undefined;
   const value = takes && given !== undefined ? `, ${takes(given)}` : "";
   return {
     name: name as OwnFunctionName,
+    waitsForTransactions,
     question: `select pg_catalog.current_setting('is_superuser')${value}`,
     describe: (format) => rowDescription(column ?? name, result, format),
   };
