@@ -47,7 +47,7 @@ export class ServerClock {
 
   async #change(change: ClockChange, asker: ClientSession | undefined): Promise<ClockState> {
     const { clock } = this.#host.machine;
-    if (change.do === "set") await this.#go(() => change.to - clock.wallMs, asker);
+    if (change.do === "set") await this.#go((now) => change.to - now, asker);
     else if (change.do === "advance") await this.#go(() => change.by, asker);
     else if (change.do === "discrete") this.#setDiscrete(change.on);
     else if (change.do === "reset") {
@@ -57,24 +57,26 @@ export class ServerClock {
     return { now: clock.wallMs, ahead: clock.aheadMs, isDiscrete: this.#host.scheduler.mayJump !== undefined };
   }
 
-  /** `by` is asked again when those who are leaving have left: how far it is to a time changes. */
-  async #go(by: () => number, asker: ClientSession | undefined): Promise<void> {
+  /** `by` is asked again when those who are leaving have left: how far it is to a time depends on when it is now. */
+  async #go(by: (now: number) => number, asker: ClientSession | undefined): Promise<void> {
     const { clock } = this.#host.machine;
-    const ms = Math.round(by());
-    const to = clock.wallMs + ms;
+    const now = clock.wallMs;
+    const ms = Math.round(by(now));
+    const to = now + ms;
     if (!(to >= earliest && to <= latestMs))
       throw new SqlStateError("22008", `the time can be from ${shown(earliest)} to ${shown(latestMs)}`);
     if (ms >= 0) clock.jump(ms);
-    else await this.#goBack(() => Math.max(0, -Math.round(by())), asker);
+    else await this.#goBack((then) => Math.max(0, -Math.round(by(then))), asker);
   }
 
-  async #goBack(by: () => number, asker: ClientSession | undefined): Promise<void> {
+  async #goBack(by: (now: number) => number, asker: ClientSession | undefined): Promise<void> {
     const { clock } = this.#host.machine;
     await this.#withoutOwn(async () => {
       const others = await this.#others(asker);
       const inTheWay = others[0] ?? (asker?.mayLetGo === false ? asker : undefined);
       if (inTheWay) {
-        const times = `from ${shown(clock.wallMs)} to ${shown(clock.wallMs - by())}`;
+        const now = clock.wallMs;
+        const times = `from ${shown(now)} to ${shown(now - by(now))}`;
         const why =
           inTheWay === asker
             ? "this connection is in a transaction"
@@ -85,7 +87,7 @@ export class ServerClock {
         );
       }
       asker?.letGo();
-      await this.#host.withoutSessions(() => clock.setBack(by()));
+      await this.#host.withoutSessions(() => clock.setBack(by(clock.wallMs)));
       await asker?.comeBack();
     });
   }
