@@ -42,6 +42,7 @@ export interface OptionValues {
   sessions: Sessions;
   branches: OnOff;
   branchTtlMs: number;
+  seedRandom: number | undefined;
   maxConnections: number;
   idleTimeoutMs: number;
   stallTimeoutMs: number;
@@ -51,9 +52,8 @@ export interface OptionValues {
   /** Undefined: that of the user's name. */
   database: string | undefined;
   migrations: string;
-  /** A command line, or in the library a function. */
+  /** A command line, or in the library a function; the seed a file. */
   setup: string | DatabaseFunction | undefined;
-  /** A file, or in the library a function. */
   seed: string | DatabaseFunction | undefined;
   extensions: readonly string[];
   /** `NAME=VALUE`, each. */
@@ -206,6 +206,14 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
     kind: milliseconds,
     group: "Data",
     help: "drop a branch to which nobody has been connected for this long; 0 for never",
+  },
+  seedRandom: {
+    flags: "--seed-random <n>",
+    environment: "DEV_DB_SEED_RANDOM",
+    default: undefined,
+    kind: wholeNumber(0, Number.MAX_SAFE_INTEGER),
+    group: "Data",
+    help: "have random() and gen_random_uuid() answer the same from start to start",
   },
   migrations: {
     flags: "--migrations <dir>",

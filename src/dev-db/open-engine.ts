@@ -32,7 +32,10 @@ export async function openEngineAt(
   signal: AbortSignal,
 ): Promise<Engine> {
   const open = (
-    sessions: Pick<EngineOptions, "maxSessions" | "transactionIdleTimeoutMs" | "makesBranches" | "branchTtlMs">,
+    sessions: Pick<
+      EngineOptions,
+      "maxSessions" | "transactionIdleTimeoutMs" | "makesBranches" | "branchTtlMs" | "seedRandom"
+    >,
   ) =>
     openInPlace(options, cwd, { ...otherOptions, ...sessions, cache: options.cache }, async (inPlace) => {
       try {
@@ -41,9 +44,13 @@ export async function openEngineAt(
         throw explainSettings(options, error);
       }
     });
-  const needsSessions = options.branches === "on" ? nameOf(options, "branches") : undefined;
+  const needing = options.branches === "on" ? "branches" : options.seedRandom === undefined ? undefined : "seedRandom";
+  const needsSessions = needing && nameOf(options, needing);
   if (options.sessions === "shared") {
-    if (needsSessions) throw new UsageError(`${needsSessions}: branches need isolated sessions, not shared ones`);
+    if (needsSessions)
+      throw new UsageError(
+        `${needsSessions}: ${needing === "branches" ? "branches need" : "it needs"} isolated sessions, not shared ones`,
+      );
     return open({});
   }
   try {
@@ -52,6 +59,7 @@ export async function openEngineAt(
       transactionIdleTimeoutMs: options.transactionIdleTimeoutMs ?? transactionIdleDefaultsMs.isolated,
       makesBranches: options.branches === "on",
       branchTtlMs: options.branchTtlMs,
+      seedRandom: options.seedRandom,
     });
   } catch (error) {
     if (!(error instanceof SessionsUnavailableError)) throw error;

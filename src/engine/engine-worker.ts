@@ -39,6 +39,8 @@ export interface EngineThreadOptions {
   readonly makesBranches?: boolean;
   /** How long a branch is kept to which nobody is connected, in ms; 0, the default, is for ever. */
   readonly branchTtlMs?: number;
+  /** What random numbers begin with; absent: they are random. */
+  readonly seedRandom?: number | undefined;
   /** How long a statement may keep all others waiting before the log says so, in ms. */
   readonly deafAfterMs?: number;
   /** After how long a start says why it takes long, in ms. */
@@ -132,7 +134,14 @@ export class EngineWorker {
 
   #threadOptions(options: EngineWorkerOptions, reports: MessagePort, deafAfterMs: number): ThreadOptions {
     const { dataDir, fsync = false, directory, mayInitialize, extensions, settings = {}, consequence } = options;
-    const { maxSessions, transactionIdleTimeoutMs = 0, makesBranches = false, branchTtlMs = 0, cache = true } = options;
+    const {
+      maxSessions,
+      transactionIdleTimeoutMs = 0,
+      makesBranches = false,
+      branchTtlMs = 0,
+      cache = true,
+      seedRandom,
+    } = options;
     return {
       ...{
         dataDir,
@@ -150,7 +159,14 @@ export class EngineWorker {
       ...(maxSessions === undefined
         ? {}
         : {
-            isolated: { maxSessions, transactionIdleTimeoutMs, makesBranches, branchTtlMs, checking: this.#checking },
+            isolated: {
+              maxSessions,
+              transactionIdleTimeoutMs,
+              makesBranches,
+              branchTtlMs,
+              seedRandom,
+              checking: this.#checking,
+            },
           }),
     };
   }

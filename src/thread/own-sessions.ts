@@ -68,6 +68,7 @@ export class OwnSessions implements Served {
     this.#functions = serverFunctions({ clock: this.#clock, branches: this.branches, states });
     if (isolated.branchTtlMs > 0) this.#expiry = expireBranches(this.branches, isolated.branchTtlMs);
     this.#makesBranches = isolated.makesBranches;
+    if (isolated.seedRandom !== undefined) host.machine.random.useSeed(isolated.seedRandom, host.machine.bundled.files);
     this.#keepers = keepers;
     const watches = [
       watchTurns(host, options, watch),

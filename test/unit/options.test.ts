@@ -30,6 +30,7 @@ const numbers: readonly OptionKey[] = [
   "stallTimeoutMs",
   "transactionIdleTimeoutMs",
   "traceLimitMb",
+  "seedRandom",
 ];
 
 describe("defaults", () => {
@@ -38,6 +39,7 @@ describe("defaults", () => {
     expect(values).toEqual({
       branches: "off",
       branchTtlMs: 0,
+      seedRandom: undefined,
       logSlowMs: undefined,
       port: 5432,
       host: "127.0.0.1",

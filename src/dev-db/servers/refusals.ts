@@ -27,6 +27,7 @@ const notPglite: Refusals = {
     accepts: ["off"],
   },
   branchTtlMs: { why: needsPglite, accepts: [0] },
+  seedRandom: { why: needsPglite },
   stallTimeoutMs: { why: needsPglite },
   trace: { why: "is for the engine pglite only; pglite-devdb trace record is for any server" },
   traceLimitMb: { why: needsPglite },

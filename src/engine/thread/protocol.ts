@@ -48,6 +48,8 @@ export interface IsolatedOptions {
   readonly makesBranches: boolean;
   /** How long a branch is kept to which nobody is connected, in ms; 0 is for ever. */
   readonly branchTtlMs: number;
+  /** What random numbers begin with; undefined: they are random. */
+  readonly seedRandom: number | undefined;
   /** Its one number is 1 while the thread finds out whether it can have sessions: an end then says that it cannot. */
   readonly checking: Int32Array<SharedArrayBuffer>;
 }

@@ -352,6 +352,7 @@ export class SessionHost implements SessionContext {
     session.image.discard();
     this.windows.close(session.window);
     this.#sessions.delete(session.pid);
+    this.machine.random.end(session.pid);
     session.onEnded();
     for (const resolve of this.#wantPlace.splice(0)) resolve();
   }

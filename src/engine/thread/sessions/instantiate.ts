@@ -113,7 +113,7 @@ async function instantiateMain(
     ...imports,
     env: trackWrites(env, machine, isOurs),
     wasi_snapshot_preview1: trackWrites(
-      { ...imports.wasi_snapshot_preview1, ...clock.wasi_snapshot_preview1 },
+      { ...imports.wasi_snapshot_preview1, ...clock.wasi_snapshot_preview1, random_get: seedable(imports, machine) },
       machine,
       isOurs,
     ),
@@ -139,6 +139,17 @@ function withAllocations(instance: WasmInstance, machine: Machine): WasmInstance
   const allocate = (count: number, size: number) => machine.libraries.allocate() ?? calloc(count, size);
   const made = instantiateNow(bridges({ calloc: 2 }), { host: { calloc: allocate, wait: () => 0 } });
   return { exports: { ...instance.exports, calloc: made.calloc } } as WasmInstance;
+}
+
+/** `random_get`, which draws from a seed where there is one. */
+function seedable({ wasi_snapshot_preview1: wasi }: Imports, machine: Machine): unknown {
+  const random = wasi!.random_get as (address: number, length: number) => number;
+  return (address: number, length: number): number => {
+    const drawn = machine.random.draw(length >>> 0);
+    if (!drawn) return random(address, length);
+    machine.bytes.set(drawn, address >>> 0);
+    return 0;
+  };
 }
 
 /** emscripten's error numbers are WASI's. */

@@ -21,6 +21,7 @@ import {
 import { Clock } from "./clock.ts";
 import { Footprints } from "./footprints.ts";
 import { LinkedLibraries } from "./linked-libraries.ts";
+import { RandomSource } from "./random-source.ts";
 import { WriteMarks } from "./write-marks.ts";
 
 /** What the machine calls. Each answers at once, or with a promise: then the stack is parked until it is settled. */
@@ -53,6 +54,8 @@ export class Machine {
   readonly libraries = new LinkedLibraries(this);
   /** What PostgreSQL takes for the time. */
   readonly clock = new Clock();
+  /** Where it gets random numbers from. */
+  readonly random = new RandomSource(() => this.words[this.address("MyProcPid") >> 2]!);
   /** Set once, when the instance exists. */
   exports: Exports = {};
   /** emscripten's `pipe2(fds, flags)`, for who makes the streams of a process again. */

@@ -159,7 +159,9 @@ export class PostgresProcess {
     // MyStartTimestamp follows (utils/init/globals.c).
     const times = new BigInt64Array([microseconds / 1_000_000n, microseconds - postgresEpoch]);
     machine.write(this.#variables.MyStartTime, new Uint8Array(times.buffer));
-    machine.write(machine.address("pg_global_prng_state"), crypto.getRandomValues(new Uint8Array(16)));
+    machine.random.begin(pid);
+    const drawn = machine.random.draw(16) ?? crypto.getRandomValues(new Uint8Array(16));
+    machine.write(machine.address("pg_global_prng_state"), drawn);
   }
 
   /** The `Port` of the connection. */
