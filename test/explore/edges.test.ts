@@ -10,8 +10,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { expect, test } from "vitest";
 import { GateClient } from "../../src/explore/gate-client.ts";
-import type { Actor, Sql } from "../../src/explore/index.ts";
+import { type Actor, type ExploreOptions, type ExploreReport, explore, type Sql } from "../../src/explore/index.ts";
 import { startDevDb } from "../../src/index.ts";
+import { Application } from "./actors.ts";
 import { useJobs } from "./jobs.ts";
 
 const { app, db, run, change } = useJobs("insert into jobs values (1, 'new')");
@@ -44,6 +45,26 @@ test("an actor that waits for ever is a failure, and the next schedules go on", 
   // Some of its silences were those of a listener: who else would have said something is not known.
   expect(report.complete).toBe(false);
   expect(report.silences).toBeGreaterThan(0);
+});
+
+test("who is the victim of a deadlock does not depend on how long somebody has waited", async () => {
+  const hasty = new Application(`${db.url}?options=${encodeURIComponent("-c deadlock_timeout=5ms")}`);
+  const both = (first: number) => () =>
+    hasty.transaction("read committed", async (query) => {
+      for (const id of [first, 3 - first]) await query("update jobs set state = 'done' where id = $1", id);
+    });
+  const outcomes: ExploreReport["outcomes"][] = [];
+  for (const seconds of [0, 0.2]) {
+    const sleeps = () => app.query("select pg_sleep($1)", seconds);
+    const report = await run(
+      { ann: both(1), bob: both(2), eve: sleeps },
+      { replay: "ann ann bob bob ann eve bob ann bob" },
+    );
+    expect(report).toMatchObject({ schedules: 1, silences: 0, strays: 0, diverged: 0 });
+    outcomes.push(report.outcomes);
+  }
+  await hasty.pool.end();
+  expect(outcomes).toEqual([{ "ann 40P01, bob ok, eve ok": 1 }, { "ann 40P01, bob ok, eve ok": 1 }]);
 });
 
 test("a transaction that is left open is in the way of one schedule, not of the next", async () => {

@@ -26,7 +26,7 @@ import { GateMember } from "./member.ts";
 import { PassedBytes } from "./passed-bytes.ts";
 
 /** What a gate needs of all sessions. */
-export type GateHost = Pick<SessionHost, "scheduler" | "blockedBy" | "machine">;
+export type GateHost = Pick<SessionHost, "scheduler" | "blockedBy" | "machine" | "decided">;
 
 const preparedStatements = encodeQuery("SELECT name, statement FROM pg_prepared_statements WHERE NOT from_sql");
 
@@ -62,6 +62,7 @@ export class Gate {
     const member = this.#members.get(connection.processId);
     if (!member) return;
     this.#members.delete(connection.processId);
+    this.#host.decided.delete(connection.processId);
     member.drop();
     this.#tell({ closed: connection.processId });
   }
@@ -100,7 +101,10 @@ export class Gate {
   /** Lets everything go. */
   open(): void {
     this.#isHolding = false;
-    for (const member of this.#members.values()) member.open();
+    for (const member of this.#members.values()) {
+      this.#host.decided.delete(member.number);
+      member.open();
+    }
   }
 
   /** As `open`, for ever. */
@@ -122,13 +126,19 @@ export class Gate {
       passed: (from, side, bytes) => this.#passed.add(from, side, bytes),
     });
     this.#members.set(connection.processId, member);
-    if (this.#isHolding) member.hold();
+    if (this.#isHolding) this.#decide(member);
     return member;
+  }
+
+  /** From now on it goes on when it is let through. */
+  #decide(member: GateMember): void {
+    this.#host.decided.add(member.number);
+    member.hold();
   }
 
   async #hold(records: boolean, ms: number): Promise<GateHold> {
     this.#isHolding = true;
-    for (const member of this.#members.values()) member.hold();
+    for (const member of this.#members.values()) this.#decide(member);
     const isQuiet = await this.#quiet(ms);
     // In a transaction that has failed nothing can be asked.
     const able = [...this.#members.values()].filter(({ status }) => status !== "E");

@@ -1,5 +1,5 @@
 /** Waiting for locks: a blocked backend is parked with its stack, others run, and it goes on as in PostgreSQL. */
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import type { SessionHost } from "../../../src/engine/thread/sessions/host.ts";
 import { openHost } from "./support/open-host.ts";
 import { SqlSession } from "./support/sql-session.ts";
@@ -70,6 +70,60 @@ test("the one that closes the circle is the victim if its deadlock_timeout ends 
   const first = await a.startsWaiting("update t set v = 'A' where id = 2 returning v");
   expect((await b.query("update t set v = 'B' where id = 1")).error).toBe("40P01");
   expect((await first.answer).rows).toEqual(["A"]);
+});
+
+test("of waits that begin in the same millisecond the first one is the victim, wherever the milliseconds of the clock begin", async () => {
+  await a.rows("begin; update t set v = 'A' where id = 1");
+  await b.rows("begin; update t set v = 'B' where id = 2");
+  const first = await a.startsWaiting("update t set v = 'A' where id = 2");
+  let wallMs = Date.now();
+  // The timer of the second wait is started at one time and looked at a time later.
+  const clock = vi.spyOn(Date, "now").mockImplementation(() => (wallMs += 100));
+  const second = b.query("update t set v = 'B' where id = 1 returning v");
+  const victim = await first.answer;
+  const rows = (await second).rows;
+  clock.mockRestore();
+  expect(victim.error).toBe("40P01");
+  expect(rows).toEqual(["B"]);
+});
+
+describe("a wait that closes two circles at once", () => {
+  const begin = async (timeouts: readonly [a: number, b: number, c: number]) => {
+    for (const [at, session] of [a, b, c].entries())
+      await session.rows(`begin; set local deadlock_timeout = '${timeouts[at]}s'`);
+    for (const session of [a, c]) await session.rows("select pg_advisory_xact_lock_shared(1)");
+    await b.rows("select pg_advisory_xact_lock(2)");
+    const waits = [await a.startsWaiting("select pg_advisory_xact_lock_shared(2)")];
+    waits.push(await c.startsWaiting("select pg_advisory_xact_lock_shared(2)"));
+    const closing = b.query("select pg_advisory_xact_lock(1)");
+    return [waits[0]!.answer, closing, waits[1]!.answer] as const;
+  };
+
+  test("has a victim in each, if the check of the one that began it comes last", async () => {
+    const [first, closing, second] = await begin([700, 900, 800]);
+    expect((await first).error).toBe("40P01");
+    expect((await second).error).toBe("40P01");
+    expect((await closing).error).toBeUndefined();
+  });
+
+  test("is the second victim itself, if its check comes between theirs", async () => {
+    const [first, closing, second] = await begin([700, 800, 900]);
+    expect((await first).error).toBe("40P01");
+    expect((await closing).error).toBe("40P01");
+    expect((await second).error).toBeUndefined();
+  });
+});
+
+test("a holder of a lock that does not conflict makes no circle, and what it waits for is waited for", async () => {
+  await a.rows("begin; lock table t in access share mode; select pg_advisory_xact_lock_shared(1)");
+  await b.rows("begin; select pg_advisory_xact_lock(2)");
+  await c.rows("begin; lock table t in share row exclusive mode");
+  const first = await a.startsWaiting("select pg_advisory_xact_lock(2)");
+  const second = await b.startsWaiting("lock table t in row exclusive mode");
+  await c.rows("commit");
+  await second.answer;
+  await b.rows("commit");
+  expect((await first.answer).error).toBeUndefined();
 });
 
 test("a deadlock of three over different kinds of locks is found", async () => {

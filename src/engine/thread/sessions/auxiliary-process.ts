@@ -8,7 +8,7 @@
 import type { FileDescriptors } from "./file-descriptors.ts";
 import { Image, type Template } from "./image.ts";
 import { Dismissed } from "./scheduler.ts";
-import { noInput, ProcessExit, type SessionContext, type SessionState } from "./session-context.ts";
+import { type LockWait, noInput, ProcessExit, type SessionContext, type SessionState } from "./session-context.ts";
 import { Window } from "./windows.ts";
 
 /** See the head of the file. */
@@ -30,8 +30,7 @@ export class AuxiliaryProcess implements SessionState {
   proc = 0;
   latch = 0;
   saidReady = false;
-  deadlockCheckTime: number | undefined;
-  waitNumber = 0;
+  lockWait: LockWait | undefined;
   checkDeadlock = false;
   hasListened = false;
   abandoned = false;

@@ -1,9 +1,8 @@
 /**
  * Who waits for whom: which sessions a lock is held by, and whether sessions wait for each other in a circle.
  *
- * Owns: reading the lock tables in shared memory. Does not own: deciding about a circle: this only says when PostgreSQL's own
- * check is worth running, and in whom. It may see a circle where PostgreSQL sees none (it takes every holder for a
- * conflicting one); then the check finds nothing and the sessions wait on.
+ * Owns: reading the lock tables in shared memory. Does not own: deciding about a circle: this only says who is in one; when PostgreSQL's own
+ * check is run, and in whom, is said in `deadlock-checks.ts`.
  * Mirrors storage/lmgr/deadlock.c, FindLockCycle, and storage/lmgr/lock.c, LockConflicts.
  */
 import type { SessionContext, SessionState } from "./session-context.ts";
@@ -79,32 +78,42 @@ export function goesOnByItself(host: SessionContext, session: SessionState, seen
   );
 }
 
-/** The sessions that `session` waits for, if it also waits for itself through them; else none. */
-export function inDeadlock(host: SessionContext, session: SessionState): SessionState[] {
-  const { words } = host.machine;
-  const path: SessionState[] = [];
-  const seen = new Set<number>();
-  const reaches = (proc: number): boolean => {
-    const lock = words[(proc + procWaitLock) >> 2]!;
-    if (lock === 0) return false;
-    for (const next of [...holders(words, lock), ...waitersBefore(words, lock, proc)]) {
-      if (next === proc) continue;
-      if (next !== session.proc) {
-        if (seen.has(next)) continue;
-        seen.add(next);
-        if (!reaches(next)) continue;
-      }
-      const member = host.byProc(proc);
-      if (member) path.push(member);
-      return true;
-    }
-    return false;
-  };
-  return reaches(session.proc) ? path : [];
+/** The sessions that wait for each other in circles with `session`, itself included, where none of `without` waits; none if it is in no circle. */
+export function inDeadlock(
+  host: SessionContext,
+  session: SessionState,
+  without: ReadonlySet<SessionState> = new Set(),
+): SessionState[] {
+  const edges = new Map<number, number[]>();
+  const waiting = [session.proc];
+  for (let proc = waiting.pop(); proc !== undefined; proc = waiting.pop()) {
+    if (edges.has(proc)) continue;
+    const member = host.byProc(proc);
+    const next = member && without.has(member) ? [] : waitedFor(host.machine.words, proc);
+    edges.set(proc, next);
+    waiting.push(...next);
+  }
+  // Those that reach it, of those that it reaches.
+  const reaching = new Set<number>();
+  for (let count = -1; count < reaching.size; ) {
+    count = reaching.size;
+    for (const [proc, next] of edges)
+      if (next.some((each) => each === session.proc || reaching.has(each))) reaching.add(proc);
+  }
+  if (!reaching.has(session.proc)) return [];
+  return [...reaching].flatMap((proc) => host.byProc(proc) ?? []);
+}
+
+/** The PGPROCs that one waits for: those that hold its lock in a mode that conflicts, or want it so and came before. */
+function waitedFor(words: Uint32Array, proc: number): number[] {
+  const lock = words[(proc + procWaitLock) >> 2]!;
+  if (lock === 0) return [];
+  const mask = conflicts[words[(proc + procWaitLockMode) >> 2]!] ?? 0;
+  return [...holders(words, lock, mask), ...waitersBefore(words, lock, proc, mask)].filter((other) => other !== proc);
 }
 
 /** The PGPROCs that hold the lock in one of the modes. */
-function holders(words: Uint32Array, lock: number, modes = ~0): number[] {
+function holders(words: Uint32Array, lock: number, modes: number): number[] {
   const head = lock + lockProcLocks;
   const procs: number[] = [];
   let link = words[(head + 4) >> 2]!;
@@ -116,13 +125,13 @@ function holders(words: Uint32Array, lock: number, modes = ~0): number[] {
   return procs;
 }
 
-/** The PGPROCs that wait for the lock before `proc` does; a PGPROC's first member is its link in that queue. */
-function waitersBefore(words: Uint32Array, lock: number, proc: number): number[] {
+/** The PGPROCs that wait for the lock in one of the modes before `proc` does; a PGPROC's first member is its link in that queue. */
+function waitersBefore(words: Uint32Array, lock: number, proc: number, modes: number): number[] {
   const head = lock + lockWaiters;
   const procs: number[] = [];
   let link = words[(head + 4) >> 2]!;
   for (let count = 0; link !== head && link !== 0 && link !== proc && count < longestList; count++) {
-    procs.push(link);
+    if ((modes & (1 << words[(link + procWaitLockMode) >> 2]!)) !== 0) procs.push(link);
     link = words[(link + 4) >> 2]!;
   }
   return procs;

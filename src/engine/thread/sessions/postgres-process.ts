@@ -47,6 +47,8 @@ const timeoutBytes = 40;
 const timeoutCount = 23;
 const timeoutActive = 4;
 const timeoutHandler = 8;
+const timeoutIndicator = 5;
+const timeoutStart = 16;
 const timeoutFinish = 24;
 /** `IDLE_STATS_UPDATE_TIMEOUT`. */
 const idleStatsTimeout = 10;
@@ -210,9 +212,12 @@ export class PostgresProcess {
     raiseSignal(this.#machine, this.#located, signal);
   }
 
-  /** When the next of PostgreSQL's timeouts is due, as a time of the clock; infinite for none. None of those by which clients idle. */
-  nextTimeout(): number {
-    return this.#nextOf((id) => !idleTimeouts.has(id));
+  /**
+   * When the next of PostgreSQL's timeouts is due, as a time of the clock; infinite for none. None of those by which clients idle, and
+   * with `looksForDeadlocks` false not `deadlock_timeout`.
+   */
+  nextTimeout(looksForDeadlocks = true): number {
+    return this.#nextOf((id) => !idleTimeouts.has(id) && (looksForDeadlocks || id !== deadlockTimeout));
   }
 
   /** When they are due while it waits for its client's next message: those of idle clients are over in real time. */
@@ -231,10 +236,16 @@ export class PostgresProcess {
     return next === undefined ? Number.POSITIVE_INFINITY : this.#clockTime(next);
   }
 
-  /** When the deadlock check is due, as a time of the clock; undefined when it is not. */
-  deadlockCheckTime(): number | undefined {
-    const finish = this.#timeoutFinish(deadlockTimeout);
-    return finish === undefined ? undefined : this.#clockTime(finish);
+  /**
+   * The timer of the deadlock check: whether it has been started since it was looked at here, is still to go off, and after how long. What
+   * PostgreSQL sets when one has gone off, clears when it starts one, and asks of other timers only (`indicator`), says that it was looked at.
+   */
+  seeDeadlockTimer(): { readonly isNew: boolean; readonly isActive: boolean; readonly timeoutMs: number } {
+    const at = this.timeouts + deadlockTimeout * timeoutBytes;
+    const isNew = this.#machine.bytes[at + timeoutIndicator] === 0;
+    if (isNew) this.#machine.write(at + timeoutIndicator, Uint8Array.of(1));
+    const timeoutMs = Number(this.#timestamp(at + timeoutFinish) - this.#timestamp(at + timeoutStart)) / 1000;
+    return { isNew, isActive: this.#timeoutFinish(deadlockTimeout) !== undefined, timeoutMs };
   }
 
   /** Has PostgreSQL check for a deadlock now instead of after `deadlock_timeout` (`CheckDeadLockAlert`). */
@@ -274,7 +285,11 @@ export class PostgresProcess {
   #timeoutFinish(id: number): bigint | undefined {
     const at = this.timeouts + id * timeoutBytes;
     if (this.#machine.bytes[at + timeoutActive] === 0) return undefined;
-    return new BigInt64Array(this.#machine.memory.buffer, at + timeoutFinish, 1)[0];
+    return this.#timestamp(at + timeoutFinish);
+  }
+
+  #timestamp(address: number): bigint {
+    return new BigInt64Array(this.#machine.memory.buffer, address, 1)[0]!;
   }
 
   /**

@@ -46,6 +46,18 @@ export interface ClientState {
   readonly channels: readonly string[];
 }
 
+/** A wait for a lock; see `deadlock-checks.ts`. */
+export interface LockWait {
+  /** Grows with every wait that begins in any session. */
+  readonly number: number;
+  /** `deadlock_timeout`. */
+  readonly timeoutMs: number;
+  /** When PostgreSQL would look for a deadlock, as a time of the clock (`Clock.nowMs`). */
+  readonly checkAt: number;
+  /** Whether that is still to come. */
+  isDue: boolean;
+}
+
 /** What others than the session itself know and set of it. */
 export interface SessionState extends Schedulable {
   readonly pid: number;
@@ -63,10 +75,8 @@ export interface SessionState extends Schedulable {
   readonly mayGiveWay: boolean;
   /** Whether the last output ended with ReadyForQuery; if not, the client is in the middle of a pipeline. */
   saidReady: boolean;
-  /** The start of the wait for a lock, and when PostgreSQL would check for a deadlock; see `waiting.ts`. */
-  deadlockCheckTime: number | undefined;
-  /** Grows with every wait for a lock that begins in any session. */
-  waitNumber: number;
+  /** While it waits for a lock. */
+  lockWait: LockWait | undefined;
   /** Set to have PostgreSQL check for a deadlock in the session's next turn. */
   checkDeadlock: boolean;
   /** Since when it waits for its client's next message with a transaction open, as a time of `performance.now()`. */
@@ -103,6 +113,8 @@ export interface SessionContext {
   readonly scheduler: Scheduler<SessionState>;
   readonly checkpointer: CheckpointRequests;
   readonly copies: CopyRequests;
+  /** The process ids of those about whom somebody decides, when they go on: their waits for locks have no length then. */
+  readonly decided: ReadonlySet<number>;
   /** Whether the running turn has been asked to let the others run. */
   isAskedToGiveWay(): boolean;
   readonly idleTimers: Pick<IdleTimers<SessionState>, "clear">;

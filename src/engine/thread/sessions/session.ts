@@ -13,6 +13,7 @@ import type { Image } from "./image.ts";
 import { Dismissed } from "./scheduler.ts";
 import {
   type ClientState,
+  type LockWait,
   noInput,
   ProcessExit,
   readyForQueryStart,
@@ -63,10 +64,7 @@ export class Session implements SessionState {
   onEnded: () => void = () => undefined;
   /** Whether the last output ended with ReadyForQuery; if not, the client is in the middle of a pipeline. */
   saidReady = false;
-  /** The start of the wait for a lock, and when PostgreSQL would check for a deadlock; see `waiting.ts`. */
-  deadlockCheckTime: number | undefined;
-  /** Grows with every wait for a lock that begins in any session. */
-  waitNumber = 0;
+  lockWait: LockWait | undefined;
   /** Set to have PostgreSQL check for a deadlock in the session's next turn. */
   checkDeadlock = false;
   /** See `SessionState`. What the backend does meanwhile of its own accord does not count. */

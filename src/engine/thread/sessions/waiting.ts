@@ -1,7 +1,7 @@
 /**
  * What a session does while it waits: for a latch, for a while, for input, for its output to be taken.
  *
- * Owns: the calls of the machine. Does not own: who runs meanwhile (`scheduler.ts`), detecting cycles (`deadlock.ts`).
+ * Owns: the calls of the machine. Does not own: who runs meanwhile (`scheduler.ts`), looking for deadlocks (`deadlock-checks.ts`).
  * Mirrors WaitLatch and the signal handlers: whatever happens to a waiting backend (a signal, one of PostgreSQL's
  * timeouts) is handled by PostgreSQL's own handlers in its own memory; they set its latch, which ends the wait.
  */
@@ -9,7 +9,7 @@ import assert from "node:assert/strict";
 import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import { limits } from "../limits.ts";
 import { firstFootprintHook, Hook } from "../rewrite/hooks.ts";
-import { inDeadlock } from "./deadlock.ts";
+import { lookForDeadlock } from "./deadlock-checks.ts";
 import type { MachineCalls } from "./machine.ts";
 import { Signal, WaitEvent } from "./postgres-process.ts";
 import type { Wait } from "./scheduler.ts";
@@ -83,18 +83,21 @@ async function waitUntil(
   const now = () => timeOf(host, session);
   const reason = reasons.get(event >>> 24);
   for (;;) {
-    if (session.proc !== 0 && process.awaitedLock !== 0) breakDeadlock(host, session);
-    const due = Math.min(deadline, process.nextTimeout() - machine.clock.nowMs + now());
+    const waitsForLock = session.proc !== 0 && process.awaitedLock !== 0;
+    const until = waitsForLock ? lookForDeadlock(host, session) : undefined;
+    // Of one that is decided about every deadlock is found when it comes into being; a timer would only bring others' turns out of their order.
+    const next = process.nextTimeout(!waitsForLock || !host.decided.has(session.pid));
+    const due = Math.min(deadline, next - machine.clock.nowMs + now());
     const latchIsSet = latch !== undefined && process.latchIsSet();
     if (!latchIsSet && due > now()) {
       await park(host, session, {
         ...(latch === undefined ? {} : { latch }),
         ...(Number.isFinite(due) ? { deadline: due } : {}),
         ...(reason ? { reason } : {}),
+        ...(until ? { until } : {}),
         isReal: session.waitsInRealTime,
       });
     }
-    session.deadlockCheckTime = undefined;
     if (session.checkDeadlock) process.checkDeadlock();
     session.checkDeadlock = false;
     host.deliverSignals(session);
@@ -119,28 +122,6 @@ async function park(host: SessionContext, session: SessionState, wait: Wait): Pr
 /** What SIGALRM does when the time of one of PostgreSQL's timeouts has come. */
 function raiseAlarm({ process, machine }: SessionContext): void {
   if (process.nextTimeout() <= machine.clock.nowMs) process.raise(Signal.alarm);
-}
-
-let waits = 0;
-
-/**
- * PostgreSQL looks for a deadlock when a wait has lasted `deadlock_timeout`. A cycle can only come into being when a wait
- * begins, so the members' checks are brought forward to that moment, in the order in which they would have come: the
- * victim is PostgreSQL's.
- */
-function breakDeadlock(host: SessionContext, session: SessionState): void {
-  session.deadlockCheckTime = host.process.deadlockCheckTime();
-  session.waitNumber = ++waits;
-  const members = inDeadlock(host, session);
-  const [victim] = members
-    .filter(({ deadlockCheckTime }) => deadlockCheckTime !== undefined)
-    // PGlite's clock counts milliseconds, in which several waits may begin.
-    .sort((one, other) => one.deadlockCheckTime! - other.deadlockCheckTime! || one.waitNumber - other.waitNumber);
-  if (!victim) return;
-  victim.deadlockCheckTime = undefined;
-  victim.checkDeadlock = victim !== session;
-  if (victim === session) host.process.checkDeadlock();
-  else host.scheduler.wake(victim);
 }
 
 function sleep(host: SessionContext, microseconds: number): number | Promise<number> {
