@@ -26,7 +26,7 @@ import { GateMember } from "./member.ts";
 import { PassedBytes } from "./passed-bytes.ts";
 
 /** What a gate needs of all sessions. */
-export type GateHost = Pick<SessionHost, "scheduler" | "blockedBy" | "machine" | "decided">;
+export type GateHost = Pick<SessionHost, "scheduler" | "blockedBy" | "machine">;
 
 const preparedStatements = encodeQuery("SELECT name, statement FROM pg_prepared_statements WHERE NOT from_sql");
 
@@ -62,7 +62,7 @@ export class Gate {
     const member = this.#members.get(connection.processId);
     if (!member) return;
     this.#members.delete(connection.processId);
-    this.#host.decided.delete(connection.processId);
+    this.#host.scheduler.decided.delete(connection.processId);
     member.drop();
     this.#tell({ closed: connection.processId });
   }
@@ -102,7 +102,7 @@ export class Gate {
   open(): void {
     this.#isHolding = false;
     for (const member of this.#members.values()) {
-      this.#host.decided.delete(member.number);
+      this.#host.scheduler.decided.delete(member.number);
       member.open();
     }
   }
@@ -132,7 +132,7 @@ export class Gate {
 
   /** From now on it goes on when it is let through. */
   #decide(member: GateMember): void {
-    this.#host.decided.add(member.number);
+    this.#host.scheduler.decided.add(member.number);
     member.hold();
   }
 
@@ -175,6 +175,7 @@ export class Gate {
     for (const each of this.#members.values()) each.holdAnswers();
     const { footprints } = this.#host.machine;
     const watching = watches ? footprints.begin() : undefined;
+    this.#host.scheduler.decided.add(member.number);
     member.release();
     await this.#quiet(ms);
     return this.#step(member, running, watching ? footprints.end(watching) : []);
@@ -271,7 +272,12 @@ export class Gate {
     });
     this.#whenQuiet = undefined;
     if (this.#isQuiet) return true;
-    for (const member of this.#members.values()) if (this.#runs(member)) member.isLoose = true;
+    for (const member of this.#members.values()) {
+      if (!this.#runs(member)) continue;
+      member.isLoose = true;
+      // Others go on beside it, by the clock.
+      this.#host.scheduler.decided.delete(member.number);
+    }
     return false;
   }
 

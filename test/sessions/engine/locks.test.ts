@@ -1,6 +1,8 @@
 /** Waiting for locks: a blocked backend is parked with its stack, others run, and it goes on as in PostgreSQL. */
-import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import type { SessionHost } from "../../../src/engine/thread/sessions/host.ts";
+import { bytesInput } from "../../../src/engine/thread/sessions/session.ts";
+import { encodeQuery } from "../../../src/wire/frontend.ts";
 import { openHost } from "./support/open-host.ts";
 import { SqlSession } from "./support/sql-session.ts";
 
@@ -124,6 +126,32 @@ test("a holder of a lock that does not conflict makes no circle, and what it wai
   await second.answer;
   await b.rows("commit");
   expect((await first.answer).error).toBeUndefined();
+});
+
+test("one that computes goes on before those that it has woken, if somebody decides who goes on", async () => {
+  const { scheduler, machine, isAskedToGiveWay } = host;
+  const interruptPending = machine.address("InterruptPending");
+  // As the watchdog does with a turn that lasts: here when its client is told something, behind the unlock.
+  const asksToGiveWay = () => machine.setWord(interruptPending, 1);
+  const unlocks = `select pg_advisory_unlock(1); do $$ begin raise notice 'unlocked'; end $$;
+    select count(*) from generate_series(1, 10); insert into t select 20, 'behind ' || count(*) from t where id = 10`;
+  const insert = async (): Promise<string[]> => {
+    await a.rows("truncate t");
+    await b.rows("select pg_advisory_lock(1)");
+    const { answer } = await a.startsWaiting("select pg_advisory_lock(1); insert into t values (10, 'a')");
+    await b.session.run(bytesInput(encodeQuery(unlocks)), asksToGiveWay);
+    await answer;
+    await a.rows("select pg_advisory_unlock_all()");
+    return a.rows("select v from t where id = 20");
+  };
+  host.isAskedToGiveWay = () => true;
+  onTestFinished(() => {
+    host.isAskedToGiveWay = isAskedToGiveWay;
+    scheduler.decided.clear();
+  });
+  expect(await insert()).toEqual(["behind 1"]);
+  for (const { session } of [a, b]) scheduler.decided.add(session.pid);
+  expect(await insert()).toEqual(["behind 0"]);
 });
 
 test("a deadlock of three over different kinds of locks is found", async () => {

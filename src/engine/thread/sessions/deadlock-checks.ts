@@ -53,7 +53,7 @@ function bringForward(host: SessionContext, session: SessionState): Promise<void
 
 /** Whose check comes first. */
 function firstOf(host: SessionContext, members: readonly SessionState[]): SessionState | undefined {
-  const isTimeless = members.every(({ pid }) => host.decided.has(pid));
+  const isTimeless = members.every(({ pid }) => host.scheduler.decided.has(pid));
   const before = (one: LockWait, other: LockWait): number =>
     (isTimeless ? one.timeoutMs - other.timeoutMs : one.checkAt - other.checkAt) || one.number - other.number;
   const [first] = members

@@ -59,7 +59,6 @@ export class SessionHost implements SessionContext {
   readonly #own: Session;
   readonly copies: DatabaseCopies;
   readonly idleTimers: IdleTimers<Session>;
-  readonly decided = new Set<number>();
   #auxiliaries!: Auxiliaries;
   /** What marks there are. */
   readonly marks: Rewinding;

@@ -18,6 +18,7 @@ import type { Window } from "./windows.ts";
 
 /** What the scheduler has to know of a session. */
 export interface Schedulable {
+  readonly pid: number;
   readonly image: Image;
   readonly files: FileDescriptors;
   /** What it has allocated. */
@@ -76,6 +77,11 @@ export class Scheduler<S extends Schedulable> {
   observer: SchedulerObserver<S> | undefined;
   /** Set in discrete time: whether the clock may jump to the end of a parked session's wait, which has one. */
   mayJump: ((session: S) => boolean) | undefined;
+  /**
+   * The process ids of those about whom somebody decides, when they go on (`transport/gate/`): how long anything takes changes nothing of their
+   * order. Their waits for locks have no length, and one that computes lets only those run about whom nobody decides.
+   */
+  readonly decided = new Set<number>();
   /** Called at the end of each turn, when the next one has begun. */
   readonly onTurnOver = new Set<() => void>();
   readonly #machine: Machine;
@@ -84,6 +90,8 @@ export class Scheduler<S extends Schedulable> {
   readonly #dismissed = new WeakSet<S>();
   #loaded: S;
   #running: S | undefined;
+  /** One of `decided` that computes, and lets others run for a moment. */
+  #paused: S | undefined;
   #isHalted = false;
   #check: ImageCheck | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -139,7 +147,7 @@ export class Scheduler<S extends Schedulable> {
 
   /** Runs `fn` in turns of `session`, from a first one until it is settled. */
   async take<T>(session: S, fn: () => Promise<T> | T): Promise<T> {
-    if (!this.#mayBegin || this.#queue.length > 0)
+    if (!this.#mayBegin || this.#queue.length > 0 || this.#isHeldBack(session))
       await new Promise<void>((begin) => this.#enqueue({ session, begin }));
     else this.#begin(session);
     try {
@@ -159,6 +167,7 @@ export class Scheduler<S extends Schedulable> {
     const session = this.#running;
     if (!session) throw new Error("only the running session can wait");
     this.observer?.wait(session, wait);
+    if (wait.givesWay && this.decided.has(session.pid)) this.#paused = session;
     return new Promise<void>((resolve, reject) => {
       const begin = () => (this.#dismissed.has(session) ? reject(new Dismissed()) : resolve());
       const parked = { session, begin, wait };
@@ -212,7 +221,7 @@ export class Scheduler<S extends Schedulable> {
 
   #next(): void {
     if (!this.#mayBegin) return;
-    const turn = this.#queue.shift();
+    const turn = this.#paused ? this.#takeOther() : this.#queue.shift();
     if (!turn) {
       this.#setTimer();
       this.planJump();
@@ -224,8 +233,20 @@ export class Scheduler<S extends Schedulable> {
     turn.begin();
   }
 
+  /** Whether it is not to overtake the one that computes. */
+  #isHeldBack(session: S): boolean {
+    const paused = this.#paused;
+    return paused !== undefined && session !== paused && this.decided.has(paused.pid) && this.decided.has(session.pid);
+  }
+
+  #takeOther(): Turn<S> | undefined {
+    const at = this.#queue.findIndex(({ session }) => !this.#isHeldBack(session));
+    return at < 0 ? undefined : this.#queue.splice(at, 1)[0];
+  }
+
   #begin(session: S): void {
     this.#running = session;
+    if (session === this.#paused) this.#paused = undefined;
     this.turns++;
     if (this.#loaded !== session) {
       const outgoing = this.#loaded;

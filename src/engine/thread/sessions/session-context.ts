@@ -60,7 +60,6 @@ export interface LockWait {
 
 /** What others than the session itself know and set of it. */
 export interface SessionState extends Schedulable {
-  readonly pid: number;
   readonly owner: SessionOwner | undefined;
   /** Addresses in shared memory; 0 before the start and after the end. */
   readonly proc: number;
@@ -113,8 +112,6 @@ export interface SessionContext {
   readonly scheduler: Scheduler<SessionState>;
   readonly checkpointer: CheckpointRequests;
   readonly copies: CopyRequests;
-  /** The process ids of those about whom somebody decides, when they go on: their waits for locks have no length then. */
-  readonly decided: ReadonlySet<number>;
   /** Whether the running turn has been asked to let the others run. */
   isAskedToGiveWay(): boolean;
   readonly idleTimers: Pick<IdleTimers<SessionState>, "clear">;

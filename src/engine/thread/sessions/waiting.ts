@@ -86,7 +86,7 @@ async function waitUntil(
     const waitsForLock = session.proc !== 0 && process.awaitedLock !== 0;
     const until = waitsForLock ? lookForDeadlock(host, session) : undefined;
     // Of one that is decided about every deadlock is found when it comes into being; a timer would only bring others' turns out of their order.
-    const next = process.nextTimeout(!waitsForLock || !host.decided.has(session.pid));
+    const next = process.nextTimeout(!waitsForLock || !host.scheduler.decided.has(session.pid));
     const due = Math.min(deadline, next - machine.clock.nowMs + now());
     const latchIsSet = latch !== undefined && process.latchIsSet();
     if (!latchIsSet && due > now()) {
