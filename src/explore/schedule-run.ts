@@ -13,6 +13,7 @@ import { Effects, type Granule } from "./effects.ts";
 import type { GateClient } from "./gate-client.ts";
 import type { Actor, Results, ScheduleStep } from "./report.ts";
 import { type UsedSessions, undo } from "./session-state.ts";
+import { describeStuck, stray } from "./stuck.ts";
 import { Waiter } from "./waiter.ts";
 
 /** What has come of a schedule. */
@@ -242,8 +243,7 @@ export class ScheduleRun {
     this.#effects.add(connection, step.footprints, step.isBlocked);
     if (step.isSilent) this.#silences++;
     if (step.isBlocked) record.isBlocked = true;
-    const holders = step.blockedBy.flatMap((each) => this.#connections.get(each)?.actor?.name ?? []);
-    record.blockedBy = [...new Set([...record.blockedBy, ...holders])];
+    record.blockedBy = [...new Set([...record.blockedBy, ...this.#namesOf(step.blockedBy)])];
     const used = this.#connections.get(connection);
     const blocked = step.isBlocked ? record : undefined;
     this.#connections.set(connection, {
@@ -320,17 +320,30 @@ export class ScheduleRun {
   /** What nobody can have sent, or more than one, goes on at once. */
   async #passStrays(): Promise<void> {
     for (;;) {
-      const stray = this.#waiting.find(
+      const found = this.#waiting.find(
         ({ actor, connection }) => !actor && !this.#connections.get(connection)?.blocked,
       );
-      if (!stray) return;
-      const { connection } = stray;
+      if (!found) return;
+      const { connection } = found;
       const step = await this.#gate.ask({ do: "release", connection, ...this.#release });
       if (step.isStale) continue;
       this.#strays++;
       this.#take(connection);
+      if (step.isBlocked) this.#blockStray(found, step);
       await this.#handOut(step, undefined);
     }
+  }
+
+  /** It is not known whose it is, but what it waits for is: it has an answer some day, or is ended with the others. */
+  #blockStray({ connection, sql }: Arrived, { isBlocked, blockedBy }: Settled): void {
+    const holders = this.#namesOf(blockedBy);
+    const blocked: OpenStep = { actor: stray, sql, connection, isBlocked, blockedBy: holders, woke: [] };
+    const used = this.#connections.get(connection) ?? { actor: undefined, status: "I", last: undefined, sql: [] };
+    this.#connections.set(connection, { ...used, blocked, sql: [...used.sql, sql] });
+  }
+
+  #namesOf(connections: readonly number[]): string[] {
+    return [...new Set(connections.flatMap((each) => this.#connections.get(each)?.actor?.name ?? []))];
   }
 
   /** Nobody waits at the gate: whether somebody will. */
@@ -348,7 +361,9 @@ export class ScheduleRun {
       } else await this.#waiter.until(hasChanged, this.#silenceMs);
       if (hasChanged()) return true;
     }
-    this.#stuck = this.#describeStuck();
+    const names = this.#actors.filter(({ isDone }) => !isDone).map(({ name }) => name);
+    const blocked = [...this.#connections.values()].flatMap((used) => used.blocked ?? []);
+    this.#stuck = describeStuck(names, blocked);
     return false;
   }
 
@@ -369,17 +384,6 @@ export class ScheduleRun {
 
   get #isAnyBlocked(): boolean {
     return [...this.#connections.values()].some(({ blocked }) => blocked);
-  }
-
-  #describeStuck(): string {
-    const waiting = this.#actors.filter(({ isDone }) => !isDone);
-    const words = waiting.map((actor) => {
-      const blocked = [...this.#connections.values()].find((used) => used.actor === actor && used.blocked)?.blocked;
-      if (!blocked) return `${actor.name} waits for something outside of the database`;
-      if (blocked.blockedBy.length === 0) return `${actor.name} does not come to an end (${blocked.sql})`;
-      return `${actor.name} waits for a lock of ${blocked.blockedBy.join(", ")} (${blocked.sql})`;
-    });
-    return `nobody can go on: ${words.join("; ")}`;
   }
 
   /** Whoever waits for ever is told to end. */

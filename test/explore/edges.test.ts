@@ -67,6 +67,25 @@ test("who is the victim of a deadlock does not depend on how long somebody has w
   expect(outcomes).toEqual([{ "ann 40P01, bob ok, eve ok": 1 }, { "ann 40P01, bob ok, eve ok": 1 }]);
 });
 
+test("who waits for a lock of one that does not end is said to, also where it is not sure who sent it", async () => {
+  const clients = [await app.pool.connect(), await app.pool.connect()] as const;
+  const hangs: Actor = async ({ signal }) => {
+    await clients[0].query("begin; update jobs set state = 'mine' where id = 1");
+    await once(signal, "abort");
+  };
+  const changes = async () => {
+    for (const id of [2, 1]) await clients[1].query("update jobs set state = 'done' where id = $1", [id]);
+  };
+  const report = await run({ bob: hangs, ann: changes }, { silenceMs: 20, schedules: 1 });
+  for (const client of clients) client.release();
+  const [first] = report.failing;
+  expect(first!.failure).toBe(
+    "nobody can go on: bob waits for something outside of the database; ann waits for a lock of bob (update jobs set state = 'done' where id = $1)",
+  );
+  expect(first!.results.ann).toMatchObject({ status: "rejected", reason: { code: "57014" } });
+  expect(report.strays).toBe(1);
+});
+
 test("a transaction that is left open is in the way of one schedule, not of the next", async () => {
   const client = await app.pool.connect();
   const forgets = async () => {
