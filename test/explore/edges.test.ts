@@ -10,7 +10,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { expect, test } from "vitest";
 import { GateClient } from "../../src/explore/gate-client.ts";
-import { type Actor, type ExploreOptions, type ExploreReport, explore, type Sql } from "../../src/explore/index.ts";
+import type { Actor, ExploreReport, Sql } from "../../src/explore/index.ts";
 import { startDevDb } from "../../src/index.ts";
 import { Application } from "./actors.ts";
 import { useJobs } from "./jobs.ts";
