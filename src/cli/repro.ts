@@ -8,7 +8,7 @@
 import { randomInt } from "node:crypto";
 import { type Command, Option } from "commander";
 import { ExitCode, UsageError } from "../errors.ts";
-import { oneOf, type ValueKind, wholeNumber } from "../options/value-kinds.ts";
+import { oneOf, text, type ValueKind, wholeNumber } from "../options/value-kinds.ts";
 import { reproJson, reproText } from "../trace/repro/report.ts";
 import { startServerProcess } from "../trace/repro/server-process.ts";
 import { concludeRepro, type ReproTarget, runRepro } from "../trace/repro.ts";
@@ -16,6 +16,7 @@ import { splits } from "../trace/storm/split.ts";
 import type { CliCommand } from "./command.ts";
 import { ReproProgress } from "./repro-progress.ts";
 import { serveForRepro } from "./repro-server.ts";
+import { howToReplay, RecordedStorm } from "./repro-trace.ts";
 import { listenForSignals } from "./signals.ts";
 
 interface ReproFlag<T> {
@@ -51,6 +52,12 @@ const flagTable = {
     fallback: "all",
     help: "how a query is sent. whole: in one write; flush: with pauses; random: cut anywhere; bytes: one at a time. [default all]",
   },
+  trace: {
+    flags: "--trace <file>",
+    kind: text("a file"),
+    fallback: undefined,
+    help: "write the first wrong answer of the stock library, with as few messages as it takes, as a trace; takes some minutes more",
+  },
   output: {
     flags: "-o, --output <form>",
     kind: oneOf("text", "json"),
@@ -70,7 +77,8 @@ export const reproCommand: CliCommand = {
     command.addOption(new Option("--serve <target>").choices(["stock", "patched"]));
     command.configureHelp({ formatHelp: () => helpText });
   },
-  async run(operands, _options, { stdout, stderr }, flags) {
+  async run(operands, _options, context, flags) {
+    const { stdout, stderr } = context;
     if (operands[0] !== undefined) {
       throw new UsageError(`repro: takes no argument, and ${JSON.stringify(operands[0])} is one`);
     }
@@ -80,14 +88,20 @@ export const reproCommand: CliCommand = {
     const seed = read(flags, "seed") ?? randomInt(2 ** 32);
     const split = read(flags, "split");
     const form = read(flags, "output");
+    const trace = read(flags, "trace");
 
     const signal = listenForSignals(() => {});
     const progress = new ReproProgress(stderr, seconds);
     const serve = (target: ReproTarget) => (until: AbortSignal) =>
       startServerProcess(process.argv[1]!, ["repro", "--serve", target], until);
+    const recorded = trace === undefined ? undefined : new RecordedStorm(trace, context);
+    const serveRecorded = async (until: AbortSignal) => {
+      const server = await serve("stock")(until);
+      return recorded?.before(server) ?? server;
+    };
     try {
       const report = await runRepro(
-        { stock: serve("stock"), patched: serve("patched") },
+        { stock: serveRecorded, patched: serve("patched") },
         {
           clients,
           seconds,
@@ -99,9 +113,15 @@ export const reproCommand: CliCommand = {
       );
       progress.end();
       stdout.write(form === "json" ? reproJson(report) : reproText(report));
-      return concludeRepro(report).ok ? ExitCode.ok : ExitCode.failure;
+      if (!concludeRepro(report).ok) return ExitCode.failure;
+      if (trace !== undefined) {
+        if (!(await recorded!.shrink(signal))) return ExitCode.failure;
+        if (form === "text") stdout.write(howToReplay(trace));
+      }
+      return ExitCode.ok;
     } finally {
       progress.end();
+      recorded?.end();
     }
   },
 };

@@ -5,10 +5,15 @@
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { constants } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, expect, test } from "vitest";
+import { openTrace } from "../../src/trace/read/trace-reader.ts";
+import { readScript } from "../../src/trace/replay/script.ts";
+import { sizeOf } from "../../src/trace/shrink/pieces.ts";
+import { runCli, temporaryDirectory } from "../support/cli-process.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
 const cli = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
@@ -64,6 +69,20 @@ test("it shows the corruption of the stock library and none of ours, and exits w
   expect(code).toBe(0);
 });
 
+test("--trace keeps the first wrong answer as a few messages, which fail again each time", {
+  tags: "long",
+}, async () => {
+  const file = join(temporaryDirectory(), "wrong.trace");
+  const { code, stdout, stderr } = await start("--seconds", "3", "--seed", seed, "--trace", file).closed;
+  expect(stderr).toContain("fails 20 of 20 times against the stock library");
+  expect(sizeOf(readScript(openTrace(file)).steps).frames).toBeLessThanOrEqual(12);
+  const commands = [...stdout.matchAll(/^ {2}npx pglite-devdb (trace .*?) {2,}/gm)].map(([, words]) =>
+    words!.split(" "),
+  );
+  const codes = await Promise.all(commands.map(async (words) => (await runCli(words)).code));
+  expect([code, ...codes]).toEqual([0, 0, 1, 0, 1]);
+});
+
 test("with one client nothing can be corrupted, so it exits with 1 and says which was not so", {
   tags: "long",
 }, async () => {
@@ -83,13 +102,19 @@ test("with one client nothing can be corrupted, so it exits with 1 and says whic
 test.runIf(process.platform === "linux").each([
   ["while the servers start", "starting a server"],
   ["in the middle of a storm", "repro: stock: "],
-])("Ctrl-C %s leaves nothing running and exits with 130", { tags: "long" }, async (_, sign) => {
-  const { child, output, closed } = start("--seconds", "60", "--seed", seed);
+  ["while the trace gets smaller", "up to a finding"],
+])("Ctrl-C %s leaves nothing running and exits with 130", { tags: "long" }, async (when, sign) => {
+  const file = join(temporaryDirectory(), "wrong.trace");
+  const isLate = when.includes("smaller");
+  const { child, output, closed } = start("--seconds", isLate ? "2" : "60", "--seed", seed, "--trace", file);
   await waitUntil(`stderr has "${sign}"`, () => output.stderr.includes(sign), limitMs);
-  await waitUntil("it and two servers run", () => processesOf(child.pid!).length === 3);
+  await waitUntil("it and its servers run", () => processesOf(child.pid!).length === (isLate ? 2 : 3));
   process.kill(-child.pid!, "SIGINT");
   expect((await closed).code).toBe(128 + constants.signals.SIGINT);
+  // The server that the trace is played to is not told to end: it notices that nobody is there any more.
+  if (isLate) await waitUntil("the server is gone", () => processesOf(child.pid!).length === 0);
   expect(processesOf(child.pid!)).toEqual([]);
+  expect(existsSync(file)).toBe(false);
 });
 
 test.runIf(process.platform === "linux")("its servers end when it is killed", { tags: "long" }, async () => {
@@ -106,6 +131,7 @@ test.each([
   [["--seed", "-1"], '--seed: "-1" is not a whole number from 0 to 4294967295'],
   [["--split", "halves"], '--split: "halves" is not one of whole, flush, random, bytes, all'],
   [["-o", "env"], '--output: "env" is not one of text, json'],
+  [["--trace", "/dev/null/x"], "--trace: cannot write /dev/null/x: ENOTDIR"],
   [["now"], 'takes no argument, and "now" is one'],
   [["--port", "5432"], "unknown option '--port'"],
   [["--serve", "stock"], "--serve is for the processes that repro itself starts"],

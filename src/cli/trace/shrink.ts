@@ -23,6 +23,8 @@ const outputFlag = {
   kind: text("a file"),
   help: "where the smaller trace goes. [default FILE with .min]",
 } as const;
+/** Not each of them depends on what was said alone: some come of when it was. */
+const mostFindings = 5;
 const firstTries = 5;
 const lastTries = 20;
 
@@ -35,8 +37,8 @@ export const shrinkSubcommand: TraceSubcommand = {
   async run(operands, flags, { stdout, stderr, cwd }) {
     const file = oneFile("shrink", operands);
     const trace = openTrace(file);
-    const begin = upToFinding(trace);
-    if (!begin) {
+    const begins = upToFindings(trace);
+    if (begins.length === 0) {
       stdout.write(
         "trace check finds nothing in this trace, so there is nothing to be kept while it is made smaller\n",
       );
@@ -48,13 +50,14 @@ export const shrinkSubcommand: TraceSubcommand = {
     const playground = await openPlayground(flags, cwd);
     const trials = new Trials(playground);
     try {
-      const kind = await firstKind(trials, begin);
-      if (kind === undefined) {
+      const failing = await firstFailing(trials, begins);
+      if (!failing) {
         removeTraceFile(output);
         stdout.write(`played to ${playground.name} ${firstTries} times, it does not fail\n`);
         return ExitCode.failure;
       }
-      log("info", `${words(begin)} up to the first finding: ${kind}`);
+      const { begin, kind } = failing;
+      log("info", `${words(begin)} up to a finding: ${kind}`);
       const smallest = await shrinkScript(
         begin,
         kind,
@@ -74,17 +77,23 @@ export const shrinkSubcommand: TraceSubcommand = {
   },
 };
 
-/** What was done until the first finding; undefined if there is none. */
-function upToFinding(trace: Trace): Pieces | undefined {
-  const [finding] = checkTrace(trace);
-  if (!finding) return undefined;
-  return readScript(trace).steps.filter(({ line }) => line <= finding.line);
+/** What was done until each of the first findings. */
+function upToFindings(trace: Trace): Pieces[] {
+  const { steps } = readScript(trace);
+  const findings = [...checkTrace(trace)].slice(0, mostFindings);
+  return findings.map((finding) => steps.filter(({ line }) => line <= finding.line));
 }
 
-async function firstKind(trials: Trials, steps: Pieces): Promise<string | undefined> {
-  for (let attempt = 0; attempt < firstTries; attempt++) {
-    const finding = await trials.run(steps, slowly);
-    if (finding) return finding.kind;
+/** The first that fails when it is played, and how. */
+async function firstFailing(
+  trials: Trials,
+  begins: readonly Pieces[],
+): Promise<{ begin: Pieces; kind: string } | undefined> {
+  for (const begin of begins) {
+    for (let attempt = 0; attempt < firstTries; attempt++) {
+      const finding = await trials.run(begin, slowly);
+      if (finding) return { begin, kind: finding.kind };
+    }
   }
   return undefined;
 }
