@@ -7,6 +7,7 @@ import { once } from "node:events";
 import { ExitCode } from "../../errors.ts";
 import { listOf, text, type ValueKind, wholeNumber } from "../../options/value-kinds.ts";
 import { openTrace } from "../../trace/read/trace-reader.ts";
+import { tablePattern } from "../../trace/show/filter.ts";
 import { type ShowOptions, showTrace } from "../../trace/show/show.ts";
 import type { CommandContext } from "../command.ts";
 import { type FlagValues, oneFile, type TraceSubcommand } from "./subcommand.ts";
@@ -31,10 +32,7 @@ const pattern: ValueKind<RegExp> = {
 
 const table: ValueKind<RegExp> = {
   takes: "the name of a table",
-  fromText: (value) => {
-    const name = value.replaceAll(/[^\p{L}\p{N}_$]/gu, String.raw`\$&`);
-    return value === "" ? undefined : new RegExp(String.raw`(?<![\p{L}\p{N}_$])${name}(?![\p{L}\p{N}_$])`, "iu");
-  },
+  fromText: (value) => (value === "" ? undefined : tablePattern(value)),
   fromData: () => undefined,
 };
 

@@ -6,6 +6,7 @@
  * Invariant: the messages of one record follow each other; a message stands where its last byte does.
  */
 import { ConnectionReader, type WireMessage } from "../../wire/connection-reader.ts";
+import { StatementTexts } from "../../wire/statement-texts.ts";
 import type { Trace, TraceRecord } from "./trace-reader.ts";
 
 /** A message in its place. */
@@ -19,6 +20,8 @@ export interface TracedMessage extends WireMessage {
   readonly isFirst: boolean;
   /** Counts the pipelines of its connection: what was asked up to a Sync or Query, and the answers to that. 0: the login. */
   readonly exchange: number;
+  /** The text of the statement that a message of the client is about, if it is about one that is known. */
+  readonly statement: string | undefined;
 }
 
 /** What has no message: a connection whose beginning the trace lacks, or whose bytes are not the protocol. */
@@ -36,6 +39,7 @@ export type TraceEvent = TracedMessage | Exclude<TraceRecord, { kind: "bytes" }>
 /** What is known of a connection at one moment. */
 class Lane {
   readonly reader = new ConnectionReader();
+  readonly texts = new StatementTexts();
   /** How many exchanges each side has finished. */
   readonly done = { frontend: 0, backend: 0 };
 }
@@ -64,7 +68,8 @@ export function* traceEvents(trace: Trace, processes = new Map<number, number>()
     for (const message of lane.reader.push(side, bytes)) {
       const { name, body } = message;
       if (name === "BackendKeyData" && body.length >= 4) processes.set(body.readInt32BE(0), connection);
-      yield { kind: "message", ...message, ...place, isFirst, exchange: lane.done[side] };
+      const statement = lane.texts.next(message);
+      yield { kind: "message", ...message, ...place, isFirst, exchange: lane.done[side], statement };
       if (side === "frontend" ? ends.has(name) : name === "ReadyForQuery") lane.done[side]++;
       isFirst = false;
     }

@@ -1,12 +1,12 @@
 /**
  * A trace for a person: a row for each message, a lane for each connection.
  *
- * Owns: the rows. Does not own: the words of a message (`wire/message-words.ts`), what is left out (`filter.ts`).
+ * Owns: the rows. Does not own: their words (`event-words.ts`), what is left out (`filter.ts`).
  * Invariant: a row at a time: what it keeps does not grow with the trace.
  */
-import { messageWords } from "../../wire/message-words.ts";
 import type { Trace } from "../read/trace-reader.ts";
-import { type TracedMessage, type TraceEvent, traceEvents } from "../read/traced-messages.ts";
+import { type TraceEvent, traceEvents } from "../read/traced-messages.ts";
+import { type Color, EventWords, lockHolders } from "./event-words.ts";
 import { EventFilter, type ShowFilter } from "./filter.ts";
 import { Lanes } from "./lanes.ts";
 
@@ -38,82 +38,36 @@ export function* showTrace(trace: Trace, options: ShowOptions): Generator<string
   }
 }
 
-const colors = { red: 31, yellow: 33, magenta: 35, cyan: 36, gray: 90 } as const;
-
-type Color = keyof typeof colors;
+const colors: Readonly<Record<Color, number>> = { red: 31, yellow: 33, magenta: 35, cyan: 36, gray: 90 };
 
 class Rows {
-  readonly #processes: ReadonlyMap<number, number>;
   readonly #options: ShowOptions;
   readonly #lanes = new Lanes();
-  /** Those whose wait for a lock was shown. */
-  readonly #waiting = new Set<number>();
+  readonly #words: EventWords;
 
   constructor(processes: ReadonlyMap<number, number>, options: ShowOptions) {
-    this.#processes = processes;
     this.#options = options;
+    this.#words = new EventWords(processes, options.decisions, options.width);
   }
 
   /** Keeps the lanes, also for what is not shown. */
   follow(event: TraceEvent, connection: number | undefined): void {
     if (connection === undefined) return;
     if (event.kind !== "decision") this.#lanes.open(connection);
-    else if (event.decision === "wait" && event.on.startsWith("lock")) this.#lanes.waits(connection, true);
+    else if (lockHolders(event)) this.#lanes.waits(connection, true);
     else if (event.decision === "woken") this.#lanes.waits(connection, false);
   }
 
   forget(connection: number): void {
     this.#lanes.close(connection);
-    this.#waiting.delete(connection);
+    this.#words.forget(connection);
   }
 
   *of(event: TraceEvent, connection: number | undefined): Generator<string> {
-    switch (event.kind) {
-      case "message":
-        yield this.#message(event);
-        break;
-      case "closed":
-        yield this.#row(event.time, connection, "×", "(closed)", "gray");
-        break;
-      case "midway":
-        yield this.#row(event.time, connection, "?", "(began before this trace; not shown)", "gray");
-        break;
-      case "unreadable":
-        yield this.#row(event.time, connection, "?", "(what follows is not the protocol)", "red");
-        break;
-      case "dropped":
-        yield `(here ${event.count} records are missing: the disk was too slow)\n`;
-        break;
-      case "decision":
-        yield* this.#decision(event, connection);
-    }
-  }
-
-  *#decision({ time, decision, on, processId }: TraceEvent & { kind: "decision" }, connection: number | undefined) {
-    const isForLock = decision === "wait" && on.startsWith("lock of ");
-    const wasWaiting = connection !== undefined && decision === "woken" && this.#waiting.delete(connection);
-    if (isForLock && connection !== undefined) this.#waiting.add(connection);
-    if (!isForLock && !wasWaiting && !this.#options.decisions) return;
-    const who = connection === undefined ? ` of process ${processId}` : "";
-    const words = isForLock ? `wait for a lock of ${this.#holders(on)}` : `${decision}${on && ` for ${on}`}`;
-    yield this.#row(time, connection, decision === "wait" ? "┊" : "│", `(${words}${who})`, "magenta");
-  }
-
-  /** Process ids as connections, where they are known. */
-  #holders(on: string): string {
-    const ids = on.slice("lock of ".length).split(", ").map(Number);
-    return ids
-      .map((id) => (this.#processes.has(id) ? `connection ${this.#processes.get(id)}` : `process ${id}`))
-      .join(", ");
-  }
-
-  #message(message: TracedMessage): string {
-    const { time, connection, side, name, isFirst, type } = message;
-    const direction = side === "frontend" ? "F" : "B";
-    const sign = side === "frontend" ? (isFirst ? ">" : "»") : isFirst ? "<" : "«";
-    const words = messageWords(message, this.#options.width);
-    const color = side === "frontend" ? "cyan" : type === "E" ? "red" : type === "N" ? "yellow" : undefined;
-    return this.#row(time, connection, sign, `${direction} ${name}${words && ` ${words}`}`, color);
+    const words = this.#words.of(event, connection);
+    if (!words) return;
+    if (event.kind === "dropped") yield `${words.text}\n`;
+    else yield this.#row(event.time, connection, words.sign, words.text, words.color);
   }
 
   #row(time: number, connection: number | undefined, sign: string, words: string, color: Color | undefined): string {
