@@ -117,10 +117,31 @@ async function buildBundles(): Promise<void> {
   // Where its JavaScript, bundled, looks for it.
   const pgDump = createRequire(import.meta.url).resolve("@electric-sql/pglite-tools/pg_dump");
   copyFileSync(join(dirname(pgDump), "pg_dump.wasm"), join(dist, "pg_dump.wasm"));
+  await buildTracePage();
   const made = new Set(Object.keys(metafile.outputs).map((path) => basename(path)));
   for (const name of readdirSync(dist)) {
     if (/\.js(\.map)?$/.test(name) && !made.has(name)) rmSync(join(dist, name));
   }
+}
+
+/** The page of `trace show --html`, but for the trace: one file, whose policy knows its script and its style. */
+async function buildTracePage(): Promise<void> {
+  const source = join(root, "src", "trace", "page", "browser");
+  const options: BuildOptions = { absWorkingDir: root, bundle: true, minify: true, write: false, logLevel: "warning" };
+  const text = async (entry: string): Promise<string> => {
+    const { outputFiles } = await bundle({ ...options, entryPoints: [join(source, entry)], target: "es2022" });
+    return outputFiles![0]!.text.trim();
+  };
+  const parts = { script: await text("main.ts"), style: await text("page.css") };
+  if (/<\/(?:script|style)/i.test(parts.script + parts.style)) throw new Error("the page's script would end early");
+  let page = readFileSync(join(source, "page.html"), "utf8");
+  for (const [name, content] of Object.entries(parts)) {
+    const hash = `'sha256-${createHash("sha256").update(content).digest("base64")}'`;
+    page = page
+      .replace(`<!--${name} hash-->`, () => hash)
+      .replace(`<!--${name}-->`, () => `<${name}>${content}</${name}>`);
+  }
+  writeFileSync(join(dist, "trace-page.html"), page);
 }
 
 function buildTypes(): void {

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the PostgreSQL clients that test/clients uses, on Debian and its relatives.
+# Installs the PostgreSQL clients that test/clients uses, and a browser, on Debian and its relatives.
 #
 # Owns: which package brings which client. Does nothing, quickly and without a word, where all of them are there; where
 # it cannot install (no apt-get, not root) it says what is missing and succeeds: the tests skip what is absent, and fail
@@ -21,6 +21,8 @@ done
 { command -v parallel_rspec && ruby -e 'require "pg"'; } >/dev/null 2>&1 || need ruby-parallel-tests ruby-rspec ruby-pg
 [ -e /usr/share/java/postgresql.jar ] || need libpostgresql-jdbc-java
 { command -v java && command -v javac; } >/dev/null || need default-jdk-headless
+# For the page of `trace show --html`.
+command -v chromium >/dev/null || need chromium
 
 [ -n "$missing" ] || exit 0
 if ! command -v apt-get >/dev/null || [ "$(id -u)" -ne 0 ]; then

@@ -4,9 +4,12 @@
  * Owns: its flags, and writing as fast as the reader takes it. Does not own: the rows (`trace/show/`).
  */
 import { once } from "node:events";
-import { ExitCode } from "../../errors.ts";
+import { writeFileSync } from "node:fs";
+import { ExitCode, UsageError } from "../../errors.ts";
 import { listOf, text, type ValueKind, wholeNumber } from "../../options/value-kinds.ts";
-import { openTrace } from "../../trace/read/trace-reader.ts";
+import { collectPage } from "../../trace/page/collect.ts";
+import { pageOf } from "../../trace/page/write-page.ts";
+import { isTrace, openTrace } from "../../trace/read/trace-reader.ts";
 import { tablePattern } from "../../trace/show/filter.ts";
 import { type ShowOptions, showTrace } from "../../trace/show/show.ts";
 import type { CommandContext } from "../command.ts";
@@ -56,6 +59,11 @@ const flag = {
     help: "only pipelines with a statement that names it, and their answers",
   },
   decisions: { flags: "--decisions", help: "also whose turn it was; waits for locks are always shown" },
+  html: {
+    flags: "--html <file>",
+    kind: text("a file, or - for stdout"),
+    help: "write one page for a browser instead, with what the filters leave; - for stdout",
+  },
   full: { flags: "--full", help: "whole rows; else they are cut, on a terminal at its width" },
 } as const;
 
@@ -68,11 +76,35 @@ export const showSubcommand: TraceSubcommand = {
   summary: "show it, a lane for each connection",
   flags: Object.values(flag),
   async run(operands, flags, { stdout, environment }) {
-    const trace = openTrace(oneFile("show", operands));
-    await writeAll(stdout, showTrace(trace, readShowOptions(flags, stdout, environment)));
+    const file = oneFile("show", operands);
+    const trace = openTrace(file);
+    const options = readShowOptions(flags, stdout, environment);
+    const target = flags.get(flag.html);
+    if (target === undefined) await writeAll(stdout, showTrace(trace, options));
+    else {
+      const { data, bytes } = collectPage(trace, file, options.filter, options.decisions);
+      const page = pageOf(data, bytes);
+      if (target === "-") await writeAll(stdout, [page]);
+      else {
+        writePage(target, page);
+        const { connections, events } = data;
+        const scope = `${events.time.length} events of ${connections.length} connections`;
+        stdout.write(`${target}: ${scope}, ${Math.ceil(page.length / 1024)} KB\n`);
+      }
+    }
     return ExitCode.ok;
   },
 };
+
+/** Only its owner can read it, as the trace. Throws a `UsageError` where it cannot be written. */
+function writePage(file: string, page: string): void {
+  if (isTrace(file)) throw new UsageError(`--html: ${file} is a trace; it is not overwritten`);
+  try {
+    writeFileSync(file, page, { mode: 0o600 });
+  } catch (error) {
+    throw new UsageError(`--html: cannot write ${file}: ${(error as Error).message}`, { cause: error });
+  }
+}
 
 function readShowOptions(
   flags: FlagValues,

@@ -68,6 +68,16 @@ export function openTrace(file: string): Trace {
   };
 }
 
+/** Whether there is such a file and it is a trace. */
+export function isTrace(file: string): boolean {
+  try {
+    for (const { text } of readLines(file)) return text.startsWith(traceBegin);
+  } catch {
+    // One that is not there, or cannot be read, is none.
+  }
+  return false;
+}
+
 function readPart(file: string): Part {
   let text: string | undefined;
   try {
