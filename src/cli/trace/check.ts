@@ -1,9 +1,10 @@
 /**
  * `pglite-devdb trace check FILE`.
  *
- * Owns: the lines that it prints. Does not own: what is wrong (`trace/check/`).
+ * Owns: the lines that it prints. Does not own: what is wrong (`trace/check/`, `trace/anomalies/`).
  */
 import { ExitCode } from "../../errors.ts";
+import { findAnomalies } from "../../trace/anomalies/anomalies.ts";
 import { checkTrace } from "../../trace/check/check.ts";
 import { openTrace } from "../../trace/read/trace-reader.ts";
 import { oneFile, type TraceSubcommand } from "./subcommand.ts";
@@ -13,7 +14,7 @@ export const checkSubcommand: TraceSubcommand = {
   name: "check",
   usage: "FILE",
   summary:
-    "look for answers of other clients, torn pipelines, ReadyForQuery out of count, leaked state; exit 1 if there is any",
+    "look for answers of other clients, torn pipelines, ReadyForQuery out of count, leaked state, lost updates and write skew; exit 1 if there is any",
   flags: [],
   async run(operands, _flags, { stdout }) {
     const trace = openTrace(oneFile("check", operands));
@@ -23,9 +24,15 @@ export const checkSubcommand: TraceSubcommand = {
       findings++;
       stdout.write(`${file}:${line}  ${(time / 1e6).toFixed(6)}  ${kind}: connection ${connection} ${sentence}\n`);
     }
+    for (const { file, line, time, connection, kind, sentence } of findAnomalies(trace)) {
+      findings++;
+      stdout.write(`${file}:${line}  ${(time / 1e6).toFixed(6)}  ${kind}: connection ${connection} ${sentence}\n`);
+    }
     const scope = `${checked.messages} messages of ${checked.connections} connections`;
     stdout.write(
-      findings === 0 ? `nothing is wrong in ${scope}\n` : `${findings} connections with a finding, in ${scope}\n`,
+      findings === 0
+        ? `nothing is wrong in ${scope}\n`
+        : `${findings} ${findings === 1 ? "finding" : "findings"} in ${scope}\n`,
     );
     return findings === 0 ? ExitCode.ok : ExitCode.failure;
   },

@@ -33,6 +33,8 @@ export interface About {
 interface Portal {
   readonly statement: Statement | undefined;
   readonly values: readonly string[];
+  /** By their numbers; undefined for null. */
+  readonly parameters: readonly (string | undefined)[];
   columns: number | undefined;
 }
 
@@ -90,7 +92,7 @@ export class Statements {
         const statement = describe(fields.text(), 0);
         this.#named.delete("");
         if (/\b(?:deallocate|discard)\b/i.test(statement.sql)) this.#named.clear();
-        return { statement, portal: { statement, values: [], columns: undefined } };
+        return { statement, portal: { statement, values: [], parameters: [], columns: undefined } };
       }
       case "P": {
         const name = fields.text();
@@ -102,11 +104,10 @@ export class Statements {
       case "B": {
         const [name, of] = [fields.text(), fields.text()];
         for (let formats = fields.int16(); formats > 0; formats--) fields.int16();
-        const values = Array.from({ length: fields.int16() }, () => fields.value()).filter(
-          (value) => value !== undefined,
-        );
+        const parameters = Array.from({ length: fields.int16() }, () => fields.value());
+        const values = parameters.filter((value) => value !== undefined);
         const statement = this.#named.get(of);
-        const portal = { statement, values, columns: statement?.columns };
+        const portal = { statement, values, parameters, columns: statement?.columns };
         this.#portals.set(name, portal);
         return { statement, portal, name: of };
       }

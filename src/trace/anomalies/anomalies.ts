@@ -1,0 +1,219 @@
+/**
+ * Lost updates and write skew between the transactions of a trace.
+ *
+ * Owns: which transactions have read what another one has then changed, and the accusation. Does not own: what one of them has
+ * read and written (`transactions.ts`).
+ * Invariant: it accuses two transactions only if neither order of them, one after the other, gives what they have read and left:
+ * each step of that is in the trace. What it does not understand acquits.
+ */
+import type { Trace } from "../read/trace-reader.ts";
+import { traceEvents } from "../read/traced-messages.ts";
+import { type Known, type Moment, type Read, type Transaction, Transactions, type Write } from "./transactions.ts";
+
+/** A finding. */
+interface Anomaly extends Moment {
+  readonly kind: "lost update" | "write skew";
+  readonly connection: number;
+  readonly sentence: string;
+}
+
+/** So many that have committed are remembered. */
+const mostCommitted = 2000;
+
+/** The anomalies of a trace, in the order of the commits that complete them. */
+export function* findAnomalies(trace: Trace): Generator<Anomaly> {
+  const lanes = new Map<number, Transactions>();
+  let committed: Transaction[] = [];
+  let order = 0;
+  for (const event of traceEvents(trace)) {
+    order++;
+    if (event.kind === "dropped") {
+      for (const lane of lanes.values()) lane.lose();
+      committed = [];
+    }
+    if (event.kind === "closed") lanes.delete(event.connection);
+    if (event.kind === "unreadable") lanes.get(event.connection)?.lose();
+    if (event.kind !== "message") continue;
+    let lane = lanes.get(event.connection);
+    if (!lane) {
+      lane = new Transactions(event.connection);
+      lanes.set(event.connection, lane);
+    }
+    const ended = lane.take(event, order);
+    if (!ended) continue;
+    const others = committed.filter(
+      ({ scope, connection }) => scope === ended.scope && connection !== ended.connection,
+    );
+    const found = lostUpdate(ended, others) ?? writeSkew(ended, others);
+    if (found) yield found;
+    committed.push(ended);
+    if (committed.length > mostCommitted) committed = committed.slice(-mostCommitted / 2);
+  }
+}
+
+/** It has read a value, somebody else has changed that since, and it has written over it. */
+function lostUpdate(own: Transaction, others: readonly Transaction[]): Anomaly | undefined {
+  if (!own.isExplicit) return undefined;
+  for (const [at, write] of own.steps.entries()) {
+    if (write.kind !== "write" || own.unclear.has(nameOf(write.table))) continue;
+    const before = own.steps.slice(0, at);
+    // Behind its first update of the row nobody else can change that.
+    if (before.some((step) => step.kind === "write" && isSameRow(step, write))) continue;
+    const read = before.findLast((step): step is Read => step.kind === "read" && rowOf(step, write) !== undefined);
+    if (!read) continue;
+    const between = others.filter(
+      ({ commitAsked, committed }) =>
+        commitAsked.order > read.answered.order && committed.order < own.commitAsked.order,
+    );
+    const meanwhile = others.filter(({ committed }) => committed.order > read.answered.order);
+    if (meanwhile.some((other) => isUnclear(other, write))) continue;
+    for (const [column, to] of write.sets) {
+      if (typeof to === "string") continue;
+      const last = lastWriteOf(between, write, column);
+      // Who was about to commit when it read may have been seen or not.
+      if (!last || lastWriteOf(meanwhile, write, column)?.write !== last.write) continue;
+      if (!changes(rowOf(read, write)!, column, last.write)) continue;
+      // Both say it is done: nothing is lost. Both say it is 11 now: one of them is.
+      const theirs = last.write.sets.get(column)!;
+      if (typeof theirs === "object" && !differ(theirs.is, to) && !numeric.test(to.is ?? "")) continue;
+      return lostUpdateOf(own, read, write, column, last);
+    }
+  }
+  return undefined;
+}
+
+interface OthersWrite {
+  readonly by: Transaction;
+  readonly write: Write;
+}
+
+function lostUpdateOf(own: Transaction, read: Read, write: Write, column: string, last: OthersWrite): Anomaly {
+  const { connection, committed } = last.by;
+  const words =
+    `wrote ${what(write, column)} over the value of connection ${connection}, which it had not read: ` +
+    `read it at line ${read.answered.line}, connection ${connection} wrote at line ${last.write.asked.line} ` +
+    `and had committed at line ${committed.line}`;
+  return { kind: "lost update", connection: own.connection, sentence: words, ...write.asked };
+}
+
+/** Each of two has read what the other one has changed since. Only of those that have asked for repeatable read. */
+function writeSkew(own: Transaction, others: readonly Transaction[]): Anomaly | undefined {
+  if (!own.isRepeatableRead) return undefined;
+  for (const other of others) {
+    if (!other.isRepeatableRead || others.some((third) => third !== other && meets(third, own, other))) continue;
+    const mine = unseen(own, other);
+    const theirs = mine && unseen(other, own);
+    if (!mine || !theirs) continue;
+    const words =
+      `and connection ${other.connection} have each changed what the other one had read: ` +
+      `${what(mine.write, mine.column)} was read by connection ${own.connection} at line ${mine.read.answered.line} and written by ` +
+      `connection ${other.connection} at line ${mine.write.asked.line}, ${what(theirs.write, theirs.column)} read by connection ` +
+      `${other.connection} at line ${theirs.read.answered.line} and written by connection ${own.connection} at line ${theirs.write.asked.line}`;
+    return { kind: "write skew", connection: own.connection, sentence: words, ...theirs.write.asked };
+  }
+  return undefined;
+}
+
+/** A third one that has changed something in the same tables at that time. */
+function meets(third: Transaction, one: Transaction, two: Transaction): boolean {
+  const from = Math.min(...[one, two].flatMap(({ steps }) => steps.map((step) => orderOf(step))));
+  if (third.committed.order < from) return false;
+  const tables = new Set([...one.steps, ...two.steps].map(({ table }) => table));
+  return (
+    third.steps.some(({ kind, table }) => kind === "write" && tables.has(table)) ||
+    [...tables].some((table) => third.changed.has(nameOf(table)) || third.changed.has(table))
+  );
+}
+
+function orderOf(step: Read | Write): number {
+  return step.kind === "read" ? step.answered.order : step.asked.order;
+}
+
+interface Unseen {
+  readonly read: Read;
+  readonly write: Write;
+  readonly column: string;
+}
+
+/** What `reader` has read before `writer` changed it. */
+function unseen(reader: Transaction, writer: Transaction): Unseen | undefined {
+  for (const write of writer.steps) {
+    if (write.kind !== "write") continue;
+    const names = [nameOf(write.table), write.table];
+    if (names.some((name) => reader.unclear.has(name) || writer.unclear.has(name))) continue;
+    if (reader.steps.some((step) => step.kind === "write" && isSameRow(step, write))) continue;
+    for (const read of reader.steps) {
+      if (read.kind !== "read" || read.answered.order >= writer.commitAsked.order) continue;
+      const row = rowOf(read, write);
+      const column = row && [...write.sets.keys()].find((name) => changes(row, name, write));
+      if (column !== undefined) return { read, write, column };
+    }
+  }
+  return undefined;
+}
+
+type Row = Read["rows"][number];
+
+/** The row of an answer that an update is about: the only one with its key. */
+function rowOf(read: Read, { table, key }: Write): Row | undefined {
+  if (read.table !== table) return undefined;
+  const found = read.rows.filter(({ keys }) => keys.get(key.column) === key.value);
+  return found.length === 1 ? found[0] : undefined;
+}
+
+function isSameRow(one: Write, two: Write): boolean {
+  return one.table === two.table && one.key.column === two.key.column && one.key.value === two.key.value;
+}
+
+/** The last one of these, in the order of their commits, that has changed the column of that row. */
+function lastWriteOf(transactions: readonly Transaction[], row: Write, column: string): OthersWrite | undefined {
+  for (const by of transactions.toReversed()) {
+    const write = by.steps.findLast(
+      (step): step is Write => step.kind === "write" && isSameRow(step, row) && step.sets.has(column),
+    );
+    if (write) return { by, write };
+  }
+  return undefined;
+}
+
+/** Whether it may have changed the row in a way that is not understood: by another key, or by what is not understood. */
+function isUnclear({ changed, steps }: Transaction, row: Write): boolean {
+  if (changed.has(row.table) || changed.has(nameOf(row.table))) return true;
+  return steps.some(
+    (step) =>
+      step.kind === "write" &&
+      step.table === row.table &&
+      (step.key.column !== row.key.column || step.sets.has(row.key.column)),
+  );
+}
+
+/** Whether a column of a row that was read has another value for sure once the update is done. */
+function changes({ values }: Row, column: string, { sets }: Write): boolean {
+  if (!values.has(column)) return false;
+  const [was, to] = [values.get(column), sets.get(column)!];
+  if (to === "moved") return was !== undefined;
+  return typeof to === "object" && differ(was, to);
+}
+
+const numeric = /^[-+]?\d+(?:\.\d+)?$/;
+const truths: ReadonlyMap<string, string> = new Map([
+  ...["t", "true", "on", "yes", "1"].map((word) => [word, "t"] as const),
+  ...["f", "false", "off", "no", "0"].map((word) => [word, "f"] as const),
+]);
+
+function differ(was: string | undefined, { is }: Exclude<Known, string>): boolean {
+  if (was === undefined || is === undefined) return was !== is;
+  if (was === is) return false;
+  if (numeric.test(was) && numeric.test(is)) return Number(was) !== Number(is);
+  const [one, two] = [was, is].map((text) => truths.get(text.toLowerCase()));
+  return one === undefined || one !== two;
+}
+
+/** The last part of the name of a table, as other statements may have it. */
+function nameOf(table: string): string {
+  return table.split(".").at(-1)!.toLowerCase();
+}
+
+function what({ table, key }: Write, column: string): string {
+  return `${table}.${column} (${key.column} = ${key.value})`;
+}
