@@ -61,22 +61,17 @@ function lostUpdate(own: Transaction, others: readonly Transaction[]): Anomaly |
     if (before.some((step) => step.kind === "write" && isSameRow(step, write))) continue;
     const read = before.findLast((step): step is Read => step.kind === "read" && rowOf(step, write) !== undefined);
     if (!read) continue;
-    const between = others.filter(
-      ({ commitAsked, committed }) =>
-        commitAsked.order > read.answered.order && committed.order < own.commitAsked.order,
-    );
     const meanwhile = others.filter(({ committed }) => committed.order > read.answered.order);
     if (meanwhile.some((other) => isUnclear(other, write))) continue;
     for (const [column, to] of write.sets) {
-      if (typeof to === "string") continue;
-      const last = lastWriteOf(between, write, column);
-      // Who was about to commit when it read may have been seen or not.
-      if (!last || lastWriteOf(meanwhile, write, column)?.write !== last.write) continue;
-      if (!changes(rowOf(read, write)!, column, last.write)) continue;
-      // Both say it is done: nothing is lost. Both say it is 11 now: one of them is.
-      const theirs = last.write.sets.get(column)!;
-      if (typeof theirs === "object" && !differ(theirs.is, to) && !numeric.test(to.is ?? "")) continue;
-      return lostUpdateOf(own, read, write, column, last);
+      const other = typeof to === "object" ? onlyWriteOf(meanwhile, write, column) : undefined;
+      // Who was about to commit when it was read, or when the other one did, may have been seen or not.
+      if (!other || other.by.commitAsked.order < read.answered.order) continue;
+      if (other.by.committed.order > own.commitAsked.order) continue;
+      if (!changes(rowOf(read, write)!, column, other.write)) continue;
+      // Both say the same: something is lost only if the other one has said so of what it had read, too.
+      if (isSame(other.write.sets.get(column)!, to) && !isOfRead(other, write, column)) continue;
+      return lostUpdateOf(own, read, write, column, other);
     }
   }
   return undefined;
@@ -141,7 +136,9 @@ function unseen(reader: Transaction, writer: Transaction): Unseen | undefined {
     if (write.kind !== "write") continue;
     const names = [nameOf(write.table), write.table];
     if (names.some((name) => reader.unclear.has(name) || writer.unclear.has(name))) continue;
-    if (reader.steps.some((step) => step.kind === "write" && isSameRow(step, write))) continue;
+    // What it changed twice may be what it was.
+    const isWritten = (step: Read | Write) => step !== write && step.kind === "write" && isSameRow(step, write);
+    if (writer.steps.some(isWritten) || reader.steps.some(isWritten)) continue;
     for (const read of reader.steps) {
       if (read.kind !== "read" || read.answered.order >= writer.commitAsked.order) continue;
       const row = rowOf(read, write);
@@ -165,15 +162,26 @@ function isSameRow(one: Write, two: Write): boolean {
   return one.table === two.table && one.key.column === two.key.column && one.key.value === two.key.value;
 }
 
-/** The last one of these, in the order of their commits, that has changed the column of that row. */
-function lastWriteOf(transactions: readonly Transaction[], row: Write, column: string): OthersWrite | undefined {
-  for (const by of transactions.toReversed()) {
-    const write = by.steps.findLast(
-      (step): step is Write => step.kind === "write" && isSameRow(step, row) && step.sets.has(column),
-    );
-    if (write) return { by, write };
-  }
-  return undefined;
+/** The update of a column of that row, if only one of these has changed that, and only once: several could come to nothing. */
+function onlyWriteOf(transactions: readonly Transaction[], row: Write, column: string): OthersWrite | undefined {
+  const found = transactions.flatMap((by) =>
+    by.steps.flatMap((write) =>
+      write.kind === "write" && isSameRow(write, row) && write.sets.has(column) ? [{ by, write }] : [],
+    ),
+  );
+  return found.length === 1 ? found[0] : undefined;
+}
+
+/** Whether it had read a number that the update of `row` makes another one. */
+function isOfRead({ by, write }: OthersWrite, row: Write, column: string): boolean {
+  return by.steps.slice(0, by.steps.indexOf(write)).some((step) => {
+    const found = step.kind === "read" ? rowOf(step, row) : undefined;
+    return found !== undefined && numeric.test(found.values.get(column) ?? "") && changes(found, column, row);
+  });
+}
+
+function isSame(one: Known, two: Known): boolean {
+  return typeof one === "object" && typeof two === "object" && !differ(one.is, two);
 }
 
 /** Whether it may have changed the row in a way that is not understood: by another key, or by what is not understood. */

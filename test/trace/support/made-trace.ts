@@ -25,7 +25,7 @@ export async function makeTrace(write: (trace: Recorder) => void | Promise<void>
 }
 
 /** The login of a connection whose process id is 1000 and its number. */
-export function login(trace: Recorder, connection: number): void {
+export function login(trace: Pick<Recorder, "tap">, connection: number): void {
   trace.tap(connection, "frontend", encodeStartup({ user: "postgres" }));
   trace.tap(connection, "backend", Buffer.concat([reply.authenticated, reply.key(1000 + connection), reply.ready()]));
 }
