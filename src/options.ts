@@ -18,6 +18,7 @@ import {
   oneOf,
   orFunction,
   text,
+  transactionIdleDefaultsMs,
   wholeNumber,
   yesOrNo,
 } from "./options/value-kinds.ts";
@@ -43,6 +44,8 @@ export interface OptionValues {
   branches: OnOff;
   branchTtlMs: number;
   seedRandom: number | undefined;
+  /** Undefined: `on` in memory in the library, else `off`. */
+  resets: OnOff | undefined;
   maxConnections: number;
   idleTimeoutMs: number;
   stallTimeoutMs: number;
@@ -70,9 +73,6 @@ export interface OptionValues {
 
 /** The name of an option in the library and in package.json. */
 export type OptionKey = keyof OptionValues;
-
-/** `transactionIdleTimeoutMs` where it is not given: a transaction that idles holds up everybody where there is one session for all. */
-export const transactionIdleDefaultsMs = { isolated: 0, shared: 30_000 } as const satisfies Record<Sessions, number>;
 
 /** The table. Its order is the order of `--help`. */
 export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K]> } = {
@@ -214,6 +214,14 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
     kind: wholeNumber(0, Number.MAX_SAFE_INTEGER),
     group: "Data",
     help: "have random() and gen_random_uuid() answer the same from start to start",
+  },
+  resets: {
+    flags: "--resets <on|off>",
+    environment: "DEV_DB_RESETS",
+    default: undefined,
+    kind: oneOf<OnOff>("on", "off"),
+    group: "Data",
+    help: "with on, what there is when the server is ready is kept, and pglite-devdb reset goes back to it; where nothing is said the library does so in memory",
   },
   migrations: {
     flags: "--migrations <dir>",

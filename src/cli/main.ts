@@ -19,6 +19,7 @@ import { reproCommand } from "./repro.ts";
 import { resetCommand } from "./reset.ts";
 import { runCommand } from "./run.ts";
 import { SignalReceived } from "./signals.ts";
+import { snapshotCommand } from "./snapshot.ts";
 import { startCommand } from "./start.ts";
 import { traceCommand } from "./trace.ts";
 
@@ -28,6 +29,7 @@ const commands: readonly CliCommand[] = [
   runCommand,
   branchCommand,
   clockCommand,
+  snapshotCommand,
   dumpCommand,
   restoreCommand,
   resetCommand,

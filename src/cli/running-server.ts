@@ -73,6 +73,17 @@ export async function queryServer(url: string, command: string, statements: read
   }
 }
 
+/** Calls a function of a server's own; resolves with its answer. `argument`: a text. */
+export async function callOwnFunction(url: URL, command: string, name: string, argument?: string): Promise<string> {
+  const literal = argument === undefined ? "" : `'${argument.replaceAll("'", "''")}'`;
+  const [row] = await inWords(
+    command,
+    () => queryServer(url.href, command, [`select pglite_devdb.${name}(${literal})`]),
+    (code) => (code === "3F000" ? `; a ${command} needs a pglite-devdb with isolated sessions` : ""),
+  );
+  return row?.[0] ?? "";
+}
+
 /** What `work` resolves or rejects with, as the command says it. `explain` has what is added to an error of PostgreSQL's, by its SQLSTATE. */
 export async function inWords<T>(
   command: string,

@@ -93,7 +93,8 @@ class Run {
   }
 
   async #start(options: ResolvedOptions, context: DevDbContext): Promise<DevDb> {
-    const { cwd = process.cwd(), log = warnOnce, signal, parts, keepsStates = false, forBranches = false } = context;
+    const { cwd = process.cwd(), log = warnOnce, signal, parts, forBranches = false } = context;
+    const keepsStates = options.resets === undefined ? (context.keepsStates ?? false) : options.resets === "on";
     const began = performance.now();
     try {
       await this.#previous;

@@ -10,7 +10,8 @@ import { describeOpenFailure } from "../engine/data-directory.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { EngineOptions } from "../engine/kept-engine.ts";
 import { DataDirectoryError, SessionsUnavailableError, UsageError } from "../errors.ts";
-import { nameOf, type ResolvedOptions, transactionIdleDefaultsMs } from "../options.ts";
+import { transactionIdleDefaultsMs } from "../options/value-kinds.ts";
+import { nameOf, type ResolvedOptions } from "../options.ts";
 import { explainSettings } from "./settings.ts";
 
 /** A few more sessions than connections: one that is ending still has its place, and the start has one of its own. */
@@ -44,13 +45,12 @@ export async function openEngineAt(
         throw explainSettings(options, error);
       }
     });
-  const needing = options.branches === "on" ? "branches" : options.seedRandom === undefined ? undefined : "seedRandom";
+  const needing =
+    (["branches", "resets"] as const).find((key) => options[key] === "on") ??
+    (options.seedRandom === undefined ? undefined : "seedRandom");
   const needsSessions = needing && nameOf(options, needing);
   if (options.sessions === "shared") {
-    if (needsSessions)
-      throw new UsageError(
-        `${needsSessions}: ${needing === "branches" ? "branches need" : "it needs"} isolated sessions, not shared ones`,
-      );
+    if (needsSessions) throw new UsageError(`${needsSessions}: needs isolated sessions, not shared ones`);
     return open({});
   }
   try {

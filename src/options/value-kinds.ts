@@ -7,6 +7,8 @@
  */
 import { readServerUrl, serverUrlForm } from "./server-url.ts";
 
+import type { Sessions } from "./words.ts";
+
 /** A kind of value; both readings return undefined for a value that is not of the kind. */
 export interface ValueKind<T> {
   /** What is accepted, worded to follow "is not", for example `a whole number from 0 to 65535`. */
@@ -84,6 +86,9 @@ export const assignments: ValueKind<readonly string[]> = {
 };
 /** The longest time that a Node timer can wait; about 24 days. */
 export const longestTimeoutMs = 2 ** 31 - 1;
+
+/** `transactionIdleTimeoutMs` where it is not given: a transaction that idles holds up everybody where there is one session for all. */
+export const transactionIdleDefaultsMs = { isolated: 0, shared: 30_000 } as const satisfies Record<Sessions, number>;
 
 /** A time. */
 export const milliseconds = wholeNumber(0, longestTimeoutMs, " (milliseconds; 0 for never)");

@@ -13,7 +13,7 @@ export type LogLevel = "silent" | "error" | "info" | "debug";
 /** The words of `--sessions`. As the default, `isolated` means: where it can be had, and `shared` with a warning where not. */
 export type Sessions = "isolated" | "shared";
 
-/** The words of `--fsync` and `--branches`. */
+/** The words of `--fsync`, `--branches` and `--resets`. */
 export type OnOff = "on" | "off";
 
 /** The words of `--tls`. */

@@ -35,6 +35,8 @@ export function serverFunctions({ clock, branches, states }: Server): RunOwnFunc
     else if (name === "drop_branch") await branches.drop(branchDatabase(database, argument));
     else if (name === "reset") await there().reset();
     else if (name === "snapshot") await there().snapshot(argument, signal);
+    else if (name === "snapshots") return (await there().names()).join("\n");
+    else if (name === "drop_snapshot") await there().drop(argument);
     else await there().restore(argument);
     return "";
   };

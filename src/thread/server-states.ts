@@ -6,7 +6,7 @@
  * Invariant: one at a time; a state is kept only when no client is at work, so that it has no half of a transaction.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import type { States } from "../engine/states.ts";
+import type { ServedStates } from "../engine/states.ts";
 import { limits } from "../engine/thread/limits.ts";
 import type { SessionHost } from "../engine/thread/sessions/host.ts";
 import type { Mark } from "../engine/thread/sessions/rewind.ts";
@@ -21,13 +21,14 @@ const lookAgainMs = 1;
 type WithoutOwn = <T>(work: () => Promise<T>, signal?: AbortSignal) => Promise<T>;
 
 /** See the head of the file. */
-export class ServerStates implements States {
+export class ServerStates implements ServedStates {
   readonly #host: SessionHost;
   readonly #queues: readonly IsolatedQueue[];
   readonly #withoutOwn: WithoutOwn;
   readonly #kept = new Map<string, Mark>();
   /** What `reset` goes back to, or why there is nothing. */
-  #beginning: Mark | string = "this server keeps no state to go back to";
+  #beginning: Mark | string =
+    'the server was not told to keep its state when it became ready; start it with --resets on (in the library: resets: "on"), or take a snapshot';
 
   /** `queues`: those of the clients. */
   constructor(host: SessionHost, queues: readonly IsolatedQueue[], withoutOwn: WithoutOwn) {
@@ -66,11 +67,25 @@ export class ServerStates implements States {
 
   restore(name: string): Promise<void> {
     return this.#withoutOwn(async () => {
-      const mark = this.#kept.get(name);
-      const names = [...this.#kept.keys()].map((kept) => JSON.stringify(kept)).join(", ") || "none";
-      if (!mark) throw new Error(`there is no snapshot ${JSON.stringify(name)}; there are: ${names}`);
-      await this.#rewind(mark);
+      await this.#rewind(this.#find(name));
     });
+  }
+
+  drop(name: string): Promise<void> {
+    return this.#withoutOwn(async () => {
+      this.#host.marks.release(this.#find(name));
+      this.#kept.delete(name);
+    });
+  }
+
+  async names(): Promise<string[]> {
+    return [...this.#kept.keys()];
+  }
+
+  #find(name: string): Mark {
+    const mark = this.#kept.get(name);
+    if (!mark) throw noSnapshot(name, [...this.#kept.keys()]);
+    return mark;
   }
 
   #mark(): Promise<Mark> {
@@ -106,6 +121,14 @@ export class ServerStates implements States {
       await delay(lookAgainMs);
     }
   }
+}
+
+/** There is none of that name. */
+function noSnapshot(name: string, there: readonly string[]): Error {
+  const names = there.map((kept) => JSON.stringify(kept)).join(", ") || "none";
+  const message = `there is no snapshot ${JSON.stringify(name)}; there are: ${names}`;
+  // undefined_object.
+  return Object.assign(new Error(message), { code: "42704" });
 }
 
 /** As PostgreSQL's object_in_use. */

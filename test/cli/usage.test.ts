@@ -25,6 +25,7 @@ const badValues: Readonly<Record<OptionKey, readonly [string, string]>> = {
   branches: ["yes", "one of on, off"],
   branchTtlMs: ["1h", "a whole number from 0 to"],
   seedRandom: ["x", "a whole number from 0 to"],
+  resets: ["yes", "one of on, off"],
   user: ["", "a name of at most 63 bytes"],
   database: ["é".repeat(32), "a name of at most 63 bytes"],
   migrations: ["", "a directory, auto or none"],

@@ -40,6 +40,8 @@ describe("defaults", () => {
       branches: "off",
       branchTtlMs: 0,
       seedRandom: undefined,
+      // On in the library, in memory.
+      resets: undefined,
       logSlowMs: undefined,
       port: 5432,
       host: "127.0.0.1",

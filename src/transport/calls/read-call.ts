@@ -40,6 +40,8 @@ const functions = {
   reset: { result: "void" },
   snapshot: { takes: asText, result: "void", waitsForTransactions: true },
   restore: { takes: asText, result: "void" },
+  drop_snapshot: { takes: asText, result: "void" },
+  snapshots: { result: "text" },
 } as const satisfies Readonly<Record<string, OwnFunction>>;
 
 /** The name of one. */
