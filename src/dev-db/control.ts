@@ -19,7 +19,7 @@ import { resetsOf } from "./resets.ts";
 
 /** What `controlDevDb` takes beside the options. */
 export interface DevDbContext extends Pick<DevDbOptions, "cwd" | "signal" | "log"> {
-  /** Whether whoever has started it may ask for a reset: then the state in which it is ready is kept. */
+  /** Whether whoever has started it may ask for a reset: then the state in which it is ready is kept, where that costs little: in memory. */
   keepsStates?: boolean;
   /** Whether nobody is given the database itself, but only branches of it. */
   forBranches?: boolean;
@@ -94,7 +94,8 @@ class Run {
 
   async #start(options: ResolvedOptions, context: DevDbContext): Promise<DevDb> {
     const { cwd = process.cwd(), log = warnOnce, signal, parts, forBranches = false } = context;
-    const keepsStates = options.resets === undefined ? (context.keepsStates ?? false) : options.resets === "on";
+    const isUsual = context.keepsStates === true && options.db === "memory://";
+    const keepsStates = options.resets === undefined ? isUsual : options.resets === "on";
     const began = performance.now();
     try {
       await this.#previous;
@@ -106,6 +107,7 @@ class Run {
         signal: this.#abort.signal,
         cleanup: this.#cleanup,
         forBranches,
+        keepsStates,
         onLost: (lost) => {
           // What has become of it is in the error, which `ended` and `close` have.
           const what = lost instanceof DataDirectoryError ? "the data directory is lost" : "the server is gone";
@@ -115,7 +117,7 @@ class Run {
         ...(parts ? { parts } : {}),
       });
       this.#abort.signal.throwIfAborted();
-      return this.#handle(opened, Math.round(performance.now() - began), keepsStates);
+      return this.#handle(opened, Math.round(performance.now() - began), keepsStates && options.db === "memory://");
     } catch (error) {
       await this.end(error).catch((failure) => log("error", `closing after a failed start: ${String(failure)}`));
       // Once the start was told to end, errors of its steps are only consequences of that.

@@ -57,12 +57,13 @@ export interface DevDb extends AsyncDisposable {
   /**
    * Brings the whole server back to what it was when it was ready, after migrations and seed, in some milliseconds: all databases, roles,
    * settings, sequences. Connections that idle outside of transactions go on, with their settings, LISTEN and prepared statements; all others
-   * are ended with 57P01. Rejects with a `UsageError` where the database is in a directory, and with shared sessions.
+   * are ended with 57P01. In a directory it is this database only, in some hundred milliseconds, and needs `resets: "on"`. Rejects with a
+   * `UsageError` with shared sessions.
    */
   reset(): Promise<void>;
   /**
    * Keeps what the whole server is now under a name, in the place of an earlier snapshot of that name. Waits up to 5 seconds for clients that are at
-   * work or in a transaction, and rejects then.
+   * work or in a transaction, and rejects then. In a directory it is this database, and the snapshot outlives the server.
    */
   snapshot(name: string): Promise<void>;
   /** As `reset`, to a snapshot. */

@@ -26,6 +26,7 @@ import { type Access, prepareAccess } from "./access.ts";
 import { type ClientAddress, clientAddress } from "./address.ts";
 import type { CleanupStack } from "./cleanup.ts";
 import { databaseOf, prepareDatabase } from "./database.ts";
+import { collectLeftovers } from "./leftovers.ts";
 import { openEngineAt } from "./open-engine.ts";
 import { listenOnPort, probePort } from "./port.ts";
 import { awaitReady } from "./readiness.ts";
@@ -33,12 +34,8 @@ import { settingsOf } from "./settings.ts";
 import { findSetup, runSetup } from "./setup.ts";
 import { makeTrace, traceOptions } from "./trace.ts";
 
-/** What resets and snapshots need, to follow the name of what was called. */
-const statesNeed = {
-  sessions: "needs a PostgreSQL session for each connection, and here all connections share one",
-  memory:
-    "needs a database in memory, and this one is in a directory. Leave out `db`, or give each test a branch of its own: db.branch()",
-} as const;
+/** What resets, snapshots and the clock need, to follow the name of what was called. */
+const needsSessions = "needs a PostgreSQL session for each connection, and here all connections share one";
 
 /** What a start needs beside the options. */
 export interface OpenContext {
@@ -52,6 +49,8 @@ export interface OpenContext {
   onLost: (lost: Error) => void;
   /** Whether nobody is given the database itself, but only branches of it. */
   forBranches?: boolean;
+  /** Whether what there is when the server is ready is kept. */
+  keepsStates?: boolean;
   parts?: OpenParts;
 }
 
@@ -70,7 +69,7 @@ export interface OpenedDevDb {
   sessions: Sessions;
   /** Absent with shared sessions. */
   branches: Branches | undefined;
-  /** Only in memory, and absent with shared sessions. */
+  /** Absent with shared sessions. */
   states: States | undefined;
   /** Why there are none, behind the name of what was called. */
   withoutStates: string;
@@ -88,7 +87,7 @@ export interface OpenedDevDb {
  * goes on; then closing the cleanup stack is up to the caller.
  */
 export async function openDevDb(options: ResolvedOptions, context: OpenContext): Promise<OpenedDevDb> {
-  const { cleanup, cwd, log, onLost, signal, parts = realParts } = context;
+  const { cleanup, cwd, keepsStates, log, onLost, signal, parts = realParts } = context;
   const step = stepper(signal, log);
   const setup = findSetup(options, cwd);
   const socket = findSocketDirectory(options, cwd);
@@ -131,7 +130,12 @@ export async function openDevDb(options: ResolvedOptions, context: OpenContext):
   );
   // Behind the engine, which tells the clients first.
   directory?.onLost(onLost);
+  if (directory && engine.states)
+    await step("collect what is left of copies", () => collectLeftovers(engine, resolve(cwd, options.db), log));
   const migrationsApplied = await step("migrate, set up and seed", () => prepare(engine));
+
+  // In memory that is a matter of milliseconds, for which clients can wait.
+  if (directory && keepsStates) await step("keep the state", async () => engine.states?.begin(clients.database));
 
   const trace = traceOptions(options, cwd, engine);
   const listenAt = (at: number) =>
@@ -146,10 +150,7 @@ export async function openDevDb(options: ResolvedOptions, context: OpenContext):
   // Whoever clients log in as may be anybody.
   await step("select 1", () => awaitReady({ ...address, user: "postgres" }, signal));
   const { serverVersion, sessions, branches, states, changeClock } = engine;
-  const without = {
-    withoutStates: sessions === "shared" ? statesNeed.sessions : statesNeed.memory,
-    withoutClock: statesNeed.sessions,
-  };
+  const without = { withoutStates: needsSessions, withoutClock: needsSessions };
   return { transport, serverVersion, sessions, branches, states, changeClock, ...without, address, migrationsApplied };
 }
 

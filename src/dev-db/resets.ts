@@ -13,10 +13,10 @@ import type { OpenedDevDb } from "./open.ts";
  * for it.
  */
 export function resetsOf(
-  { states, withoutStates }: Pick<OpenedDevDb, "states" | "withoutStates">,
+  { states, withoutStates, address: { database } }: Pick<OpenedDevDb, "states" | "withoutStates" | "address">,
   keepsStates: boolean,
 ): Pick<DevDb, "reset" | "snapshot" | "restore"> {
-  const begun = keepsStates ? states?.begin() : undefined;
+  const begun = keepsStates ? states?.begin(database) : undefined;
   // Whoever asks for a reset sees why there is none.
   begun?.catch(() => {});
   const use = async (what: string, work: (there: States) => Promise<void>): Promise<void> => {
@@ -25,8 +25,8 @@ export function resetsOf(
     await work(states);
   };
   return {
-    reset: () => use("reset", (there) => there.reset()),
-    snapshot: (name) => use("snapshot", (there) => there.snapshot(name)),
-    restore: (name) => use("restore", (there) => there.restore(name)),
+    reset: () => use("reset", (there) => there.reset(database)),
+    snapshot: (name) => use("snapshot", (there) => there.snapshot(database, name)),
+    restore: (name) => use("restore", (there) => there.restore(database, name)),
   };
 }

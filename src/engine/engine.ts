@@ -83,7 +83,7 @@ export interface Engine {
   readonly sessions: Sessions;
   /** Absent with one session for all. */
   readonly branches?: Branches | undefined;
-  /** Only in memory, and absent with one session for all. */
+  /** Absent with one session for all. */
   readonly states?: States | undefined;
   /** Absent with shared sessions. */
   readonly changeClock?: ChangeClock | undefined;

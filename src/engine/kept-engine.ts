@@ -48,8 +48,8 @@ class KeptEngine implements Engine {
   readonly branches: Branches | undefined;
   readonly states: States | undefined;
   readonly changeClock: ChangeClock | undefined;
-  /** Whether a new engine is to keep the state in which it begins to serve. */
-  #keepsStates = false;
+  /** Whose state a new engine is to keep when it begins to serve. What a directory keeps outlives an engine. */
+  #keepsState: string | undefined;
   readonly #options: EngineOptions;
   readonly #listeners = new Map<number, KeptListener>();
   #lastListener = 0;
@@ -67,9 +67,9 @@ class KeptEngine implements Engine {
     this.sessions = options.maxSessions === undefined ? "shared" : "isolated";
     if (this.sessions === "isolated") {
       this.branches = this.#askForBranches();
+      this.states = this.#askForStates();
       this.changeClock = async (change) => (await this.#alive()).ask("changeClock", change);
     }
-    if (this.sessions === "isolated" && options.dataDir === "memory://") this.states = this.#askForStates();
     options.directory?.onLost((lost) => {
       const thread = this.#booted;
       // It may not have noticed; whatever it does, it must not do more of it.
@@ -91,13 +91,13 @@ class KeptEngine implements Engine {
 
   #askForStates(): States {
     return {
-      begin: async () => {
-        this.#keepsStates = true;
-        await (await this.#alive()).ask("beginStates");
+      begin: async (database) => {
+        if (this.#options.dataDir === "memory://") this.#keepsState = database;
+        await (await this.#alive()).ask("beginStates", database);
       },
-      reset: async () => (await this.#alive()).ask("resetState"),
-      snapshot: async (name) => (await this.#alive()).ask("keepState", name),
-      restore: async (name) => (await this.#alive()).ask("restoreState", name),
+      reset: async (database) => (await this.#alive()).ask("resetState", database),
+      snapshot: async (database, name) => (await this.#alive()).ask("keepState", database, name),
+      restore: async (database, name) => (await this.#alive()).ask("restoreState", database, name),
     };
   }
 
@@ -154,7 +154,7 @@ class KeptEngine implements Engine {
       this.serverVersion = version?.rows[0]?.[0] ?? "";
       if (!isFirst) {
         await this.#options.restore?.(this.#alone(thread));
-        if (this.#keepsStates) await thread.ask("beginStates");
+        if (this.#keepsState !== undefined) await thread.ask("beginStates", this.#keepsState);
         for (const listener of this.#listeners.values()) if (!listener.isOn(thread)) await listener.moveTo(thread);
       }
       this.#thread = thread;

@@ -57,6 +57,14 @@ export class DatabaseBranches implements Branches {
     });
   }
 
+  /** A database that nobody can connect to, made of another one in the place of one that there was. */
+  async copy(source: string, database: string): Promise<void> {
+    await this.#inSession(async (run, session) => {
+      await run(`drop database if exists ${quoteIdentifier(database)} with (force)`);
+      await this.#copy(run, session, source, database, " allow_connections false");
+    });
+  }
+
   /**
    * Makes a branch that is named as a database, unless there is that database, or nothing that it could be a branch of, or the user may
    * not log in: PostgreSQL says so then. With `makes` it rejects for one who may not make databases.
@@ -104,7 +112,7 @@ export class DatabaseBranches implements Branches {
     await this.#inSession((run) => run(`drop database if exists ${quoteIdentifier(database)}${how}`));
   }
 
-  async #copy(run: Run, session: Session, source: string, database: string): Promise<void> {
+  async #copy(run: Run, session: Session, source: string, database: string, more = ""): Promise<void> {
     const [from, to] = [quoteLiteral(source), quoteLiteral(database)];
     await requireNonePrepared(run, source);
     const [facts] = await run(`select oid, pg_get_userbyid(datdba),
@@ -115,7 +123,9 @@ export class DatabaseBranches implements Branches {
     const [oid, owner, hasSettings, isHalfDropped] = facts;
     if (isHalfDropped === "t") await run(`drop database ${quoteIdentifier(database)}`);
     const copy = `create database ${quoteIdentifier(database)} template ${quoteIdentifier(source)}`;
-    await this.#allowed(session, Number(oid), () => run(`${copy} owner ${quoteIdentifier(owner!)} strategy file_copy`));
+    await this.#allowed(session, Number(oid), () =>
+      run(`${copy} owner ${quoteIdentifier(owner!)} strategy file_copy${more}`),
+    );
     // One that was waited for may have been prepared: it would be committed in the branch, too.
     await requireNonePrepared(run, source).catch(async (error) => {
       await run(`drop database ${quoteIdentifier(database)}`);
@@ -224,12 +234,13 @@ function inUse(writer: Writer | undefined): Error {
   return new SqlStateError("55006", `a database in use could not be copied: ${why}`);
 }
 
-async function requireNonePrepared(run: Run, database: string): Promise<void> {
+/** Throws for a database that has prepared transactions. */
+export async function requireNonePrepared(run: Run, database: string): Promise<void> {
   const [found] = await run(`select count(*) from pg_prepared_xacts where database = ${quoteLiteral(database)}`);
   const count = found?.[0];
   if (count === "0") return;
   const transactions = count === "1" ? "a prepared transaction" : `${count} prepared transactions`;
-  throw new Error(`${database} has ${transactions}: it can have branches when that is over`);
+  throw new Error(`${database} has ${transactions}: it can have branches and snapshots when that is over`);
 }
 
 /** What PostgreSQL says is to be done belongs to its message, which is all that another thread gets. */

@@ -20,9 +20,10 @@ export class OwnSession {
   readonly #session: Promise<Session>;
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(host: SessionHost, login: OwnLogin) {
+  /** `number`: its process id. */
+  constructor(host: SessionHost, login: OwnLogin, number = ownNumber) {
     this.#host = host;
-    this.#session = open(host, login);
+    this.#session = open(host, login, number);
     this.#session.catch(() => {});
   }
 
@@ -54,11 +55,11 @@ export class OwnSession {
   }
 }
 
-async function open(host: SessionHost, { user, database, isSuperuser }: OwnLogin): Promise<Session> {
+async function open(host: SessionHost, { user, database, isSuperuser }: OwnLogin, number: number): Promise<Session> {
   const answer: Uint8Array[] = [];
   // Only a superuser can do without event triggers.
   const parameters = { ...(isSuperuser ? ownParameters : {}), user, database };
-  const session = await host.createSession(parameters, (bytes) => void answer.push(bytes.slice()), ownNumber);
+  const session = await host.createSession(parameters, (bytes) => void answer.push(bytes.slice()), number);
   if (!session) throw new Error(`PostgreSQL refused a session: ${readLogin(Buffer.concat(answer)).error?.message}`);
   // A migration's DDL has the event triggers that it would have from any client.
   if (isSuperuser) await session.run(bytesInput(encodeQuery("set event_triggers = on")), () => undefined);

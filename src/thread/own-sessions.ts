@@ -7,6 +7,7 @@
 import type { ClockChange, ClockState } from "../engine/clock.ts";
 import type { OwnLogin } from "../engine/engine.ts";
 import type { ListenOptions } from "../engine/listener.ts";
+import type { ServedStates } from "../engine/states.ts";
 import type { CodeKeeper } from "../engine/thread/code-keeper.ts";
 import type { ThreadOptions } from "../engine/thread/protocol.ts";
 import type { SessionHost } from "../engine/thread/sessions/host.ts";
@@ -19,6 +20,7 @@ import { IsolatedQueue } from "../transport/isolated-queue.ts";
 import type { Behind } from "../transport/serve.ts";
 import { expireBranches } from "./branch-expiry.ts";
 import { DatabaseBranches } from "./database-branches.ts";
+import { DirectoryStates } from "./directory-states.ts";
 import { watchHolders } from "./holder-watch.ts";
 import { OwnSession } from "./own-session.ts";
 import { decisionsOf } from "./recorded-decisions.ts";
@@ -37,7 +39,7 @@ interface Keepers {
 /** See the head of the file. */
 export class OwnSessions implements Served {
   readonly branches: DatabaseBranches;
-  readonly states: ServerStates;
+  readonly states: ServedStates;
   readonly #clock: ServerClock;
   readonly #functions: RunOwnFunction;
   readonly #host: SessionHost;
@@ -62,10 +64,11 @@ export class OwnSessions implements Served {
         await this.endOwn();
         return work();
       }, signal);
-    this.states = new ServerStates(host, this.#queues, withoutOwn);
+    this.states = host.marks.isPossible
+      ? new ServerStates(host, this.#queues, withoutOwn)
+      : new DirectoryStates(host, this.#queues, this.branches, withoutOwn);
     this.#clock = new ServerClock(host, this.#queues, withoutOwn);
-    const states = host.marks.isPossible ? this.states : undefined;
-    this.#functions = serverFunctions({ clock: this.#clock, branches: this.branches, states });
+    this.#functions = serverFunctions({ clock: this.#clock, branches: this.branches, states: this.states });
     if (isolated.branchTtlMs > 0) this.#expiry = expireBranches(this.branches, isolated.branchTtlMs);
     this.#makesBranches = isolated.makesBranches;
     if (isolated.seedRandom !== undefined) host.machine.random.useSeed(isolated.seedRandom, host.machine.bundled.files);

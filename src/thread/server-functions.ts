@@ -2,29 +2,24 @@
  * The server's own functions, as clients call them: `select pglite_devdb.set_time('2030-01-01')`.
  *
  * Owns: what each does with its argument, and answers. Does not own: who may call them and how (`../transport/calls/`), what is done
- * (`server-clock.ts`, `server-states.ts`, `database-branches.ts`).
+ * (`server-clock.ts`, `server-states.ts`, `directory-states.ts`, `database-branches.ts`).
  */
 import { branchDatabase } from "../engine/branches.ts";
 import type { ClockState } from "../engine/clock.ts";
-import { SqlStateError } from "../errors.ts";
+import type { ServedStates } from "../engine/states.ts";
 import type { RunOwnFunction } from "../transport/calls/own-calls.ts";
 import type { DatabaseBranches } from "./database-branches.ts";
 import type { ServerClock } from "./server-clock.ts";
-import type { ServerStates } from "./server-states.ts";
 
-/** What they are functions of. `states` is absent where there are none. */
+/** What they are functions of. */
 interface Server {
   readonly clock: ServerClock;
   readonly branches: DatabaseBranches;
-  readonly states: ServerStates | undefined;
+  readonly states: ServedStates;
 }
 
 /** Those of a server. */
 export function serverFunctions({ clock, branches, states }: Server): RunOwnFunction {
-  const there = (): ServerStates => {
-    if (states) return states;
-    throw new SqlStateError("0A000", "needs a database in memory, and this one is in a directory");
-  };
   return async (name, argument, { client, database, signal }) => {
     if (name === "set_time") await clock.change({ do: "set", to: Number(argument) }, client);
     else if (name === "advance_time") await clock.change({ do: "advance", by: Number(argument) }, client);
@@ -33,11 +28,11 @@ export function serverFunctions({ clock, branches, states }: Server): RunOwnFunc
     else if (name === "show_time") return shown(await clock.change({ do: "show" }));
     else if (name === "branch") return branches.create(database, argument);
     else if (name === "drop_branch") await branches.drop(branchDatabase(database, argument));
-    else if (name === "reset") await there().reset();
-    else if (name === "snapshot") await there().snapshot(argument, signal);
-    else if (name === "snapshots") return (await there().names()).join("\n");
-    else if (name === "drop_snapshot") await there().drop(argument);
-    else await there().restore(argument);
+    else if (name === "reset") await states.reset(database);
+    else if (name === "snapshot") await states.snapshot(database, argument, signal);
+    else if (name === "snapshots") return (await states.names(database)).join("\n");
+    else if (name === "drop_snapshot") await states.drop(database, argument);
+    else await states.restore(database, argument);
     return "";
   };
 }

@@ -1,5 +1,5 @@
 /**
- * `reset`, `snapshot` and `restore`: states of the whole server, kept and gone back to.
+ * `reset`, `snapshot` and `restore` in memory: states of the whole server, kept and gone back to.
  *
  * Owns: which states are kept, what becomes of clients. Does not own: keeping one and going back (`engine/thread/sessions/rewind.ts`), one
  * client (`transport/client-session.ts`).
@@ -13,12 +13,13 @@ import type { Mark } from "../engine/thread/sessions/rewind.ts";
 import { SqlStateError } from "../errors.ts";
 import type { ClientSession } from "../transport/client-session.ts";
 import type { IsolatedQueue } from "../transport/isolated-queue.ts";
+import { noSnapshot, nothingToResetTo, notKept } from "./state-errors.ts";
 
 /** How long to wait between two looks at what clients do, in ms. */
 const lookAgainMs = 1;
 
 /** Runs `work` when the server's own sessions have ended, and while they do not begin; not any more when the signal is given before. */
-type WithoutOwn = <T>(work: () => Promise<T>, signal?: AbortSignal) => Promise<T>;
+export type WithoutOwn = <T>(work: () => Promise<T>, signal?: AbortSignal) => Promise<T>;
 
 /** See the head of the file. */
 export class ServerStates implements ServedStates {
@@ -27,8 +28,7 @@ export class ServerStates implements ServedStates {
   readonly #withoutOwn: WithoutOwn;
   readonly #kept = new Map<string, Mark>();
   /** What `reset` goes back to, or why there is nothing. */
-  #beginning: Mark | string =
-    'the server was not told to keep its state when it became ready; start it with --resets on (in the library: resets: "on"), or take a snapshot';
+  #beginning: Mark | string = notKept;
 
   /** `queues`: those of the clients. */
   constructor(host: SessionHost, queues: readonly IsolatedQueue[], withoutOwn: WithoutOwn) {
@@ -49,13 +49,13 @@ export class ServerStates implements ServedStates {
 
   reset(): Promise<void> {
     return this.#withoutOwn(async () => {
-      if (typeof this.#beginning === "string") throw new Error(`nothing to reset to: ${this.#beginning}`);
+      if (typeof this.#beginning === "string") throw nothingToResetTo(this.#beginning);
       await this.#rewind(this.#beginning);
     });
   }
 
   /** Rejects with the signal's reason if that is given while it waits. */
-  snapshot(name: string, signal?: AbortSignal): Promise<void> {
+  snapshot(_database: string, name: string, signal?: AbortSignal): Promise<void> {
     return this.#withoutOwn(async () => {
       await this.#quiet(signal);
       const mark = await this.#mark();
@@ -65,13 +65,13 @@ export class ServerStates implements ServedStates {
     }, signal);
   }
 
-  restore(name: string): Promise<void> {
+  restore(_database: string, name: string): Promise<void> {
     return this.#withoutOwn(async () => {
       await this.#rewind(this.#find(name));
     });
   }
 
-  drop(name: string): Promise<void> {
+  drop(_database: string, name: string): Promise<void> {
     return this.#withoutOwn(async () => {
       this.#host.marks.release(this.#find(name));
       this.#kept.delete(name);
@@ -121,14 +121,6 @@ export class ServerStates implements ServedStates {
       await delay(lookAgainMs);
     }
   }
-}
-
-/** There is none of that name. */
-function noSnapshot(name: string, there: readonly string[]): Error {
-  const names = there.map((kept) => JSON.stringify(kept)).join(", ") || "none";
-  const message = `there is no snapshot ${JSON.stringify(name)}; there are: ${names}`;
-  // undefined_object.
-  return Object.assign(new Error(message), { code: "42704" });
 }
 
 /** As PostgreSQL's object_in_use. */

@@ -90,10 +90,10 @@ export class SessionServer {
     },
     createBranch: (source, name) => this.#branches.create(source, name),
     dropBranch: (database) => this.#branches.drop(database),
-    beginStates: () => this.#states.begin(),
-    resetState: () => this.#states.reset(),
-    keepState: (name) => this.#states.snapshot(name),
-    restoreState: (name) => this.#states.restore(name),
+    beginStates: (database) => this.#states.begin(database),
+    resetState: (database) => this.#states.reset(database),
+    keepState: (database, name) => this.#states.snapshot(database, name),
+    restoreState: (database, name) => this.#states.restore(database, name),
     changeClock: (change) => {
       if (!this.#served.changeClock) throw new Error("one session for all has the machine's clock");
       return this.#served.changeClock(change);

@@ -272,6 +272,7 @@ export class ClientSession {
       this.#host.createSession(start, take, this.processId, onBegun).catch(this.#crashed);
     const begun = await beginSession(create, () => this.#kept, this.told.get("client_encoding"));
     const { session, failure } = begun;
+    if (this.#isUndone && session?.state === "idle") await this.#host.closeSession(session).catch(this.#crashed);
     if (this.#isUndone) return this.#begin();
     this.#kept = undefined;
     if (session && failure !== undefined && this.#is("starting")) {

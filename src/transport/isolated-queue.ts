@@ -13,6 +13,7 @@ import type { ConnectionActivity } from "../engine/listener.ts";
 import { RecentRuns } from "../engine/recent-runs.ts";
 import { limits } from "../engine/thread/limits.ts";
 import { ownParameters } from "../engine/thread/sessions/own-parameters.ts";
+import type { Session } from "../engine/thread/sessions/session.ts";
 import { within } from "../engine/within.ts";
 import { encodeQuery } from "../wire/frontend.ts";
 import { readQueryResults } from "../wire/query-results.ts";
@@ -33,6 +34,11 @@ const probeNumber = 998;
 
 /** Is told which database a client wants, as whom, and whether it asks for it as a branch; waited for. */
 type BeforeLogin = (database: string, user: string, isAsked: boolean) => Promise<void>;
+
+/** As PostgreSQL has it. */
+function databaseOf(parameters: ReadonlyMap<string, string>): string {
+  return parameters.get("database") ?? parameters.get("user") ?? "postgres";
+}
 
 /** See the head of the file. */
 export class IsolatedQueue implements SocketQueue {
@@ -233,6 +239,20 @@ export class IsolatedQueue implements SocketQueue {
       if (client.mayLetGo) client.letGo();
       else client.undo(undone);
     }
+  }
+
+  /** The sessions of a database are going to end: those that idle are answered, for somebody to end them; `ended`: the others have. */
+  letGoOf(database: string): { readonly idle: readonly Session[]; readonly ended: Promise<unknown> } {
+    const idle: Session[] = [];
+    const ends: Promise<void>[] = [];
+    for (const [{ parameters }, client] of this.#clients) {
+      if (databaseOf(parameters) !== database) continue;
+      const { session, mayLetGo } = client;
+      if (mayLetGo) client.letGo();
+      else ends.push(client.end().then(() => client.terminate(undone)));
+      if (mayLetGo && session) idle.push(session);
+    }
+    return { idle, ended: within(limits.quiesceMs, Promise.all(ends)) };
   }
 
   /** They have been undone: who may not wait for its next message has another one. */

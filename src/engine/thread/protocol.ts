@@ -67,10 +67,10 @@ export interface ThreadRequests {
   createBranch(...parameters: Parameters<Branches["create"]>): string;
   dropBranch(database: string): void;
   /** See `States`. */
-  beginStates(): void;
-  resetState(): void;
-  keepState(name: string): void;
-  restoreState(name: string): void;
+  beginStates(database: string): void;
+  resetState(database: string): void;
+  keepState(database: string, name: string): void;
+  restoreState(database: string, name: string): void;
   changeClock(change: ClockChange): ClockState;
   /** Ends all sessions, checkpoints and shuts down; the thread ends. */
   close(): void;

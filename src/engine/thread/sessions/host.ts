@@ -16,6 +16,7 @@ import { type BootedPostgres, type BootOptions, bootPostgres } from "./boot.ts";
 import type { Checkpointer } from "./checkpointer.ts";
 import { DatabaseCopies } from "./database-copies.ts";
 import { blockers, isBlocked } from "./deadlock.ts";
+import { Entrance } from "./entrance.ts";
 import { type EntryPoints, entryPoints } from "./entry-points.ts";
 import { ErrorLevel, raiseError } from "./errors.ts";
 import { FileDescriptors } from "./file-descriptors.ts";
@@ -62,8 +63,7 @@ export class SessionHost implements SessionContext {
   #auxiliaries!: Auxiliaries;
   /** What marks there are. */
   readonly marks: Rewinding;
-  /** While nobody may begin: the server is being marked or brought back. */
-  #gate: Promise<void> | undefined;
+  readonly #entrance = new Entrance();
   readonly #sessions = new Map<number, Session>();
   /** Whether the configuration files have been read again since the postmaster's image was taken. */
   #hasReloaded = false;
@@ -144,7 +144,7 @@ export class SessionHost implements SessionContext {
     onBegun: (session: Session) => void = () => undefined,
   ): Promise<Session | undefined> {
     const { template, files } = this.#booted.postmaster;
-    while (this.#gate) await this.#gate;
+    while (this.#entrance.closed) await this.#entrance.closed;
     // Those whose clients have gone end as soon as the thread gets to it: they are no reason to refuse anybody.
     while (this.#isFull && [...this.#sessions.values()].some(({ abandoned }) => abandoned)) {
       await new Promise<void>((resolve) => this.#wantPlace.push(resolve));
@@ -217,7 +217,7 @@ export class SessionHost implements SessionContext {
   }
 
   async #close(): Promise<void> {
-    while (this.#gate) await this.#gate;
+    while (this.#entrance.closed) await this.#entrance.closed;
     await Promise.all([...this.#sessions.values()].map((session) => this.closeSession(session)));
     try {
       await this.#auxiliaries.shutDown();
@@ -265,25 +265,26 @@ export class SessionHost implements SessionContext {
     });
   }
 
+  /** Ends some sessions that are idle, and runs `work` while none begins. `which` is asked in that moment. */
+  without<T>(which: () => readonly Session[], work: () => Promise<T>): Promise<T> {
+    return this.#entrance.closedFor(async () => {
+      const ending = which();
+      await this.#leave(ending);
+      await Promise.all(ending.map((session) => this.closeSession(session)));
+      return work();
+    });
+  }
+
   /** What clients have set up in sessions that are going to end is told to who wants to know. */
-  async #leave(): Promise<void> {
-    for (const session of this.#sessions.values()) await tellLeaving(session, this, this.#booted.located);
+  async #leave(ending: Iterable<Session> = this.#sessions.values()): Promise<void> {
+    for (const session of ending) await tellLeaving(session, this, this.#booted.located);
   }
 
   /** Runs what ends all processes but the one that PGlite has booted; those of PostgreSQL's own are there again afterwards. */
-  async #alone<T>(work: () => Promise<T>): Promise<T> {
-    while (this.#gate) await this.#gate;
-    let open: () => void = () => undefined;
-    this.#gate = new Promise((resolve) => {
-      open = resolve;
-    });
+  #alone<T>(work: () => Promise<T>): Promise<T> {
+    const whole = () => work().finally(() => this.#startAuxiliaries());
     // What fails here leaves PostgreSQL in no known state.
-    const done = await work()
-      .finally(() => this.#startAuxiliaries())
-      .catch((error: unknown) => this.crashed(error));
-    this.#gate = undefined;
-    open();
-    return done;
+    return this.#entrance.closedFor(() => whole().catch((error: unknown) => this.crashed(error)));
   }
 
   byProc(proc: number): Session | undefined {

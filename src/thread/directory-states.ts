@@ -1,0 +1,221 @@
+/**
+ * `reset`, `snapshot` and `restore` of one database in a directory: a snapshot is a copy of it, and going back to one puts another copy in its place.
+ *
+ * Owns: the copies, and that one takes the place of another in one step; what becomes of the database's clients. Does not own: copying a
+ * database in use (`database-branches.ts`), their names (`../engine/snapshots.ts`), what a kill leaves (`../dev-db/leftovers.ts`).
+ * Invariant: one at a time. Under each name there is at any moment a whole database, the one of before or the one of after: what is made has another
+ * name until a transaction gives it its own, with all that CREATE DATABASE leaves out.
+ */
+import { snapshotDatabase, snapshotPrefix, workingDatabase } from "../engine/snapshots.ts";
+import type { ServedStates } from "../engine/states.ts";
+import type { SessionHost } from "../engine/thread/sessions/host.ts";
+import { ownLogin } from "../engine/thread/sessions/own-parameters.ts";
+import { quoteIdentifier, quoteLiteral } from "../migrate/sql-quoting.ts";
+import type { IsolatedQueue } from "../transport/isolated-queue.ts";
+import { encodeQuery } from "../wire/frontend.ts";
+import { readQueryResults } from "../wire/query-results.ts";
+import { type DatabaseBranches, requireNonePrepared } from "./database-branches.ts";
+import { OwnSession } from "./own-session.ts";
+import type { WithoutOwn } from "./server-states.ts";
+import { noSnapshot, nothingToResetTo, notKept } from "./state-errors.ts";
+
+/** The process id of the session that does it; those of clients are above it. */
+const number = 996;
+/** Where it works when the database itself is the one that everybody has: nobody can rename the database that he is in. */
+const elsewhere = "template1";
+
+/** Runs statements; resolves with the rows of the last one. */
+type Run = (sql: string) => Promise<readonly (readonly (string | null)[])[]>;
+
+/** See the head of the file. */
+export class DirectoryStates implements ServedStates {
+  readonly #host: SessionHost;
+  readonly #queues: readonly IsolatedQueue[];
+  readonly #branches: DatabaseBranches;
+  readonly #withoutOwn: WithoutOwn;
+  /** Why there is nothing to reset to where there is nothing. */
+  #whyNot = notKept;
+  #last: Promise<unknown> = Promise.resolve();
+
+  /** `queues`: those of the clients. */
+  constructor(host: SessionHost, queues: readonly IsolatedQueue[], branches: DatabaseBranches, withoutOwn: WithoutOwn) {
+    this.#host = host;
+    this.#queues = queues;
+    this.#branches = branches;
+    this.#withoutOwn = withoutOwn;
+  }
+
+  begin(database: string): Promise<void> {
+    return this.#oneAtATime(async () => {
+      const start = workingDatabase(database, "start");
+      await this.#keep(database, start).catch(({ message }: Error) => {
+        this.#whyNot = message;
+      });
+    });
+  }
+
+  snapshot(database: string, name: string): Promise<void> {
+    const kept = snapshotDatabase(database, name);
+    return this.#oneAtATime(() => this.#keep(database, kept));
+  }
+
+  reset(database: string): Promise<void> {
+    return this.#oneAtATime(() =>
+      this.#inSession(database, async (run) => {
+        const start = workingDatabase(database, "start");
+        if (!(await isThere(run, start))) throw nothingToResetTo(this.#whyNot);
+        await this.#goBack(run, database, start);
+      }),
+    );
+  }
+
+  restore(database: string, name: string): Promise<void> {
+    const kept = snapshotDatabase(database, name);
+    return this.#oneAtATime(() =>
+      this.#inSession(database, async (run) => {
+        if (!(await isThere(run, kept))) throw noSnapshot(name, await namesOf(run, database));
+        await this.#goBack(run, database, kept);
+      }),
+    );
+  }
+
+  drop(database: string, name: string): Promise<void> {
+    const kept = snapshotDatabase(database, name);
+    return this.#oneAtATime(() =>
+      this.#inSession(database, async (run) => {
+        if (!(await isThere(run, kept))) throw noSnapshot(name, await namesOf(run, database));
+        await drop(run, kept);
+      }),
+    );
+  }
+
+  names(database: string): Promise<string[]> {
+    return this.#oneAtATime(() => this.#inSession(database, (run) => namesOf(run, database)));
+  }
+
+  /** A copy of the database gets a name, which another one may have had. Nobody is connected to either. */
+  async #keep(database: string, name: string): Promise<void> {
+    const made = workingDatabase(database, "new");
+    await this.#branches.copy(database, made);
+    await this.#inSession(database, async (run) => {
+      await takePlace(run, { made, name, old: workingDatabase(database, "old"), factsOf: database, isUsed: false });
+    });
+  }
+
+  /** The database is what a copy of it is. */
+  async #goBack(run: Run, database: string, kept: string): Promise<void> {
+    const [made, old] = [workingDatabase(database, "new"), workingDatabase(database, "old")];
+    await requireNonePrepared(run, database);
+    await drop(run, made);
+    await drop(run, old);
+    const [owner] = await run(`select pg_get_userbyid(datdba) from pg_database where datname = ${quoteLiteral(kept)}`);
+    const as = `template ${quoteIdentifier(kept)} owner ${quoteIdentifier(owner![0]!)} strategy file_copy`;
+    await run(`create database ${quoteIdentifier(made)} ${as}`);
+    let ended: Promise<unknown> = Promise.resolve();
+    const letGo = () => {
+      const clients = this.#queues.map((queue) => queue.letGoOf(database));
+      ended = Promise.all(clients.map((each) => each.ended));
+      return clients.flatMap(({ idle }) => idle);
+    };
+    const swap = async () => {
+      await ended;
+      await takePlace(run, { made, name: database, old, factsOf: kept, isUsed: true });
+    };
+    try {
+      await this.#host.without(letGo, swap);
+    } catch (error) {
+      await drop(run, made);
+      throw error;
+    } finally {
+      await Promise.all(this.#queues.map((queue) => queue.comeBack()));
+    }
+  }
+
+  #oneAtATime<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#last.then(work);
+    this.#last = done.catch(() => {});
+    return done;
+  }
+
+  /** In a session that is not in the database, while the server has no other one of its own. */
+  #inSession<T>(database: string, work: (run: Run) => Promise<T>): Promise<T> {
+    return this.#withoutOwn(async () => {
+      const at = database === ownLogin.database ? elsewhere : ownLogin.database;
+      const session = new OwnSession(this.#host, { ...ownLogin, database: at, isSuperuser: true }, number);
+      try {
+        return await work(
+          async (sql) => readQueryResults(Buffer.from(await session.run(encodeQuery(sql)))).at(-1)?.rows ?? [],
+        );
+      } finally {
+        await session.close();
+      }
+    });
+  }
+}
+
+/** A copy, and whose place it takes. */
+interface Copied {
+  readonly made: string;
+  readonly name: string;
+  /** What had the name is called so until it is dropped. */
+  readonly old: string;
+  readonly factsOf: string;
+  /** Whether clients connect to it. */
+  readonly isUsed: boolean;
+}
+
+/** What is made gets its name, and the facts about a database that are not in it, those of `factsOf`. What had that name goes. */
+async function takePlace(run: Run, { made, name, old, factsOf, isUsed }: Copied): Promise<void> {
+  await drop(run, old);
+  const replaces = await isThere(run, name);
+  const rename = (from: string, to: string) =>
+    `alter database ${quoteIdentifier(from)} rename to ${quoteIdentifier(to)};`;
+  // One query string is one transaction.
+  await run(
+    [
+      copyFacts(factsOf, made),
+      ...(replaces ? [`alter database ${quoteIdentifier(name)} is_template false;`, rename(name, old)] : []),
+      rename(made, name),
+      ...(isUsed ? [`alter database ${quoteIdentifier(name)} allow_connections true;`] : []),
+    ].join("\n"),
+  );
+  // It is done: what cannot be dropped now is dropped by the next one, or at the next start.
+  await drop(run, old).catch(() => undefined);
+}
+
+/** The owner is that of the copy already. What it is said in these catalogs depends on nothing but roles. */
+function copyFacts(from: string, to: string): string {
+  const oid = (name: string) => `(select oid from pg_database where datname = ${quoteLiteral(name)})`;
+  const [source, target] = [oid(from), oid(to)];
+  const own = "dbid = 0 and classid = 'pg_database'::regclass and deptype = 'a'";
+  const comment = "classoid = 'pg_database'::regclass";
+  return `
+    delete from pg_db_role_setting where setdatabase = ${target};
+    insert into pg_db_role_setting select ${target}, setrole, setconfig from pg_db_role_setting where setdatabase = ${source};
+    delete from pg_shdepend where ${own} and objid = ${target};
+    insert into pg_shdepend select dbid, classid, ${target}, objsubid, refclassid, refobjid, deptype
+      from pg_shdepend where ${own} and objid = ${source};
+    delete from pg_shdescription where ${comment} and objoid = ${target};
+    insert into pg_shdescription select ${target}, classoid, description
+      from pg_shdescription where ${comment} and objoid = ${source};
+    update pg_database set (datacl, datconnlimit) =
+      (select datacl, datconnlimit from pg_database where oid = ${source}) where oid = ${target};`;
+}
+
+/** Whether there is a database, as a whole. */
+async function isThere(run: Run, database: string): Promise<boolean> {
+  const rows = await run(`select from pg_database where datname = ${quoteLiteral(database)} and datconnlimit <> -2`);
+  return rows.length > 0;
+}
+
+async function namesOf(run: Run, database: string): Promise<string[]> {
+  const prefix = snapshotPrefix(database);
+  const rows = await run(
+    `select datname from pg_database where starts_with(datname, ${quoteLiteral(prefix)}) and datconnlimit <> -2 order by oid`,
+  );
+  return rows.map(([name]) => name!.slice(prefix.length));
+}
+
+async function drop(run: Run, database: string): Promise<void> {
+  await run(`drop database if exists ${quoteIdentifier(database)} with (force)`);
+}
