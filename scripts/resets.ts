@@ -1,14 +1,17 @@
 /**
- * How long `db.reset()` takes: `npm run build && node scripts/resets.ts [ROUNDS]`.
+ * How long `db.reset()` takes: `npm run build && node scripts/resets.ts [ROUNDS] [DIRECTORY]`.
  *
  * Owns: the databases, the load between two resets, what is measured. Does not own: the reset. Needs Node 24 or later.
  * Prints a row for a database of 60 tables, and one for the same with 100 MB beside them: what four clients of a pool change, then the time and
- * the process's CPU time of the reset, then the first query of each of them behind it.
+ * the process's CPU time of the reset, then the first query of each of them behind it. In a directory that does not
+ * exist it is the database that is brought back.
  */
+import { mkdirSync } from "node:fs";
 import pg from "pg";
 import { startDevDb } from "../src/index.ts";
 
 const rounds = Number(process.argv[2] ?? 100);
+const directory = process.argv[3];
 const tables = 60;
 const clients = 4;
 
@@ -20,12 +23,16 @@ const small = Array.from(
 const large = `create table large as select g as id, repeat(md5(g::text), 8) as v from generate_series(1, 350000) g;
   create index on large (id);`;
 
-for (const [name, sql] of Object.entries({ "60 tables": small, "60 tables and 100 MB": `${small}${large}` })) {
-  console.log(`${name}: ${await measure(sql)}`);
+for (const [at, [name, sql]] of Object.entries({
+  "60 tables": small,
+  "60 tables and 100 MB": `${small}${large}`,
+}).entries()) {
+  console.log(`${name}: ${await measure(sql, directory === undefined ? "memory://" : `${directory}/${at}`)}`);
 }
 
-async function measure(sql: string): Promise<string> {
-  const db = await startDevDb({ port: 0, migrations: "none" });
+async function measure(sql: string, place: string): Promise<string> {
+  if (directory !== undefined) mkdirSync(directory, { recursive: true });
+  const db = await startDevDb({ port: 0, migrations: "none", db: place });
   const pool = new pg.Pool({ connectionString: db.url, max: clients });
   await pool.query(sql);
   await pool.query("vacuum analyze");

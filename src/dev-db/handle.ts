@@ -57,7 +57,7 @@ export interface DevDb extends AsyncDisposable {
   /**
    * Brings the whole server back to what it was when it was ready, after migrations and seed, in some milliseconds: all databases, roles,
    * settings, sequences. Connections that idle outside of transactions go on, with their settings, LISTEN and prepared statements; all others
-   * are ended with 57P01. In a directory it is this database only, in some hundred milliseconds, and needs `resets: "on"`. Rejects with a
+   * are ended with 57P01. In a directory it is this database only, takes what a copy of it takes, and needs `resets: "on"`. Rejects with a
    * `UsageError` with shared sessions.
    */
   reset(): Promise<void>;

@@ -3,7 +3,8 @@
  *
  * Owns: when one is made, dropped and kept, and `DATABASE_URL` meanwhile. Does not own: how one is made (`database-per-test.ts`), what a
  * runner calls its hooks (`vitest.ts`, `jest.ts`, `playwright.ts`, `node-test.ts`).
- * Invariant: there is one database at a time.
+ * Invariant: there is one database at a time. It is a branch, never the server brought back: who else uses the server cannot be known here, a reset would take
+ * the databases of others and those that are kept, and it would end a client that a test has left at work, which this never does.
  */
 import { DatabasesPerTest, type TestDatabase } from "./database-per-test.ts";
 

@@ -6,6 +6,7 @@
  * Invariant: one at a time. Under each name there is at any moment a whole database, the one of before or the one of after: what is made has another
  * name until a transaction gives it its own, with all that CREATE DATABASE leaves out.
  */
+import { readBranch } from "../engine/branches.ts";
 import { snapshotDatabase, snapshotPrefix, workingDatabase } from "../engine/snapshots.ts";
 import type { ServedStates } from "../engine/states.ts";
 import type { SessionHost } from "../engine/thread/sessions/host.ts";
@@ -95,6 +96,8 @@ export class DirectoryStates implements ServedStates {
 
   /** A copy of the database gets a name, which another one may have had. Nobody is connected to either. */
   async #keep(database: string, name: string): Promise<void> {
+    // It would stay when the branch is dropped.
+    if (readBranch(database)) throw refusal(`${database} is a branch, and in a directory branches have no snapshots`);
     const made = workingDatabase(database, "new");
     await this.#branches.copy(database, made);
     await this.#inSession(database, async (run) => {
@@ -151,6 +154,11 @@ export class DirectoryStates implements ServedStates {
       }
     });
   }
+}
+
+/** feature_not_supported. */
+function refusal(message: string): Error {
+  return Object.assign(new Error(message), { code: "0A000" });
 }
 
 /** A copy, and whose place it takes. */

@@ -122,6 +122,15 @@ test("what cannot be is said, and changes nothing", async () => {
   await expect(db.snapshot("")).rejects.toThrow("cannot be a snapshot's name");
   await expect(db.snapshot("x".repeat(60))).rejects.toThrow("63 bytes at most");
   await db.snapshot("whole");
+  await using branch = await db.branch();
+  const { client: there } = await connect(branch.database);
+  await expect(there.query("select pglite_devdb.snapshot('one')")).rejects.toMatchObject({ code: "0A000" });
+  await there.end();
+  const inTransaction = await connect();
+  await inTransaction.client.query("begin; insert into kept values (7)");
+  await expect(inTransaction.client.query("select pglite_devdb.restore('whole')")).rejects.toMatchObject({
+    code: "57P01",
+  });
   await client.query("begin; insert into kept values (1)");
   await client.query("prepare transaction 'it'");
   await expect(db.snapshot("prepared")).rejects.toThrow("shop has a prepared transaction");
