@@ -4,12 +4,20 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
 import { beforeAll, expect, onTestFinished, test } from "vitest";
+import { EngineWorker } from "../../src/engine/engine-worker.ts";
 import { type DevDb, startDevDb } from "../../src/index.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "directory-resets-"));
 
 const start = (options: Parameters<typeof startDevDb>[0] = {}) =>
   startDevDb({ port: 0, migrations: "none", cwd: directory, db: "data", log: () => {}, ...options });
+
+let thread: EngineWorker;
+const { boot } = EngineWorker;
+EngineWorker.boot = async (...parameters) => {
+  thread = await boot.apply(EngineWorker, parameters);
+  return thread;
+};
 
 let db: DevDb;
 beforeAll(async () => {
@@ -140,6 +148,19 @@ test("what cannot be is said, and changes nothing", async () => {
   expect((await client.query("select count(*)::int as n from pg_database where datname ~ '!(new|old)$'")).rows).toEqual(
     [{ n: 0 }],
   );
+});
+
+test("what is kept outlives an engine that dies", { tags: "long" }, async () => {
+  const { client } = await connect();
+  await client.query("drop table if exists dead; create table dead (n int)");
+  await db.snapshot("alive");
+  await client.query("insert into dead values (1)");
+  await thread.fail(new Error("killed by a test"));
+  await db.restore("alive");
+  const again = await connect();
+  expect((await again.client.query("select count(*)::int as n from dead")).rows).toEqual([{ n: 0 }]);
+  await db.reset();
+  await expect(again.client.query("select from dead")).rejects.toMatchObject({ code: "42P01" });
 });
 
 test("snapshots outlive the server; what a server kept at its start does not", { tags: "long" }, async () => {
