@@ -123,7 +123,7 @@ test("many clients at once: each query is answered, or its connection is ended",
   expect((await pool.query("select count(*)::int as n from n")).rows).toEqual([{ n: 0 }]);
 });
 
-test("what cannot be is said, and changes nothing", async () => {
+test("what cannot be is said, and changes nothing", { tags: "long" }, async () => {
   const { client } = await connect();
   await client.query("create table if not exists kept (n int)");
   await expect(db.snapshot("a~b")).rejects.toThrow('"a~b" cannot be a snapshot\'s name in a directory');
