@@ -29,7 +29,9 @@ export async function collectLeftovers(engine: Engine, directory: string, log: L
     known.add(oid!);
     if (isLeftover !== "t") continue;
     log("debug", `dropping what is left of a copy: ${database}`);
-    await executeSql(engine, `drop database ${quoteIdentifier(database!)} with (force)`);
+    await executeSql(engine, `drop database ${quoteIdentifier(database!)} with (force)`).catch(({ message }: Error) =>
+      log("info", `warning: what is left of a copy stays, the database ${database}: ${message}`),
+    );
   }
   // As PostgreSQL leaves the files of a CREATE DATABASE that was killed.
   for (const oid of made) {
