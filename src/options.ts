@@ -22,54 +22,17 @@ import {
   wholeNumber,
   yesOrNo,
 } from "./options/value-kinds.ts";
-import type { DatabaseFunction, LogLevel, OnOff, OutputForm, Sessions, TlsMode } from "./options/words.ts";
+import type {
+  DatabaseFunction,
+  LogLevel,
+  OnOff,
+  OptionValues,
+  OutputForm,
+  Sessions,
+  TlsMode,
+} from "./options/words.ts";
 
 export type * from "./options/words.ts";
-
-/** The value of every option; times are in milliseconds and 0 means never. */
-export interface OptionValues {
-  port: number;
-  host: string;
-  socketDir: string | undefined;
-  password: string | undefined;
-  tls: TlsMode;
-  tlsCert: string | undefined;
-  tlsKey: string | undefined;
-  insecure: boolean;
-  /** `pglite`, `postgres` or a URL. */
-  engine: string;
-  db: string;
-  fsync: OnOff;
-  sessions: Sessions;
-  branches: OnOff;
-  branchTtlMs: number;
-  seedRandom: number | undefined;
-  /** Undefined: `on` in memory in the library, else `off`. */
-  resets: OnOff | undefined;
-  maxConnections: number;
-  idleTimeoutMs: number;
-  stallTimeoutMs: number;
-  /** Undefined: `transactionIdleDefaultsMs`. */
-  transactionIdleTimeoutMs: number | undefined;
-  user: string;
-  /** Undefined: that of the user's name. */
-  database: string | undefined;
-  migrations: string;
-  /** A command line, or in the library a function; the seed a file. */
-  setup: string | DatabaseFunction | undefined;
-  seed: string | DatabaseFunction | undefined;
-  extensions: readonly string[];
-  /** `NAME=VALUE`, each. */
-  set: readonly string[];
-  cache: boolean;
-  /** Undefined: none is logged. */
-  logSlowMs: number | undefined;
-  trace: string | undefined;
-  traceLimitMb: number;
-  traceOnFailure: string | undefined;
-  output: OutputForm;
-  logLevel: LogLevel;
-}
 
 /** The name of an option in the library and in package.json. */
 export type OptionKey = keyof OptionValues;

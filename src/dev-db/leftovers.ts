@@ -4,6 +4,7 @@
  * Owns: finding it and taking it away. Does not own: what makes copies (`../thread/directory-states.ts`, `../thread/database-branches.ts`).
  * Invariant: while nobody else makes or drops databases. What PostgreSQL knows stays, but for copies that were being made or dropped.
  */
+import assert from "node:assert/strict";
 import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Engine } from "../engine/engine.ts";
@@ -33,6 +34,7 @@ export async function collectLeftovers(engine: Engine, directory: string, log: L
       log("info", `warning: what is left of a copy stays, the database ${database}: ${message}`),
     );
   }
+  assert(known.size > 0, "pg_database has been read: what it does not know is removed");
   // As PostgreSQL leaves the files of a CREATE DATABASE that was killed.
   for (const oid of made) {
     if (known.has(oid)) continue;

@@ -1,7 +1,7 @@
 /**
- * The words that options take, and the types of their functions.
+ * The values of all options: the words that they take, the types of their functions.
  *
- * Owns: these types. Does not own: which option takes which (`../options.ts`).
+ * Owns: these types. Does not own: what is accepted, and the defaults (`../options.ts`).
  */
 
 /** The words of `--output`. */
@@ -24,3 +24,48 @@ export type Log = (level: Exclude<LogLevel, "silent">, message: string) => void;
 
 /** In the library: what is done with a database through its URL. */
 export type DatabaseFunction = (url: string) => unknown;
+
+/** The value of every option; times are in milliseconds and 0 means never. */
+export interface OptionValues {
+  port: number;
+  host: string;
+  socketDir: string | undefined;
+  password: string | undefined;
+  tls: TlsMode;
+  tlsCert: string | undefined;
+  tlsKey: string | undefined;
+  insecure: boolean;
+  /** `pglite`, `postgres` or a URL. */
+  engine: string;
+  db: string;
+  fsync: OnOff;
+  sessions: Sessions;
+  branches: OnOff;
+  branchTtlMs: number;
+  seedRandom: number | undefined;
+  /** Undefined: `on` in memory in the library, else `off`. */
+  resets: OnOff | undefined;
+  maxConnections: number;
+  idleTimeoutMs: number;
+  stallTimeoutMs: number;
+  /** Undefined: `transactionIdleDefaultsMs`. */
+  transactionIdleTimeoutMs: number | undefined;
+  user: string;
+  /** Undefined: that of the user's name. */
+  database: string | undefined;
+  migrations: string;
+  /** A command line, or in the library a function; the seed a file. */
+  setup: string | DatabaseFunction | undefined;
+  seed: string | DatabaseFunction | undefined;
+  extensions: readonly string[];
+  /** `NAME=VALUE`, each. */
+  set: readonly string[];
+  cache: boolean;
+  /** Undefined: none is logged. */
+  logSlowMs: number | undefined;
+  trace: string | undefined;
+  traceLimitMb: number;
+  traceOnFailure: string | undefined;
+  output: OutputForm;
+  logLevel: LogLevel;
+}

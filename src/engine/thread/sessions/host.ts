@@ -288,8 +288,7 @@ export class SessionHost implements SessionContext {
   }
 
   byProc(proc: number): Session | undefined {
-    for (const session of this.#sessions.values()) if (session.proc === proc) return session;
-    return undefined;
+    return [...this.#sessions.values()].find((session) => session.proc === proc);
   }
 
   #changing(database: number, but: SessionState): Session | undefined {
