@@ -340,5 +340,5 @@ test("with one session for all connections there are no branches", async () => {
   await using db = await start({ sessions: "shared" });
   await expect(db.branch()).rejects.toThrow(UsageError);
   const refused = start({ sessions: "shared", branches: "on" });
-  await expect(refused).rejects.toThrow("branches: needs isolated sessions, not shared ones");
+  await expect(refused).rejects.toThrow("branches in the options: needs isolated sessions, not shared ones");
 });
