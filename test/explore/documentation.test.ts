@@ -8,7 +8,7 @@ import { expect, test } from "vitest";
 const page = readFileSync(join(import.meta.dirname, "../../docs/explore.md"), "utf8");
 const example = join(import.meta.dirname, "example.ts");
 
-test("the example of the page is what is run here, and prints what it says", async () => {
+test("the example of the page is what is run here, and prints what it says", { tags: "long" }, async () => {
   const [, code] = /```ts\n(import pg.*?)```/s.exec(page)!;
   const [, output] = /```\n(\d+ of \d+ schedules .*?)```/s.exec(page)!;
   expect(code).toBe(readFileSync(example, "utf8"));
