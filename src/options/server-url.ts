@@ -46,7 +46,9 @@ function decoded(text: string, hasWhat: string, mayShow: boolean): string {
   throw new UsageError(`${hasWhat} the character %00, which no name in PostgreSQL has${shown}`);
 }
 
-/** A text that may be such a URL, for a message. */
+/** A text that may have been meant as such a URL, or as what else names a server, for a message. */
 export function withoutPassword(text: string): string {
-  return text.replace(/^([a-z][a-z\d+.-]*:\/\/[^:@/]*:).*@/i, "$1…@");
+  return text
+    .replace(/^([^@]*?:\/\/)?([^:@]*:).*@/s, "$1$2…@")
+    .replace(/(password\s*=\s*)('(?:[^'\\]|\\.)*'?|[^\s&]*)/gi, "$1…");
 }

@@ -153,6 +153,12 @@ describe("the URL of a server is read before anything is asked of it", () => {
     ],
     [["dump", "postgresql://me:secret@127.0.0.1:99999/x"], 'me:…@127.0.0.1:99999/x" is neither the URL of a server'],
     [["doctor", "127.0.0.1:5432"], 'doctor URL: "127.0.0.1:5432" is not postgresql://USER'],
+    [["doctor", "me:secret@127.0.0.1/x"], 'doctor URL: "me:…@127.0.0.1/x" is not postgresql://USER'],
+    [
+      ["clock", "--url", "jdbc:postgresql://me:secret@h/x"],
+      '--url: "jdbc:postgresql://me:…@h/x" is not postgresql://USER',
+    ],
+    [["dump", "host=h password=secret"], '"host=h password=…" is neither the URL of a server'],
   ])("%s", async (args, sentence) => {
     const cwd = temporaryDirectory();
     writeFileSync(join(cwd, "file.json"), '{ "actors": { "a": { "sql": ["select 1"] } }, "invariant": "select true" }');
