@@ -195,6 +195,22 @@ describe("a prepared call", () => {
     expect(await answer(parse("", show), ...run(""))).toBe("12DCZ time");
   });
 
+  test("is closed in front of what is asked next, as JDBC does it, whoever answers that", async () => {
+    const { answer } = await wire();
+    const [a, b, unnamed] = [close("S", "a"), close("S", "b"), close("S", "")];
+    expect(await answer(parse("a", show), sync())).toBe("1Z");
+    expect(await answer(a, parse("", "select 5"), ...run(""))).toBe("312DCZ 5");
+    expect(await answer(...run("a"))).toBe("26000");
+    expect(await answer(parse("a", show), parse("b", show), sync())).toBe("11Z");
+    expect(await answer(a, b, parse("a", show), ...run("a"))).toBe("3312DCZ time");
+    expect(await answer(...run("b"))).toBe("26000");
+    expect(await answer(parse("b", "select 6"), sync())).toBe("1Z");
+    expect(await answer(b, parse("", show), ...run(""))).toBe("312DCZ time");
+    expect(await answer(...run("b"))).toBe("26000");
+    expect(await answer(unnamed, sync())).toBe("3Z");
+    expect(await answer(...run(""))).toBe("26000");
+  });
+
   test.each(["discard all", "deallocate all", "deallocate a", "do $$ begin execute 'deallocate a'; end $$"])(
     "is gone with %s",
     async (gone) => {

@@ -3,8 +3,8 @@
  *
  * Owns: the messages of such calls, by either protocol, and their answers; their order among what PostgreSQL answers. Does not own: which texts
  * are calls (`read-call.ts`), what they do (`../../thread/server-functions.ts`).
- * Invariant: a pipeline is all of calls, or all PostgreSQL's: what its first message decides. A call begins when PostgreSQL has answered all that was
- * sent before, and nothing that was sent behind it begins before its answer.
+ * Invariant: a pipeline is all of calls, or all PostgreSQL's: what its first message decides that is no Close. A call begins when PostgreSQL has
+ * answered all that was sent before, and nothing that was sent behind it begins before its answer.
  */
 import type { Batch, SocketConnection } from "@electric-sql/pglite-socket";
 import { SqlStateError } from "../../errors.ts";
@@ -104,10 +104,10 @@ export class OwnCalls {
   submit({ frames }: Batch): Promise<void> {
     let submitted: Promise<void> = Promise.resolve();
     for (let at = 0; at < frames.length; ) {
-      const isCall = this.#isCall(frames[at]!);
+      const isCall = this.#isCall(frames, at);
       let end = at;
       const part: Frame[] = [];
-      while (end < frames.length && (end === at || this.#isCall(frames[end]!) === isCall)) {
+      while (end < frames.length && (end === at || this.#isCall(frames, end) === isCall)) {
         const frame = frames[end++]!;
         part.push(frame);
         this.#noteSent(frame, isCall);
@@ -128,9 +128,9 @@ export class OwnCalls {
   }
 
   /** Of the first message of a pipeline; what follows goes with it. */
-  #isCall(frame: Frame): boolean {
-    if (isNeutral(frame.type) && this.#owner === undefined) return false;
-    this.#owner ??= this.#begins(frame) ? "calls" : "postgres";
+  #isCall(frames: readonly Frame[], at: number): boolean {
+    if (isNeutral(frames[at]!.type) && this.#owner === undefined) return false;
+    this.#owner ??= this.#begins(decisive(frames, at)) ? "calls" : "postgres";
     return this.#owner === "calls";
   }
 
@@ -161,8 +161,10 @@ export class OwnCalls {
   }
 
   #give(frames: readonly Frame[]): Promise<void> {
-    // What PostgreSQL is given takes the place of a call without a name.
-    if (frames.some(({ type, bytes }) => type === Type.Parse && bytes[5] === 0)) this.#statements.delete("");
+    // What PostgreSQL is given takes the place of a call without a name, or closes it.
+    const isUnnamed = ({ type, bytes }: Frame) =>
+      type === Type.Parse ? bytes[5] === 0 : type === Type.Close && bytes[5] === ofStatement && bytes[6] === 0;
+    if (frames.some(isUnnamed)) this.#statements.delete("");
     this.#passed = this.#client.submit({ frames, bytes: Buffer.concat(frames.map(({ bytes }) => bytes)) });
     return this.#passed;
   }
@@ -180,7 +182,7 @@ export class OwnCalls {
   async #call(frames: readonly Frame[]): Promise<void> {
     await this.#passed;
     // Data of a COPY may come next: whatever comes instead is for PostgreSQL to refuse, and nothing else ends its wait.
-    if (!this.#client.isMidway && (await this.#isOurs(frames[0]!))) return this.#answer(frames);
+    if (!this.#client.isMidway && (await this.#isOurs(decisive(frames, 0)))) return this.#answer(frames);
     void this.#give(frames);
   }
 
@@ -243,7 +245,8 @@ export class OwnCalls {
     const [name] = texts(bytes, 6);
     const isStatement = bytes[5] === ofStatement;
     if (type === Type.Close) {
-      if (isStatement && name !== "") await this.#aside(encodeClose("S", name));
+      // It may be PostgreSQL's: a driver closes what it has no use for any more in front of what it asks next.
+      await this.#aside(encodeClose(isStatement ? "S" : "P", name));
       (isStatement ? this.#statements : this.#portals).delete(name);
       return encodeMessage("3");
     }
@@ -328,10 +331,20 @@ function bufferOf(bytes: Uint8Array): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
 }
 
+/**
+ * What decides about a pipeline that begins there: what is behind the statements that are closed in front of it. One that does nothing else is
+ * PostgreSQL's, which has the names of calls, too.
+ */
+function decisive(frames: readonly Frame[], at: number): Frame {
+  let next = at;
+  while (next + 1 < frames.length && frames[next]!.type === Type.Close) next++;
+  return frames[next]!;
+}
+
 /** The name of the statement that a message is about; undefined for one that has a text, or is about something else. */
 function statementOf({ type, bytes }: Frame): string | undefined {
   if (type === Type.Bind) return texts(bufferOf(bytes), 5)[1];
-  const isAbout = (type === Type.Describe || type === Type.Close) && bytes[5] === ofStatement;
+  const isAbout = type === Type.Describe && bytes[5] === ofStatement;
   return isAbout ? texts(bufferOf(bytes), 6)[0] : undefined;
 }
 
