@@ -1,4 +1,5 @@
 /** `trace shrink`: what is left is small, fails each time, and is cut at messages only. */
+import { copyFileSync, existsSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { openTrace } from "../../src/trace/read/trace-reader.ts";
@@ -135,4 +136,22 @@ test("a trace in which nothing is wrong is not made smaller", async () => {
   expect(await runCli(["trace", "shrink", join(temporaryDirectory(), "none"), "--against", "isolated"])).toMatchObject({
     code: 2,
   });
+});
+
+test("the trace itself is never written over, by whatever name and whichever part", async () => {
+  const gallery = join(import.meta.dirname, "gallery");
+  const trace = join(gallery, readdirSync(gallery).find((name) => name.endsWith(".trace"))!);
+  const cwd = temporaryDirectory();
+  for (const name of ["a.trace", "b.trace.1"]) copyFileSync(trace, join(cwd, name));
+  symlinkSync("a.trace", join(cwd, "link"));
+  for (const [file, output] of [
+    ["a.trace", "./a.trace"],
+    ["a.trace", "link"],
+    ["b.trace.1", "b.trace"],
+  ] as const) {
+    const end = await runCli(["trace", "shrink", file, "--against", "isolated", "-o", output], { cwd });
+    expect(end).toMatchObject({ code: 2, stderr: expect.stringContaining("is what is read; name another file") });
+    expect(readFileSync(join(cwd, file))).toEqual(readFileSync(trace));
+  }
+  expect(existsSync(join(cwd, "b.trace"))).toBe(false);
 });

@@ -45,7 +45,7 @@ export const shrinkSubcommand: TraceSubcommand = {
       return ExitCode.failure;
     }
     const output = resolve(cwd, flags.get(outputFlag) ?? `${file}.min`);
-    createTraceFile(output, "trace shrink");
+    createTraceFile(output, "trace shrink", file);
     const log = logTo(stderr, "info");
     const playground = await openPlayground(flags, cwd);
     const trials = new Trials(playground);

@@ -5,7 +5,7 @@
  * Invariant: nobody waits for it: lines are kept until the disk has taken the ones before them, and what the buffer cannot
  * hold is dropped, which the next line says. FILE and FILE.1, the part before it, are never more than the limit together.
  */
-import { closeSync, openSync, readSync, renameSync, rmSync, write, writeSync } from "node:fs";
+import { closeSync, openSync, readSync, renameSync, rmSync, statSync, write, writeSync } from "node:fs";
 import { promisify } from "node:util";
 import type { TraceTarget } from "../../engine/listener.ts";
 import { UsageError } from "../../errors.ts";
@@ -21,10 +21,13 @@ const writeAfterMs = 50;
 
 /**
  * Makes the file, which nobody else may read. Throws a `UsageError` where that cannot be, and for a file that is there and is
- * no trace. A trace that is there is replaced.
+ * no trace, or is `source`, of which it is going to be made, or a part of that. Another trace that is there is replaced.
  */
-export function createTraceFile(file: string, option: string): void {
+export function createTraceFile(file: string, option: string, source?: string): void {
   try {
+    const used = source === undefined ? [] : partsOf(source).flatMap(identityOf);
+    const own = partsOf(file).find((part) => identityOf(part).some((identity) => used.includes(identity)));
+    if (own) throw new UsageError(`${option}: ${own} is what is read; name another file to write`);
     const foreign = partsOf(file).find(isForeign);
     if (foreign) throw new UsageError(`${option}: ${foreign} is there and is not a trace; it is not overwritten`);
     removeTraceFile(file);
@@ -33,6 +36,12 @@ export function createTraceFile(file: string, option: string): void {
     if (error instanceof UsageError) throw error;
     throw new UsageError(`${option}: cannot write ${file}: ${(error as Error).message}`, { cause: error });
   }
+}
+
+/** Which file it is, by whatever name; none where there is none. */
+function identityOf(file: string): string[] {
+  const found = statSync(file, { bigint: true, throwIfNoEntry: false });
+  return found ? [`${found.dev}.${found.ino}`] : [];
 }
 
 function isForeign(file: string): boolean {
