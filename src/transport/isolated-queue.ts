@@ -194,6 +194,8 @@ export class IsolatedQueue implements SocketQueue {
     const client = this.#clients.get(connection) ?? this.#logins.get(connection);
     this.#clients.delete(connection);
     this.#logins.delete(connection);
+    // What it waits for would be done for nobody.
+    this.#calls.get(connection)?.cancel();
     this.#calls.delete(connection);
     await client?.leave();
   }

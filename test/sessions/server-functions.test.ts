@@ -3,9 +3,8 @@ import pg from "pg";
 import postgres from "postgres";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { type DevDb, startDevDb } from "../../src/index.ts";
-import { int16, int32 } from "../../src/wire/frames.ts";
+import { int16 } from "../../src/wire/frames.ts";
 import { encodeMessage } from "../../src/wire/frontend.ts";
-import { waitUntil } from "../support/wait-until.ts";
 import { errorFields, message, rows, types, WireClient } from "../support/wire-client.ts";
 
 let db: DevDb;
@@ -351,49 +350,4 @@ test("branches, snapshots and resets", async () => {
   expect(await failure(client.query("select pglite_devdb.restore('three')"))).toBeDefined();
   await client.query("select pglite_devdb.reset()");
   expect(await failure(client.query("select v from t"))).toMatchObject({ code: "42P01" });
-});
-
-describe("a snapshot that waits for somebody's transaction", () => {
-  const call = "select pglite_devdb.snapshot('waits')";
-  const cancel = async (client: pg.Client) => {
-    const { processID: pid, secretKey: key } = client as pg.Client & { processID: number; secretKey: number };
-    const canceller = await WireClient.connect({ port: Number(new URL(db.url).port) });
-    canceller.send(message.cancelRequest(pid, int32(key)));
-    await canceller.untilEnd();
-  };
-  const cancelled = { code: "57014", message: "canceling statement due to user request" };
-
-  test("ends with a cancel, as any statement, also behind another one that waits; nobody else's does", async () => {
-    const [holder, first, second] = [await connect(), await connect(), await connect()];
-    await holder.query("begin");
-    const taken = failure(first.query(call));
-    const ends: string[] = [];
-    void taken.then(() => ends.push("first"));
-    const behind = failure(second.query(call)).finally(() => ends.push("second"));
-    await waitUntil("both calls have been read", async () => {
-      await cancel(second);
-      return ends.length > 0;
-    });
-    expect([await behind, ends]).toMatchObject([cancelled, ["second"]]);
-    await waitUntil("the first one has ended", async () => {
-      await cancel(first);
-      return ends.length > 1;
-    });
-    expect(await taken).toMatchObject(cancelled);
-    // What comes next is not cancelled, and waits for the end of the transaction.
-    const next = second.query(call);
-    await holder.query("commit");
-    await next;
-    expect((await first.query("select 1 as one")).rows).toEqual([{ one: 1 }]);
-  });
-
-  test("is refused at once in a transaction of the caller's, which it would wait for", async () => {
-    const client = await connect();
-    await client.query("begin");
-    const refused = { code: "25001", message: "pglite_devdb.snapshot cannot run inside a transaction block" };
-    expect(await failure(client.query(call))).toMatchObject(refused);
-    expect(await failure(client.query("select pglite_devdb.snapshot($1)", ["waits"]))).toMatchObject(refused);
-    await client.query("rollback");
-    await client.query(call);
-  });
 });

@@ -74,6 +74,21 @@ test("the one that closes the circle is the victim if its deadlock_timeout ends 
   expect((await first.answer).rows).toEqual(["A"]);
 });
 
+test.each([
+  ["lock_timeout", "55P03"],
+  ["statement_timeout", "57014"],
+])("%s that ends before anybody looks for a deadlock ends the wait, not the check", async (timeout, code) => {
+  await a.rows(
+    `begin; set local deadlock_timeout = '800s'; set local ${timeout} = 700; update t set v = 'A' where id = 1`,
+  );
+  await b.rows("begin; set local deadlock_timeout = '900s'; update t set v = 'B' where id = 2");
+  const first = await a.startsWaiting("update t set v = 'A' where id = 2");
+  const second = b.query("update t set v = 'B' where id = 1 returning v");
+  expect(await first.answer).toMatchObject({ error: code, status: "E" });
+  await a.rows("rollback");
+  expect((await second).rows).toEqual(["B"]);
+});
+
 test("of waits that begin in the same millisecond the first one is the victim, wherever the milliseconds of the clock begin", async () => {
   await a.rows("begin; update t set v = 'A' where id = 1");
   await b.rows("begin; update t set v = 'B' where id = 2");

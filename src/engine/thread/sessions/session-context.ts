@@ -54,7 +54,9 @@ export interface LockWait {
   readonly timeoutMs: number;
   /** When PostgreSQL would look for a deadlock, as a time of the clock (`Clock.nowMs`). */
   readonly checkAt: number;
-  /** Whether that is still to come. */
+  /** When another timeout ends the wait (`lock_timeout`, `statement_timeout`), as a time of the clock; infinite for none. */
+  readonly endsAt: number;
+  /** Whether the check is still to come. */
   isDue: boolean;
 }
 
