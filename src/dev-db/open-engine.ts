@@ -45,6 +45,12 @@ export async function openEngineAt(
         throw explainSettings(options, error);
       }
     });
+  if (options.seedRandom !== undefined && options.db !== "memory://") {
+    const name = nameOf(options, "seedRandom");
+    throw new UsageError(
+      `${name}: needs a database in memory; in ${options.db} the UUIDs of one start would come again in the next`,
+    );
+  }
   const needing =
     (["branches", "resets"] as const).find((key) => options[key] === "on") ??
     (options.seedRandom === undefined ? undefined : "seedRandom");

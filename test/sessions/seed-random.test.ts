@@ -44,6 +44,8 @@ test("the same seed draws the same, in sessions and in the seed; another one, an
   expect(new Set(all).size).toBe(12);
 });
 
-test("it needs a session for each connection", async () => {
+test("it needs a database in memory, and a session for each connection", async () => {
+  const inDirectory = startDevDb({ port: 0, seedRandom: 1, db: "data", log: () => {} });
+  await expect(inDirectory).rejects.toThrow("seedRandom in the options: needs a database in memory; in data the UUIDs");
   await expect(startDevDb({ port: 0, seedRandom: 1, sessions: "shared", log: () => {} })).rejects.toThrow(UsageError);
 });
