@@ -131,9 +131,8 @@ test("prepared transactions wait for their end in a directory that is opened wit
   }
 });
 
-test.each(["isolated", "shared"])(
-  "a prepared transaction is not lost by a kill inside of a checkpoint, with %s sessions",
-  async (sessions) => {
+describe("a prepared transaction is not lost by a kill inside of a checkpoint", () => {
+  const isThere = async (sessions: string) => {
     const db = initializedDirectory();
     const killed = await start(db, sessions);
     const prepare = (n: number) => `begin; insert into kept values (${n}); prepare transaction 'p${n}'`;
@@ -159,8 +158,11 @@ test.each(["isolated", "shared"])(
     await run(sql, ["commit prepared 'p2'", "rollback prepared 'p3'", "commit prepared 'p1'"]);
     expect(await sql`select n from kept order by 1`).toEqual([{ n: 1 }, { n: 2 }]);
     expect(readdirSync(join(db, "pg_twophase"))).toEqual([]);
-  },
-);
+  };
+
+  test("with a session for each connection", () => isThere("isolated"));
+  test("with one for all", { tags: "long" }, () => isThere("shared"));
+});
 
 test("a start that takes long says that it recovers, and one that has nothing to recover does not", async () => {
   const db = initializedDirectory();
