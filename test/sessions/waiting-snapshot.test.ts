@@ -84,8 +84,12 @@ describe("a snapshot that waits for somebody's transaction", () => {
     await client.query("begin");
     const refused = { code: "25001", message: "pglite_devdb.snapshot cannot run inside a transaction block" };
     expect(await failure(client.query(call))).toMatchObject(refused);
+    // As behind any error in a transaction.
+    expect(await failure(client.query("select 1"))).toMatchObject({ code: "25P02" });
+    expect((await client.query("commit")).command).toBe("ROLLBACK");
+    await client.query("begin");
     expect(await failure(client.query("select pglite_devdb.snapshot($1)", ["waits"]))).toMatchObject(refused);
-    await client.query("rollback");
+    expect((await client.query("commit")).command).toBe("ROLLBACK");
     await client.query(call);
   });
 });

@@ -206,11 +206,8 @@ export class OwnCalls {
       const isEnd = isPipelineEnd(type);
       if (this.#pipeline !== "has failed") {
         this.#pipeline = "goes on";
-        const answer = await this.#message(type, bufferOf(bytes)).catch((error: Error & { code?: string }) => {
-          this.#pipeline = "has failed";
-          return error instanceof Told ? error.bytes : encodeError(error.code ?? "22023", error.message);
-        });
-        this.#client.output.write(answer);
+        const answer = this.#message(type, bufferOf(bytes)).catch((error: Error) => this.#fail(error));
+        this.#client.output.write(await answer);
       }
       if (!isEnd) continue;
       this.#pipeline = "begins";
@@ -218,6 +215,15 @@ export class OwnCalls {
       this.#client.output.write(encodeMessage("Z", Buffer.from(this.#client.status)));
     }
     this.#client.output.flush();
+  }
+
+  /** As with any error, its transaction has failed. */
+  async #fail(error: Error & { code?: string }): Promise<Buffer> {
+    this.#pipeline = "has failed";
+    if (error instanceof Told) return error.bytes;
+    // There is no such statement: PostgreSQL's own error, which nobody hears of, is what it takes.
+    if (this.#client.status === "T") await this.#aside(encodeBind(own, own, [])).catch(() => undefined);
+    return encodeError(error.code ?? "22023", error.message);
   }
 
   async #message(type: number, bytes: Buffer): Promise<Buffer> {
