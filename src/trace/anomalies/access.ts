@@ -36,18 +36,29 @@ export type Access =
     }
   | { readonly kind: "begin"; readonly isRepeatableRead: boolean }
   | { readonly kind: "end" }
-  /** `names`: every name in it; `changes`: it may change or lock something. */
-  | { readonly kind: "other"; readonly names: ReadonlySet<string>; readonly changes: boolean };
+  /** `names`: every name in it, and what is between two double quotes; `changes`: it may change or lock something; `isOpaque`: it may
+   * have read rows of tables that it does not name, or locked them. */
+  | {
+      readonly kind: "other";
+      readonly names: ReadonlySet<string>;
+      readonly changes: boolean;
+      readonly isOpaque: boolean;
+    };
 
 const harmless = /^\s*(?:select|show|explain|fetch|listen|unlisten|notify|discard|deallocate)\b/i;
+
+/** By a statement of SQL's PREPARE, a function, a cursor; behind a view. */
+const opaque =
+  /^\s*(?:execute|call|do|fetch)\b|^\s*select\b(?!.*\bfrom\b).*\(|\bfor\s+(?:update|share|no\s+key|key\s+share)\b/is;
 
 /** Reads a statement. */
 export function accessOf(sql: string): Access {
   const tokens = tokensOf(sql);
   const found = tokens && understand(tokens);
   if (found) return found;
-  const names = new Set(sql.toLowerCase().match(/[\p{L}_][\p{L}\p{N}_$]*/gu) ?? []);
-  return { kind: "other", names, changes: !harmless.test(sql) };
+  const lower = sql.toLowerCase();
+  const names = new Set([...(lower.match(/[\p{L}_][\p{L}\p{N}_$]*/gu) ?? []), ...lower.split('"')]);
+  return { kind: "other", names, changes: !harmless.test(sql), isOpaque: opaque.test(sql) };
 }
 
 function understand(tokens: readonly Token[]): Access | undefined {

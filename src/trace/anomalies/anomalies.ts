@@ -41,9 +41,9 @@ export function* findAnomalies(trace: Trace): Generator<Anomaly> {
     }
     const ended = lane.take(event, order);
     if (!ended) continue;
-    const others = committed.filter(
-      ({ scope, connection }) => scope === ended.scope && connection !== ended.connection,
-    );
+    const others = committed
+      .filter(({ scope, connection }) => scope === ended.scope && connection !== ended.connection)
+      .map((other) => (other.namesOf === ended.namesOf ? other : unclearIn(other)));
     const found = lostUpdate(ended, others) ?? writeSkew(ended, others);
     if (found) yield found;
     committed.push(ended);
@@ -51,9 +51,14 @@ export function* findAnomalies(trace: Trace): Generator<Anomaly> {
   }
 }
 
+/** One whose tables may be others of these names. */
+function unclearIn(other: Transaction): Transaction {
+  return { ...other, steps: [], changed: new Set([...other.changed, ...other.steps.map(({ table }) => table)]) };
+}
+
 /** It has read a value, somebody else has changed that since, and it has written over it. */
 function lostUpdate(own: Transaction, others: readonly Transaction[]): Anomaly | undefined {
-  if (!own.isExplicit) return undefined;
+  if (!own.isExplicit || own.isOpaque) return undefined;
   for (const [at, write] of own.steps.entries()) {
     if (write.kind !== "write" || own.unclear.has(nameOf(write.table))) continue;
     const before = own.steps.slice(0, at);
@@ -176,7 +181,7 @@ function onlyWriteOf(transactions: readonly Transaction[], row: Write, column: s
 function isOfRead({ by, write }: OthersWrite, row: Write, column: string): boolean {
   return by.steps.slice(0, by.steps.indexOf(write)).some((step) => {
     const found = step.kind === "read" ? rowOf(step, row) : undefined;
-    return found !== undefined && numeric.test(found.values.get(column) ?? "") && changes(found, column, row);
+    return found !== undefined && isNumber(found.values.get(column) ?? "") && changes(found, column, row);
   });
 }
 
@@ -203,7 +208,6 @@ function changes({ values }: Row, column: string, { sets }: Write): boolean {
   return typeof to === "object" && differ(was, to);
 }
 
-const numeric = /^[-+]?\d+(?:\.\d+)?$/;
 const truths: ReadonlyMap<string, string> = new Map([
   ...["t", "true", "on", "yes", "1"].map((word) => [word, "t"] as const),
   ...["f", "false", "off", "no", "0"].map((word) => [word, "f"] as const),
@@ -212,9 +216,21 @@ const truths: ReadonlyMap<string, string> = new Map([
 function differ(was: string | undefined, { is }: Exclude<Known, string>): boolean {
   if (was === undefined || is === undefined) return was !== is;
   if (was === is) return false;
-  if (numeric.test(was) && numeric.test(is)) return Number(was) !== Number(is);
+  if (isNumber(was) && isNumber(is)) return differAsNumbers(was, is);
   const [one, two] = [was, is].map((text) => truths.get(text.toLowerCase()));
   return one === undefined || one !== two;
+}
+
+function isNumber(text: string): boolean {
+  return text.trim() !== "" && Number.isFinite(Number(text));
+}
+
+/** Also when what is written is rounded: to the digits that were read, as by numeric(10, 2), or to the six of a real. */
+function differAsNumbers(was: string, is: string): boolean {
+  const by = Math.abs(Number(was) - Number(is));
+  if (!/[.e]/i.test(is)) return by > 0;
+  const digits = was.split(".")[1]?.length ?? 0;
+  return by > Math.max(0.5 * 10 ** -digits, Math.abs(Number(was)) * 1e-6);
 }
 
 /** The last part of the name of a table, as other statements may have it. */

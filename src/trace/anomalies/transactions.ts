@@ -51,6 +51,8 @@ export interface Transaction {
   readonly connection: number;
   /** The database: tables of others only have the same names. */
   readonly scope: string;
+  /** The role, and the search_path that it begins with: for another one names may mean other tables. */
+  readonly namesOf: string;
   /** False: a statement by itself. */
   readonly isExplicit: boolean;
   readonly isRepeatableRead: boolean;
@@ -58,6 +60,8 @@ export interface Transaction {
   /** Names in statements that were not understood; those of others count only where they may have changed something. */
   readonly unclear: ReadonlySet<string>;
   readonly changed: ReadonlySet<string>;
+  /** It may have read anything. */
+  readonly isOpaque: boolean;
   readonly commitAsked: Moment;
   readonly committed: Moment;
 }
@@ -69,6 +73,7 @@ interface Open {
   readonly unclear: Set<string>;
   readonly changed: Set<string>;
   readonly asked: Moment;
+  isOpaque: boolean;
   isBroken: boolean;
 }
 
@@ -99,6 +104,8 @@ export class Transactions {
   readonly #columns = new WeakMap<object, readonly Column[]>();
   readonly #running = new WeakMap<About, Running>();
   #scope = "";
+  #role = "";
+  #searchPath: string | undefined;
   /** Names may mean something else than for others: its own schemas, or its own tables. */
   #isOwnWorld = false;
   #open: Open | undefined;
@@ -119,6 +126,7 @@ export class Transactions {
       this.#asks(message, moment);
       return undefined;
     }
+    if (message.name === "ParameterStatus") this.#learns(message.body.toString("utf8").split("\0"));
     if (!this.#conversation.isFollowed) return undefined;
     const answered = this.#conversation.reply(message);
     if ("problem" in answered) return undefined;
@@ -136,6 +144,7 @@ export class Transactions {
       const words = body.toString("utf8", 4).split("\0");
       const [user, database] = ["user", "database"].map((key) => words[words.indexOf(key) + 1]);
       this.#scope = words.includes("database") ? database! : user!;
+      this.#role = user!;
       if (words.includes("options") || words.includes("search_path")) this.#isOwnWorld = true;
     }
     const about = this.#statements.take(message);
@@ -150,6 +159,13 @@ export class Transactions {
         this.#isOwnWorld = true;
     }
     this.#running.set(about, { access, about, asked, rows: [] });
+  }
+
+  /** PostgreSQL 18 says so at the login, and at each change, whoever makes it. */
+  #learns([name, value]: readonly string[]): void {
+    if (name !== "search_path") return;
+    if (this.#searchPath !== undefined && this.#searchPath !== value) this.#isOwnWorld = true;
+    this.#searchPath = value;
   }
 
   #gets(message: TracedMessage, about: About | undefined, moment: Moment): Transaction | undefined {
@@ -209,7 +225,11 @@ export class Transactions {
         open.unclear.add(name);
         if (access.kind !== "other" || access.changes) open.changed.add(name);
       }
-      if (access.kind === "other" && ["savepoint", "transaction", "prepare"].some((name) => access.names.has(name)))
+      if (access.kind === "other" && access.isOpaque) open.isOpaque = true;
+      if (
+        access.kind === "other" &&
+        ["savepoint", "transaction", "prepare", "chain"].some((name) => access.names.has(name))
+      )
         open.isBroken = true;
     }
     return undefined;
@@ -228,18 +248,24 @@ export class Transactions {
 
   #begin(asked: Moment, isExplicit: boolean, isRepeatableRead: boolean): Open {
     const empty = { steps: [], unclear: new Set<string>(), changed: new Set<string>() };
-    return { ...empty, isExplicit, isRepeatableRead, asked, isBroken: false };
+    return { ...empty, isExplicit, isRepeatableRead, asked, isOpaque: false, isBroken: false };
   }
 
   #commit(open: Open, commitAsked: Moment, committed: Moment): Transaction {
-    const { isExplicit, isRepeatableRead, steps, unclear, changed, isBroken } = open;
+    const { isExplicit, isRepeatableRead, steps, unclear, changed, isOpaque, isBroken } = open;
     // Its effects are there all the same: as something that nobody has understood.
     const lost = this.#isOwnWorld || isBroken;
     const tables = lost ? steps.map(({ table }) => table) : [];
+    const whose = {
+      connection: this.#connection,
+      scope: this.#scope,
+      namesOf: `${this.#role} ${this.#searchPath ?? ""}`,
+    };
     return {
-      ...{ connection: this.#connection, scope: this.#scope, isExplicit, isRepeatableRead, commitAsked, committed },
+      ...{ ...whose, isExplicit, isRepeatableRead, commitAsked, committed },
       steps: lost ? [] : steps,
       unclear,
+      isOpaque,
       changed: new Set([...changed, ...tables]),
     };
   }
