@@ -20,8 +20,8 @@ const firstNormalObjectId = 16_384;
 export async function collectLeftovers(engine: Engine, directory: string, log: Log): Promise<void> {
   const base = join(directory, "base");
   const made = readdirSync(base).filter((name) => /^\d+$/.test(name) && Number(name) >= firstNormalObjectId);
-  // What has no databases but those of the beginning has no copies of them.
-  if (made.length === 0) return;
+  // What has no databases but those of the beginning has no copies of them; those of a tablespace are in there.
+  if (made.length === 0 && readdirSync(join(directory, "pg_tblspc")).length === 0) return;
   const { name, halfDropped } = leftoverPatterns;
   const isLeft = `datname ~ ${quoteLiteral(name)} or datconnlimit = -2 and datname ~ ${quoteLiteral(halfDropped)}`;
   const [all] = await executeSql(engine, `select oid, datname, ${isLeft} from pg_database`);

@@ -12,7 +12,7 @@ import { type Branches, branchDatabase, readBranch } from "../engine/branches.ts
 import { limits } from "../engine/thread/limits.ts";
 import type { Writer } from "../engine/thread/sessions/database-copies.ts";
 import type { SessionHost } from "../engine/thread/sessions/host.ts";
-import { ownParameters } from "../engine/thread/sessions/own-parameters.ts";
+import { ownParameters, unhindered } from "../engine/thread/sessions/own-parameters.ts";
 import { bytesInput, type Session } from "../engine/thread/sessions/session.ts";
 import { unlessAborted } from "../engine/within.ts";
 import { SqlStateError } from "../errors.ts";
@@ -217,7 +217,7 @@ export class DatabaseBranches implements Branches {
   async #open(): Promise<Session> {
     const refusal: Uint8Array[] = [];
     const take = (bytes: Uint8Array) => void refusal.push(bytes.slice());
-    const session = await this.#host.createSession(ownParameters, take, branchesNumber);
+    const session = await this.#host.createSession({ ...ownParameters, ...unhindered }, take, branchesNumber);
     // Throws PostgreSQL's reason.
     readQueryResults(Buffer.concat(refusal));
     if (!session) throw new Error("PostgreSQL refused a session");

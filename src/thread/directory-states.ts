@@ -10,7 +10,7 @@ import { readBranch } from "../engine/branches.ts";
 import { snapshotDatabase, snapshotPrefix, workingDatabase } from "../engine/snapshots.ts";
 import type { ServedStates } from "../engine/states.ts";
 import type { SessionHost } from "../engine/thread/sessions/host.ts";
-import { ownLogin } from "../engine/thread/sessions/own-parameters.ts";
+import { ownLogin, unhindered } from "../engine/thread/sessions/own-parameters.ts";
 import { quoteIdentifier, quoteLiteral } from "../migrate/sql-quoting.ts";
 import type { IsolatedQueue } from "../transport/isolated-queue.ts";
 import { encodeQuery } from "../wire/frontend.ts";
@@ -144,7 +144,7 @@ export class DirectoryStates implements ServedStates {
   #inSession<T>(database: string, work: (run: Run) => Promise<T>): Promise<T> {
     return this.#withoutOwn(async () => {
       const at = database === ownLogin.database ? elsewhere : ownLogin.database;
-      const session = new OwnSession(this.#host, { ...ownLogin, database: at, isSuperuser: true }, number);
+      const session = new OwnSession(this.#host, { ...ownLogin, database: at, isSuperuser: true }, number, unhindered);
       try {
         return await work(
           async (sql) => readQueryResults(Buffer.from(await session.run(encodeQuery(sql)))).at(-1)?.rows ?? [],

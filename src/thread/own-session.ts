@@ -14,16 +14,18 @@ import { encodeQuery } from "../wire/frontend.ts";
 /** Its process id; those of clients are above it. */
 const ownNumber = 999;
 
+type Settings = Readonly<Record<string, string>>;
+
 /** See the head of the file. */
 export class OwnSession {
   readonly #host: SessionHost;
   readonly #session: Promise<Session>;
   #last: Promise<unknown> = Promise.resolve();
 
-  /** `number`: its process id. */
-  constructor(host: SessionHost, login: OwnLogin, number = ownNumber) {
+  /** `number`: its process id; `settings`: what it begins with. */
+  constructor(host: SessionHost, login: OwnLogin, number = ownNumber, settings: Settings = {}) {
     this.#host = host;
-    this.#session = open(host, login, number);
+    this.#session = open(host, login, number, settings);
     this.#session.catch(() => {});
   }
 
@@ -55,10 +57,15 @@ export class OwnSession {
   }
 }
 
-async function open(host: SessionHost, { user, database, isSuperuser }: OwnLogin, number: number): Promise<Session> {
+async function open(
+  host: SessionHost,
+  { user, database, isSuperuser }: OwnLogin,
+  number: number,
+  settings: Settings,
+): Promise<Session> {
   const answer: Uint8Array[] = [];
   // Only a superuser can do without event triggers.
-  const parameters = { ...(isSuperuser ? ownParameters : {}), user, database };
+  const parameters = { ...(isSuperuser ? ownParameters : {}), ...settings, user, database };
   const session = await host.createSession(parameters, (bytes) => void answer.push(bytes.slice()), number);
   if (!session) throw new Error(`PostgreSQL refused a session: ${readLogin(Buffer.concat(answer)).error?.message}`);
   // A migration's DDL has the event triggers that it would have from any client.
