@@ -43,7 +43,7 @@ export function* findAnomalies(trace: Trace): Generator<Anomaly> {
     if (!ended) continue;
     const others = committed
       .filter(({ scope, connection }) => scope === ended.scope && connection !== ended.connection)
-      .map((other) => (other.namesOf === ended.namesOf ? other : unclearIn(other)));
+      .map((other) => (other.namesOf === ended.namesOf ? other : strangerOf(other)));
     const found = lostUpdate(ended, others) ?? writeSkew(ended, others);
     if (found) yield found;
     committed.push(ended);
@@ -51,9 +51,16 @@ export function* findAnomalies(trace: Trace): Generator<Anomaly> {
   }
 }
 
+const strangers = new WeakMap<Transaction, Transaction>();
+
 /** One whose tables may be others of these names. */
-function unclearIn(other: Transaction): Transaction {
-  return { ...other, steps: [], changed: new Set([...other.changed, ...other.steps.map(({ table }) => table)]) };
+function strangerOf(other: Transaction): Transaction {
+  const known = strangers.get(other);
+  if (known) return known;
+  const changed = new Set([...other.changed, ...other.steps.map(({ table }) => table)]);
+  const stranger = { ...other, steps: [], changed };
+  strangers.set(other, stranger);
+  return stranger;
 }
 
 /** It has read a value, somebody else has changed that since, and it has written over it. */
