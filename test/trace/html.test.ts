@@ -1,5 +1,5 @@
 /** `trace show --html`: one page that a browser shows, of a real trace and of one of 100,000 records. */
-import { appendFileSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { appendFileSync, chmodSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { expect, test } from "vitest";
@@ -30,6 +30,9 @@ const small = () =>
 test("nothing of a trace is markup, only its owner can read the page, and a trace is not overwritten", async () => {
   const trace = await small();
   const page = await pageOf(trace);
+  expect(statSync(page).mode & 0o777).toBe(0o600);
+  chmodSync(page, 0o644);
+  await runCli(["trace", "show", trace, "--html", page]);
   expect(statSync(page).mode & 0o777).toBe(0o600);
   const html = readFileSync(page, "utf8");
   expect(html).not.toContain("onerror");

@@ -4,7 +4,7 @@
  * Owns: its flags, and writing as fast as the reader takes it. Does not own: the rows (`trace/show/`).
  */
 import { once } from "node:events";
-import { writeFileSync } from "node:fs";
+import { closeSync, fchmodSync, fstatSync, openSync, writeFileSync } from "node:fs";
 import { ExitCode, UsageError } from "../../errors.ts";
 import { listOf, text, type ValueKind, wholeNumber } from "../../options/value-kinds.ts";
 import { collectPage } from "../../trace/page/collect.ts";
@@ -96,11 +96,17 @@ export const showSubcommand: TraceSubcommand = {
   },
 };
 
-/** Only its owner can read it, as the trace. Throws a `UsageError` where it cannot be written. */
+/** Only its owner can read it, as the trace, also where there was a file that others could read. Throws a `UsageError` where it cannot be written. */
 function writePage(file: string, page: string): void {
   if (isTrace(file)) throw new UsageError(`--html: ${file} is a trace; it is not overwritten`);
   try {
-    writeFileSync(file, page, { mode: 0o600 });
+    const descriptor = openSync(file, "w", 0o600);
+    try {
+      if (fstatSync(descriptor).isFile()) fchmodSync(descriptor, 0o600);
+      writeFileSync(descriptor, page);
+    } finally {
+      closeSync(descriptor);
+    }
   } catch (error) {
     throw new UsageError(`--html: cannot write ${file}: ${(error as Error).message}`, { cause: error });
   }
