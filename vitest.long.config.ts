@@ -22,6 +22,7 @@ function hasLongTests(path: string): boolean {
 
 /** Those that want a thousand connections, or all memory or both cores for themselves. */
 const alone = [
+  "test/cli/many-starts.long.test.ts",
   "test/concurrency/hundred-thousand.long.test.ts",
   "test/concurrency/split-storm.long.test.ts",
   "test/faults/process-memory.long.test.ts",

@@ -20,7 +20,7 @@ import {
 } from "node:fs";
 import { createRequire } from "node:module";
 import { basename, dirname, join, relative } from "node:path";
-import { type BuildOptions, build as bundle } from "esbuild";
+import { type BuildOptions, build as bundle, type PluginBuild } from "esbuild";
 import { packageExtensions } from "../src/engine/extensions.ts";
 
 const root = dirname(import.meta.dirname);
@@ -59,6 +59,8 @@ const entries = {
   "engine-thread": "src/thread/main.ts",
   watchdog: "src/thread/watchdog.ts",
   "initdb-thread": "src/engine/thread/initdb-thread.ts",
+  "rewrite-thread": "src/engine/thread/rewrite-thread.ts",
+  "separate-process": "src/engine/thread/separate-process.ts",
   "dump-thread": "src/dev-db/dump-thread.ts",
 };
 
@@ -67,7 +69,6 @@ export const external = [
   "@electric-sql/pglite",
   "@mongodb-js/saslprep",
   "commander",
-  "node-forge",
   "vitest",
   "@playwright/test",
   ...Object.values(packageExtensions).map((install) => install.replace(/(?!^)@.*$/, "")),
@@ -100,12 +101,18 @@ async function buildBundles(): Promise<void> {
     platform: "node",
     target: "node20",
     sourcemap: true,
+    // A stack has files and lines all the same; the sources would be a third of what is installed of our own.
+    sourcesContent: false,
     legalComments: "none",
     logLevel: "warning",
     external,
   };
   const split = { splitting: true, chunkNames: "chunk-[hash]", format: "esm", metafile: true } as const;
-  const { metafile } = await bundle({ ...common, ...split, entryPoints: entries });
+  const asFile = {
+    name: "the SDK",
+    setup: (build: PluginBuild) => build.onResolve({ filter: /^\.\/sdk\.ts$/ }, mcpSdk),
+  };
+  const { metafile } = await bundle({ ...common, ...split, entryPoints: entries, plugins: [asFile] });
   await bundle({
     ...common,
     entryPoints: { jest: entries.jest },
@@ -118,10 +125,28 @@ async function buildBundles(): Promise<void> {
   const pgDump = createRequire(import.meta.url).resolve("@electric-sql/pglite-tools/pg_dump");
   copyFileSync(join(dirname(pgDump), "pg_dump.wasm"), join(dist, "pg_dump.wasm"));
   await buildTracePage();
-  const made = new Set(Object.keys(metafile.outputs).map((path) => basename(path)));
+  await buildMcpSdk(common);
+  const made = new Set(["mcp-sdk.js", ...Object.keys(metafile.outputs).map((path) => basename(path))]);
   for (const name of readdirSync(dist)) {
     if (/\.js(\.map)?$/.test(name) && !made.has(name)) rmSync(join(dist, name));
   }
+}
+
+const mcpSdk = () => ({ path: "./mcp-sdk.js", external: true });
+
+/** The SDK of `pglite-devdb mcp`: most of it is other packages', so it is small and has no map; with their licences. */
+async function buildMcpSdk(common: BuildOptions): Promise<void> {
+  const entryPoints = { "mcp-sdk": "src/cli/mcp/sdk.ts" };
+  const small = { minify: true, sourcemap: false, format: "esm", metafile: true } as const;
+  const { metafile } = await bundle({ ...common, ...small, entryPoints });
+  const packages = Object.keys(metafile.inputs).flatMap(
+    (path) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path) ?? [],
+  );
+  const licences = [...new Set(packages)].sort().map((path) => {
+    const { name, version } = JSON.parse(readFileSync(join(root, path, "package.json"), "utf8"));
+    return `${name} ${version}\n\n${readFileSync(join(root, path, "LICENSE"), "utf8").trim()}\n`;
+  });
+  writeFileSync(join(dist, "mcp-sdk.licenses.txt"), licences.join("\n\n"));
 }
 
 /** The page of `trace show --html`, but for the trace: one file, whose policy knows its script and its style. */

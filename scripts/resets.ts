@@ -9,23 +9,18 @@
 import { mkdirSync } from "node:fs";
 import pg from "pg";
 import { startDevDb } from "../src/index.ts";
+import { sixtyTables, tables } from "./sixty-tables.ts";
 
 const rounds = Number(process.argv[2] ?? 100);
 const directory = process.argv[3];
-const tables = 60;
 const clients = 4;
 
-const small = Array.from(
-  { length: tables },
-  (_, table) => `create table t${table} (id serial primary key, v text, n int);
-    insert into t${table} (v, n) select md5(g::text), g from generate_series(1, 200) g; create index on t${table} (n);`,
-).join("\n");
 const large = `create table large as select g as id, repeat(md5(g::text), 8) as v from generate_series(1, 350000) g;
   create index on large (id);`;
 
 for (const [at, [name, sql]] of Object.entries({
-  "60 tables": small,
-  "60 tables and 100 MB": `${small}${large}`,
+  "60 tables": sixtyTables,
+  "60 tables and 100 MB": `${sixtyTables}${large}`,
 }).entries()) {
   console.log(`${name}: ${await measure(sql, directory === undefined ? "memory://" : `${directory}/${at}`)}`);
 }

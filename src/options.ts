@@ -170,6 +170,14 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
     group: "Data",
     help: "drop a branch to which nobody has been connected for this long; 0 for never",
   },
+  perGitBranch: {
+    flags: "--per-git-branch",
+    environment: "DEV_DB_PER_GIT_BRANCH",
+    default: false,
+    kind: yesOrNo,
+    group: "Data",
+    help: "whoever connects to the database gets that of the git branch that is checked out, made of main's when it is missing; needs --db",
+  },
   seedRandom: {
     flags: "--seed-random <n>",
     environment: "DEV_DB_SEED_RANDOM",

@@ -29,10 +29,15 @@ export type RowName =
   | "memory";
 
 /** What `--targets` takes; the columns of the table. */
-export type TargetName = "ours" | "shared" | "stock" | "in-process" | "constants" | "postgres";
+export type TargetName = "ours" | "traced" | "shared" | "stock" | "in-process" | "constants" | "postgres";
 
 /** Every target, in the order of the columns and of the turns. */
-export const targetNames: readonly TargetName[] = ["ours", "shared", "stock", "in-process", "constants", "postgres"];
+export const targetNames: readonly TargetName[] = [
+  ...(["ours", "traced", "shared", "stock", "in-process", "constants", "postgres"] as const),
+];
+
+/** Those that are run where none is named. */
+export const usualTargets = targetNames.filter((name) => name !== "traced");
 
 /** Every row, in the order of the table. */
 export const rows: readonly Row[] = [

@@ -9,7 +9,7 @@ import { dirname, resolve } from "node:path";
 import { UsageError } from "../../src/errors.ts";
 import { list, number, parseOptions, whole } from "../command-line.ts";
 import { busyLoops } from "./busy-loops.ts";
-import { type RowName, rows, type TargetName, targetNames } from "./catalogue.ts";
+import { type RowName, rows, type TargetName, targetNames, usualTargets } from "./catalogue.ts";
 
 /** What a run of the benchmark does. */
 export interface BenchOptions {
@@ -34,6 +34,7 @@ export const benchHelp = `npm run bench -- [options]
   --busy           each row a second time, beside ${busyLoops} processes that compute all the time
   --only ROW,…     ${rows.map((row) => row.name).join(", ")}
   --targets T,…    ${targetNames.join(", ")}
+  --trace          only ours, without and with --trace: what recording costs
   --json FILE      also write every figure of every round to FILE
   --profile T      start the server process of target T with --cpu-prof and keep bench-T.cpuprofile
   --help           this text
@@ -43,7 +44,7 @@ const text = { type: "string" } as const;
 const flag = { type: "boolean" } as const;
 const known = {
   ...{ seconds: text, rounds: text, only: text, targets: text, json: text, profile: text },
-  ...{ help: flag, busy: flag },
+  ...{ help: flag, busy: flag, trace: flag },
 };
 
 /** Reads the arguments after the script name; `"help"` when help was asked for. Throws a `UsageError`. */
@@ -52,12 +53,18 @@ export function readBenchOptions(argv: readonly string[]): BenchOptions | "help"
   if (values.help) return "help";
   const rowNames = rows.map((row) => row.name);
   const profile = values.profile === undefined ? undefined : list("--profile", values.profile, targetNames);
-  const targets = list("--targets", values.targets ?? targetNames.join(","), targetNames);
+  if (values.trace && values.targets !== undefined) {
+    throw new UsageError("--trace: is for the targets ours and traced; leave out --targets, or name them there");
+  }
+  const usual: readonly TargetName[] = values.trace ? ["ours", "traced"] : usualTargets;
+  const targets = list("--targets", values.targets ?? usual.join(","), targetNames);
   if (profile !== undefined && (profile.length !== 1 || !targets.includes(profile[0]!))) {
     throw new UsageError(`--profile ${values.profile}: takes one of the targets that are run (${targets.join(", ")})`);
   }
   if (profile?.[0] === "postgres" || profile?.[0] === "in-process") {
-    throw new UsageError(`--profile ${profile[0]}: takes a target that is a Node server: ours, stock, constants`);
+    throw new UsageError(
+      `--profile ${profile[0]}: takes a target that is a Node server: ours, traced, stock, constants`,
+    );
   }
   return {
     seconds: number("--seconds", values.seconds ?? "1", 0.1, 600),

@@ -10,8 +10,14 @@ import type { BenchOptions } from "./options.ts";
 import { postgresSettings } from "./real-postgres.ts";
 import type { BenchResult, Measurement, RowFigures } from "./run-benchmark.ts";
 
-const comparedWith = ["stock", "postgres", "in-process"] as const;
+const pairs: readonly (readonly [TargetName, TargetName])[] = [
+  ["ours", "stock"],
+  ["ours", "postgres"],
+  ["ours", "in-process"],
+  ["traced", "ours"],
+];
 const explanations: Readonly<Partial<Record<TargetName, string>>> = {
+  traced: "ours, started with --trace.",
   "in-process": "PGlite in the load process, fed through execProtocolRawStream; its memory includes the load client.",
   constants: "a Node socket server with canned replies and no engine: the limit of a Node socket with this client.",
   postgres: "its memory is the sum of Pss of its processes with clients connected; its spawn does not include initdb.",
@@ -21,16 +27,16 @@ const wideSpread = 0.3;
 /** The whole report, lines joined. */
 export function formatReport(options: BenchOptions, where: Surroundings, result: BenchResult): string {
   const columns = targetNames.filter((name) => options.targets.includes(name));
-  const others = columns.includes("ours") ? comparedWith.filter((name) => columns.includes(name)) : [];
+  const compared = pairs.filter((pair) => pair.every((name) => columns.includes(name)));
   const tables = kinds.flatMap((kind) => {
-    const header = [headings[kind], "unit", ...columns, ...others.map((name) => `ours/${name}`)];
+    const header = [headings[kind], "unit", ...columns, ...compared.map((pair) => pair.join("/"))];
     const body = result.figures
       .filter(({ targets }) => [...targets.values()].some((measurement) => median(measurement[kind]) !== undefined))
       .map((figures) => [
         titleOf(figures, kind),
         kind === "cpu" ? "µs" : rowNamed(figures.row).unit,
         ...columns.map((target) => cellText(result, figures, target, kind)),
-        ...others.map((other) => ratioText(figures, other, kind)),
+        ...compared.map((pair) => ratioText(figures, pair, kind)),
       ]);
     return ["", ...table([header, ...body])];
   });
@@ -55,7 +61,7 @@ export function reportAsJson(options: BenchOptions, where: Surroundings, result:
       return [target, { median: median(rounds), medianCpu: median(cpu), ...measurement }] as const;
     });
     const ratios = (kind: Kind) =>
-      Object.fromEntries(comparedWith.map((other) => [`ours/${other}`, ratio(line, other, kind)] as const));
+      Object.fromEntries(pairs.map((pair) => [pair.join("/"), ratio(line, pair, kind)] as const));
     return {
       ...{ row: line.row, busy: line.busy, unit, lessIsBetter, targets: Object.fromEntries(targets) },
       ...{ ratios: ratios("rounds"), cpuRatios: ratios("cpu") },
@@ -115,13 +121,13 @@ function cellText(result: BenchResult, { targets }: RowFigures, target: TargetNa
   return `${figure(middle)}${spread(measurement[kind]) > wideSpread ? " ~" : ""}${problems(measurement) > 0 ? " !" : ""}`;
 }
 
-function ratioText(figures: RowFigures, other: TargetName, kind: Kind): string {
-  const value = ratio(figures, other, kind);
+function ratioText(figures: RowFigures, pair: (typeof pairs)[number], kind: Kind): string {
+  const value = ratio(figures, pair, kind);
   return value === undefined ? "–" : value.toFixed(2);
 }
 
-function ratio({ targets }: RowFigures, other: TargetName, kind: Kind): number | undefined {
-  const mine = targets.get("ours")?.[kind];
+function ratio({ targets }: RowFigures, [one, other]: (typeof pairs)[number], kind: Kind): number | undefined {
+  const mine = targets.get(one)?.[kind];
   const theirs = targets.get(other)?.[kind];
   if (mine === undefined || theirs === undefined) return undefined;
   return median(

@@ -3,7 +3,9 @@
  *
  * Owns: what each one runs. Does not own: what the benchmark asks of a target (`target.ts`).
  */
-import { existsSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { TargetName } from "./catalogue.ts";
 import { InProcessTarget } from "./in-process-target.ts";
@@ -19,6 +21,8 @@ export function createTarget(name: TargetName, profile: boolean): Target {
   switch (name) {
     case "ours":
       return new ServerTarget(name, ours, profile);
+    case "traced":
+      return new TracedTarget(profile);
     case "shared":
       return new ServerTarget(name, [...ours, "--sessions", "shared"], profile);
     case "stock":
@@ -62,6 +66,22 @@ class ServerTarget extends LaunchedTarget {
 
   protected memoryMb(pid: number): number | undefined {
     return peakMemoryMb(pid);
+  }
+}
+
+/** Ours, and all that its clients say is recorded. */
+class TracedTarget extends ServerTarget {
+  readonly #directory: string;
+
+  constructor(profile: boolean) {
+    const directory = mkdtempSync(join(tmpdir(), "pglite-devdb-bench-"));
+    super("traced", [...ours, "--trace", join(directory, "bench.trace")], profile);
+    this.#directory = directory;
+  }
+
+  override async stop(): Promise<void> {
+    await super.stop();
+    rmSync(this.#directory, { recursive: true, force: true });
   }
 }
 

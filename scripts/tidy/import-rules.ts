@@ -15,7 +15,7 @@ const ranks: readonly (readonly string[])[] = [
   ["dev-db", "thread"],
   ["transport", "migrate", "trace"],
   ["engine", "work"],
-  ["wire"],
+  ["wire", "sql"],
   ["options"],
   ["errors"],
 ];

@@ -1,32 +1,42 @@
 /**
- * `pglite-devdb branch`: makes, shows and drops branches on a server that runs.
+ * `pglite-devdb branch`: makes, shows, compares and drops branches on a server that runs.
  *
- * Owns: its words. Does not own: how a server is found (`running-server.ts`), how it makes a branch (`dev-db/server-branches.ts`).
- * Invariant: stdout gets URLs and nothing else.
+ * Owns: its words. Does not own: how a server is found (`running-server.ts`), how it makes a branch (`dev-db/server-branches.ts`), how two are
+ * compared (`branch-diff.ts`).
+ * Invariant: stdout gets URLs, or differences, and nothing else.
  */
 import { randomBytes } from "node:crypto";
+import { Option } from "commander";
 import { ensureBranch } from "../dev-db/server-branches.ts";
 import { branchDatabase, readBranch } from "../engine/branches.ts";
 import { ExitCode, UsageError } from "../errors.ts";
+import { diffBranches, differentExitCode } from "./branch-diff.ts";
 import type { CliCommand } from "./command.ts";
 import { connectionOf, inWords, queryServer, serverUrl, urlFlag, urlHelp, urlOf } from "./running-server.ts";
 
 /** The command `branch`. */
 export const branchCommand: CliCommand = {
   name: "branch",
-  usage: "[NAME | ls | rm NAME]",
-  summary: "make a branch of the database of a server that runs, and print its URL; list branches; drop one",
+  usage: "[NAME | ls | diff [A] B | rm NAME]",
+  summary:
+    "make a branch of the database of a server that runs, and print its URL; list branches; compare two; drop one",
   options: [],
   configure(command) {
-    command.addOption(urlFlag);
+    command.addOption(urlFlag).addOption(new Option("-o, --output <form>"));
     command.configureHelp({ formatHelp: () => helpText });
   },
   async run(operands, _options, { environment, stdout }, flags) {
     const url = serverUrl(flags.url, environment);
     const [word, name, more] = operands;
+    const source = decodeURIComponent(url.pathname.slice(1)) || "postgres";
+    if (word === "diff") {
+      const { text, same } = await diffBranches(url, source, operands.slice(1), flags.output);
+      stdout.write(`${text}\n`);
+      return same ? ExitCode.ok : differentExitCode;
+    }
+    if (flags.output !== undefined) throw new UsageError("branch: --output is for branch diff");
     const extra = word === "rm" ? more : name;
     if (extra !== undefined) throw new UsageError(`branch: ${JSON.stringify(extra)} is an argument too many`);
-    const source = decodeURIComponent(url.pathname.slice(1)) || "postgres";
     const list = async () => (await ask(url, source, branchesSql)).map(([database]) => database!);
     if (word === "ls") {
       for (const database of await list()) if (readBranch(database)) stdout.write(`${urlOf(url, database)}\n`);
@@ -47,13 +57,17 @@ export const branchCommand: CliCommand = {
 
 const branchesSql = "select datname from pg_database where datconnlimit <> -2 order by oid";
 
-const helpText = `Usage: pglite-devdb branch [--url URL] [NAME | ls | rm NAME]
+const helpText = `Usage: pglite-devdb branch [--url URL] [NAME | ls | diff [A] B | rm NAME]
 
 A branch is a copy of a database as it is now, made in milliseconds: see docs/branches.md.
 
   branch [NAME]   makes the branch NAME, or one with a free name, and prints its URL; if it is there, only that
   branch ls       prints the URLs of all branches
   branch rm NAME  drops it; whoever is connected to it is ended
+  branch diff [A] B
+                  what is different in B, which is a branch's name or a database's: in the schema, and in the number of rows of each
+                  table. Without A: to the database itself. Exit codes: 0 the same, 1 different, 2 it cannot be said
+                  -o, --output text|json   [default text]
 ${urlHelp}`;
 
 function ask(url: URL, database: string, sql: string) {

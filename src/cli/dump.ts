@@ -15,9 +15,10 @@ import { ServerClient } from "../dev-db/server-client.ts";
 import { UsageError } from "../errors.ts";
 import { restoreSql } from "../migrate/index.ts";
 import { readServerUrl, withoutPassword } from "../options/server-url.ts";
-import type { ResolvedOptions } from "../options.ts";
+import type { Log, Progress, ResolvedOptions } from "../options.ts";
 import { type CliCommand, type CommandContext, serverOptions } from "./command.ts";
 import { logTo } from "./log.ts";
+import { ProgressLine } from "./progress.ts";
 import { namedServer } from "./running-server.ts";
 import { listenForSignals } from "./signals.ts";
 
@@ -41,7 +42,7 @@ export const dumpCommand: CliCommand = {
     }
     const server = namedServer("dump", url, options);
     if (server === undefined) mustExist(options.db, context);
-    const sql = await withServer(server, options, context, (at) => dumpDatabase(at, forPgDump));
+    const sql = await withServer(server, options, context, (at, { progress }) => dumpDatabase(at, forPgDump, progress));
     await new Promise<void>((written) => context.stdout.write(sql, () => written()));
     return 0;
   },
@@ -67,10 +68,10 @@ export const restoreCommand: CliCommand = {
     const [path, text] =
       file === "-" ? ["stdin", await readStdin()] : [resolve(context.cwd, file), await readDump(context, file)];
     const server = url && namedServer("restore", url, options);
-    await withServer(server, options, context, async (at) => {
+    await withServer(server, options, context, async (at, { log, progress }) => {
       const client = await ServerClient.connect(at);
       try {
-        await restoreSql(client, path, text, logTo(context.stderr, options.logLevel));
+        await restoreSql(client, path, text, log, progress);
       } finally {
         client.close();
       }
@@ -89,18 +90,21 @@ function mustExist(db: string, { cwd }: CommandContext): void {
 async function withServer<T>(
   url: string | undefined,
   options: ResolvedOptions,
-  { cwd, stderr }: CommandContext,
-  use: (url: string) => Promise<T>,
+  { cwd, environment, stderr }: CommandContext,
+  use: (url: string, told: { log: Log; progress: Progress }) => Promise<T>,
 ): Promise<T> {
-  if (url !== undefined) return use(url);
-  const log = logTo(stderr, options.logLevel);
+  const line = new ProgressLine(stderr, environment, options);
+  const log = logTo(line, options.logLevel);
+  const told = { log, progress: line.doing };
+  if (url !== undefined) return use(url, told).finally(() => line.end());
   const signal = listenForSignals(() => log("error", "ending before everything is closed"));
   const asItIs = options.db === "memory://" ? {} : { migrations: "none", setup: undefined, seed: undefined };
-  const control = controlDevDb({ ...options, port: 0, ...asItIs }, { cwd, log, signal });
-  const { url: own } = await control.start();
+  const control = controlDevDb({ ...options, port: 0, ...asItIs }, { cwd, signal, ...told });
   try {
-    return await use(own);
+    const { url: own } = await control.start();
+    return await use(own, told);
   } finally {
+    line.end();
     await control.stop();
   }
 }

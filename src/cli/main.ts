@@ -15,6 +15,7 @@ import { doctorCommand } from "./doctor.ts";
 import { dumpCommand, restoreCommand } from "./dump.ts";
 import { exploreCommand } from "./explore.ts";
 import { commandHelp, programHelp } from "./help.ts";
+import { mcpCommand } from "./mcp.ts";
 import { reproCommand } from "./repro.ts";
 import { resetCommand } from "./reset.ts";
 import { runCommand } from "./run.ts";
@@ -28,6 +29,7 @@ const commands: readonly CliCommand[] = [
   startCommand,
   runCommand,
   branchCommand,
+  mcpCommand,
   clockCommand,
   snapshotCommand,
   dumpCommand,

@@ -2,7 +2,7 @@
  * `pglite-devdb repro --trace FILE`: the first wrong answer of the stock library, kept.
  *
  * Owns: recording the storm on it, and what is said of the file. Does not own: recorder, proxy and shrinking (`trace/`, `trace/shrink.ts`).
- * Invariant: the recording of the storm goes with the command, whatever comes of it; FILE is there only if it has what it is said to have.
+ * Invariant: the recording of the storm goes with the command, whatever comes of it; FILE is replaced only by what it is said to have.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,10 +10,11 @@ import { join, resolve } from "node:path";
 import { ExitCode } from "../errors.ts";
 import { startProxy } from "../trace/record/proxy.ts";
 import { Recorder } from "../trace/record/recorder.ts";
-import { createTraceFile, removeTraceFile } from "../trace/record/trace-file.ts";
+import { createTraceFile } from "../trace/record/trace-file.ts";
+import { TraceOutput } from "../trace/record/trace-output.ts";
 import type { ReproServer } from "../trace/repro/server-process.ts";
 import type { CommandContext } from "./command.ts";
-import { shrinkSubcommand } from "./trace/shrink.ts";
+import { shrinkTrace } from "./trace/shrink.ts";
 import { FlagValues } from "./trace/subcommand.ts";
 
 const limitBytes = 2 ** 30;
@@ -24,13 +25,12 @@ export class RecordedStorm {
   readonly #output: string;
   readonly #directory: string;
   readonly #file: string;
-  #isShrunk = false;
 
   /** What is left of it goes to `output`. Throws a `UsageError` where that cannot be written. */
   constructor(output: string, context: CommandContext) {
     this.#context = context;
     this.#output = resolve(context.cwd, output);
-    createTraceFile(this.#output, "--trace");
+    new TraceOutput(this.#output, "--trace").end();
     this.#directory = mkdtempSync(join(tmpdir(), "pglite-devdb-repro-"));
     this.#file = join(this.#directory, "storm.trace");
   }
@@ -55,27 +55,18 @@ export class RecordedStorm {
     };
   }
 
-  /**
-   * Leaves out all that the first wrong answer does not need. False if what is left does not fail again; rejects with the signal's
-   * reason when that is aborted, and then goes on until the process ends.
-   */
+  /** Leaves out all that the first wrong answer does not need. False if what is left does not fail again; rejects with the signal's reason. */
   async shrink(signal: AbortSignal): Promise<boolean> {
     const flags = new FlagValues({ against: "stock", output: this.#output });
     // What it says on the way is no part of the report.
     const context = { ...this.#context, stdout: this.#context.stderr };
     signal.throwIfAborted();
-    const aborted = new Promise<never>((_, reject) => {
-      signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-    });
-    const code = await Promise.race([shrinkSubcommand.run([this.#file], flags, context), aborted]);
-    this.#isShrunk = code === ExitCode.ok;
-    return this.#isShrunk;
+    return (await shrinkTrace([this.#file], flags, context, signal)) === ExitCode.ok;
   }
 
   /** Removes what is no result. */
   end(): void {
     rmSync(this.#directory, { recursive: true, force: true });
-    if (!this.#isShrunk) removeTraceFile(this.#output);
   }
 }
 

@@ -7,13 +7,14 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { environmentWith } from "../dev-db/address.ts";
-import { controlDevDb } from "../dev-db/control.ts";
+import { controlDevDb, type DevDbContext } from "../dev-db/control.ts";
 import { DataDirectoryError, ExitCode, UsageError } from "../errors.ts";
 import type { Log, ResolvedOptions } from "../options.ts";
 import { removeTraceFile } from "../trace/record/trace-file.ts";
 import { type Child, checkCommand, startChild } from "./child.ts";
 import { type CliCommand, serverOptions } from "./command.ts";
 import { logTo } from "./log.ts";
+import { ProgressLine } from "./progress.ts";
 import { listenForSignals, SignalReceived } from "./signals.ts";
 
 /** The command `run`. */
@@ -30,7 +31,8 @@ export const runCommand: CliCommand = {
     if (trace !== undefined && traceOnFailure !== undefined) {
       throw new UsageError("run: --trace and --trace-on-failure cannot be given together");
     }
-    const log = logTo(stderr, options.logLevel);
+    const line = new ProgressLine(stderr, environment, options);
+    const log = logTo(line, options.logLevel);
     let child: Child | undefined;
     const signal = listenForSignals(() => {
       child?.kill();
@@ -40,10 +42,12 @@ export const runCommand: CliCommand = {
     const dropTrace = () => {
       if (traceOnFailure !== undefined) removeTraceFile(resolve(cwd, traceOnFailure));
     };
-    const { db, stop } = await startUnlessAborted(traced, cwd, log, signal).catch((error) => {
-      dropTrace();
-      throw error;
-    });
+    const { db, stop } = await startUnlessAborted(traced, { cwd, log, progress: line.doing }, signal)
+      .catch((error) => {
+        dropTrace();
+        throw error;
+      })
+      .finally(() => line.end());
     const ending = new AbortController();
     signal.addEventListener("abort", () => ending.abort(signal.reason), { once: true });
     if (signal.aborted) ending.abort(signal.reason);
@@ -71,11 +75,15 @@ export const runCommand: CliCommand = {
  * Starts the server; a signal ends the start. Later signals are the command's, which may still need the server to end
  * well.
  */
-async function startUnlessAborted(options: ResolvedOptions, cwd: string, log: Log, signal: AbortSignal) {
+async function startUnlessAborted(
+  options: ResolvedOptions,
+  context: Omit<DevDbContext, "signal">,
+  signal: AbortSignal,
+) {
   const starting = new AbortController();
   const onAbort = () => starting.abort(signal.reason);
   signal.addEventListener("abort", onAbort, { once: true });
-  const control = controlDevDb(options, { cwd, log, signal: starting.signal });
+  const control = controlDevDb(options, { ...context, signal: starting.signal });
   const db = await control.start();
   signal.removeEventListener("abort", onAbort);
   return { db, stop: () => control.stop() };

@@ -10,6 +10,7 @@ import { UsageError } from "../errors.ts";
 import { type CliCommand, serverOptions } from "./command.ts";
 import { logTo } from "./log.ts";
 import { watchParent } from "./parent.ts";
+import { ProgressLine } from "./progress.ts";
 import { readyText } from "./ready-text.ts";
 import { listenForSignals, type SignalReceived } from "./signals.ts";
 
@@ -19,18 +20,19 @@ export const startCommand: CliCommand = {
   usage: "[options]",
   summary: "start a server in the foreground (the default command)",
   options: serverOptions("start"),
-  async run(operands, options, { cwd, stdout, stderr }) {
+  async run(operands, options, { cwd, environment, stdout, stderr }) {
     if (operands[0] !== undefined) {
       throw new UsageError(
         `there is no command or argument ${JSON.stringify(operands[0])} here; a command comes first: pglite-devdb <command> [options]`,
       );
     }
-    const log = logTo(stderr, options.logLevel);
+    const line = new ProgressLine(stderr, environment, options);
+    const log = logTo(line, options.logLevel);
     const signal = listenForSignals(() => log("error", "ending before everything is closed"));
     // As if the terminal had been closed.
     watchParent(() => process.kill(process.pid, "SIGHUP"));
-    const control = controlDevDb(options, { cwd, log, signal });
-    const db = await control.start();
+    const control = controlDevDb(options, { cwd, log, signal, progress: line.doing });
+    const db = await control.start().finally(() => line.end());
     stdout.write(
       readyText(options.output, db, { data: engineOf(options).describeData(options, cwd), pid: process.pid }),
     );

@@ -7,7 +7,7 @@
  * disturb the next one; stopping is idempotent and may begin at any moment of a start.
  */
 import { DataDirectoryError } from "../errors.ts";
-import type { Log, ResolvedOptions } from "../options.ts";
+import type { Log, Progress, ResolvedOptions } from "../options.ts";
 import { connectionEnvironment, connectionUrl } from "./address.ts";
 import { makeBranch } from "./branch.ts";
 import { CleanupStack } from "./cleanup.ts";
@@ -23,6 +23,8 @@ export interface DevDbContext extends Pick<DevDbOptions, "cwd" | "signal" | "log
   keepsStates?: boolean;
   /** Whether nobody is given the database itself, but only branches of it. */
   forBranches?: boolean;
+  /** Is told what a start is at; also when an engine in memory begins anew, later. */
+  progress?: Progress;
   /** Stand-ins for tests. */
   parts?: OpenParts;
 }
@@ -93,7 +95,7 @@ class Run {
   }
 
   async #start(options: ResolvedOptions, context: DevDbContext): Promise<DevDb> {
-    const { cwd = process.cwd(), log = warnOnce, signal, parts, forBranches = false } = context;
+    const { cwd = process.cwd(), log = warnOnce, progress = () => {}, signal, parts, forBranches = false } = context;
     const isUsual = context.keepsStates === true && options.db === "memory://";
     const keepsStates = options.resets === undefined ? isUsual : options.resets === "on";
     const began = performance.now();
@@ -104,6 +106,7 @@ class Run {
       const opened = await openOnEngine(options, {
         cwd,
         log,
+        progress,
         signal: this.#abort.signal,
         cleanup: this.#cleanup,
         forBranches,

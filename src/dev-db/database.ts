@@ -32,9 +32,7 @@ export async function prepareDatabase(engine: Engine, options: ResolvedOptions):
   }
   await ensureUser(engine, user, givenBy("user"));
   await ensureDatabase(engine, database, databaseOption, user);
-  const [row] = (await executeSql(engine, `SELECT rolsuper FROM pg_roles WHERE rolname = ${quoteLiteral(user)}`))[0]!
-    .rows;
-  const login: OwnLogin = { user, database, isSuperuser: row?.[0] === "t" };
+  const login = await loginOf(engine, { user, database });
   try {
     await engine.logIn(login);
   } catch (error) {
@@ -42,6 +40,12 @@ export async function prepareDatabase(engine: Engine, options: ResolvedOptions):
       cause: error,
     });
   }
+}
+
+/** How the process itself logs in as a user in a database. */
+export async function loginOf(engine: Engine, of: Pick<OwnLogin, "user" | "database">): Promise<OwnLogin> {
+  const [found] = await executeSql(engine, `SELECT rolsuper FROM pg_roles WHERE rolname = ${quoteLiteral(of.user)}`);
+  return { ...of, isSuperuser: found!.rows[0]?.[0] === "t" };
 }
 
 /** Makes a superuser unless there is a role of that name. `option` is named in the error. */

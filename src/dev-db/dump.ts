@@ -7,6 +7,7 @@
 import { MessageChannel, receiveMessageOnPort, Worker } from "node:worker_threads";
 import { executeSql } from "../engine/execute-sql.ts";
 import { ExitCode } from "../errors.ts";
+import type { Progress } from "../options.ts";
 import { encodeMessage } from "../wire/frontend.ts";
 import type { DumpThreadData } from "./dump-thread.ts";
 import { ServerClient } from "./server-client.ts";
@@ -35,8 +36,8 @@ class PgDumpError extends Error {
   }
 }
 
-/** Resolves with the SQL. Rejects with what pg_dump says, or with the server's error. */
-export async function dumpDatabase(url: string, options: readonly string[]): Promise<string> {
+/** Resolves with the SQL; `progress` is told how much has been read. Rejects with what pg_dump says, or with the server's error. */
+export async function dumpDatabase(url: string, options: readonly string[], progress: Progress): Promise<string> {
   const client = await ServerClient.connect(url);
   const { port1: ours, port2: port } = new MessageChannel();
   const answered = new Int32Array(new SharedArrayBuffer(4));
@@ -46,10 +47,13 @@ export async function dumpDatabase(url: string, options: readonly string[]): Pro
     transferList: [port],
     stdin: true,
   });
+  let read = 0;
   try {
     return await new Promise<string>((resolve, reject) => {
       const answer = async (batch: Uint8Array) => {
         const bytes = batch.length === 0 ? loggedIn(await versionOf(client)) : await exchange(client, batch);
+        read += bytes.length;
+        progress(`pg_dump has read ${(read / 1e6).toFixed(1)} MB`);
         ours.postMessage(bytes);
         Atomics.store(answered, 0, 1);
         Atomics.notify(answered, 0);

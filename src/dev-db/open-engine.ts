@@ -18,7 +18,7 @@ import { explainSettings } from "./settings.ts";
 const spareSessions = 10;
 
 /** What the caller knows of the engine's options. */
-type OtherOptions = Pick<EngineOptions, "directory" | "extensions" | "settings" | "restore"> &
+type OtherOptions = Pick<EngineOptions, "directory" | "extensions" | "settings" | "restore" | "perGitBranch"> &
   Required<Pick<EngineOptions, "log">>;
 
 /**
@@ -35,10 +35,10 @@ export async function openEngineAt(
   const open = (
     sessions: Pick<
       EngineOptions,
-      "maxSessions" | "transactionIdleTimeoutMs" | "makesBranches" | "branchTtlMs" | "seedRandom"
+      "maxSessions" | "transactionIdleTimeoutMs" | "makesBranches" | "branchTtlMs" | "perGitBranch" | "seedRandom"
     >,
   ) =>
-    openInPlace(options, cwd, { ...otherOptions, ...sessions, cache: options.cache }, async (inPlace) => {
+    openInPlace(options, cwd, { ...otherOptions, ...sessions, cache: options.cache, signal }, async (inPlace) => {
       try {
         return await openEngine(inPlace);
       } catch (error) {
@@ -53,7 +53,7 @@ export async function openEngineAt(
   }
   const needing =
     (["branches", "resets"] as const).find((key) => options[key] === "on") ??
-    (options.seedRandom === undefined ? undefined : "seedRandom");
+    (options.perGitBranch ? "perGitBranch" : options.seedRandom === undefined ? undefined : "seedRandom");
   const needsSessions = needing && nameOf(options, needing);
   if (options.sessions === "shared") {
     if (needsSessions) throw new UsageError(`${needsSessions}: needs isolated sessions, not shared ones`);
@@ -65,6 +65,7 @@ export async function openEngineAt(
       transactionIdleTimeoutMs: options.transactionIdleTimeoutMs ?? transactionIdleDefaultsMs.isolated,
       makesBranches: options.branches === "on",
       branchTtlMs: options.branchTtlMs,
+      perGitBranch: otherOptions.perGitBranch,
       seedRandom: options.seedRandom,
     });
   } catch (error) {

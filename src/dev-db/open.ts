@@ -17,15 +17,17 @@ import type { Engine } from "../engine/engine.ts";
 import { findExtensions } from "../engine/extensions.ts";
 import { type EngineOptions, openEngine } from "../engine/kept-engine.ts";
 import type { ListenOptions, Transport } from "../engine/listener.ts";
+import { describeStart } from "../engine/slow-start.ts";
 import type { States } from "../engine/states.ts";
 import { UsageError } from "../errors.ts";
 import { applyMigrations, findMigrations, type MigrationSource } from "../migrate/index.ts";
 import { transactionIdleDefaultsMs } from "../options/value-kinds.ts";
-import { type Log, nameOf, type ResolvedOptions, type Sessions } from "../options.ts";
+import { type Log, nameOf, type Progress, type ResolvedOptions, type Sessions } from "../options.ts";
 import { type Access, prepareAccess } from "./access.ts";
 import { type ClientAddress, clientAddress } from "./address.ts";
 import type { CleanupStack } from "./cleanup.ts";
 import { databaseOf, prepareDatabase } from "./database.ts";
+import { collectGitDatabases, enterGitDatabase, findCheckout } from "./git-databases.ts";
 import { collectLeftovers } from "./leftovers.ts";
 import { openEngineAt } from "./open-engine.ts";
 import { listenOnPort, probePort } from "./port.ts";
@@ -42,6 +44,7 @@ export interface OpenContext {
   /** Relative paths are relative to this directory. */
   cwd: string;
   log: Log;
+  progress: Progress;
   /** Ends the start as soon as the running step lets it. */
   signal: AbortSignal;
   cleanup: CleanupStack;
@@ -87,24 +90,24 @@ export interface OpenedDevDb {
  * goes on; then closing the cleanup stack is up to the caller.
  */
 export async function openDevDb(options: ResolvedOptions, context: OpenContext): Promise<OpenedDevDb> {
-  const { cleanup, cwd, keepsStates, log, onLost, signal, parts = realParts } = context;
+  const { cleanup, cwd, keepsStates, log, onLost, progress, signal, parts = realParts } = context;
   const step = stepper(signal, log);
   const setup = findSetup(options, cwd);
   const socket = findSocketDirectory(options, cwd);
   const migrations = await step("find the migrations", () => locateMigrations(options, cwd, log));
-  const extensionsOption = nameOf(options, "extensions");
-  const extensions = findExtensions(options.extensions, cwd, extensionsOption);
-  for (const { doubt } of extensions) if (doubt) log("info", `warning: ${extensionsOption}: ${doubt}`);
+  const extensions = locateExtensions(options, cwd, log);
   const settings = settingsOf(options);
   const access = await step("prepare the access", () => prepareAccess(options, cwd, cleanup));
   makeTrace(options, cwd);
+  const checkout = await step("find the checkout", () => findCheckout(options, cwd));
   const port = await step("probe the port", () => probePort(options, log));
 
   const directory = await step("lock the data directory", () => lockDataDirectory(options, cwd, cleanup, log));
   const clients = { ...databaseOf(options), certificateFile: access.certificateFile };
   const prepare = async (fresh: Engine) => {
     await prepareDatabase(fresh, options);
-    const migrated = migrations && (await applyMigrations(fresh, migrations, log));
+    if (checkout) await enterGitDatabase(fresh, checkout, options, log);
+    const migrated = migrations && (await applyMigrations(fresh, migrations, log, progress));
     // A listener that nobody else knows, so that no client ever sees half of what code does.
     const listenAlone = () => parts.listen(fresh, { ...listenOptions(options, access, 0, log), host: "127.0.0.1" });
     const reach = async (use: (address: ClientAddress) => Promise<void>) => {
@@ -112,16 +115,17 @@ export async function openDevDb(options: ResolvedOptions, context: OpenContext):
       await use({ ...clientAddress(listener, clients), certificateFile: clients.certificateFile });
       await listener.stop();
     };
-    await runSetup(fresh, setup, { reach, cleanup, cwd, log });
+    await runSetup(fresh, setup, { reach, cleanup, cwd, log, progress });
     return migrated?.applied ?? [];
   };
+  progress(describeStart(options.db === "memory://" ? options.db : resolve(cwd, options.db)));
   const engine = await step("open the engine", () =>
     cleanup.open(
       () =>
         openEngineAt(
           options,
           cwd,
-          { extensions, settings, log, restore: prepare, ...(directory ? { directory } : {}) },
+          { extensions, settings, log, restore: prepare, perGitBranch: checkout, ...(directory ? { directory } : {}) },
           parts.openEngine,
           signal,
         ),
@@ -132,11 +136,13 @@ export async function openDevDb(options: ResolvedOptions, context: OpenContext):
   directory?.onLost(onLost);
   if (directory && engine.states)
     await step("collect what is left of copies", () => collectLeftovers(engine, resolve(cwd, options.db), log));
+  if (checkout) await step("collect databases of git branches", () => collectGitDatabases(engine, checkout, log));
   const migrationsApplied = await step("migrate, set up and seed", () => prepare(engine));
 
   // In memory that is a matter of milliseconds, for which clients can wait.
   if (directory && keepsStates) await step("keep the state", async () => engine.states?.begin(clients.database));
 
+  progress("the server begins to listen");
   const trace = traceOptions(options, cwd, engine);
   const listenAt = (at: number) =>
     parts.listen(engine, { ...listenOptions(options, access, at, log), ...socket, ...trace });
@@ -186,6 +192,13 @@ export async function locateMigrations(
     if (!(error instanceof UsageError) || name === undefined) throw error;
     throw new UsageError(`${name}: ${error.message}`, { cause: error });
   }
+}
+
+function locateExtensions(options: ResolvedOptions, cwd: string, log: Log) {
+  const name = nameOf(options, "extensions");
+  const extensions = findExtensions(options.extensions, cwd, name);
+  for (const { doubt } of extensions) if (doubt) log("info", `warning: ${name}: ${doubt}`);
+  return extensions;
 }
 
 /** The lock is on the cleanup stack below the engine: the next owner gets the directory when nobody uses it any more. */

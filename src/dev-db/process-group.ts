@@ -8,6 +8,9 @@
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 
+/** Whether a group has a guard here. */
+export const guardsGroups = process.platform !== "win32";
+
 const script = 'kill -s TERM -- "-$1" && sleep 3 && kill -s KILL -- "-$1"';
 
 /** Guards the group of a child that was started `detached`. Returns how to end that, for when the group has ended. */
@@ -20,7 +23,7 @@ export function guardGroup({ pid: group }: ChildProcess): () => void {
  * The parameters are `$1` and so on.
  */
 export function startGuard(script: string, ...parameters: readonly string[]): () => void {
-  if (process.platform === "win32") return () => {};
+  if (!guardsGroups) return () => {};
   // `read` gets a line when all is well, and the end of the pipe when its only writer is gone.
   const guard = spawn("/bin/sh", ["-c", `read -r line && exit\n${script}`, "pglite-devdb-guard", ...parameters], {
     cwd: "/",

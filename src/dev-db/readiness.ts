@@ -1,84 +1,66 @@
 /**
- * The proof that a server is ready: a client of its own that logs in and gets the answer to `select 1`.
+ * The proof that a server that listens is ready: a client of its own logs in and gets the answer to `select 1`.
  *
- * Owns: that one client's socket, with TLS where the server has it. Does not own: what it says (`readiness-dialog.ts`),
- * the listener, or what "ready" is followed by.
- * Invariant: it ends in success, in an error or by its deadline, and leaves no socket behind.
+ * Owns: how long that may take, and what is as good as an answer. Does not own: the connection (`server-client.ts`), the listener, or
+ * what "ready" is followed by.
+ * Invariant: it ends in success, in an error or by its deadline.
  */
-import { connect, type Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
-import { encodeSslRequest } from "../wire/frontend.ts";
-import { MessageReader } from "../wire/message-reader.ts";
-import { preparePassword } from "../wire/scram.ts";
-import { ReadinessDialog } from "./readiness-dialog.ts";
+import { UsageError } from "../errors.ts";
+import { encodeMessage, encodeQuery } from "../wire/frontend.ts";
+import { DatabaseError, readQueryResults } from "../wire/query-results.ts";
+import { type ClientAddress, connectionUrl } from "./address.ts";
+import { ServerClient } from "./server-client.ts";
 
 /** How long `select 1` may take before the start is called failed. */
 const readyTimeoutMs = 30_000;
 
-/** Where to connect to, and what to say there. */
-interface ReadinessTarget {
-  host: string;
-  port: number;
-  user: string;
-  database: string;
-  password?: string;
-  /** Whether to insist on TLS. */
-  offersTls?: boolean;
-}
+/** An event trigger ON LOGIN that lets nobody in must not keep the server from starting, or nobody could drop it. */
+const parameters = { application_name: "pglite-devdb readiness", event_triggers: "off" };
 
 /**
  * Resolves when the server has answered `select 1`, or has refused only because all its connections are in use
  * (53300). Rejects with the server's own error, a socket error, the deadline, or the reason of `signal`.
  */
-export async function awaitReady(target: ReadinessTarget, signal: AbortSignal): Promise<void> {
+export async function awaitReady(address: ClientAddress, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
-  const { host, port, user, database, password = "", offersTls = false } = target;
-  const dialog = new ReadinessDialog({ user, database, password: await preparePassword(password) });
-  signal.throwIfAborted();
-  await new Promise<void>((resolve, reject) => {
-    const finish = (error?: unknown) => {
-      clearTimeout(deadline);
-      signal.removeEventListener("abort", onAbort);
-      socket.destroy();
-      if (error === undefined) resolve();
-      else reject(error);
-    };
-    const onAbort = () => finish(signal.reason);
-    const deadline = setTimeout(
-      () => finish(new Error(`the server did not answer "select 1" within ${readyTimeoutMs / 1000} s`)),
-      readyTimeoutMs,
-    );
-    signal.addEventListener("abort", onAbort, { once: true });
-    const socket = connect({ host, port, noDelay: true });
-    socket.on("error", finish);
-    socket.on("close", () => finish(new Error("the server closed the connection before it answered")));
-    const hold = (stream: Socket) => converse(stream, dialog, finish);
-    socket.on("connect", () => (offersTls ? encrypt(socket, hold, finish) : hold(socket)));
-  });
+  const deadline = new AbortController();
+  const late = new Error(`the server did not answer "select 1" within ${readyTimeoutMs / 1000} s`);
+  const timer = setTimeout(() => deadline.abort(late), readyTimeoutMs);
+  const ends = AbortSignal.any([signal, deadline.signal]);
+  try {
+    await ask(address, ends);
+  } catch (error) {
+    ends.throwIfAborted();
+    // That it is full is an answer, too.
+    if (error instanceof DatabaseError && error.code === "53300") return;
+    throw explain(error);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
-/** Asks for TLS. That it is the right server is known: the certificate is not looked at. */
-function encrypt(socket: Socket, use: (stream: Socket) => void, finish: (error: unknown) => void): void {
-  socket.once("data", (answer: Buffer) => {
-    if (answer.toString("latin1") !== "S") return finish(new Error("the server refused TLS"));
-    const encrypted = connectTls({ socket, rejectUnauthorized: false }, () => use(encrypted));
-    encrypted.on("error", finish);
-  });
-  socket.write(encodeSslRequest());
+async function ask(address: ClientAddress, signal: AbortSignal): Promise<void> {
+  const url = connectionUrl({ ...address, parameters: address.offersTls ? "sslmode=require" : undefined });
+  const client = await ServerClient.connect(url, { parameters, signal });
+  const answer: Uint8Array[] = [];
+  // With its good-bye, so that the session does not outlast the start.
+  const messages = Buffer.concat([encodeQuery("select 1"), encodeMessage("X")]);
+  try {
+    await client.execProtocolRawStream(messages, { onRawData: (data) => void answer.push(data) });
+  } catch (error) {
+    // What it said before it hung up is the better reason.
+    readQueryResults(Buffer.concat(answer));
+    throw error;
+  } finally {
+    client.destroy();
+  }
+  const [result] = readQueryResults(Buffer.concat(answer));
+  if (result?.rows.length !== 1) throw new Error('"select 1" returned no row');
 }
 
-function converse(stream: Socket, dialog: ReadinessDialog, finish: (error?: unknown) => void): void {
-  const messages = new MessageReader();
-  stream.on("data", (chunk: Buffer) => {
-    try {
-      for (const message of messages.push(chunk)) {
-        const next = dialog.receive(message);
-        if (next === "ready") return finish();
-        if (next) stream.write(next);
-      }
-    } catch (error) {
-      finish(error);
-    }
-  });
-  stream.write(dialog.start());
+function explain(error: unknown): unknown {
+  if (error instanceof DatabaseError)
+    return new Error(`the server refused "select 1": ${error.message} (${error.code})`);
+  // Nobody has mistaken an address here.
+  return error instanceof UsageError ? error.cause : error;
 }

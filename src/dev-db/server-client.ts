@@ -29,6 +29,8 @@ interface ConnectOptions {
   readonly silenceMs?: number;
   /** Gets the payloads of notifications. */
   readonly onNotification?: (payload: string) => void;
+  /** Ends the connection, also before it is one. */
+  readonly signal?: AbortSignal;
   /** Is told when the connection has ended otherwise than by `close`. */
   readonly onLost?: () => void;
 }
@@ -51,12 +53,12 @@ export class ServerClient implements SqlEngine {
 
   /** Logs in. Rejects with a `UsageError` when nobody is there, or with the server's own error. */
   static async connect(url: string, options: ConnectOptions = {}): Promise<ServerClient> {
-    const { parameters = {}, silenceMs = 0 } = options;
+    const { parameters = {}, silenceMs = 0, signal } = options;
     const parsed = new URL(url);
     const { hostname, port, searchParams } = parsed;
     const { user, password, database } = partsOf(parsed, "the server");
     const host = hostname.replace(/^\[(.*)\]$/, "$1");
-    const socket = await open({ host, port: Number(port || defaultPort) });
+    const socket = await open({ host, port: Number(port || defaultPort) }, signal);
     const isEncrypted = /^(require|verify-ca|verify-full)$/.test(searchParams.get("sslmode") ?? "");
     const client = new ServerClient(isEncrypted ? await encrypt(socket) : socket);
     client.#onNotification = options.onNotification;
@@ -96,6 +98,12 @@ export class ServerClient implements SqlEngine {
     this.#failure ??= new Error("the connection was closed");
     this.#stream.end(encodeMessage("X"));
     this.#stream.setTimeout(goodByeMs, () => this.#stream.destroy());
+  }
+
+  /** Hangs up. */
+  destroy(): void {
+    this.#failure ??= new Error("the connection was closed");
+    this.#stream.destroy();
   }
 
   async #logIn(parameters: Readonly<Record<string, string>>, password: string): Promise<void> {
@@ -147,9 +155,10 @@ function payloadOf(body: Buffer): string {
   return body.toString("utf8", body.indexOf(0, 4) + 1, body.length - 1);
 }
 
-function open(address: { host: string; port: number }): Promise<Socket> {
+function open(address: { host: string; port: number }, signal: AbortSignal | undefined): Promise<Socket> {
+  const settings = { noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveMs };
   return new Promise((resolve, reject) => {
-    const socket = connect({ ...address, noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveMs });
+    const socket = connect({ ...address, ...settings, ...(signal ? { signal } : {}) });
     socket.once("connect", () => {
       socket.removeAllListeners("error");
       resolve(socket);
@@ -164,6 +173,7 @@ function open(address: { host: string; port: number }): Promise<Socket> {
 function encrypt(socket: Socket): Promise<Socket> {
   return new Promise((resolve, reject) => {
     socket.once("error", reject);
+    socket.once("close", () => reject(new Error("the server closed the connection")));
     socket.once("data", (answer: Buffer) => {
       if (answer.toString("latin1") !== "S") return reject(new Error("the server has no TLS"));
       const encrypted = connectTls({ socket, rejectUnauthorized: false }, () => resolve(encrypted));

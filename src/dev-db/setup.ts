@@ -18,7 +18,7 @@ import {
   type SqlEngine,
   seedKind,
 } from "../migrate/index.ts";
-import { type Log, nameOf, type ResolvedOptions } from "../options.ts";
+import { type Log, nameOf, type Progress, type ResolvedOptions } from "../options.ts";
 import { type ClientAddress, connectionEnvironment, connectionUrl, environmentWith } from "./address.ts";
 import type { CleanupStack } from "./cleanup.ts";
 import { startShellCommand } from "./shell-command.ts";
@@ -39,6 +39,7 @@ interface SetupContext {
   cleanup: CleanupStack;
   cwd: string;
   log: Log;
+  progress: Progress;
 }
 
 /** The steps that the options name. Throws a `UsageError` that names the option. */
@@ -59,15 +60,18 @@ function findSeed(options: ResolvedOptions, cwd: string): Seed | undefined {
 
 /** Runs the setup, and the seed unless the database has had it. Rejects with a `MigrationError`. */
 export async function runSetup(engine: SqlEngine, { setup, seed }: SetupSteps, context: SetupContext): Promise<void> {
+  const { log, progress } = context;
   if (setup !== undefined) {
+    // What code of others writes in this process would be in the midst of what is shown.
+    progress(typeof setup === "string" ? `setup: ${setup}` : undefined);
     await context.reach((address) =>
       typeof setup === "string" ? runCommand(setup, address, context) : runFunction(setup, address),
     );
   }
   if (seed === undefined) return;
-  const { log } = context;
-  if ("sql" in seed) await applySeed(engine, seed.sql, log);
+  if ("sql" in seed) await applySeed(engine, seed.sql, log, progress);
   else if (await isNewCodeSeed(engine, seed.code, log)) {
+    progress(undefined);
     await context.reach((address) => runCodeSeed(seed.code, connectionUrl(address)));
     await recordCodeSeed(engine, seed.code);
   }

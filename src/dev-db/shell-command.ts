@@ -6,7 +6,8 @@
  */
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
-import { guardGroup, signalGroup } from "./process-group.ts";
+import type { Writable } from "node:stream";
+import { guardGroup, guardsGroups, signalGroup } from "./process-group.ts";
 
 /** What a failure shows of the output, in lines; whoever wants more has the log. */
 const shownLines = 40;
@@ -31,17 +32,22 @@ interface ShellCommand {
 
 /** Starts it. It reads nothing. */
 export function startShellCommand(command: string, { cwd, environment, onLine }: ShellCommandOptions): ShellCommand {
-  const child = spawn(command, {
+  const guarded = guardsGroups ? `read -r go <&3 || exit 1\nexec 3<&-\n${command}` : command;
+  const child = spawn(guarded, {
     cwd,
     env: environment,
     shell: true,
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: ["ignore", "pipe", "pipe", guardsGroups ? "pipe" : "ignore"],
     // A group of its own, so that what it starts can be reached as well.
     detached: process.platform !== "win32",
   });
   const endGuard = guardGroup(child);
+  // It begins when it has its guard: killed before, this process would leave it running.
+  const go = child.stdio[3] as Writable | null | undefined;
+  go?.on("error", () => {});
+  go?.end("go\n");
   const tail: string[] = [];
-  for (const input of [child.stdout, child.stderr])
+  for (const input of [child.stdout!, child.stderr!])
     createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY }).on("line", (line) => {
       tail.push(line);
       if (tail.length > shownLines) tail.shift();

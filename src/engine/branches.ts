@@ -50,6 +50,12 @@ export function readBranch(database: string): { readonly source: string; readonl
   return source && /^[\w.-]+$/.test(name) ? { source, name } : undefined;
 }
 
+/** A database that becomes a branch when one is asked for: its name is none of a branch. Undefined where it would be too long for one. */
+export function preparedDatabase(source: string, number: number): string | undefined {
+  const database = `${source}${separator}ready:${number}`;
+  return Buffer.byteLength(database) > longestName ? undefined : database;
+}
+
 /** A database for one run, to which nobody connects: branches are copies of it. */
 export function runDatabase(source: string): string {
   return derivedDatabase(source, `run_${randomBytes(4).toString("hex")}`);

@@ -20,6 +20,7 @@ import { copyFiles } from "./copy-files.ts";
 import { type DirectoryIdentity, ownershipGuard } from "./directory-ownership.ts";
 import { beginInitialization, finishInitialization } from "./initialization.ts";
 import { syncTree } from "./sync-tree.ts";
+import { fileSystemOf } from "./thread/file-systems.ts";
 import { newCluster, writeCluster } from "./thread/new-cluster.ts";
 import type { Copying } from "./thread/sessions/database-copies.ts";
 import { refuseTablespacesInMemory } from "./thread/tablespaces.ts";
@@ -95,7 +96,6 @@ interface SystemDirectory {
 }
 /** Emscripten's `FS`, as far as it is needed. */
 interface SystemFiles {
-  readonly filesystems: { readonly NODEFS: SystemDirectory };
   lookupPath(path: string): { readonly node: SystemNode };
 }
 interface SystemNode {
@@ -134,10 +134,11 @@ export class DirectoryFiles extends NodeFS {
   };
 
   #copyDirectory(from: string, to: string, pages: Parameters<typeof copyFiles>[2]): boolean {
-    const { FS } = this.pg!.Module as unknown as { FS: SystemFiles };
+    const { Module: postgres } = this.pg!;
+    const FS = postgres.FS as unknown as SystemFiles;
     const parent = FS.lookupPath(posix.dirname(to)).node;
     const source = FS.lookupPath(from).node;
-    const { realPath } = FS.filesystems.NODEFS;
+    const { realPath } = systemDirectory(postgres);
     if (this.#identity) ownershipGuard(this.#identity)(0);
     return copyFiles(realPath(source), join(realPath(parent), posix.basename(to)), pages, this.#fsync);
   }
@@ -257,5 +258,5 @@ function changeOnlyWhatIsOurs(module: unknown, identity: DirectoryIdentity): voi
 }
 
 function systemDirectory(module: unknown): SystemDirectory {
-  return (module as { FS: { filesystems: { NODEFS: SystemDirectory } } }).FS.filesystems.NODEFS;
+  return fileSystemOf<SystemDirectory>(module, "NODEFS");
 }

@@ -10,6 +10,7 @@ import { SessionsUnavailableError } from "../errors.ts";
 import type { OwnedDirectory } from "./directory-ownership.ts";
 import type { EngineDeath, EngineInput, ExecOptions, StatementOwner } from "./engine.ts";
 import type { FoundExtension } from "./extensions.ts";
+import type { PerGitBranch } from "./git-branch.ts";
 import { packError, unpackError } from "./sent-error.ts";
 import { tellOfSlowStart } from "./slow-start.ts";
 import { limits } from "./thread/limits.ts";
@@ -39,6 +40,7 @@ export interface EngineThreadOptions {
   readonly makesBranches?: boolean;
   /** How long a branch is kept to which nobody is connected, in ms; 0, the default, is for ever. */
   readonly branchTtlMs?: number;
+  readonly perGitBranch?: PerGitBranch | undefined;
   /** What random numbers begin with; absent: they are random. */
   readonly seedRandom?: number | undefined;
   /** How long a statement may keep all others waiting before the log says so, in ms. */
@@ -47,6 +49,8 @@ export interface EngineThreadOptions {
   readonly slowStartMs?: number;
   /** V8's stack for it, in MiB. */
   readonly stackSizeMb?: number;
+  /** When it is aborted nobody waits for a boot any more. One that has come as far as PostgreSQL goes on to its end. */
+  readonly signal?: AbortSignal;
   /** Receives what a person should know. */
   readonly log?: (level: "error" | "info" | "debug", line: string) => void;
 }
@@ -139,6 +143,7 @@ export class EngineWorker {
       transactionIdleTimeoutMs = 0,
       makesBranches = false,
       branchTtlMs = 0,
+      perGitBranch,
       cache = true,
       seedRandom,
     } = options;
@@ -164,6 +169,7 @@ export class EngineWorker {
               transactionIdleTimeoutMs,
               makesBranches,
               branchTtlMs,
+              perGitBranch,
               seedRandom,
               checking: this.#checking,
             },
@@ -174,9 +180,16 @@ export class EngineWorker {
   /** Starts a thread and resolves when it takes requests. Rejects with why it did not; then nothing is left of it. */
   static async boot(options: EngineWorkerOptions, events: EngineWorkerEvents): Promise<EngineWorker> {
     const worker = new EngineWorker(options, events);
-    await new Promise((resolve, reject) => {
-      worker.#booted = { resolve, reject };
-    });
+    const abandon = () => worker.#worker.postMessage({ kind: "abandon" } satisfies ThreadRequest);
+    if (options.signal?.aborted) abandon();
+    options.signal?.addEventListener("abort", abandon);
+    try {
+      await new Promise((resolve, reject) => {
+        worker.#booted = { resolve, reject };
+      });
+    } finally {
+      options.signal?.removeEventListener("abort", abandon);
+    }
     return worker;
   }
 

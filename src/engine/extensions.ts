@@ -10,8 +10,9 @@ import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Extension, Extensions } from "@electric-sql/pglite";
 import { UsageError } from "../errors.ts";
+import { isKnownVersion } from "./thread/known-binaries.ts";
 
-/** The extensions inside PGlite 0.5.14 (`@electric-sql/pglite/contrib/NAME`). */
+/** The extensions inside each PGlite of the range in package.json (`@electric-sql/pglite/contrib/NAME`). */
 export const contribExtensions = [
   "amcheck",
   "auto_explain",
@@ -49,7 +50,7 @@ export const contribExtensions = [
   "uuid_ossp",
 ] as const;
 
-/** The extensions in packages of their own: name → package, in the version for this PGlite. The name is also that of the package's export. */
+/** The extensions in packages of their own: name → package, in the newest version for a PGlite of the range. The name is also that of the package's export. */
 export const packageExtensions: Readonly<Record<string, string>> = {
   age: "@electric-sql/pglite-age@0.0.15",
   pg_hashids: "@electric-sql/pglite-pg_hashids@0.0.15",
@@ -158,6 +159,7 @@ function doubtAbout(packageName: string, path: string): string | undefined {
   const wanted = manifestOf(packageName, path)?.peerDependencies?.[pglite];
   const version = manifestOf(pglite, createRequire(import.meta.url).resolve(pglite))?.version;
   if (!wanted || !version || !/^\d+\.\d+\.\d+$/.test(wanted) || wanted === version) return undefined;
+  if (isKnownVersion(wanted) && isKnownVersion(version)) return undefined;
   return `${packageName} is for PGlite ${wanted}, and this is ${version}`;
 }
 

@@ -6,6 +6,7 @@
  */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { isCacheEmpty } from "./thread/user-cache.ts";
 
 /** What a start is known by. */
 interface SlowStartOptions {
@@ -39,9 +40,11 @@ export function tellOfSlowStart({ dataDir, slowStartMs = defaultSlowStartMs, log
   return () => clearTimeout(timer);
 }
 
-function describeStart(dataDir: string): string {
-  if (dataDir === "memory://") return "PostgreSQL starts on a new database in memory";
-  if (!existsSync(join(dataDir, "PG_VERSION"))) return `a new database is made in ${dataDir}`;
+/** What a start that begins now will be at. Read before PostgreSQL changes anything. */
+export function describeStart(dataDir: string): string {
+  const first = isCacheEmpty() ? " (initdb runs, as the cache has nothing yet)" : "";
+  if (dataDir === "memory://") return `PostgreSQL starts on a new database in memory${first}`;
+  if (!existsSync(join(dataDir, "PG_VERSION"))) return `a new database is made in ${dataDir}${first}`;
   if (wasShutDown(dataDir)) return `PostgreSQL starts on ${dataDir}`;
   return `PostgreSQL recovers ${dataDir} from its write-ahead log, because it was not shut down the last time`;
 }

@@ -43,11 +43,26 @@ export function describeFailure(error: DatabaseError, failure: Failure): Migrati
     ["q", "query"],
     ["W", "where"],
   ] as const) {
-    const value = (field === "H" ? adviceAboutExtension(error.message) : undefined) ?? fields.get(field);
+    const value = (field === "H" ? adviceOf(error, failing?.text) : undefined) ?? fields.get(field);
     if (value !== undefined) lines.push(`  ${label}: ${value.replaceAll("\n", "\n    ")}`);
   }
   lines.push(`  ${failure.outcome}`);
   return new MigrationError(lines.join("\n"), { cause: error });
+}
+
+function adviceOf({ message }: DatabaseError, statement = ""): string | undefined {
+  return adviceAboutExtension(message) ?? adviceAboutOwner(message, statement);
+}
+
+/** A dump names the roles of the server that it comes from, and does not make them. */
+function adviceAboutOwner(message: string, statement: string): string | undefined {
+  const [, role] = /^role "(.*)" does not exist$/.exec(message) ?? [];
+  if (role === undefined || !/\bowner\s+to\b|^\s*(grant|revoke|alter\s+default\s+privileges)\b/i.test(statement))
+    return;
+  return (
+    `owners and rights are left out of a dump by pg_dump --no-owner --no-acl; ` +
+    `or make the role before, with --user ${role} or CREATE ROLE in a migration`
+  );
 }
 
 /** The statement that failed, and the offset in the file to point at. */

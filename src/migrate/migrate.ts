@@ -5,7 +5,8 @@
  * `plain.ts`), where migrations are found (`find-migrations.ts`), the seed (`seed.ts`), or when a start migrates.
  * Invariant: nobody else uses the engine meanwhile; every pending file is checked before the first one runs.
  */
-import type { Log } from "../options.ts";
+import type { Log, Progress } from "../options.ts";
+import { describePlace } from "./describe-place.ts";
 import { planDrizzle } from "./drizzle.ts";
 import { planDrizzleFolders } from "./drizzle-folders.ts";
 import type { MigrationPlan, MigrationSource, SqlEngine } from "./migration.ts";
@@ -25,18 +26,22 @@ interface MigrationResult {
 /**
  * Applies what is pending, each migration in a transaction of its own, and records it in the ledger of its tool.
  * Throws a `MigrationError` that names file, line, statement and SQLSTATE; what was applied before it stays. Call it
- * before anybody else can reach the engine. `log` gets what a person should know beside the result.
+ * before anybody else can reach the engine. `log` gets what a person should know beside the result, `progress` what is being applied.
  */
 export async function applyMigrations(
   engine: SqlEngine,
   source: MigrationSource,
   log: Log = () => undefined,
+  progress: Progress = () => undefined,
 ): Promise<MigrationResult> {
   const { pending, alreadyApplied } = await plan(engine, source, log);
-  for (const migration of pending.flat()) refuseUnsupported(migration);
+  const all = pending.flat();
+  for (const migration of all) refuseUnsupported(migration);
   const applied: string[] = [];
   for (const migrations of pending) {
-    await runTogether(engine, migrations, log);
+    await runTogether(engine, migrations, log, (migration, chunk) =>
+      progress(`migration ${all.indexOf(migration) + 1} of ${all.length}: ${describePlace(migration, chunk)}`),
+    );
     applied.push(...migrations.map(({ name }) => name));
   }
   return { applied, alreadyApplied };

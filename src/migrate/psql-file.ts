@@ -4,7 +4,8 @@
  * Owns: cutting it into what is sent as one Query each. Does not own: psql's other commands (`refuse-unsupported.ts`).
  * Invariant: pure; what is left out is the two commands, which say nothing to the server, and the lines `\.`.
  */
-import { nextStatement, pastBlanks, type SqlChunk, type SqlStatement } from "./split-statements.ts";
+import { pastBlanks } from "../sql/tokens.ts";
+import { nextStatement, type SqlChunk, type SqlStatement } from "./split-statements.ts";
 
 const restriction = /\\(un)?restrict\b[^\n\r]*/y;
 const endOfData = /^\\\.\r?$/m;

@@ -5,7 +5,8 @@
  * Invariant: it is one transaction where PostgreSQL allows it; nothing is recorded.
  */
 import { MigrationError } from "../errors.ts";
-import type { Log } from "../options.ts";
+import type { Log, Progress } from "../options.ts";
+import { describePlace } from "./describe-place.ts";
 import type { SqlEngine } from "./migration.ts";
 import { psqlChunks } from "./psql-file.ts";
 import { refuseUnsupported } from "./refuse-unsupported.ts";
@@ -16,7 +17,13 @@ import { displayPath, sha256 } from "./sql-file.ts";
 const customFormat = "PGDMP";
 
 /** Runs it. Throws a `MigrationError` with file and line. */
-export async function restoreSql(engine: SqlEngine, path: string, text: string, log: Log): Promise<void> {
+export async function restoreSql(
+  engine: SqlEngine,
+  path: string,
+  text: string,
+  log: Log,
+  progress: Progress,
+): Promise<void> {
   if (text.startsWith(customFormat)) {
     throw new MigrationError(
       `${displayPath(path)} is a dump in pg_dump's custom format: load it with pg_restore, or make one with --format=plain`,
@@ -25,5 +32,5 @@ export async function restoreSql(engine: SqlEngine, path: string, text: string, 
   const file = { path, text, checksum: sha256(text) };
   const migration = { name: displayPath(path), file, chunks: psqlChunks(text), ledger: "nothing", recordSql: "" };
   refuseUnsupported(migration);
-  await runTogether(engine, [migration], log);
+  await runTogether(engine, [migration], log, (_, chunk) => progress(`restore: ${describePlace(migration, chunk)}`));
 }

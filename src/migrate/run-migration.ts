@@ -22,6 +22,9 @@ import type { Migration, SqlEngine } from "./migration.ts";
 import type { SqlChunk, SqlStatement } from "./split-statements.ts";
 import { displayPath } from "./sql-file.ts";
 
+/** Is told what is sent next. */
+type OnChunk = (migration: Migration, chunk: SqlChunk) => void;
+
 /** A statement that failed, before it is known what that leaves behind. */
 class StepFailed extends Error {
   override readonly name = "StepFailed";
@@ -38,19 +41,24 @@ class StepFailed extends Error {
  * Applies migrations in one transaction where PostgreSQL allows it, each in its own way where not, and leaves the
  * session as a new one. Throws a `MigrationError`; an error of the engine itself passes through.
  */
-export async function runTogether(engine: SqlEngine, migrations: readonly Migration[], log: Log): Promise<void> {
+export async function runTogether(
+  engine: SqlEngine,
+  migrations: readonly Migration[],
+  log: Log,
+  onChunk: OnChunk,
+): Promise<void> {
   const controlling = migrations.find(hasTransactionControl);
   const reason = controlling
     ? "it has transaction control of its own"
-    : await inFreshSession(engine, () => runInTransaction(engine, migrations));
+    : await inFreshSession(engine, () => runInTransaction(engine, migrations, onChunk));
   if (reason === undefined) return;
   if (migrations.length > 1) {
-    for (const migration of migrations) await runTogether(engine, [migration], log);
+    for (const migration of migrations) await runTogether(engine, [migration], log, onChunk);
     return;
   }
   const migration = migrations[0]!;
   log("info", `${displayPath(migration.file.path)} runs statement by statement, not in one transaction: ${reason}`);
-  await inFreshSession(engine, () => runStatementByStatement(engine, migration, controlling !== undefined));
+  await inFreshSession(engine, () => runStatementByStatement(engine, migration, controlling !== undefined, onChunk));
 }
 
 /**
@@ -76,11 +84,18 @@ async function discardSession(engine: SqlEngine): Promise<void> {
 }
 
 /** Resolves to why PostgreSQL refused to run them in a transaction, or to undefined when they are applied. */
-async function runInTransaction(engine: SqlEngine, migrations: readonly Migration[]): Promise<string | undefined> {
+async function runInTransaction(
+  engine: SqlEngine,
+  migrations: readonly Migration[],
+  onChunk: OnChunk,
+): Promise<string | undefined> {
   try {
     await executeSql(engine, "BEGIN");
     for (const migration of migrations) {
-      for (const chunk of migration.chunks) await runChunk(engine, migration, chunk);
+      for (const chunk of migration.chunks) {
+        onChunk(migration, chunk);
+        await runChunk(engine, migration, chunk);
+      }
       await record(engine, migration);
     }
     await runStep(engine, "COMMIT", { migration: migrations.at(-1)!, chunk: undefined, step: "COMMIT" });
@@ -92,13 +107,19 @@ async function runInTransaction(engine: SqlEngine, migrations: readonly Migratio
   }
 }
 
-async function runStatementByStatement(engine: SqlEngine, migration: Migration, ownControl: boolean): Promise<void> {
+async function runStatementByStatement(
+  engine: SqlEngine,
+  migration: Migration,
+  ownControl: boolean,
+  onChunk: OnChunk,
+): Promise<void> {
   const statements = migration.chunks.flatMap(statementChunks);
   const commitAtEnd = statements.length > 0 && isCommit(statements.at(-1)!.statements[0]!);
   let completed = 0;
   try {
     for (const [i, statement] of statements.entries()) {
       if (commitAtEnd && i === statements.length - 1) await record(engine, migration);
+      onChunk(migration, statement);
       await runChunk(engine, migration, statement);
       completed++;
     }

@@ -8,7 +8,8 @@
 import { existsSync } from "node:fs";
 import { basename, extname, resolve } from "node:path";
 import { MigrationError, UsageError } from "../errors.ts";
-import type { Log } from "../options.ts";
+import type { Log, Progress } from "../options.ts";
+import { describePlace } from "./describe-place.ts";
 import type { SqlEngine } from "./migration.ts";
 import { isNewSeed, ownChecksum, recordInOwnLedger, seedLedger } from "./own-ledger.ts";
 import { refuseUnsupported } from "./refuse-unsupported.ts";
@@ -35,7 +36,12 @@ export function seedKind(file: string): SeedKind {
  * Applies a SQL seed in one transaction (with the same exceptions as a migration) unless the database has had it.
  * Resolves to whether it ran. Throws a `MigrationError` like a migration's.
  */
-export async function applySeed(engine: SqlEngine, file: string, log: Log = () => undefined): Promise<boolean> {
+export async function applySeed(
+  engine: SqlEngine,
+  file: string,
+  log: Log = () => undefined,
+  progress: Progress = () => undefined,
+): Promise<boolean> {
   const sqlFile = await readSqlFile(resolve(file));
   const checksum = ownChecksum(sqlFile);
   if (!(await isNewSeed(engine, { name: basename(file), title: `the seed ${file}` }, checksum, log))) return false;
@@ -53,6 +59,6 @@ export async function applySeed(engine: SqlEngine, file: string, log: Log = () =
         "  hint: pglite-devdb dump --db DIR -- --exclude-schema=pglite_devdb",
     );
   }
-  await runTogether(engine, [migration], log);
+  await runTogether(engine, [migration], log, (_, chunk) => progress(`seed: ${describePlace(migration, chunk)}`));
   return true;
 }

@@ -1,14 +1,13 @@
 /**
  * SQL text cut into its statements, as PostgreSQL's own lexer would cut it.
  *
- * Owns: quotes, dollar quotes, comments, parentheses, BEGIN ATOMIC bodies, and the words that a statement consists of.
- * Does not own: grammar; text that PostgreSQL refuses is cut somewhere, without an error.
+ * Owns: parentheses, BEGIN ATOMIC bodies, and the words that a statement consists of. Does not own: where a token ends
+ * (`../sql/tokens.ts`); grammar; text that PostgreSQL refuses is cut somewhere, without an error.
  * Invariant: pure; every character outside whitespace, comments and separators belongs to exactly one statement, in
  * order, and a text that PostgreSQL accepts gives as many statements as PostgreSQL sends CommandComplete messages.
- *
- * Assumes `standard_conforming_strings = on`, the default since 9.1 (a backslash is an escape in E'' only).
- * Mirrors src/backend/parser/scan.l and src/fe_utils/psqlscan.l.
+ * Mirrors src/fe_utils/psqlscan.l.
  */
+import { isWordAt, pastBlank, pastToken } from "../sql/tokens.ts";
 
 /** One statement, as offsets into the text that was split. */
 export interface SqlStatement {
@@ -36,14 +35,6 @@ export interface SqlChunk {
 /** How many words of a statement are kept: enough to tell `COPY … FROM STDIN` with options from others. */
 const WORD_LIMIT = 64;
 
-const SPACE = /[ \t\n\r\f\v]+/y;
-const LINE_COMMENT = /--[^\n\r]*/y;
-const WORD = /[A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*/y;
-const NUMBER = /\d[\w.]*/y;
-const DOLLAR_TAG = /\$(?:[A-Za-z_\u0080-\uffff][\w\u0080-\uffff]*)?\$/y;
-/** Two string constants that only whitespace with a newline separates are one: the second has the rules of the first. */
-const STRING_CONTINUES = /(?:[ \t\f\v]|--[^\n\r]*)*[\n\r](?:[ \t\n\r\f\v]|--[^\n\r]*[\n\r])*'/y;
-
 /** Splits `sql` into its statements. Empty statements (`;;`, only comments) are left out, as PostgreSQL does. */
 export function splitStatements(sql: string): SqlStatement[] {
   const statements: SqlStatement[] = [];
@@ -68,13 +59,6 @@ export function nextStatement(sql: string, from: number): { statement: SqlStatem
     at = end;
   }
   return open && { statement: open, past: sql.length };
-}
-
-/** The offset past all whitespace and comments from an offset on. */
-export function pastBlanks(sql: string, from: number): number {
-  let at = from;
-  for (let past = pastBlank(sql, at); past > at; past = pastBlank(sql, at)) at = past;
-  return at;
 }
 
 /** A statement whose end has not been seen yet. */
@@ -104,8 +88,7 @@ class OpenStatement implements SqlStatement {
     if (first === "(") this.#parentheses++;
     else if (first === ")") this.#parentheses = Math.max(0, this.#parentheses - 1);
     else if (first === "\\") this.backslashAt ??= start;
-    else if (this.#parentheses === 0 && matchEnd(WORD, sql, start) === end)
-      this.#takeWord(sql.slice(start, end).toLowerCase());
+    else if (this.#parentheses === 0 && isWordAt(sql, start)) this.#takeWord(sql.slice(start, end).toLowerCase());
   }
 
   #takeWord(word: string): void {
@@ -124,69 +107,4 @@ class OpenStatement implements SqlStatement {
     const what = second === "or" && third === "replace" ? fourth : second;
     return first === "create" && (what === "function" || what === "procedure");
   }
-}
-
-/** The offset past whitespace or one comment at `at`; `at` itself when there is none. */
-function pastBlank(sql: string, at: number): number {
-  if (sql.startsWith("--", at)) return matchEnd(LINE_COMMENT, sql, at);
-  if (sql.startsWith("/*", at)) return pastBlockComment(sql, at);
-  return Math.max(at, matchEnd(SPACE, sql, at));
-}
-
-function pastBlockComment(sql: string, from: number): number {
-  let depth = 0;
-  for (let at = from; at < sql.length; ) {
-    if (sql.startsWith("/*", at)) {
-      depth++;
-      at += 2;
-    } else if (sql.startsWith("*/", at)) {
-      depth--;
-      at += 2;
-      if (depth === 0) return at;
-    } else at++;
-  }
-  return sql.length;
-}
-
-/** The offset past the token at `at`, which is not blank. */
-function pastToken(sql: string, at: number): number {
-  const first = sql[at]!;
-  if (first === "'" || first === '"') return pastQuoted(sql, at + 1, first, false);
-  if ((first === "E" || first === "e") && sql[at + 1] === "'") return pastEscapeString(sql, at + 2);
-  if (first === "$") {
-    const tagEnd = matchEnd(DOLLAR_TAG, sql, at);
-    if (tagEnd < 0) return at + 1;
-    const tag = sql.slice(at, tagEnd);
-    const close = sql.indexOf(tag, tagEnd);
-    return close < 0 ? sql.length : close + tag.length;
-  }
-  return Math.max(at + 1, matchEnd(WORD, sql, at), matchEnd(NUMBER, sql, at));
-}
-
-function pastEscapeString(sql: string, from: number): number {
-  let end = pastQuoted(sql, from, "'", true);
-  for (;;) {
-    const continued = matchEnd(STRING_CONTINUES, sql, end);
-    if (continued < 0) return end;
-    end = pastQuoted(sql, continued, "'", true);
-  }
-}
-
-/** `from` is past the opening quote. A doubled quote is part of the text. */
-function pastQuoted(sql: string, from: number, quote: string, backslashEscapes: boolean): number {
-  for (let at = from; at < sql.length; at++) {
-    const character = sql[at];
-    if (character === "\\" && backslashEscapes) at++;
-    else if (character === quote) {
-      if (sql[at + 1] !== quote) return at + 1;
-      at++;
-    }
-  }
-  return sql.length;
-}
-
-/** The end of a sticky pattern's match at `at`, or -1. */
-function matchEnd(pattern: RegExp, text: string, at: number): number {
-  pattern.lastIndex = at;
-  return pattern.test(text) ? pattern.lastIndex : -1;
 }

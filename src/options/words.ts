@@ -22,6 +22,9 @@ export type TlsMode = "off" | "auto";
 /** Receives one line of log, without a line break. */
 export type Log = (level: Exclude<LogLevel, "silent">, message: string) => void;
 
+/** Is told what a start is at, for a person who waits; undefined while code that may write to the terminal itself runs. */
+export type Progress = (doing: string | undefined) => void;
+
 /** In the library: what is done with a database through its URL. */
 export type DatabaseFunction = (url: string) => unknown;
 
@@ -42,6 +45,7 @@ export interface OptionValues {
   sessions: Sessions;
   branches: OnOff;
   branchTtlMs: number;
+  perGitBranch: boolean;
   seedRandom: number | undefined;
   /** Undefined: `on` in memory in the library, else `off`. */
   resets: OnOff | undefined;

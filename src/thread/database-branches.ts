@@ -13,12 +13,15 @@ import { limits } from "../engine/thread/limits.ts";
 import type { Writer } from "../engine/thread/sessions/database-copies.ts";
 import type { SessionHost } from "../engine/thread/sessions/host.ts";
 import { ownParameters, unhindered } from "../engine/thread/sessions/own-parameters.ts";
-import { bytesInput, type Session } from "../engine/thread/sessions/session.ts";
+import { bytesInput, type Session, type SessionInput } from "../engine/thread/sessions/session.ts";
 import { unlessAborted } from "../engine/within.ts";
 import { SqlStateError } from "../errors.ts";
 import { quoteIdentifier, quoteLiteral } from "../migrate/sql-quoting.ts";
 import { encodeQuery } from "../wire/frontend.ts";
 import { DatabaseError, readQueryResults } from "../wire/query-results.ts";
+import { autovacuumPid } from "./autovacuum-look.ts";
+import { onceNobodyRuns } from "./idle-moments.ts";
+import { PreparedBranches, type Run } from "./prepared-branches.ts";
 
 /** The session's process id; those of clients are above it. */
 const branchesNumber = 997;
@@ -34,25 +37,39 @@ const mayNot = new Map([
   ["M", "permission denied to create database"],
 ]);
 
-/** Runs a statement; resolves with its rows. */
-type Run = (sql: string) => Promise<readonly (readonly (string | null)[])[]>;
+type Undisturbed = <T>(work: () => Promise<T>) => Promise<T>;
 
 /** See the head of the file. */
 export class DatabaseBranches implements Branches {
   readonly #host: SessionHost;
+  readonly #undisturbed: Undisturbed;
   #session: Session | undefined;
   #idle: NodeJS.Timeout | undefined;
   #closed: Promise<void> = Promise.resolve();
   #last: Promise<unknown> = Promise.resolve();
+  /** How many wait for the session, or have it. */
+  #asked = 0;
+  readonly #prepared: PreparedBranches | undefined;
+  #preparing: ReturnType<typeof onceNobodyRuns> | undefined;
+  #isOver = false;
 
-  constructor(host: SessionHost) {
+  /** `undisturbed`: has work done while the server changes nothing of its own accord. `prepares`: whether branches may be prepared while nobody wants anything. */
+  constructor(host: SessionHost, undisturbed: Undisturbed, { prepares }: { readonly prepares: boolean }) {
     this.#host = host;
+    this.#undisturbed = undisturbed;
+    if (!prepares || !host.copies.canRefresh) return;
+    const prepared = new PreparedBranches();
+    this.#prepared = prepared;
+    host.copies.onDrop = () => {
+      prepared.mayBeGone();
+      this.#prepare();
+    };
   }
 
   create(source: string, name = `b${randomBytes(4).toString("hex")}`): Promise<string> {
     return this.#inSession(async (run, session) => {
       const database = branchDatabase(source, name);
-      await this.#copy(run, session, source, database);
+      await this.#make(run, session, source, database);
       return database;
     });
   }
@@ -69,7 +86,10 @@ export class DatabaseBranches implements Branches {
    * Makes a branch that is named as a database, unless there is that database, or nothing that it could be a branch of, or the user may
    * not log in: PostgreSQL says so then. With `makes` it rejects for one who may not make databases.
    */
-  async ensure(database: string, { user, makes }: { user: string; makes: boolean }): Promise<void> {
+  async ensure(
+    database: string,
+    { user, makes, description }: { user: string; makes: boolean; description?: string },
+  ): Promise<void> {
     const branch = readBranch(database);
     if (!branch) return;
     // Throws for one that PostgreSQL would cut off, and nobody could reach.
@@ -85,7 +105,9 @@ export class DatabaseBranches implements Branches {
       );
       if (!role) return;
       if (makes && role[0] !== "t") throw new DatabaseError(mayNot);
-      await this.#copy(run, session, branch.source, database);
+      await this.#make(run, session, branch.source, database);
+      if (description !== undefined)
+        await run(`comment on database ${quoteIdentifier(database)} is ${quoteLiteral(description)}`);
     });
   }
 
@@ -101,7 +123,7 @@ export class DatabaseBranches implements Branches {
   /** Those to which nobody is connected. */
   unused(): Promise<string[]> {
     return this.#inSession(async (run) => {
-      const used = "exists (select from pg_stat_activity where datid = pg_database.oid)";
+      const used = `exists (select from pg_stat_activity where datid = pg_database.oid and pid <> ${autovacuumPid})`;
       const rows = await run(`select datname from pg_database where ${valid} and not ${used} order by oid`);
       return rows.map(([database]) => database!).filter(readBranch);
     });
@@ -109,10 +131,32 @@ export class DatabaseBranches implements Branches {
 
   async #drop(database: string, how: string): Promise<void> {
     if (!readBranch(database)) throw new Error(`${database} is not a branch`);
+    this.#prepared?.notWanted(database);
+    await this.#letLeave(database);
     await this.#inSession((run) => run(`drop database if exists ${quoteIdentifier(database)}${how}`));
   }
 
-  async #copy(run: Run, session: Session, source: string, database: string, more = ""): Promise<void> {
+  /** A pool that has just been ended has said good-bye, which nobody may have read yet: who is connected may leave, as at a stop. */
+  async #letLeave(database: string): Promise<void> {
+    const deadline = performance.now() + limits.leaveMs;
+    const connected = `select from pg_stat_activity where datname = ${quoteLiteral(database)} and pid <> ${autovacuumPid}`;
+    const isAlone = () => this.#inSession(async (run) => (await run(connected)).length === 0);
+    while (!(await isAlone()) && performance.now() < deadline) await delay(lookAgainMs);
+  }
+
+  /** A branch: one that is prepared, or a copy. */
+  async #make(run: Run, session: Session, source: string, database: string): Promise<void> {
+    if (await this.#prepared?.take(run, source, database, this.#refresh(session))) return;
+    const oid = await this.#copy(run, session, source, database);
+    this.#prepared?.wanted(oid, source);
+  }
+
+  #refresh(session: Session) {
+    return (source: number, copy: number) => this.#host.copies.refresh(session, source, copy);
+  }
+
+  /** Resolves with the OID of the source. */
+  async #copy(run: Run, session: Session, source: string, database: string, more = ""): Promise<number> {
     const [from, to] = [quoteLiteral(source), quoteLiteral(database)];
     await requireNonePrepared(run, source);
     const [facts] = await run(`select oid, pg_get_userbyid(datdba),
@@ -123,19 +167,19 @@ export class DatabaseBranches implements Branches {
     const [oid, owner, hasSettings, isHalfDropped] = facts;
     if (isHalfDropped === "t") await run(`drop database ${quoteIdentifier(database)}`);
     const copy = `create database ${quoteIdentifier(database)} template ${quoteIdentifier(source)}`;
-    await this.#allowed(session, Number(oid), () =>
-      run(`${copy} owner ${quoteIdentifier(owner!)} strategy file_copy${more}`),
-    );
+    const create = () => run(`${copy} owner ${quoteIdentifier(owner!)} strategy file_copy${more}`);
+    await this.#undisturbed(() => this.#allowed(session, Number(oid), create));
     // One that was waited for may have been prepared: it would be committed in the branch, too.
     await requireNonePrepared(run, source).catch(async (error) => {
       await run(`drop database ${quoteIdentifier(database)}`);
       throw error;
     });
-    if (hasSettings !== "t") return;
+    if (hasSettings !== "t") return Number(oid);
     // CREATE DATABASE leaves out what ALTER DATABASE and ALTER ROLE … IN DATABASE have set.
     const oidOf = (name: string) => `(select oid from pg_database where datname = ${name})`;
     await run(`insert into pg_db_role_setting
       select ${oidOf(to)}, setrole, setconfig from pg_db_role_setting where setdatabase = ${oidOf(from)}`);
+    return Number(oid);
   }
 
   /** Begins the copy while nobody has a transaction open that has changed something, and anew when it meets with one. */
@@ -180,6 +224,39 @@ export class DatabaseBranches implements Branches {
     return done;
   }
 
+  /** In `pause`: drops what is prepared, of which nobody is to know. */
+  async dropPrepared(): Promise<void> {
+    const prepared = this.#prepared;
+    if (!prepared || prepared.isEmpty) return;
+    await this.#work((run) => prepared.drop(run));
+    await this.close();
+  }
+
+  /** The server is as it was when nothing was prepared. */
+  forgetPrepared(): void {
+    this.#prepared?.forget();
+  }
+
+  /** When nobody wants anything: does one thing, and then the next one. */
+  #prepare(): void {
+    const prepared = this.#prepared;
+    if (this.#preparing || this.#isOver || !prepared?.isDue) return;
+    this.#preparing = onceNobodyRuns(this.#host, () => {
+      this.#preparing = undefined;
+      // It does so afterwards.
+      if (this.#asked > 0) return;
+      const step = this.#inSession((run, session) => prepared.step(run, this.#refresh(session)));
+      step.catch(() => prepared.failed());
+    });
+  }
+
+  /** Ends the session and prepares nothing any more. */
+  end(): Promise<void> {
+    this.#isOver = true;
+    this.#preparing?.stop();
+    return this.close();
+  }
+
   /** Ends the session; what is asked afterwards has another one. */
   close(): Promise<void> {
     clearTimeout(this.#idle);
@@ -190,8 +267,13 @@ export class DatabaseBranches implements Branches {
 
   /** One after another. */
   #inSession<T>(work: (run: Run, session: Session) => Promise<T>): Promise<T> {
+    this.#asked++;
     const done = this.#last.then(() => this.#work(work)).catch(withHint);
-    this.#last = done.catch(() => {});
+    this.#last = done
+      .catch(() => {})
+      .then(() => {
+        if (--this.#asked === 0) this.#prepare();
+      });
     return done;
   }
 
@@ -202,9 +284,9 @@ export class DatabaseBranches implements Branches {
     await this.#closed;
     this.#session ??= await this.#open();
     const session = this.#session;
-    const run: Run = async (sql) => {
+    const run: Run = async (sql, first) => {
       const answer: Uint8Array[] = [];
-      await session.run(bytesInput(encodeQuery(sql)), (bytes) => void answer.push(bytes.slice()));
+      await session.run(queryInput(sql, first), (bytes) => void answer.push(bytes.slice()));
       return readQueryResults(Buffer.concat(answer)).at(-1)?.rows ?? [];
     };
     try {
@@ -217,12 +299,28 @@ export class DatabaseBranches implements Branches {
   async #open(): Promise<Session> {
     const refusal: Uint8Array[] = [];
     const take = (bytes: Uint8Array) => void refusal.push(bytes.slice());
-    const session = await this.#host.createSession({ ...ownParameters, ...unhindered }, take, branchesNumber);
+    // All that is asked of the session waits behind one statement.
+    const parameters = { ...ownParameters, ...unhindered, lock_timeout: `${limits.branchWaitMs}ms` };
+    const session = await this.#host.createSession(parameters, take, branchesNumber);
     // Throws PostgreSQL's reason.
     readQueryResults(Buffer.concat(refusal));
     if (!session) throw new Error("PostgreSQL refused a session");
     return session;
   }
+}
+
+/** A statement; with `first` one that PostgreSQL gets when it reads it, unless the answer is no: then it is none. */
+function queryInput(sql: string, first: () => boolean = () => true): SessionInput {
+  let said: SessionInput | undefined;
+  return {
+    get pending() {
+      return said?.pending ?? true;
+    },
+    read: (length) => {
+      said ??= bytesInput(encodeQuery(first() ? sql : ""));
+      return said.read(length);
+    },
+  };
 }
 
 /** As PostgreSQL's object_in_use. `writer` has been in the way all the time; undefined: now this one, now that one. */
@@ -233,6 +331,8 @@ function inUse(writer: Writer | undefined): Error {
     : `in ${seconds} there was no moment without a transaction that changes something. Try again when less is written.`;
   return new SqlStateError("55006", `a database in use could not be copied: ${why}`);
 }
+
+const lockedLong = `a lock that somebody else has was waited for ${limits.branchWaitMs / 1000} s, on the database or on a table of the catalogs. Have that transaction end, and try again.`;
 
 /** Throws for a database that has prepared transactions. */
 export async function requireNonePrepared(run: Run, database: string): Promise<void> {
@@ -246,6 +346,8 @@ export async function requireNonePrepared(run: Run, database: string): Promise<v
 /** What PostgreSQL says is to be done belongs to its message, which is all that another thread gets. */
 function withHint(error: unknown): never {
   if (!(error instanceof DatabaseError)) throw error;
+  // lock_not_available
+  if (error.code === "55P03") throw new SqlStateError("55006", lockedLong);
   const detail = [error.fields.get("D"), error.fields.get("H")].filter(Boolean).join(" ");
   throw new SqlStateError(error.code, detail ? `${error.message}. ${detail}` : error.message);
 }

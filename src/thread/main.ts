@@ -15,7 +15,8 @@ import { importExtensions } from "../engine/extensions.ts";
 import { packError, unpackError } from "../engine/sent-error.ts";
 import { pruneWhereWritten } from "../engine/thread/cache-pruning.ts";
 import { CodeKeeper } from "../engine/thread/code-keeper.ts";
-import type { ThreadMessage, ThreadOptions } from "../engine/thread/protocol.ts";
+import type { ThreadMessage, ThreadOptions, ThreadRequest } from "../engine/thread/protocol.ts";
+import { abandonSeparate } from "../engine/thread/separate.ts";
 import { SnapshotKeeper } from "../engine/thread/snapshot-keeper.ts";
 import { optimizeSooner } from "../engine/thread/tier-up.ts";
 import { forgoCache } from "../engine/thread/user-cache.ts";
@@ -27,10 +28,17 @@ const port = parentPort!;
 const post = (message: ThreadMessage) => port.postMessage(message);
 
 if (!options.cache) forgoCache();
+const onBootMessage = ({ kind }: ThreadRequest) => {
+  if (kind === "abandon") void abandonSeparate();
+};
+port.on("message", onBootMessage);
 try {
   new SessionServer(await open(), port, options.consequence).start();
+  port.off("message", onBootMessage);
   pruneWhereWritten();
 } catch (error) {
+  // One of two may have failed.
+  await abandonSeparate();
   // Emscripten throws things that are no errors, and the other thread would see an object without a word.
   throw error instanceof Error ? error : unpackError(packError(error));
 }

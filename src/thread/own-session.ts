@@ -12,7 +12,7 @@ import { readLogin } from "../transport/login-answer.ts";
 import { encodeQuery } from "../wire/frontend.ts";
 
 /** Its process id; those of clients are above it. */
-const ownNumber = 999;
+export const ownNumber = 999;
 
 type Settings = Readonly<Record<string, string>>;
 

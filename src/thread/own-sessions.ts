@@ -1,11 +1,12 @@
 /**
  * A session for each client, as they are served.
  *
- * Owns: what watches over turns and over idle holders of locks; the session of the process itself. Does not own: sessions
+ * Owns: what watches over turns and over idle holders of locks; the session of the process itself; what keeps autovacuum away. Does not own: sessions
  * (`engine/thread/sessions/`), one client (`transport/`).
  */
 import type { ClockChange, ClockState } from "../engine/clock.ts";
 import type { OwnLogin } from "../engine/engine.ts";
+import { GitDatabases } from "../engine/git-branch.ts";
 import type { ListenOptions } from "../engine/listener.ts";
 import type { ServedStates } from "../engine/states.ts";
 import type { CodeKeeper } from "../engine/thread/code-keeper.ts";
@@ -18,7 +19,8 @@ import type { RunOwnFunction } from "../transport/calls/own-calls.ts";
 import { sendHeldAnswers } from "../transport/held-answers.ts";
 import { IsolatedQueue } from "../transport/isolated-queue.ts";
 import type { Behind } from "../transport/serve.ts";
-import { expireBranches } from "./branch-expiry.ts";
+import { Autovacuum } from "./autovacuum.ts";
+import { BranchExpiry } from "./branch-expiry.ts";
 import { DatabaseBranches } from "./database-branches.ts";
 import { DirectoryStates } from "./directory-states.ts";
 import { watchHolders } from "./holder-watch.ts";
@@ -40,12 +42,14 @@ interface Keepers {
 export class OwnSessions implements Served {
   readonly branches: DatabaseBranches;
   readonly states: ServedStates;
+  readonly #autovacuum: Autovacuum;
   readonly #clock: ServerClock;
   readonly #functions: RunOwnFunction;
   readonly #host: SessionHost;
   readonly #makesBranches: boolean;
+  readonly #gitDatabases: GitDatabases | undefined;
   readonly #keepers: Keepers;
-  readonly #expiry: NodeJS.Timeout | undefined;
+  readonly #expiry: BranchExpiry | undefined;
   readonly #queues: IsolatedQueue[] = [];
   #own: OwnSession | undefined;
   #login: OwnLogin = { ...ownLogin, isSuperuser: true };
@@ -58,19 +62,28 @@ export class OwnSessions implements Served {
     watch: Watch,
   ) {
     this.#host = host;
-    this.branches = new DatabaseBranches(host);
+    // In discrete time, and while somebody explores, what happens when is decided by others.
+    const mayVacuum = () => host.scheduler.mayJump === undefined && !this.#queues.some(({ isExplored }) => isExplored);
+    this.#autovacuum = new Autovacuum(host, mayVacuum);
+    // With a seed nothing happens of which nobody knows when.
+    this.branches = new DatabaseBranches(host, (work) => this.#autovacuum.pausedFor(work), {
+      prepares: isolated.seedRandom === undefined,
+    });
+    const alone = async <T>(work: () => Promise<T>): Promise<T> => {
+      await this.endOwn();
+      this.#autovacuum.forget();
+      return work();
+    };
     const withoutOwn = <T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> =>
-      this.branches.pause(async () => {
-        await this.endOwn();
-        return work();
-      }, signal);
+      this.branches.pause(() => this.#autovacuum.pausedFor(() => alone(work)), signal);
     this.states = host.marks.isPossible
-      ? new ServerStates(host, this.#queues, withoutOwn)
+      ? new ServerStates(host, this.#queues, this.branches, withoutOwn)
       : new DirectoryStates(host, this.#queues, this.branches, withoutOwn);
     this.#clock = new ServerClock(host, this.#queues, withoutOwn);
     this.#functions = serverFunctions({ clock: this.#clock, branches: this.branches, states: this.states });
-    if (isolated.branchTtlMs > 0) this.#expiry = expireBranches(this.branches, isolated.branchTtlMs);
+    if (isolated.branchTtlMs > 0) this.#expiry = new BranchExpiry(this.branches, isolated.branchTtlMs);
     this.#makesBranches = isolated.makesBranches;
+    this.#gitDatabases = isolated.perGitBranch && new GitDatabases(isolated.perGitBranch);
     if (isolated.seedRandom !== undefined) host.machine.random.useSeed(isolated.seedRandom, host.machine.bundled.files);
     this.#keepers = keepers;
     const watches = [
@@ -78,6 +91,8 @@ export class OwnSessions implements Served {
       watchHolders(host, isolated, (holding) => {
         for (const queue of this.#queues) queue.held(holding);
       }),
+      // What is drawn with a seed, and what it is done to, is the same from start to start: a VACUUM comes when there is time.
+      isolated.seedRandom === undefined ? this.#autovacuum.onTurn : undefined,
     ];
     host.scheduler.onTurn = (session) => {
       for (const onTurn of watches) onTurn?.(session);
@@ -104,8 +119,8 @@ export class OwnSessions implements Served {
 
   async logIn(login: OwnLogin): Promise<void> {
     await this.endOwn();
-    this.#login = login;
-    this.#own = new OwnSession(this.#host, login);
+    this.#login = { ...login, database: await this.databaseFor(login.database, login.user) };
+    this.#own = new OwnSession(this.#host, this.#login);
     await this.#own.begun;
   }
 
@@ -131,16 +146,26 @@ export class OwnSessions implements Served {
     };
   }
 
-  async #beforeLogin(database: string, user: string, isAsked: boolean): Promise<void> {
+  async databaseFor(database: string, user = "postgres"): Promise<string> {
+    const own = this.#gitDatabases?.for(database);
+    if (own) await this.branches.ensure(own.database, { user, makes: false, description: own.description });
+    return own?.database ?? database;
+  }
+
+  async #beforeLogin(asked: string, user: string, isAsked: boolean): Promise<string> {
+    const database = await this.databaseFor(asked, user);
+    this.#expiry?.used(database);
     // With the option anybody who may log in has one; without it whoever may make databases.
     if (this.#makesBranches || isAsked) await this.branches.ensure(database, { user, makes: !this.#makesBranches });
+    return database;
   }
 
   async close(): Promise<void> {
     // It reads files that PostgreSQL closes.
     this.#keepers.snapshot?.keepAtStop();
-    clearInterval(this.#expiry);
-    await this.branches.close();
+    this.#expiry?.close();
+    await this.#autovacuum.close();
+    await this.branches.end();
     await this.#host.close();
     this.#keepers.code?.keepAtStop();
   }

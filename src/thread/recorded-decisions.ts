@@ -9,21 +9,26 @@ import type { SessionHost } from "../engine/thread/sessions/host.ts";
 import type { SchedulerObserver, Wait } from "../engine/thread/sessions/scheduler.ts";
 import type { SessionState } from "../engine/thread/sessions/session-context.ts";
 import type { Recorder } from "../trace/record/recorder.ts";
+import { autovacuumPid } from "./autovacuum-look.ts";
 
-/** Records them; a turn of a session whose turn it was before is none. */
+/** Records them; a turn of a session whose turn it was before is none. What autovacuum does is none of the clients' conversation. */
 export function decisionsOf(host: SessionHost, recorder: Recorder): SchedulerObserver<SessionState> {
   let last = 0;
   return {
     turn: ({ pid }) => {
+      if (pid === autovacuumPid) return;
       if (pid !== last) recorder.decided(pid, "turn");
       last = pid;
     },
     wait: (session, wait) => {
+      if (session.pid === autovacuumPid) return;
       last = 0;
       if (wait.givesWay) recorder.decided(session.pid, "yield");
       else recorder.decided(session.pid, "wait", reason(host, session, wait));
     },
-    woken: ({ pid }) => recorder.decided(pid, "woken"),
+    woken: ({ pid }) => {
+      if (pid !== autovacuumPid) recorder.decided(pid, "woken");
+    },
   };
 }
 

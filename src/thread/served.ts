@@ -24,6 +24,8 @@ export interface Served {
   readonly states?: States;
   /** As `branches`. */
   readonly changeClock?: ChangeClock;
+  /** The database that who asks for one gets, made if it is missing: see `engine/git-branch.ts`. Absent: that one. */
+  databaseFor?(database: string): Promise<string>;
   /** Runs frontend messages of the process's own; resolves with what they are answered with. */
   run(messages: Uint8Array): Promise<Uint8Array>;
   /** `run` is as this user in this database from now on. */

@@ -13,6 +13,7 @@ import type { Mark } from "../engine/thread/sessions/rewind.ts";
 import { SqlStateError } from "../errors.ts";
 import type { ClientSession } from "../transport/client-session.ts";
 import type { IsolatedQueue } from "../transport/isolated-queue.ts";
+import type { DatabaseBranches } from "./database-branches.ts";
 import { noSnapshot, nothingToResetTo, notKept } from "./state-errors.ts";
 
 /** How long to wait between two looks at what clients do, in ms. */
@@ -21,24 +22,30 @@ const lookAgainMs = 1;
 /** Runs `work` when the server's own sessions have ended, and while they do not begin; not any more when the signal is given before. */
 export type WithoutOwn = <T>(work: () => Promise<T>, signal?: AbortSignal) => Promise<T>;
 
+/** Branches that nobody has asked for, and that no state has: whoever went back to it would not know of them. */
+type Prepared = Pick<DatabaseBranches, "dropPrepared" | "forgetPrepared">;
+
 /** See the head of the file. */
 export class ServerStates implements ServedStates {
   readonly #host: SessionHost;
   readonly #queues: readonly IsolatedQueue[];
+  readonly #prepared: Prepared;
   readonly #withoutOwn: WithoutOwn;
   readonly #kept = new Map<string, Mark>();
   /** What `reset` goes back to, or why there is nothing. */
   #beginning: Mark | string = notKept;
 
   /** `queues`: those of the clients. */
-  constructor(host: SessionHost, queues: readonly IsolatedQueue[], withoutOwn: WithoutOwn) {
+  constructor(host: SessionHost, queues: readonly IsolatedQueue[], prepared: Prepared, withoutOwn: WithoutOwn) {
     this.#host = host;
     this.#queues = queues;
+    this.#prepared = prepared;
     this.#withoutOwn = withoutOwn;
   }
 
   begin(): Promise<void> {
     return this.#withoutOwn(async () => {
+      await this.#prepared.dropPrepared();
       const [client] = this.#atWork();
       const why = client
         ? `${client.describe()} was at work when the server became ready, and the state of that moment could not be kept`
@@ -57,6 +64,7 @@ export class ServerStates implements ServedStates {
   /** Rejects with the signal's reason if that is given while it waits. */
   snapshot(_database: string, name: string, signal?: AbortSignal): Promise<void> {
     return this.#withoutOwn(async () => {
+      await this.#prepared.dropPrepared();
       await this.#quiet(signal);
       const mark = await this.#mark();
       const before = this.#kept.get(name);
@@ -92,8 +100,9 @@ export class ServerStates implements ServedStates {
     return this.#withoutClients(() => this.#host.mark());
   }
 
-  #rewind(mark: Mark): Promise<void> {
-    return this.#withoutClients(() => this.#host.rewind(mark));
+  async #rewind(mark: Mark): Promise<void> {
+    await this.#withoutClients(() => this.#host.rewind(mark));
+    this.#prepared.forgetPrepared();
   }
 
   /** Rejects before anything is done where not all could be brought back. */

@@ -54,7 +54,7 @@ export class SessionServer {
     this.#port.on("message", (request: ThreadRequest) => {
       if (request.kind === "held") this.#tellClients(request.farewell);
       else if (request.kind === "fail") this.#served.crashed(unpackError(request.cause));
-      else void this.#answer(request);
+      else if (request.kind !== "abandon") void this.#answer(request);
     });
     this.#post({ kind: "serving" });
   }
@@ -88,12 +88,22 @@ export class SessionServer {
       if (!door) throw new Error("nobody listens there");
       return door.stats();
     },
-    createBranch: (source, name) => this.#branches.create(source, name),
+    createBranch: async (source, name) =>
+      this.#branches.create((await this.#served.databaseFor?.(source)) ?? source, name),
     dropBranch: (database) => this.#branches.drop(database),
     beginStates: (database) => this.#states.begin(database),
-    resetState: (database) => this.#states.reset(database),
-    keepState: (database, name) => this.#states.snapshot(database, name),
-    restoreState: (database, name) => this.#states.restore(database, name),
+    resetState: async (database) => {
+      await this.#states.reset(database);
+      this.#record("reset", database);
+    },
+    keepState: async (database, name) => {
+      await this.#states.snapshot(database, name);
+      this.#record("snapshot", `${database} ${name}`);
+    },
+    restoreState: async (database, name) => {
+      await this.#states.restore(database, name);
+      this.#record("restore", `${database} ${name}`);
+    },
     changeClock: (change) => {
       if (!this.#served.changeClock) throw new Error("one session for all has the machine's clock");
       return this.#served.changeClock(change);
@@ -103,6 +113,10 @@ export class SessionServer {
       await this.#served.close();
     },
   };
+
+  #record(...change: Parameters<Recorder["broughtBack"]>): void {
+    for (const { recorder } of this.#opened.values()) recorder?.broughtBack(...change);
+  }
 
   get #branches(): Branches {
     if (!this.#served.branches) throw new Error("one session for all has one database");

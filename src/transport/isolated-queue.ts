@@ -32,8 +32,8 @@ const isSuperuser = encodeQuery("SHOW is_superuser");
 /** The number of the session that tells what a login answers; below those of clients. */
 const probeNumber = 998;
 
-/** Is told which database a client wants, as whom, and whether it asks for it as a branch; waited for. */
-type BeforeLogin = (database: string, user: string, isAsked: boolean) => Promise<void>;
+/** Is told which database a client wants, as whom, and whether it asks for it as a branch; answers with the one that it gets. */
+type BeforeLogin = (database: string, user: string, isAsked: boolean) => Promise<string>;
 
 /** As PostgreSQL has it. */
 function databaseOf(parameters: ReadonlyMap<string, string>): string {
@@ -60,7 +60,7 @@ export class IsolatedQueue implements SocketQueue {
 
   constructor(
     host: SessionsOf & GateHost,
-    beforeLogin: BeforeLogin = () => Promise.resolve(),
+    beforeLogin: BeforeLogin = (database) => Promise.resolve(database),
     runOwn?: RunOwnFunction,
   ) {
     this.#runOwn = runOwn;
@@ -71,6 +71,11 @@ export class IsolatedQueue implements SocketQueue {
 
   get length(): number {
     return [...this.#clients.values()].filter((client) => client.activity().state === "waiting").length;
+  }
+
+  /** Whether somebody decides when clients go on. */
+  get isExplored(): boolean {
+    return this.#gates.areUsed;
   }
 
   /** Learns what PostgreSQL says at a login from one of its own. */
@@ -131,7 +136,10 @@ export class IsolatedQueue implements SocketQueue {
     const database = parameters.get("database");
     const isAsked = Object.entries(makesBranch).every(([name, value]) => parameters.get(name) === value);
     try {
-      if (database !== undefined) await this.#beforeLogin(database, parameters.get("user") ?? "", isAsked);
+      if (database === undefined) return true;
+      const own = await this.#beforeLogin(database, parameters.get("user") ?? "", isAsked);
+      // From here on it is a client of that one for everybody.
+      if (own !== database) (parameters as Map<string, string>).set("database", own);
       return true;
     } catch (error) {
       const { message, code = "XX000" } = error as { readonly message: string; readonly code?: string };

@@ -2,12 +2,10 @@
  * Clients that are saying good-bye when the server stops.
  *
  * Owns: the moment that they are given. Does not own: ending those that stay (the library), or what runs (the queue).
- * Invariant: a stop waits no longer than its clients take, and `leaveMs` at most.
+ * Invariant: a stop waits no longer than its clients take, and `limits.leaveMs` at most.
  */
 import { PatientTimer, type SocketConnection, type SocketQueue } from "@electric-sql/pglite-socket";
-
-/** What they have said lies unread in the kernel, or will be said as soon as their event loop turns, which may be this one. */
-const leaveMs = 100;
+import { limits } from "../engine/thread/limits.ts";
 
 /** The same queue; before anything is ended at a stop, its clients may hang up by themselves. */
 export function lettingLeave<Q extends SocketQueue>(queue: Q): Q {
@@ -30,7 +28,7 @@ export function lettingLeave<Q extends SocketQueue>(queue: Q): Q {
     await new Promise<void>((resolve) => {
       whenAlone = resolve;
       if (clients.size === 0) resolve();
-      else timer.set(leaveMs, resolve);
+      else timer.set(limits.leaveMs, resolve);
     });
     timer.clear();
     await quiesce?.();

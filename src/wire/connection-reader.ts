@@ -16,6 +16,9 @@ export interface WireMessage {
   readonly body: Buffer;
 }
 
+/** MAX_STARTUP_PACKET_LENGTH (libpq/pqcomm.h). What says that it is longer is no such packet, and is not waited for. */
+const longestPacket = 10_000;
+
 const empty: Buffer = Buffer.alloc(0);
 
 /** Reads one connection. */
@@ -58,7 +61,7 @@ export class ConnectionReader {
     let at = 0;
     while (this.#packet && at + 8 <= bytes.length) {
       const length = bytes.readInt32BE(at);
-      if (length < 8) {
+      if (length < 8 || length > longestPacket) {
         this.#lost.add("frontend");
         return empty;
       }

@@ -72,7 +72,8 @@ export function readQueryResults(answer: Buffer): StatementResult[] {
   return results;
 }
 
-function readRowDescription(body: Buffer): string[] {
+/** Reads the names of the columns of a RowDescription body. */
+export function readRowDescription(body: Buffer): string[] {
   const columns: string[] = [];
   for (let i = body.readInt16BE(0), at = 2; i > 0; i--) {
     const end = body.indexOf(0, at);

@@ -6,6 +6,9 @@
  * Invariant: bytes of forwarded messages pass unchanged and in order; nothing of a dropped message passes.
  */
 import { readInt32, Type } from "./frames.ts";
+import { HeldBytes } from "./held-bytes.ts";
+
+const headBytes = 5;
 
 /** What to do with a message: pass it on while it comes, drop it, or hand it over whole first. */
 export type Verdict = "forward" | "drop" | "inspect";
@@ -28,7 +31,7 @@ export class ReplyReader {
   #verdict: Verdict = "forward";
   #remaining = 0;
   // A header, or a message to inspect, that is still incomplete.
-  #held: Uint8Array = new Uint8Array(0);
+  readonly #held = new HeldBytes();
 
   /** `forward` gets views into the bytes given to `feed`: it must copy what it keeps. */
   constructor(visitor: ReplyVisitor, forward: (bytes: Uint8Array) => void) {
@@ -38,11 +41,10 @@ export class ReplyReader {
 
   /** Reads the next bytes of the stream. */
   feed(chunk: Uint8Array): void {
-    let data = chunk;
-    if (this.#held.length > 0) {
-      data = Buffer.concat([this.#held, chunk]);
-      this.#held = new Uint8Array(0);
-    }
+    // The chunk is the caller's: what is held of it is a copy.
+    const data = this.#held.isEmpty ? chunk : this.#held.take(Buffer.from(chunk));
+    if (!data) return;
+    let needed = headBytes;
     let at = 0;
     // Everything in [from, at) is to be forwarded: neighbours pass in one piece.
     let from = 0;
@@ -54,12 +56,15 @@ export class ReplyReader {
         if (this.#verdict === "drop") from = at;
         continue;
       }
-      if (data.length - at < 5) break;
+      if (data.length - at < headBytes) break;
       const type = data[at]!;
       const length = readInt32(data, at + 1) + 1;
       this.#verdict = type === Type.DataRow || type === Type.CopyData ? "forward" : this.#visitor.verdict(type);
       if (this.#verdict === "inspect") {
-        if (data.length - at < length) break;
+        if (data.length - at < length) {
+          needed = length;
+          break;
+        }
         const instead = this.#visitor.inspect(type, data.subarray(at, at + length));
         if (instead) {
           if (at > from) this.#forward(data.subarray(from, at));
@@ -76,6 +81,6 @@ export class ReplyReader {
       this.#remaining = length;
     }
     if (at > from) this.#forward(data.subarray(from, at));
-    if (at < data.length) this.#held = Buffer.from(data.subarray(at));
+    if (at < data.length) this.#held.hold(Buffer.from(data.subarray(at)), needed);
   }
 }

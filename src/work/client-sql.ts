@@ -2,10 +2,12 @@
  * The two SQL statements that must be recognised before the engine runs them.
  *
  * Owns: telling COPY … FROM STDIN (the engine would wait for data that cannot come while it runs) and DEALLOCATE name
- * (names belong to a connection) from everything else. Does not own: any other SQL; transaction state is never told
- * from text. Invariant: pure; text that it does not understand is "something else".
+ * (names belong to a connection) from everything else. Does not own: where a token ends (`../sql/tokens.ts`), any other
+ * SQL; transaction state is never told from text. Invariant: pure; text that it does not understand is "something else".
  * Mirrors the lexical rules of the manual's "SQL Syntax" and CopyStmt/DeallocateStmt in src/backend/parser/gram.y.
  */
+import { type Token, tokenize } from "../sql/tokens.ts";
+
 /** COPY … FROM STDIN as the only statement of its string. */
 export interface CopyIn {
   /** The table as it was written, quotes included. */
@@ -14,14 +16,6 @@ export interface CopyIn {
   readonly columns: number | undefined;
   /** 0 for text and CSV, 1 for binary. */
   readonly format: 0 | 1;
-}
-
-interface Token {
-  readonly kind: "word" | "quoted" | "string" | "symbol";
-  /** Words in lower case; quoted identifiers without their quotes. */
-  readonly text: string;
-  readonly start: number;
-  readonly end: number;
 }
 
 /**
@@ -121,84 +115,4 @@ function split(tokens: Token[]): Token[][] {
     else statements.at(-1)!.push(token);
   }
   return statements.filter((statement) => statement.length > 0);
-}
-
-function tokenize(sql: string): Token[] {
-  const tokens: Token[] = [];
-  let at = 0;
-  const push = (kind: Token["kind"], end: number, text: string): void => {
-    tokens.push({ kind, text, start: at, end });
-    at = end;
-  };
-  while (at < sql.length) {
-    const rest = sql.slice(at, at + 2);
-    const char = rest.charAt(0);
-    if (/\s/.test(char)) at++;
-    else if (rest === "--") at = lineEnd(sql, at);
-    else if (rest === "/*") at = commentEnd(sql, at);
-    else if (char === "'") push("string", ...quotedEnd(sql, at, escapes(tokens, at)));
-    else if (char === '"') push("quoted", ...quotedEnd(sql, at, false));
-    else if (char === "$") {
-      const end = dollarEnd(sql, at);
-      push(end === at + 1 ? "symbol" : "string", end, sql.slice(at, end));
-    } else {
-      const word = /[\p{L}_\u0080-\uffff][\p{L}\p{N}_$\u0080-\uffff]*|\d[\w.]*|./suy;
-      word.lastIndex = at;
-      const text = word.exec(sql)?.[0] ?? char;
-      const isName = /^[\p{L}_\u0080-\uffff]/u.test(text);
-      push(isName ? "word" : "symbol", at + text.length, isName ? text.toLowerCase() : text);
-    }
-  }
-  return tokens;
-}
-
-function lineEnd(sql: string, at: number): number {
-  const end = sql.slice(at).search(/[\r\n]/);
-  return end < 0 ? sql.length : at + end;
-}
-
-// Comments nest.
-function commentEnd(sql: string, start: number): number {
-  const mark = /\/\*|\*\//g;
-  mark.lastIndex = start;
-  let depth = 0;
-  for (let found = mark.exec(sql); found; found = mark.exec(sql)) {
-    depth += found[0] === "/*" ? 1 : -1;
-    if (depth === 0) return mark.lastIndex;
-  }
-  return sql.length;
-}
-
-// E'…' takes backslash escapes: the E is the word that ends where the quote begins.
-function escapes(tokens: Token[], at: number): boolean {
-  const prefix = tokens.at(-1);
-  return prefix?.end === at && isWord(prefix, "e");
-}
-
-function quotedEnd(sql: string, start: number, backslash: boolean): [end: number, text: string] {
-  const quote = sql.charAt(start);
-  let at = start + 1;
-  while (at < sql.length) {
-    if (backslash && sql.charAt(at) === "\\") at += 2;
-    else if (sql.charAt(at) !== quote) at++;
-    else if (sql.charAt(at + 1) === quote) at += 2;
-    else {
-      // A string goes on, by the same rules, behind white space with a line break.
-      const more = /[ \t\f\v]*[\r\n]\s*'/y;
-      more.lastIndex = at + 1;
-      if (quote !== "'" || !more.test(sql)) break;
-      at = more.lastIndex;
-    }
-  }
-  const text = sql.slice(start + 1, at).replaceAll(quote + quote, quote);
-  return [Math.min(at + 1, sql.length), text];
-}
-
-function dollarEnd(sql: string, start: number): number {
-  const open = /\$([\p{L}_\u0080-\uffff][\p{L}\p{N}_\u0080-\uffff]*)?\$/uy;
-  open.lastIndex = start;
-  const tag = open.exec(sql)?.[0];
-  if (tag === undefined) return start + 1;
-  const close = sql.indexOf(tag, start + tag.length);
-  return close < 0 ? sql.length : close + tag.length;
 }

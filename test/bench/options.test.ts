@@ -22,6 +22,13 @@ test("each row is also measured on a busy machine if that is asked for", () => {
   expect(readBenchOptions(["--busy"])).toHaveProperty("busy", true);
 });
 
+test("what recording costs is measured beside the same server that records nothing", () => {
+  expect(readBenchOptions(["--trace"])).toHaveProperty("targets", ["ours", "traced"]);
+  expect(() => readBenchOptions(["--trace", "--targets", "ours"])).toThrow(
+    /--trace: is for the targets ours and traced/,
+  );
+});
+
 test("rows and targets keep the order of the table", () => {
   const options = readBenchOptions(["--only", "memory,prepared", "--targets=stock,ours", "--seconds", "0.5"]);
   expect(options).toMatchObject({ rows: ["prepared", "memory"], targets: ["ours", "stock"], seconds: 0.5 });

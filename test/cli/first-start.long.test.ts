@@ -3,15 +3,16 @@
  *
  * @module-tag long
  */
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync } from "node:fs";
 import { join } from "node:path";
-import { expect, test } from "vitest";
-import { temporaryDirectory } from "../support/cli-process.ts";
-import { cluster, identifier } from "./support/first-start.ts";
-
-/** The name of a whole file in the cache: one that is being written has a longer one, which ends with a UUID. */
-const whole =
-  /^(cluster|sessions|library|code|snapshot|stock)-\d+-(?!.*[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$)[0-9a-z-]+$/;
+import { describe, expect, onTestFinished, test } from "vitest";
+import { measure } from "../../scripts/memory/measure.ts";
+import { createDevDb, startDevDb } from "../../src/index.ts";
+import { isAlive, startCli, temporaryDirectory } from "../support/cli-process.ts";
+import { report } from "../support/report.ts";
+import { waitUntil } from "../support/wait-until.ts";
+import { cluster, identifier, whole } from "./support/first-start.ts";
 
 test("two servers that start at once with an empty cache both do, and each has a cluster of its own", async () => {
   const home = temporaryDirectory();
@@ -51,3 +52,75 @@ test("a cache in which nothing can be read or replaced is done without", async (
   // What the first start had no time for is made in the second one: V8's code, and the snapshot of what has booted.
   for (const name of readdirSync(cache)) if (!blocked.includes(name)) expect(name).toMatch(whole);
 });
+
+/** The processes that `pid` has made for what takes much memory, when there are as many as there will be. */
+async function separateProcesses(pid: number, count: number): Promise<number[]> {
+  let found: number[] = [];
+  await waitUntil(`it has ${count} processes`, () => {
+    const lines = execFileSync("ps", ["-eo", "ppid=,pid=,args="], { encoding: "utf8" }).split("\n");
+    const ours = lines.map((line) => line.trim().split(/\s+/)).filter(([parent]) => Number(parent) === pid);
+    found = ours
+      .filter((words) => words.some((word) => word.includes("separate-process")))
+      .map(([, own]) => Number(own));
+    return found.length === count;
+  });
+  return found;
+}
+
+/** Has this process start what it starts with that cache. */
+function useCache(home: string): void {
+  const before = process.env.XDG_CACHE_HOME;
+  process.env.XDG_CACHE_HOME = home;
+  onTestFinished(() => {
+    if (before === undefined) delete process.env.XDG_CACHE_HOME;
+    else process.env.XDG_CACHE_HOME = before;
+  });
+}
+
+describe.skipIf(process.platform === "win32")("what a first start does in other processes", () => {
+  test("ends when the server is killed", async () => {
+    const home = temporaryDirectory();
+    const server = startCli(["--port", "0", "--migrations", "none"], { environment: { XDG_CACHE_HOME: home } });
+    const pids = await separateProcesses(server.pid, 2);
+    server.child.kill("SIGKILL");
+    await waitUntil("they are gone", () => !pids.some(isAlive));
+    const kept = () => readdirSync(join(home, "pglite-devdb"));
+    // Claims of somebody who is dead hold up nobody, and go with the next start.
+    expect(kept().filter((name) => !whole.test(name) && !name.endsWith(".making"))).toEqual([]);
+    await identifier(home);
+    for (const name of kept()) expect(name).toMatch(whole);
+  });
+
+  test.each(["memory://", "directory"])("ends when the start is stopped, which leaves nothing: %s", async (kind) => {
+    const home = temporaryDirectory();
+    useCache(home);
+    const db = kind === "memory://" ? kind : join(temporaryDirectory(), "data");
+    const control = createDevDb({ port: 0, migrations: "none", db });
+    const starting = control.start();
+    starting.catch(() => {});
+    const pids = await separateProcesses(process.pid, 2);
+    await control.stop();
+    await expect(starting).rejects.toThrow("stopped while it was starting");
+    expect(pids.some(isAlive)).toBe(false);
+    // Had one of them come to its end, there would be what it has made.
+    const kept = existsSync(join(home, "pglite-devdb")) ? readdirSync(join(home, "pglite-devdb")) : [];
+    expect(kept.filter((name) => /^(cluster|sessions)-/.test(name))).toEqual([]);
+    if (db === kind) return;
+    // Nothing of the abandoned one is in the way.
+    await using again = await startDevDb({ port: 0, migrations: "none", db });
+    expect(again.url).toContain("postgresql://");
+  });
+});
+
+/** Far below what it was when initdb was a thread of the server: a gigabyte. */
+const peakMb = 400;
+
+test.skipIf(process.platform !== "linux").each(["shared", "isolated"] as const)(
+  "with %s sessions the server of a first start stays below its limit",
+  async (sessions) => {
+    useCache(temporaryDirectory());
+    const { startMb } = await measure({ sessions, db: "memory://" }, 0);
+    report(`${sessions}: ${Math.round(startMb!)} MB`);
+    expect(startMb).toBeLessThan(peakMb);
+  },
+);

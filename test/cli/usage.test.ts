@@ -24,6 +24,7 @@ const badValues: Readonly<Record<OptionKey, readonly [string, string]>> = {
   sessions: ["some", "one of isolated, shared"],
   branches: ["yes", "one of on, off"],
   branchTtlMs: ["1h", "a whole number from 0 to"],
+  perGitBranch: ["maybe", "true or false"],
   seedRandom: ["x", "a whole number from 0 to"],
   resets: ["yes", "one of on, off"],
   user: ["", "a name of at most 63 bytes"],

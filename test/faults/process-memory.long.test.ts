@@ -27,7 +27,7 @@ const canIsolate = "Suspending" in (globalThis as unknown as { WebAssembly: obje
 
 describe.skipIf(process.platform !== "linux")("a process", () => {
   beforeAll(async () => {
-    // A machine's first start runs initdb, in a thread of the same process.
+    // A machine's first start is measured in test/cli/first-start.long.test.ts.
     await measure({ sessions: "shared", db: "memory://" }, 0);
   });
 

@@ -25,7 +25,7 @@ test.for([
   async ([sessions, limitMb], context: TestContext) => {
     if (process.platform !== "linux") context.skip("the memory of a process is read from Linux's /proc");
     if (sessions === "isolated") requireIsolatedSessions(context);
-    // A machine's first start runs initdb and the rewrite in the same process: it is not the one that is measured.
+    // A machine's first start is measured in test/cli/first-start.long.test.ts.
     await measure({ sessions, db: "memory://" }, 0);
     const { startMb, idleMb, peaksMb } = await measure({ sessions, db: "memory://" }, megabytes);
     const peaks = [...peaksMb].map(([what, mb]) => `${what} ${Math.round(mb!)}`).join(", ");

@@ -4,18 +4,23 @@
 import { createServer, type Socket } from "node:net";
 import { afterEach, expect, onTestFinished, test, vi } from "vitest";
 import { awaitReady } from "../../src/dev-db/readiness.ts";
+import { int16 } from "../../src/wire/frames.ts";
 import { encodeMessage } from "../../src/wire/frontend.ts";
 
 afterEach(() => vi.useRealTimers());
 
 const authenticationOk = encodeMessage("R", Buffer.alloc(4));
 const readyForQuery = encodeMessage("Z", Buffer.from("I"));
+const description = encodeMessage("T", int16(1), "?column?", Buffer.alloc(18));
 const row = encodeMessage("D", Buffer.from("00010000000131", "hex"));
+const complete = encodeMessage("C", "SELECT 1");
 const refusal = (code: string, text: string) => encodeMessage("E", "SFATAL", `C${code}`, `M${text}`, Buffer.alloc(1));
 const notice = encodeMessage("N", "SNOTICE", "Mhello", Buffer.alloc(1));
 
+type Answer = Buffer | "hang up";
+
 /** A server whose `answers` go out one per received chunk; resolves with its port and the sockets that it has. */
-async function serve(...answers: (Buffer | Buffer[] | "hang up")[]) {
+async function serve(...answers: (Answer | Answer[])[]) {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket);
@@ -23,8 +28,10 @@ async function serve(...answers: (Buffer | Buffer[] | "hang up")[]) {
     const left = [...answers];
     socket.on("data", async () => {
       const answer = left.shift();
-      if (answer === "hang up") socket.destroy();
-      else for (const part of [answer ?? []].flat()) await new Promise((written) => socket.write(part, written));
+      for (const part of [answer ?? []].flat()) {
+        if (part === "hang up") socket.end();
+        else await new Promise((written) => socket.write(part, written));
+      }
     });
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
@@ -36,12 +43,14 @@ async function serve(...answers: (Buffer | Buffer[] | "hang up")[]) {
 }
 
 function check(port: number, signal = new AbortController().signal): Promise<void> {
-  return awaitReady({ host: "127.0.0.1", port, user: "postgres", database: "postgres" }, signal);
+  const address = { host: "127.0.0.1", port, user: "postgres", password: "", database: "postgres", offersTls: false };
+  return awaitReady(address, signal);
 }
 
 test("an answer to select 1 is ready, also byte by byte and with notices in between", async () => {
   const bytes = (...messages: Buffer[]) => [...Buffer.concat(messages)].map((byte) => Buffer.from([byte]));
-  const { port } = await serve(bytes(authenticationOk, notice, readyForQuery), bytes(notice, row, readyForQuery));
+  const answer = bytes(notice, description, row, complete, readyForQuery);
+  const { port } = await serve(bytes(authenticationOk, notice, readyForQuery), answer);
   await check(port);
 });
 
@@ -53,8 +62,10 @@ test("a server that is full is ready", async () => {
 test("any other refusal is an error with the server's own words and SQLSTATE", async () => {
   const atLogin = await serve(refusal("3D000", "no such database"));
   await expect(check(atLogin.port)).rejects.toThrow('refused "select 1": no such database (3D000)');
-  const atQuery = await serve([authenticationOk, readyForQuery], refusal("XX000", "broken"));
-  await expect(check(atQuery.port)).rejects.toThrow("broken (XX000)");
+  for (const end of [readyForQuery, "hang up"] as const) {
+    const atQuery = await serve([authenticationOk, readyForQuery], [refusal("XX000", "broken"), end]);
+    await expect(check(atQuery.port)).rejects.toThrow("broken (XX000)");
+  }
 });
 
 test("an answer without a row is not ready", async () => {

@@ -104,6 +104,17 @@ it.each([
   expect((await applyFailing(engine, plain({ "1.sql": sql }))).message).toContain(`  hint: ${hint}`);
 });
 
+it.each([
+  "create table t (); alter table t owner to shop;",
+  "create table t (); grant select on t to shop;",
+  "alter default privileges grant select on tables to shop;",
+])("says what to do about a role that a dump names: %s", async (sql) => {
+  const { message } = await applyFailing(engine, plain({ "1.sql": sql }));
+  expect(message).toMatch(
+    /role "shop" does not exist[\s\S]* {2}hint: .*--no-owner --no-acl.*--user shop or CREATE ROLE/,
+  );
+});
+
 it("refuses what only psql understands before anything runs", async () => {
   const source = plain({ "1.sql": "create table a (x int);", "2.sql": "\\copy a from a.csv" });
   expect((await applyFailing(engine, source)).message).toMatch(/2\.sql:1:1: the psql meta-command \\copy/);

@@ -7,6 +7,7 @@ import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { EngineWorker } from "../../src/engine/engine-worker.ts";
 import { type DevDb, type DevDbBranch, startDevDb, UsageError } from "../../src/index.ts";
+import { query } from "../support/query.ts";
 import { Random, runSeed } from "../support/random.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "branches-test-"));
@@ -308,13 +309,26 @@ test("with --branch-ttl a branch is dropped to which nobody has been connected f
   await own`select 1`;
   const sql = client(db.url);
   const names = () =>
-    sql`select datname from pg_database where datname like '%~%'`.then((rows) => rows.map((row) => row.datname));
+    sql`select datname from pg_database where datname like '%~%' and datname not like '%~ready:%'`.then((rows) =>
+      rows.map((row) => row.datname),
+    );
   await expect.poll(names, { timeout: 20_000 }).toEqual([used.database]);
   await new Promise((resolve) => setTimeout(resolve, 1500));
   expect(await own`select 1 as one`).toEqual([{ one: 1 }]);
   await own.end();
   await expect.poll(names, { timeout: 20_000 }).toEqual([]);
   await unused.drop();
+});
+
+test("with --branch-ttl a short connection is use, though nobody looks while it is there", async () => {
+  await using db = await start({ branchTtlMs: 3000 });
+  const [used] = [await db.branch("used"), await db.branch("unused")];
+  const names = () => query(db.url, "select datname from pg_database where datname ~ '~(un)?used$' order by 1");
+  while ((await names()).length > 1) {
+    await query(used.url, "select 1");
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+  expect(await names()).toEqual([used.database]);
 });
 
 test("without --branches a database that does not exist does not", async () => {

@@ -19,18 +19,43 @@ export interface PGliteVersion {
   readonly directory: string;
   /** Its `pglite.wasm`. */
   readonly binary: Uint8Array;
+  /** Whether it is in the range of releases that package.json has. */
+  readonly isInRange: boolean;
 }
 
 const require = createRequire(import.meta.url);
 
-/** The one of the product first. */
-export const pgliteVersions: readonly PGliteVersion[] = ["@electric-sql/pglite", "pglite-0.5.10"].map((name) => {
+const { dependencies } = JSON.parse(readFileSync(`${import.meta.dirname}/../../package.json`, "utf8")) as {
+  readonly dependencies: Record<string, string>;
+};
+
+/** The first and the last release that the product takes. */
+export const [firstInRange, lastInRange] = rangeOf(dependencies["@electric-sql/pglite"]!);
+
+/** The one that is installed first, then the others of the range, and one that it has left behind. */
+export const pgliteVersions: readonly PGliteVersion[] = [
+  "@electric-sql/pglite",
+  "pglite-0.5.15",
+  "pglite-0.5.14",
+  "pglite-0.5.10",
+].map((name) => {
   const directory = dirname(dirname(require.resolve(name)));
   const { version } = JSON.parse(readFileSync(`${directory}/package.json`, "utf8")) as { version: string };
-  return { version, directory, binary: readFileSync(`${directory}/dist/pglite.wasm`) };
+  const isInRange = patchOf(version) >= patchOf(firstInRange) && patchOf(version) <= patchOf(lastInRange);
+  return { version, directory, binary: readFileSync(`${directory}/dist/pglite.wasm`), isInRange };
 });
 
-/** The one of the product. */
+function rangeOf(range: string): readonly [string, string] {
+  const [, first, last] = /^>=(0\.5\.\d+) <=(0\.5\.\d+)$/.exec(range) ?? [];
+  if (!first || !last) throw new Error(`the range of PGlite is no range of releases of 0.5: ${range}`);
+  return [first, last];
+}
+
+function patchOf(version: string): number {
+  return Number(version.split(".")[2]);
+}
+
+/** The one that is installed. */
 export const currentPGlite = pgliteVersions[0]!;
 
 /** `pglite.wasm` with a second function that refers to the string by which InitProcess is found. */

@@ -97,6 +97,7 @@ async function answerSelectOne(host: string, disturb: () => Promise<void>): Prom
   const row = Buffer.concat([
     Buffer.from("54000000060000", "hex"),
     Buffer.from("440000000b00010000000131", "hex"),
+    Buffer.from("430000000d53454c454354203100", "hex"),
     ready,
   ]);
   const answer = async (socket: Socket) => {

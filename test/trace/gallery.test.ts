@@ -1,69 +1,60 @@
 /**
- * The gallery: what is known to go wrong with clients of the stock library, each as a trace of less than 4 KB that was recorded
- * before it. Each fails there 20 times of 20, and never here.
+ * The gallery: what is known to go wrong with clients of the stock library, each as a trace of less than 4 KB. Each fails there
+ * 20 times of 20, and never here.
  */
-import { readdirSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { statSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { checkTrace } from "../../src/trace/check/check.ts";
 import { openTrace } from "../../src/trace/read/trace-reader.ts";
-import { PlayedTrace } from "../../src/trace/replay/played-trace.ts";
-import { play } from "../../src/trace/replay/player.ts";
-import { readScript } from "../../src/trace/replay/script.ts";
-import { slowly } from "../../src/trace/shrink/verdict.ts";
+import { answers } from "../../src/trace/replay/probe.ts";
 import { servedDb } from "../support/dev-db.ts";
+import { fileOf, files, lastAnswer, missingAnswer, noAnswers, wrongAnswer, wrongAnswers } from "./support/gallery.ts";
 import { startStock } from "./support/recorded.ts";
 
 const times = 20;
-const directory = join(import.meta.dirname, "gallery");
-const kinds: Readonly<Record<string, string>> = {
-  "columns-of-another-client": "foreign answer",
-  "error-in-anothers-pipeline": "torn pipeline",
-  "leaked-search-path": "leaked state",
-  "notify-to-the-wrong-client": "foreign answer",
-  "parameters-of-another-client": "foreign answer",
-  "rows-of-another-client": "foreign answer",
-  "same-named-statements": "leaked state",
-  "statement-closed-by-another-client": "foreign answer",
-  "statement-lost-to-a-query": "foreign answer",
-};
-const names = readdirSync(directory).map((file) => file.replace(".trace", ""));
+/** An answer of the stock library that is not there by then does not come before its client has given up. */
+const stockMs = 200;
+const oursMs = 10_000;
 
-const fileOf = (name: string): string => join(directory, `${name}.trace`);
-
-/** The kinds of what goes wrong when it is played to a server, each time. */
-async function playTo(port: number, name: string): Promise<(string | undefined)[]> {
-  const { steps } = readScript(openTrace(fileOf(name)));
-  const found: (string | undefined)[] = [];
-  for (let time = 0; time < times; time++) {
-    const played = new PlayedTrace();
-    const target = { address: { host: "127.0.0.1", port }, parameters: {} };
-    await play({ steps, came: new Map() }, target, slowly, played.tap);
-    found.push([...checkTrace(played)][0]?.kind);
-  }
-  return found;
+async function again<T>(what: () => Promise<T>): Promise<T[]> {
+  const all: T[] = [];
+  for (let time = 0; time < times; time++) all.push(await what());
+  return all;
 }
 
 test("each is small, and what is wrong in it is found", () => {
-  expect(names.sort()).toEqual(Object.keys(kinds).sort());
-  for (const name of names) {
+  expect([...files].sort()).toEqual([...Object.keys(wrongAnswers), ...noAnswers, lastAnswer].sort());
+  for (const name of files) {
     expect(statSync(fileOf(name)).size, name).toBeLessThanOrEqual(4096);
     expect(
       [...checkTrace(openTrace(fileOf(name)))].map(({ kind }) => kind),
       name,
-    ).toEqual([kinds[name]]);
+    ).toEqual(wrongAnswers[name] === undefined ? [] : [wrongAnswers[name]]);
   }
 });
 
 test(`each fails on the stock library, ${times} of ${times}`, async () => {
   const port = await startStock();
-  for (const name of names) expect(await playTo(port, name), name).toEqual(Array(times).fill(kinds[name]));
+  for (const [name, kind] of Object.entries(wrongAnswers)) {
+    expect(await again(() => wrongAnswer(port, name)), name).toEqual(Array(times).fill(kind));
+  }
+  for (const name of noAnswers) {
+    expect(await again(() => missingAnswer(port, name, stockMs)), name).toEqual(Array(times).fill("nothing"));
+    // It is the one who waits that gets nothing.
+    expect(await answers({ address: { host: "127.0.0.1", port }, parameters: {} }, oursMs)).toBe(true);
+  }
+  // Once: it takes a new server each time (gallery.long.test.ts).
+  expect(await missingAnswer(port, lastAnswer, stockMs)).toBe("nothing");
 });
 
 describe("on a server of ours", () => {
   const served = servedDb();
 
-  test.each(names)("%s: each gets its own", async (name) => {
-    expect(await playTo(served.db.port, name)).toEqual(Array(times).fill(undefined));
+  test.each(Object.keys(wrongAnswers))("%s: each gets its own", async (name) => {
+    expect(await again(() => wrongAnswer(served.db.port, name))).toEqual(Array(times).fill(undefined));
+  });
+
+  test.each([...noAnswers, lastAnswer])("%s: all is answered", async (name) => {
+    expect(await again(() => missingAnswer(served.db.port, name, oursMs))).toEqual(Array(times).fill(undefined));
   });
 });

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { expect, test } from "vitest";
 import { startDevDb } from "../../src/index.ts";
+import { traceEnd } from "../../src/trace/record/trace-file.ts";
 import { encodeQuery } from "../../src/wire/frontend.ts";
 import { runCli, temporaryDirectory } from "../support/cli-process.ts";
 import { Browser, requireChromium } from "./support/chromium.ts";
@@ -159,6 +160,7 @@ async function generated(records: number): Promise<string> {
     appendFileSync(file, lines.join(""));
     lines = [];
   }
+  appendFileSync(file, `{"t":${10_000 + records * 60},${traceEnd}`);
   return file;
 }
 

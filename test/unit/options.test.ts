@@ -39,6 +39,7 @@ describe("defaults", () => {
     expect(values).toEqual({
       branches: "off",
       branchTtlMs: 0,
+      perGitBranch: false,
       seedRandom: undefined,
       // On in the library, in memory.
       resets: undefined,

@@ -11,6 +11,7 @@ import { listOf, text, type ValueKind } from "../../options/value-kinds.ts";
 import { optionTable } from "../../options.ts";
 import { answers } from "../../trace/replay/probe.ts";
 import type { PlayTarget } from "../../trace/replay/replay-connection.ts";
+import type { Step } from "../../trace/replay/script.ts";
 import { startServerProcess } from "../../trace/repro/server-process.ts";
 import { preparePassword } from "../../wire/scram.ts";
 import { type ServerUrl, serverUrl } from "./server-url.ts";
@@ -55,12 +56,16 @@ interface Playground {
   stop(): Promise<void>;
 }
 
-/** Starts what the flags say. Throws a `UsageError`. */
-export async function openPlayground(flags: FlagValues, cwd: string): Promise<Playground> {
+/** Starts what the flags say, for what these steps need. Throws a `UsageError`. */
+export async function openPlayground(flags: FlagValues, cwd: string, steps: readonly Step[]): Promise<Playground> {
   const given = flags.get(againstFlags.against);
   if (given === undefined) throw new UsageError("trace: say against what: --against isolated, shared, stock or a URL");
+  const reset = steps.find(({ kind }) => kind === "reset");
+  if (reset && given !== "isolated") {
+    throw new UsageError(`trace: the server was reset (line ${reset.line}), which only --against isolated can do`);
+  }
   if (typeof given === "object") return await openUrl(given);
-  return given === "stock" ? await openStock() : await openOurs(given, flags, cwd);
+  return given === "stock" ? await openStock() : await openOurs(given, flags, cwd, reset !== undefined);
 }
 
 const everybody = { user: "postgres", database: "postgres" };
@@ -100,20 +105,26 @@ async function openStock(): Promise<Playground> {
   };
 }
 
-async function openOurs(sessions: (typeof ours)[number], flags: FlagValues, cwd: string): Promise<Playground> {
+async function openOurs(
+  sessions: (typeof ours)[number],
+  flags: FlagValues,
+  cwd: string,
+  resets: boolean,
+): Promise<Playground> {
   const seed = flags.get(againstFlags.seed);
   const db = await startDevDb({
     ...{ port: 0, cwd, sessions, maxConnections: optionTable.maxConnections.default },
     migrations: flags.get(againstFlags.migrations) ?? "none",
     extensions: flags.get(againstFlags.extension) ?? [],
     ...(seed === undefined ? {} : { seed }),
+    ...(resets ? { resets: "on" } : {}),
   });
   return {
     name: `${sessions} sessions`,
-    target: { address: { host: db.host, port: db.port }, parameters: everybody },
+    target: { address: { host: db.host, port: db.port }, parameters: everybody, reset: () => db.reset() },
     renew: async () => {
       await db.close();
-      return await openOurs(sessions, flags, cwd);
+      return await openOurs(sessions, flags, cwd, resets);
     },
     stop: () => db.close(),
   };

@@ -6,8 +6,7 @@
 import { ExitCode } from "../../errors.ts";
 import { findAnomalies } from "../../trace/anomalies/anomalies.ts";
 import { checkTrace } from "../../trace/check/check.ts";
-import { openTrace } from "../../trace/read/trace-reader.ts";
-import { oneFile, type TraceSubcommand } from "./subcommand.ts";
+import { oneFile, openWarning, type TraceSubcommand } from "./subcommand.ts";
 
 /** The part `check`. */
 export const checkSubcommand: TraceSubcommand = {
@@ -16,8 +15,8 @@ export const checkSubcommand: TraceSubcommand = {
   summary:
     "look for answers of other clients, torn pipelines, ReadyForQuery out of count, leaked state, lost updates and write skew; exit 1 if there is any",
   flags: [],
-  async run(operands, _flags, { stdout }) {
-    const trace = openTrace(oneFile("check", operands));
+  async run(operands, _flags, { stdout, stderr }) {
+    const trace = openWarning(oneFile("check", operands), stderr);
     const checked = { messages: 0, connections: 0 };
     let findings = 0;
     for (const { file, line, time, connection, kind, sentence } of checkTrace(trace, checked)) {

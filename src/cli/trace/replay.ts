@@ -4,7 +4,6 @@
  * Owns: what it prints. Does not own: the playing and the comparison (`trace/replay/`).
  */
 import { ExitCode } from "../../errors.ts";
-import { openTrace } from "../../trace/read/trace-reader.ts";
 import type { TracedMessage } from "../../trace/read/traced-messages.ts";
 import { compareAnswers } from "../../trace/replay/compare.ts";
 import { PlayedTrace } from "../../trace/replay/played-trace.ts";
@@ -12,7 +11,7 @@ import { play } from "../../trace/replay/player.ts";
 import { readScript } from "../../trace/replay/script.ts";
 import { messageWords } from "../../wire/message-words.ts";
 import { againstFlags, openPlayground } from "./against.ts";
-import { oneFile, type TraceSubcommand } from "./subcommand.ts";
+import { oneFile, openWarning, type TraceSubcommand } from "./subcommand.ts";
 
 const pace = { until: "counted", gapMs: 3, patienceMs: 2000 } as const;
 const longestWords = 300;
@@ -24,10 +23,10 @@ export const replaySubcommand: TraceSubcommand = {
   summary:
     "send it again, in its order and cut as it was, and compare the answers; exit 1 at a difference, which is shown",
   flags: Object.values(againstFlags),
-  async run(operands, flags, { stdout, cwd }) {
-    const trace = openTrace(oneFile("replay", operands));
+  async run(operands, flags, { stdout, stderr, cwd }) {
+    const trace = openWarning(oneFile("replay", operands), stderr);
     const script = readScript(trace);
-    const server = await openPlayground(flags, cwd);
+    const server = await openPlayground(flags, cwd, script.steps);
     try {
       const played = new PlayedTrace();
       await play(script, server.target, pace, played.tap);

@@ -9,11 +9,11 @@ import { ExitCode, UsageError } from "../../errors.ts";
 import { listOf, text, type ValueKind, wholeNumber } from "../../options/value-kinds.ts";
 import { collectPage } from "../../trace/page/collect.ts";
 import { pageOf } from "../../trace/page/write-page.ts";
-import { isTrace, openTrace } from "../../trace/read/trace-reader.ts";
+import { isTrace } from "../../trace/read/trace-reader.ts";
 import { tablePattern } from "../../trace/show/filter.ts";
 import { type ShowOptions, showTrace } from "../../trace/show/show.ts";
 import type { CommandContext } from "../command.ts";
-import { type FlagValues, oneFile, type TraceSubcommand } from "./subcommand.ts";
+import { type FlagValues, oneFile, openWarning, type TraceSubcommand } from "./subcommand.ts";
 
 const seconds: ValueKind<number> = {
   takes: "a time in seconds",
@@ -75,9 +75,9 @@ export const showSubcommand: TraceSubcommand = {
   usage: "FILE [options]",
   summary: "show it, a lane for each connection",
   flags: Object.values(flag),
-  async run(operands, flags, { stdout, environment }) {
+  async run(operands, flags, { stdout, stderr, environment }) {
     const file = oneFile("show", operands);
-    const trace = openTrace(file);
+    const trace = openWarning(file, stderr);
     const options = readShowOptions(flags, stdout, environment);
     const target = flags.get(flag.html);
     if (target === undefined) await writeAll(stdout, showTrace(trace, options));

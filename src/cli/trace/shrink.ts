@@ -2,21 +2,24 @@
  * `pglite-devdb trace shrink FILE --against SERVER`.
  *
  * Owns: what it prints, and the file that it writes. Does not own: the shrinking (`trace/shrink/`).
+ * Invariant: that file is whole whenever it is there, also if this was ended on the way.
  */
 import { resolve } from "node:path";
 import { ExitCode } from "../../errors.ts";
 import { text } from "../../options/value-kinds.ts";
 import { checkTrace } from "../../trace/check/check.ts";
-import { openTrace, type Trace } from "../../trace/read/trace-reader.ts";
+import type { Trace } from "../../trace/read/trace-reader.ts";
 import { Recorder } from "../../trace/record/recorder.ts";
-import { createTraceFile, removeTraceFile } from "../../trace/record/trace-file.ts";
+import { TraceOutput } from "../../trace/record/trace-output.ts";
 import { readScript } from "../../trace/replay/script.ts";
 import { type Pieces, sizeOf } from "../../trace/shrink/pieces.ts";
 import { shrinkScript } from "../../trace/shrink/shrink.ts";
 import { quickly, slowly, Trials } from "../../trace/shrink/verdict.ts";
+import type { CommandContext } from "../command.ts";
 import { logTo } from "../log.ts";
+import { listenForSignals } from "../signals.ts";
 import { againstFlags, openPlayground } from "./against.ts";
-import { oneFile, type TraceSubcommand } from "./subcommand.ts";
+import { type FlagValues, oneFile, openWarning, type TraceSubcommand } from "./subcommand.ts";
 
 const outputFlag = {
   flags: "-o, --output <file>",
@@ -34,25 +37,39 @@ export const shrinkSubcommand: TraceSubcommand = {
   usage: "FILE --against SERVER",
   summary: "leave out all without which `trace check` finds the same kind of thing, and write what is left as a trace",
   flags: [...Object.values(againstFlags), outputFlag],
-  async run(operands, flags, { stdout, stderr, cwd }) {
-    const file = oneFile("shrink", operands);
-    const trace = openTrace(file);
-    const begins = upToFindings(trace);
-    if (begins.length === 0) {
-      stdout.write(
-        "trace check finds nothing in this trace, so there is nothing to be kept while it is made smaller\n",
-      );
-      return ExitCode.failure;
-    }
-    const output = resolve(cwd, flags.get(outputFlag) ?? `${file}.min`);
-    createTraceFile(output, "trace shrink", file);
-    const log = logTo(stderr, "info");
-    const playground = await openPlayground(flags, cwd);
+  run: (operands, flags, context) =>
+    shrinkTrace(
+      operands,
+      flags,
+      context,
+      listenForSignals(() => {}),
+    ),
+};
+
+/** As the subcommand, until the signal is aborted: then it rejects with its reason, and nothing is written any more. */
+export async function shrinkTrace(
+  operands: readonly string[],
+  flags: FlagValues,
+  { stdout, stderr, cwd }: CommandContext,
+  signal: AbortSignal,
+): Promise<number> {
+  const file = oneFile("shrink", operands);
+  const trace = openWarning(file, stderr);
+  const begins = upToFindings(trace);
+  if (begins.length === 0) {
+    stdout.write("trace check finds nothing in this trace, so there is nothing to be kept while it is made smaller\n");
+    return ExitCode.failure;
+  }
+  const place = resolve(cwd, flags.get(outputFlag) ?? `${file}.min`);
+  const output = new TraceOutput(place, "trace shrink", file);
+  const log = logTo(stderr, "info");
+  const aborted = rejectionOf(signal);
+  const shrink = async (): Promise<number> => {
+    const playground = await openPlayground(flags, cwd, begins.flat());
     const trials = new Trials(playground);
     try {
       const failing = await firstFailing(trials, begins);
       if (!failing) {
-        removeTraceFile(output);
         stdout.write(`played to ${playground.name} ${firstTries} times, it does not fail\n`);
         return ExitCode.failure;
       }
@@ -69,13 +86,26 @@ export const shrinkSubcommand: TraceSubcommand = {
       stdout.write(
         `fails ${failed.times} of ${lastTries} times against ${playground.name}; ${trials.attempts} attempts, ${trials.servers} servers\n`,
       );
-      stdout.write(`${output}\n`);
-      return failed.times > 0 ? ExitCode.ok : ExitCode.failure;
+      if (failed.times === 0) return ExitCode.failure;
+      output.keep();
+      stdout.write(`${place}\n`);
+      return ExitCode.ok;
     } finally {
       await trials.server.stop();
     }
-  },
-};
+  };
+  try {
+    // What is under way then goes on until the process ends, and its server notices that.
+    return await Promise.race([shrink(), aborted]);
+  } finally {
+    output.end();
+  }
+}
+
+async function rejectionOf(signal: AbortSignal): Promise<never> {
+  if (!signal.aborted) await new Promise((end) => signal.addEventListener("abort", end, { once: true }));
+  throw signal.reason;
+}
 
 /** What was done until each of the first findings. */
 function upToFindings(trace: Trace): Pieces[] {
@@ -100,14 +130,14 @@ async function firstFailing(
 
 /** Plays it again and again; the first time that it fails is what is written. */
 async function writeSmallest(
-  output: string,
+  output: TraceOutput,
   trials: Trials,
   steps: Pieces,
   kind: string,
 ): Promise<{ times: number; sentence: string }> {
   let [times, sentence] = [0, `${kind}, but not any more`];
   for (let attempt = 0; attempt < lastTries; attempt++) {
-    const recorder = times === 0 ? openOutput(output) : undefined;
+    const recorder = times === 0 ? recorderInto(output.begin()) : undefined;
     const finding = await trials.run(steps, slowly, recorder?.tap);
     await recorder?.close();
     if (finding?.kind !== kind) continue;
@@ -117,8 +147,7 @@ async function writeSmallest(
   return { times, sentence };
 }
 
-function openOutput(file: string): Recorder {
-  createTraceFile(file, "trace shrink");
+function recorderInto(file: string): Recorder {
   const header = { began: Date.now(), by: "proxy" as const, versions: { node: process.versions.node }, settings: {} };
   return new Recorder({ file, limitBytes: 2 ** 30, header }, () => {});
 }

@@ -1,13 +1,15 @@
 /**
  * What `pglite-devdb trace` can do, each with its flags.
  *
- * Owns: the shape of such a part, and the reading of its flags. Does not own: what one does (a file each).
+ * Owns: the shape of such a part, the reading of its flags and the opening of its file. Does not own: what one does (a file each).
  * Invariant: a flag that a part does not have is a usage error.
  */
 import { UsageError } from "../../errors.ts";
 import { withoutPassword } from "../../options/server-url.ts";
 import type { ValueKind } from "../../options/value-kinds.ts";
+import { openTrace, type Trace } from "../../trace/read/trace-reader.ts";
 import type { CommandContext } from "../command.ts";
+import { logTo } from "../log.ts";
 
 /** A flag; `kind` is missing for one without a value. */
 interface TraceFlag {
@@ -63,6 +65,13 @@ export function attribute(flag: Pick<TraceFlag, "flags">): string {
   return spelling(flag)
     .slice(2)
     .replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/** Opens it; what is missing at its end is said on stderr. Throws a `UsageError`. */
+export function openWarning(file: string, stderr: CommandContext["stderr"]): Trace {
+  const trace = openTrace(file);
+  if (trace.cutOff !== undefined) logTo(stderr, "info")("info", `warning: ${trace.cutOff}`);
+  return trace;
 }
 
 /** The one FILE that most of them take. Throws a `UsageError`. */

@@ -10,6 +10,7 @@ import { connect } from "node:net";
 import { dirname, join, resolve } from "node:path";
 import { clusterName } from "../../engine/data-directory.ts";
 import { contribExtensions, findExtensions } from "../../engine/extensions.ts";
+import { isKnownVersion } from "../../engine/thread/known-binaries.ts";
 import { cacheDirectory } from "../../engine/thread/user-cache.ts";
 import { canPark } from "../../engine/thread/wasm/web-assembly.ts";
 import type { MigrationSource } from "../../migrate/index.ts";
@@ -89,10 +90,10 @@ function pgliteVersion(): Finding {
   try {
     const root = dirname(dirname(require.resolve("@electric-sql/pglite")));
     const { version } = require(join(root, "package.json")) as { version: string };
-    if (version === wanted) return { weight: "ok", text: `PGlite ${version}, the version that this was made for` };
+    if (isKnownVersion(version)) return { weight: "ok", text: `PGlite ${version}, a version that this was made for` };
     return {
       weight: "differs",
-      text: `PGlite ${version}, and this was made for ${wanted}: npm install, without an override of its version`,
+      text: `PGlite ${version}, and this was made for ${wanted.replace(" ", " and ")}: npm install, without an override of its version`,
     };
   } catch (error) {
     return { weight: "stop", text: `PGlite cannot be found (${(error as Error).message.split("\n")[0]}): npm install` };

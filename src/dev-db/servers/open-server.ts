@@ -29,14 +29,15 @@ export async function openOnServer(
   context: OpenContext,
   open: () => Promise<Server>,
 ): Promise<OpenedDevDb> {
-  const { cleanup, cwd, log, signal, forBranches = false } = context;
+  const { cleanup, cwd, log, progress, signal, forBranches = false } = context;
   const step = stepper(signal, log);
   const setup = findSetup(options, cwd);
   const migrations = await step("find the migrations", () => locateMigrations(options, cwd, log));
+  progress("PostgreSQL starts, or is connected to");
   const server = await step("reach the server", open);
   const { address: named } = server;
   await step("make the database", () => ensureNamed(server, options));
-  const preparation: Preparation = { options, migrations, setup, cleanup, cwd, log };
+  const preparation: Preparation = { options, migrations, setup, cleanup, cwd, log, progress };
   const databases = await cleanup.open(
     async () => new RunDatabases({ address: named, prepare: (at) => prepareOnServer(at, preparation, true) }),
     (made) => made.close(),

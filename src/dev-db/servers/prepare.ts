@@ -10,7 +10,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { executeSql } from "../../engine/execute-sql.ts";
 import { UsageError } from "../../errors.ts";
 import { applyMigrations, claimForSeeds, type MigrationSource, type SqlEngine } from "../../migrate/index.ts";
-import { type Log, nameOf, type OptionKey, type ResolvedOptions } from "../../options.ts";
+import { type Log, nameOf, type OptionKey, type Progress, type ResolvedOptions } from "../../options.ts";
 import type { ClientAddress } from "../address.ts";
 import type { CleanupStack } from "../cleanup.ts";
 import { runSetup, type SetupSteps } from "../setup.ts";
@@ -24,6 +24,7 @@ export interface Preparation {
   readonly cleanup: CleanupStack;
   readonly cwd: string;
   readonly log: Log;
+  readonly progress: Progress;
 }
 
 /** Of the advisory lock of whoever prepares a database; any number, as long as it is always the same. */
@@ -42,7 +43,7 @@ export function prepareOnServer(
   preparation: Preparation,
   isOurs: boolean,
 ): Promise<readonly string[]> {
-  const { migrations, setup, cleanup, cwd, log } = preparation;
+  const { migrations, setup, cleanup, cwd, log, progress } = preparation;
   // The lock is another connection's: a migration ends with DISCARD ALL, which would let go of it.
   return withClient(address, address.database, async (lock) => {
     await executeSql(lock, `SELECT pg_advisory_lock(${preparing})`);
@@ -53,8 +54,8 @@ export function prepareOnServer(
       cleanup.defer(() => (isAtWork ? endSession(address, own!.rows[0]![0]!) : undefined));
       try {
         if (!isOurs) await requireOwn(sql, address, preparation);
-        const migrated = migrations && (await applyMigrations(sql, migrations, log));
-        await runSetup(sql, setup, { reach: (use) => use(address), cleanup, cwd, log });
+        const migrated = migrations && (await applyMigrations(sql, migrations, log, progress));
+        await runSetup(sql, setup, { reach: (use) => use(address), cleanup, cwd, log, progress });
         return migrated?.applied ?? [];
       } finally {
         isAtWork = false;

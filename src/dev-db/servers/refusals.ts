@@ -27,6 +27,7 @@ const notPglite: Refusals = {
     accepts: ["off"],
   },
   branchTtlMs: { why: needsPglite, accepts: [0] },
+  perGitBranch: { why: needsPglite, accepts: [false] },
   seedRandom: { why: needsPglite },
   resets: { why: "is for the engine pglite only; give each test a branch", accepts: ["off"] },
   stallTimeoutMs: { why: needsPglite },

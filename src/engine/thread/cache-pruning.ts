@@ -11,9 +11,9 @@ import { takeWrittenDirectories } from "./user-cache.ts";
 
 const unreadMs = 30 * 24 * 3600 * 1000;
 
-/** Of any version; also one that was being written when its writer was killed. */
+/** Of any version; also one that was being written, or a claim on one, when its writer was killed. */
 const ownName =
-  /^(cluster|sessions|library|shared|code|snapshot|stock)-\d+-[0-9a-z-]+(\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})?$/;
+  /^(cluster|sessions|library|shared|code|snapshot|stock)-\d+-[0-9a-z-]+(\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\.making)?$/;
 
 /**
  * To be called when this start has read what it needs. Whoever has written a file, which comes with a new version, looks after

@@ -23,7 +23,7 @@ const longestControlBytes = 512;
  */
 export function withNewIdentity(cluster: Cluster): Cluster {
   const segments = cluster.files.filter(({ name }) => walSegment.test(name)).map(({ read }) => viewOf(read()));
-  const control = cluster.files.find(({ name }) => name === controlFile)?.read();
+  const control = controlOf(cluster);
   const crcAt = control && findCrc(control);
   if (!control || crcAt === undefined || segments.length === 0) return cluster;
   const before = viewOf(control).getBigUint64(0, true);
@@ -33,7 +33,7 @@ export function withNewIdentity(cluster: Cluster): Cluster {
 
 /** The same for a cluster that has had another identifier from here: it is known to be of that form. */
 export function identifiedAnew(cluster: Cluster): Cluster {
-  const control = cluster.files.find(({ name }) => name === controlFile)?.read();
+  const control = controlOf(cluster);
   const crcAt = control && findCrc(control);
   if (!control || crcAt === undefined) throw new Error(`the cluster has no ${controlFile} of a form that is known`);
   const before = viewOf(control).getBigUint64(0, true);
@@ -58,6 +58,15 @@ export function identifierOf(cluster: Pick<Cluster, "files">): bigint {
 /** Whether a control file is as PostgreSQL wrote it. */
 export function isIntactControlFile(control: Uint8Array): boolean {
   return findCrc(control) !== undefined;
+}
+
+/** The control file, with the zeros at its end that are not kept: the checksum may end with one. */
+function controlOf({ files }: Pick<Cluster, "files">): Uint8Array | undefined {
+  const file = files.find(({ name }) => name === controlFile);
+  if (!file) return undefined;
+  const whole = new Uint8Array(file.size);
+  whole.set(file.read());
+  return whole;
 }
 
 /** The contents of a segment; one that nobody has written to is zeros. */

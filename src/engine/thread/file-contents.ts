@@ -64,6 +64,15 @@ export class FileContents {
     return copy;
   }
 
+  /** Whether both have the same and share all of it. */
+  isSharedWith(other: FileContents): boolean {
+    if (this.#size !== other.#size || this.#unread !== other.#unread) return false;
+    const [mine, others] = [this.#chunks, other.#chunks];
+    if (mine.length !== others.length) return false;
+    for (let index = 0; index < mine.length; index++) if (mine[index] !== others[index]) return false;
+    return true;
+  }
+
   /** These contents again, as `clone` has kept them; only what differs is exchanged. */
   become(kept: FileContents): void {
     if (this.#unread !== kept.#unread) {

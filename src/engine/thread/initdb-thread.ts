@@ -1,5 +1,6 @@
 /**
- * Runs initdb, in a thread of its own that ends afterwards: it takes some seconds and a gigabyte.
+ * Runs initdb, in a thread that ends afterwards: it takes some seconds and half a gigabyte, if it can be in a process of its own
+ * (`separate.ts`).
  *
  * Owns: getting the files that initdb made out of PGlite. Does not own: what becomes of them (`new-cluster.ts`).
  * Invariant: PostgreSQL has never been started on these files: they are what initdb left.
@@ -7,6 +8,7 @@
 import { parentPort } from "node:worker_threads";
 import { MemoryFS, PGlite } from "@electric-sql/pglite";
 import { type ClusterFile, packCluster } from "./cluster-archive.ts";
+import { begins } from "./separate-beginning.ts";
 
 /** Thrown through PGlite when it would go on to start PostgreSQL. */
 class Made extends Error {}
@@ -21,6 +23,7 @@ class NewFiles extends MemoryFS {
   }
 }
 
+parentPort!.postMessage(begins);
 const files = new NewFiles();
 try {
   await PGlite.create({ fs: files });

@@ -5,9 +5,13 @@
  * clients (`transport/`), what follows when they cannot be had (`../engine-worker.ts`).
  * Invariant: a binary that is not known is let near the data only after it has passed the trial.
  */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import type { Extensions } from "@electric-sql/pglite";
+import { isInterruptedMove } from "../initialization.ts";
 import { openMemoryFiles } from "./memory-files.ts";
 import type { RewrittenPostgres } from "./module-cache.ts";
+import { beginNewCluster } from "./new-cluster.ts";
 import { filesPerBackend } from "./open-files.ts";
 import type { IsolatedOptions, ThreadMessage, ThreadOptions } from "./protocol.ts";
 import { loadPostgres } from "./sessions/boot.ts";
@@ -30,8 +34,12 @@ export async function bootIsolated(
   readonly snapshot: SnapshotCache | undefined;
 }> {
   const { dataDir, fsync } = options;
-  const postgres = await checkedPostgres(checking, post);
   const inMemory = dataDir === "memory://";
+  // Both take seconds, and each a core.
+  const onRewrite = () => {
+    if (inMemory || mayGetNewDatabase(options)) beginNewCluster();
+  };
+  const postgres = await checkedPostgres(checking, post, onRewrite);
   const settings = {
     ...(fsync ? { fsync: "on", wal_sync_method: "fsync" } : {}),
     ...options.settings,
@@ -59,16 +67,21 @@ export async function bootIsolated(
 async function checkedPostgres(
   checking: Int32Array,
   post: (message: ThreadMessage) => void,
+  onRewrite: () => void,
 ): Promise<RewrittenPostgres> {
   const onStep = (step: string, limitMs: number) => post({ kind: "checking", step, limitMs });
   // A message might come later than the error that ends the thread.
   Atomics.store(checking, 0, 1);
   onStep("the rewrite of PGlite's WebAssembly", bootTimeoutMs);
-  const postgres = await loadPostgres();
+  const postgres = await loadPostgres(onRewrite);
   if (!postgres.known) await tryOut(postgres, onStep);
   Atomics.store(checking, 0, 0);
   post({ kind: "checked", wasTried: !postgres.known, hasKeptCode: postgres.code?.isUsed === true });
   return postgres;
+}
+
+function mayGetNewDatabase({ dataDir, mayInitialize }: ThreadOptions): boolean {
+  return mayInitialize && !existsSync(join(dataDir, "PG_VERSION")) && !isInterruptedMove(dataDir);
 }
 
 async function directoryFiles({ dataDir: path, fsync, identity, mayInitialize }: ThreadOptions) {

@@ -29,10 +29,22 @@ export const limits = {
   closeMs: 2000,
   /** How long a branch waits for a moment at which no transaction is open that has changed something in what it is made from. */
   branchWaitMs: 5000,
+  /**
+   * For how long clients may hang up before they are ended: what they have said lies unread in the kernel, or will be said as soon as their event loop
+   * turns, which may be this one.
+   */
+  leaveMs: 100,
   /** How long those who may have hung up are waited for before the clock goes back. */
   leavingMs: 500,
   /** CREATE DATABASE waits so long for them itself: it has locks and a snapshot meanwhile, which others may wait for. */
   branchHoldMs: 20,
+  /** How many pages are written over a prepared branch at most: beyond that a checkpoint and a copy cost less. */
+  refreshedPages: 256,
+  /** How many branches are prepared of one database, and of all. */
+  preparedOfOne: 2,
+  prepared: 4,
+  /** One is prepared when no session has had a turn for so long. */
+  prepareIdleMs: 5,
   /** How much of a message of PostgreSQL's is taken in one call, before a full socket is noticed. */
   writeBytes: 1 << 18,
   /** With one session for all, an answer waits so long at most for those of the statements behind it that are not long. */

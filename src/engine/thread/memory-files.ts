@@ -9,14 +9,8 @@ import { MemoryFS, PGlite } from "@electric-sql/pglite";
 import type { Cluster, ClusterFile } from "./cluster-archive.ts";
 import { FileContents } from "./file-contents.ts";
 import { FilesMark, tablespaceElsewhere } from "./files-mark.ts";
-import {
-  copyDirectory,
-  type MemoryFileSystem,
-  type MemoryNode,
-  setContents,
-  shareContents,
-  takenBytes,
-} from "./memory-nodes.ts";
+import { copyDirectory, refreshDirectory } from "./memory-copies.ts";
+import { type MemoryModule, type MemoryNode, setContents, shareContents, takenBytes } from "./memory-nodes.ts";
 import { newCluster } from "./new-cluster.ts";
 import { type FileMakingSystem, fileMaker, makePackageQuickly, plainMode } from "./quick-files.ts";
 import type { Copying } from "./sessions/database-copies.ts";
@@ -60,8 +54,7 @@ export class MemoryFiles extends MemoryFS {
   /** Engine: PGlite calls it once, when the file system is there, and afterwards looks whether it has a database. */
   override async initialSyncFs(): Promise<void> {
     const { FS } = this.pg!.Module;
-    const nodes = FS as unknown as MemoryFileSystem;
-    shareContents(nodes);
+    shareContents(this.#module);
     const { directories, files } = this.#cluster;
     const { PGDATA } = PGlite.paths;
     FS.mkdir(PGDATA);
@@ -74,15 +67,20 @@ export class MemoryFiles extends MemoryFS {
 
   /** Nothing is copied until one of the two changes. */
   readonly copying: Copying = {
-    directory: (from, to, pages) => copyDirectory(this.pg!.Module.FS as unknown as MemoryFileSystem, from, to, pages),
+    directory: (from, to, pages) => copyDirectory(this.#module, from, to, pages),
+    refresh: (from, to, pages) => refreshDirectory(this.#module, from, to, pages),
     isCheap: true,
-    obstacle: () => tablespaceElsewhere(this.pg!.Module.FS as unknown as MemoryFileSystem, PGlite.paths.PGDATA),
-    mark: () => new FilesMark(this.pg!.Module.FS as unknown as MemoryFileSystem, PGlite.paths.PGDATA),
+    obstacle: () => tablespaceElsewhere(this.#module.FS, PGlite.paths.PGDATA),
+    mark: () => new FilesMark(this.#module.FS, PGlite.paths.PGDATA),
   };
 
   /** How many bytes of memory the files of a directory take, which may have directories. */
   takenBytes(directory: string): number {
-    return takenBytes(this.pg!.Module.FS as unknown as MemoryFileSystem, directory);
+    return takenBytes(this.#module.FS, directory);
+  }
+
+  get #module(): MemoryModule {
+    return this.pg!.Module as unknown as MemoryModule;
   }
 
   override async closeFs(): Promise<void> {

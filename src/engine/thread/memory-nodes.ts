@@ -1,12 +1,12 @@
 /**
  * Emscripten's file system in memory, with files whose copies share their contents.
  *
- * Owns: what the files that are made from now on do, when a file's contents are given up, and copying a directory. Does not own: the
- * contents (`file-contents.ts`), which files there are (`memory-files.ts`).
+ * Owns: what the files that are made from now on do, when a file's contents are given up. Does not own: the
+ * contents (`file-contents.ts`), copying a directory (`memory-copies.ts`), which files there are (`memory-files.ts`).
  * Invariant: a file that has been removed keeps its contents for as long as somebody has it open, as everywhere.
  */
 import { FileContents } from "./file-contents.ts";
-import type { Page } from "./sessions/dirty-pages.ts";
+import { fileSystemOf } from "./file-systems.ts";
 
 /** A file, a directory or a link of MEMFS. */
 export interface MemoryNode {
@@ -47,15 +47,20 @@ interface DirectoryOperations {
   };
 }
 
+/** Emscripten's `MEMFS`, as far as it is needed. */
+interface MemoryKind {
+  /** Emscripten gives each new node the operations that are here then. */
+  ops_table: { file: FileOperations; readonly dir: DirectoryOperations };
+  createNode(parent: MemoryNode, name: string, mode: number, device: number): MemoryNode;
+}
+
+/** PGlite's `Module`, as far as it is needed. */
+export interface MemoryModule {
+  readonly FS: MemoryFileSystem;
+}
+
 /** Emscripten's `FS`, as far as it is needed. */
 export interface MemoryFileSystem {
-  readonly filesystems: {
-    readonly MEMFS: {
-      /** Emscripten gives each new node the operations that are here then. */
-      ops_table: { file: FileOperations; readonly dir: DirectoryOperations };
-      createNode(parent: MemoryNode, name: string, mode: number, device: number): MemoryNode;
-    };
-  };
   lookupPath(path: string): { readonly node: MemoryNode };
   destroyNode(node: MemoryNode): void;
   /** A node can be found by its name and its directory. */
@@ -71,14 +76,13 @@ export interface MemoryFileSystem {
 const kindMask = 0o170_000;
 const regularFile = 0o100_000;
 const directoryFile = 0o040_000;
-const permissions = 0o7777;
 
 /** The files that are made from now on have contents that can be shared. */
-export function shareContents(files: MemoryFileSystem): void {
-  removeSooner(files);
-  const { MEMFS } = files.filesystems;
-  const { file, dir } = MEMFS.ops_table;
-  MEMFS.ops_table.file = fileOperations(file);
+export function shareContents(module: MemoryModule): void {
+  const { ops_table } = memoryKind(module);
+  const { file, dir } = ops_table;
+  removeSooner(module);
+  ops_table.file = fileOperations(file);
   const { unlink, rename } = dir.node;
   dir.node.unlink = (parent, name) => {
     const node = entriesOf(parent)[name];
@@ -92,11 +96,17 @@ export function shareContents(files: MemoryFileSystem): void {
   };
 }
 
+/** That of a PGlite. */
+export function memoryKind(module: MemoryModule): MemoryKind {
+  return fileSystemOf<MemoryKind>(module, "MEMFS");
+}
+
 /** A database's directory, as Emscripten's system calls name it. No link leads there. */
 const databaseDirectory = /^\/.*\/base\/\d+$/;
 
 /** DROP DATABASE removes hundreds of files, one by one; to look up the path of each takes longer than to remove them. */
-function removeSooner(files: MemoryFileSystem): void {
+function removeSooner(module: MemoryModule): void {
+  const { FS: files } = module;
   const { unlink } = files;
   let last: { readonly path: string; readonly node: MemoryNode } | undefined;
   files.unlink = (path) => {
@@ -109,10 +119,15 @@ function removeSooner(files: MemoryFileSystem): void {
     }
     const node = entriesOf(last.node)[name];
     // What cannot be removed so is an error, of which Emscripten knows the number.
-    if (!node || (node.mode & kindMask) !== regularFile) return unlink.call(files, path);
-    files.filesystems.MEMFS.ops_table.dir.node.unlink(last.node, name);
-    files.destroyNode(node);
+    if (!node || !isRegular(node)) return unlink.call(files, path);
+    removeFile(module, node);
   };
+}
+
+/** Removes a file. */
+export function removeFile(module: MemoryModule, node: MemoryNode): void {
+  memoryKind(module).ops_table.dir.node.unlink(node.parent, node.name);
+  module.FS.destroyNode(node);
 }
 
 /** Whether it is where it was, up to the root. */
@@ -133,33 +148,6 @@ export function setContents(node: MemoryNode, contents: FileContents): void {
 export function unreadContents(node: object): (() => Uint8Array) | undefined {
   const { contents } = node as MemoryNode;
   return contents instanceof FileContents ? contents.unreadBy : undefined;
-}
-
-/**
- * Makes a directory with copies of the files of another one, and writes pages over the copies that there are. False, and nothing is done, where it is not as simple: when the new
- * one exists, or the other one does not or has something else than files.
- */
-export function copyDirectory(files: MemoryFileSystem, from: string, to: string, pages: readonly Page[]): boolean {
-  if (!files.analyzePath(from).exists || files.analyzePath(to).exists) return false;
-  const parent = to.slice(0, to.lastIndexOf("/"));
-  if (!files.analyzePath(parent).exists) return false;
-  const source = files.lookupPath(from).node;
-  const nodes = Object.values(entriesOf(source));
-  if (!nodes.every((node) => (node.mode & kindMask) === regularFile && isOurs(node))) return false;
-  files.mkdir(to, source.mode & permissions);
-  const directory = files.lookupPath(to).node;
-  for (const node of nodes) {
-    const copy = files.filesystems.MEMFS.createNode(directory, node.name, node.mode, 0);
-    copy.contents = contentsOf(node).clone();
-    copy.usedBytes = node.usedBytes;
-  }
-  for (const { file, position, bytes } of pages) {
-    const node = entriesOf(directory)[file];
-    if (!node) continue;
-    contentsOf(node).write(bytes, 0, bytes.length, position);
-    node.usedBytes = contentsOf(node).size;
-  }
-  return true;
 }
 
 /** How many bytes of memory the files of a directory take, and those of its directories. */
@@ -230,6 +218,11 @@ export function entriesOf(directory: MemoryNode): Record<string, MemoryNode> {
 /** Whether it is a directory. */
 export function isDirectory(node: MemoryNode): boolean {
   return (node.mode & kindMask) === directoryFile;
+}
+
+/** Whether it is a file, no link or directory. */
+export function isRegular(node: MemoryNode): boolean {
+  return (node.mode & kindMask) === regularFile;
 }
 
 /** Whether it is a file whose contents can be shared. */

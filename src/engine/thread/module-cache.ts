@@ -11,8 +11,11 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { CodeCache, type KeepableCode } from "./code-cache.ts";
+import { knownBinaries } from "./known-binaries.ts";
+import { madeOnce } from "./made-once.ts";
 import { markWrites } from "./rewrite/mark-writes.ts";
-import { type Located, type RewrittenModule, rewritePostgres } from "./rewrite/postgres.ts";
+import { rewriteAndMark } from "./rewrite/marked-postgres.ts";
+import type { Located, RewrittenModule } from "./rewrite/postgres.ts";
 import { reserveStack } from "./rewrite/stack-depth.ts";
 import type { StockBinary } from "./stock-binary.ts";
 import { cacheDirectory, keepInCache, readCached } from "./user-cache.ts";
@@ -27,14 +30,6 @@ const smallestKept = 1 << 10;
 const hashBytes = 32;
 const lengthBytes = 4;
 
-/**
- * The SHA-256 hashes of binaries with which the sessions are tested. Another binary needs the self-check.
- * Keys are hashes, values the versions of `@electric-sql/pglite`.
- */
-export const knownBinaries: Readonly<Record<string, string>> = {
-  "7ec09d5161aabfe03cf6f3999549398a14e23db467d799fbd28004586d362035": "0.5.14",
-};
-
 /** The module of the sessions. */
 export interface RewrittenPostgres {
   readonly module: CompiledModule;
@@ -47,32 +42,44 @@ export interface RewrittenPostgres {
   readonly code?: KeepableCode & { readonly isUsed: boolean };
 }
 
+/** The rewritten module, made now or found in the cache. */
+interface Made {
+  readonly bytes: Uint8Array;
+  readonly located: Located;
+  /** That of the file which it is kept in. */
+  readonly hash: Uint8Array | undefined;
+  readonly isNew: boolean;
+}
+
 /**
  * Rewrites and compiles, or takes the rewritten module from the cache. Rejects, naming the pattern, when the binary is not
- * of the known shape. `directory` and `rewrite` are for tests; an empty directory is no cache.
+ * of the known shape. `directory` is for tests; an empty one is no cache.
  */
 export async function loadRewritten(
   stock: StockBinary,
   directory: string | undefined = cacheDirectory(),
-  rewrite: (stock: Uint8Array) => RewrittenModule = rewriteAndMark,
+  rewrite: (stock: StockBinary) => RewrittenModule | Promise<RewrittenModule> = ({ read }) => rewriteAndMark(read()),
 ): Promise<RewrittenPostgres> {
   const known = stock.hash in knownBinaries;
   const path = directory && join(directory, `sessions-${rewriteVersion}-${stock.hash.slice(0, 32)}`);
-  const cached = path ? readModule(path) : undefined;
-  if (cached) {
-    // Written by another version of this program, or compiled by another V8.
-    const compiled = await compile(cached.bytes, cached.hash, directory).catch(() => undefined);
-    if (compiled) return { ...compiled, located: cached.located, known, hash: cached.hash };
+  const make = async (): Promise<Made> => {
+    const { bytes, ...located } = await rewrite(stock);
+    return { bytes, located, hash: path ? writeCached(path, bytes, located) : undefined, isNew: true };
+  };
+  const find = (file: string): Made | undefined => {
+    const cached = readModule(file);
+    return cached && { ...cached, isNew: false };
+  };
+  let { bytes, located, hash, isNew } = await (path ? madeOnce(path, () => find(path), make) : make());
+  let compiled = await compile(bytes, hash, directory).catch((error: unknown) => {
+    if (isNew) throw error;
+  });
+  if (!compiled) {
+    // What was found was written by another version of this program, or compiled by another V8.
+    ({ bytes, located, hash, isNew } = await make());
+    compiled = await compile(bytes, hash, directory);
   }
-  const { bytes, ...located } = rewrite(stock.read());
-  const keptAs = path ? writeCached(path, bytes, located) : undefined;
-  return { ...(await compile(bytes, keptAs, directory)), located, known, ...(keptAs ? { hash: keptAs } : {}) };
-}
-
-/** The module of the sessions from the one of the package. Two seconds of computing. */
-export function rewriteAndMark(stock: Uint8Array): RewrittenModule {
-  const { bytes, ...located } = rewritePostgres(stock);
-  return { bytes: markWrites(bytes), ...located };
+  return { ...compiled, located, known, ...(hash ? { hash } : {}) };
 }
 
 /** `hash` is that of the file which the bytes are kept in. */

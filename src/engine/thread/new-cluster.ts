@@ -5,12 +5,13 @@
  * its making (`initdb-thread.ts`), where a cluster is put. Invariant: every cluster has an identifier of its own; a
  * template that is missing, damaged or of another PGlite costs only the time of initdb.
  */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Worker } from "node:worker_threads";
 import { type Cluster, openCluster, unpackCluster } from "./cluster-archive.ts";
 import { withNewIdentity } from "./cluster-identity.ts";
+import { madeOnce } from "./made-once.ts";
 import { fingerprint } from "./pglite-files.ts";
+import { runSeparately, sibling } from "./separate.ts";
 import { cacheDirectory, keepInCache } from "./user-cache.ts";
 
 /** Part of the file's name: to be raised with every change of what initdb is told, or of the form. */
@@ -19,16 +20,27 @@ const templateVersion = 1;
 /** What initdb's result depends on: its code, PostgreSQL's, and the SQL and samples that it reads. */
 const sources = ["initdb.wasm", "pglite.wasm", "pglite.data"];
 
-// From sources this module is TypeScript, which Node runs as it is; the bundle has the thread in a file of its own.
-const threadUrl = new URL(
-  import.meta.url.endsWith(".ts") ? "./initdb-thread.ts" : "./initdb-thread.js",
-  import.meta.url,
-);
-
 /** A new cluster, to be closed. Rejects with what kept initdb from making one. `directory` is for tests. */
 export async function newCluster(directory: string | undefined = cacheDirectory()): Promise<Cluster> {
-  const path = directory && join(directory, `cluster-${templateVersion}-${fingerprint(...sources)}`);
-  return withNewIdentity((path && openCached(path)) || (await make(path)));
+  const path = pathIn(directory);
+  const beganEarly = early;
+  early = undefined;
+  return withNewIdentity(await (beganEarly ?? findOrMake(path)));
+}
+
+let early: Promise<Cluster> | undefined;
+
+/** Begins with what the next `newCluster` will have to wait for, if it will: initdb takes a core of its own. */
+export function beginNewCluster(): void {
+  const path = pathIn(cacheDirectory());
+  if (early || (path && existsSync(path))) return;
+  early = findOrMake(path);
+  // Whoever waits for it is told.
+  early.catch(() => {});
+}
+
+function pathIn(directory: string | undefined): string | undefined {
+  return directory && join(directory, `cluster-${templateVersion}-${fingerprint(...sources)}`);
 }
 
 /** Writes a cluster into an empty directory, for its owner only. */
@@ -48,21 +60,21 @@ function openCached(path: string): Cluster | undefined {
   }
 }
 
-async function make(path: string | undefined): Promise<Cluster> {
-  const archive = await runInitdb();
-  if (path) keepInCache(path, archive);
-  return unpackCluster(archive);
+/** Engine: V8 would spend more on optimizing than initdb takes, which runs once: half the memory and a third of the work less. */
+const flags = ["--liftoff-only"];
+
+function findOrMake(path: string | undefined): Promise<Cluster> {
+  if (path === undefined) return make(path);
+  return madeOnce(
+    path,
+    () => openCached(path),
+    () => make(path),
+  );
 }
 
-async function runInitdb(): Promise<Uint8Array> {
-  const worker = new Worker(threadUrl, { name: "pglite-devdb initdb" });
-  try {
-    return await new Promise<Uint8Array>((resolve, reject) => {
-      worker.once("message", resolve);
-      worker.once("error", reject);
-      worker.once("exit", (code) => reject(new Error(`the thread of initdb ended with code ${code}`)));
-    });
-  } finally {
-    await worker.terminate();
-  }
+async function make(path: string | undefined): Promise<Cluster> {
+  const archive = await runSeparately<Uint8Array>({ name: "initdb", url: sibling("initdb-thread"), flags });
+  const cluster = path && keepInCache(path, archive) ? openCached(path) : undefined;
+  // Read from the file what is needed of it takes no memory.
+  return cluster ?? unpackCluster(archive);
 }

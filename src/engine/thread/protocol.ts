@@ -11,6 +11,7 @@ import type { ClockChange, ClockState } from "../clock.ts";
 import type { DirectoryIdentity } from "../directory-ownership.ts";
 import type { EngineDeath, OwnLogin } from "../engine.ts";
 import type { FoundExtension } from "../extensions.ts";
+import type { PerGitBranch } from "../git-branch.ts";
 import type { ListenOptions, TransportStats } from "../listener.ts";
 import type { TurnMemory } from "./turn-words.ts";
 
@@ -48,6 +49,8 @@ export interface IsolatedOptions {
   readonly makesBranches: boolean;
   /** How long a branch is kept to which nobody is connected, in ms; 0 is for ever. */
   readonly branchTtlMs: number;
+  /** Whose database is that of what is checked out; undefined: every database is itself. */
+  readonly perGitBranch: PerGitBranch | undefined;
   /** What random numbers begin with; undefined: they are random. */
   readonly seedRandom: number | undefined;
   /** Its one number is 1 while the thread finds out whether it can have sessions: an end then says that it cannot. */
@@ -89,8 +92,13 @@ interface Fail {
   readonly cause: SentError;
 }
 
+/** Nobody waits for its boot any more: what it runs in other processes for that ends at once. */
+interface Abandon {
+  readonly kind: "abandon";
+}
+
 /** What it is sent. */
-export type ThreadRequest = Held | Fail | ThreadCall;
+export type ThreadRequest = Held | Fail | Abandon | ThreadCall;
 
 /** One of its requests. */
 export type ThreadCall = {

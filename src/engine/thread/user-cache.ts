@@ -15,6 +15,7 @@ import {
   futimesSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -50,6 +51,15 @@ export function cacheDirectory(): string | undefined {
   if (!warned.has(path)) process.emitWarning(`the cache ${path} is not used: ${distrust}`);
   warned.add(path);
   return undefined;
+}
+
+/** Whether nobody has kept an empty cluster there yet, whoever may trust it; for what a person is told. */
+export function isCacheEmpty(): boolean {
+  try {
+    return !readdirSync(pathOfCache() ?? "").some((name) => name.startsWith("cluster-"));
+  } catch {
+    return true;
+  }
 }
 
 const warned = new Set<string>();

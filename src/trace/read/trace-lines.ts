@@ -1,10 +1,10 @@
 /**
  * A file, line by line.
  *
- * Owns: reading it in pieces. Does not own: what a line says (`trace-reader.ts`).
+ * Owns: reading it in pieces, and its end. Does not own: what a line says (`trace-reader.ts`).
  * Invariant: it keeps one piece and one line, however long the file is.
  */
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 
 const pieceBytes = 256 * 1024;
 const lineBreak = 0x0a;
@@ -36,6 +36,18 @@ export function* readLines(file: string): Generator<FileLine> {
       begun += piece.toString("latin1", from, length);
     }
     if (begun !== "") yield { text: begun, number: ++number, isCutOff: true };
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** The last bytes of a file, no more than so many. Throws what the system says. */
+export function readTail(file: string, bytes: number): string {
+  const descriptor = openSync(file, "r");
+  try {
+    const piece = Buffer.alloc(bytes);
+    const from = Math.max(0, fstatSync(descriptor).size - bytes);
+    return piece.toString("latin1", 0, readSync(descriptor, piece, 0, bytes, from));
   } finally {
     closeSync(descriptor);
   }

@@ -8,8 +8,8 @@
 import type { TraceTarget } from "../../engine/listener.ts";
 import { UsageError } from "../../errors.ts";
 import type { Side } from "../../wire/message-names.ts";
-import { traceBegin, traceFormat } from "../record/trace-file.ts";
-import { readLines } from "./trace-lines.ts";
+import { traceBegin, traceEnd, traceFormat } from "../record/trace-file.ts";
+import { readLines, readTail } from "./trace-lines.ts";
 
 /** Where in which file something stands. */
 interface Place {
@@ -46,6 +46,8 @@ export interface Trace {
   readonly header: Header;
   /** The beginning was dropped: connections that began there are known from their middle on. */
   readonly isPartial: boolean;
+  /** What is missing at the end, in a sentence; whoever wrote it was ended, or writes it still. */
+  readonly cutOff?: string | undefined;
   /** The records in their order. Throws a `UsageError` for a line that is broken. */
   records(): Generator<TraceRecord>;
 }
@@ -54,6 +56,10 @@ interface Part {
   readonly file: string;
   readonly number: number;
   readonly header: Header;
+  /** It goes on where the part before it ends. */
+  readonly continues: boolean;
+  /** Its last line says that it is the end, unless it was cut off. */
+  readonly ends: boolean;
 }
 
 /** Opens a trace, with the part before it. Throws a `UsageError` for a file that is none. */
@@ -64,8 +70,16 @@ export function openTrace(file: string): Trace {
   return {
     header: last.header,
     isPartial: parts[0]!.number > 1,
+    cutOff: parts.map((part, index) => cutOff(part, parts[index + 1])).find(Boolean),
     records: () => readRecords(parts),
   };
+}
+
+function cutOff({ file, ends }: Part, next: Part | undefined): string | undefined {
+  const tail = readTail(file, traceEnd.length);
+  if (!tail.endsWith("\n")) return `${file} is cut off: its last line is not whole`;
+  if (next?.continues || !ends || tail === traceEnd) return undefined;
+  return `${file} is cut off, or written still: it has no end, and the last moment may be missing`;
 }
 
 /** Whether there is such a file and it is a trace. */
@@ -93,7 +107,9 @@ function readPart(file: string): Part {
     const versions = `format ${header.format}; this version of pglite-devdb reads format ${traceFormat}`;
     throw new UsageError(`${file}: a trace of ${versions}`);
   }
-  return { file, number: Number(header.part), header: header as unknown as Header };
+  const { part, continues, ends } = header;
+  const own = header as unknown as Header;
+  return { file, number: Number(part), header: own, continues: continues === true, ends: ends === true };
 }
 
 /** The part before it, if it is there and of the same trace. */
@@ -123,7 +139,7 @@ function* readRecords(parts: readonly Part[]): Generator<TraceRecord> {
     for (const { text, number: line, isCutOff } of readLines(file)) {
       const data = parse(text);
       if (line === 1 && data && data.continues !== true) numbers.begin();
-      if (line === 1) continue;
+      if (line === 1 || data?.end === true) continue;
       const record = data && readRecord(data, { file, line }, numbers);
       if (record) yield record;
       else if (!isCutOff) throw new UsageError(`${file}, line ${line}: broken: this is not a record of a trace`);

@@ -8,7 +8,7 @@
 import type { TraceTarget } from "../../engine/listener.ts";
 import { MessageWalker } from "../../wire/message-walker.ts";
 import { Redaction, sensitive } from "./redaction.ts";
-import { TraceFile } from "./trace-file.ts";
+import { TraceFile, traceEnd } from "./trace-file.ts";
 
 /** Both directions of a connection. */
 interface Watched {
@@ -25,6 +25,7 @@ export class Recorder {
   readonly #watched = new Map<number, Watched>();
   /** On the clock of `performance.now()`; the trace may have begun in a thread before this one. */
   readonly #began: number;
+  #closed: Promise<void> | undefined;
 
   /** Throws if the file, which has been made before, cannot be opened. */
   constructor(target: TraceTarget, onFailure: (error: Error) => void) {
@@ -46,7 +47,19 @@ export class Recorder {
     this.#file.add(`{"t":${this.#now()},"p":${processId},"s":"${decision}"${more}}\n`);
   }
 
+  /** The server has been brought back to what it was: `reset`, `restore`; or that was kept: `snapshot`. `detail` names it. */
+  broughtBack(how: "reset" | "restore" | "snapshot", detail: string): void {
+    this.#file.add(`{"t":${this.#now()},"p":0,"s":"${how}","on":${asciiJson(detail)}}\n`);
+  }
+
+  /** Idempotent. */
   close(): Promise<void> {
+    this.#closed ??= this.#end();
+    return this.#closed;
+  }
+
+  #end(): Promise<void> {
+    this.#file.add(`{"t":${this.#now()},${traceEnd}`);
     return this.#file.close();
   }
 
@@ -69,6 +82,11 @@ export class Recorder {
     const letter = source === "frontend" ? "F" : "B";
     this.#file.add(`{"t":${time},"c":${connection},"d":"${letter}","m":"${names}","b":"${text}"}\n`);
   }
+}
+
+/** A line has no other characters. */
+function asciiJson(text: string): string {
+  return JSON.stringify(text).replaceAll(/[^ -~]/g, (each) => `\\u${each.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 const encryption: ReadonlySet<string> = new Set(["SSLRequest", "GSSENCRequest"]);

@@ -21,21 +21,37 @@ const writeAfterMs = 50;
 
 /**
  * Makes the file, which nobody else may read. Throws a `UsageError` where that cannot be, and for a file that is there and is
- * no trace, or is `source`, of which it is going to be made, or a part of that. Another trace that is there is replaced.
+ * no trace, or is `source`, of which it is going to be made, or a part of that. Another trace that is there is replaced. `shown`: the
+ * file that an error names.
  */
-export function createTraceFile(file: string, option: string, source?: string): void {
-  try {
-    const used = source === undefined ? [] : partsOf(source).flatMap(identityOf);
-    const own = partsOf(file).find((part) => identityOf(part).some((identity) => used.includes(identity)));
-    if (own) throw new UsageError(`${option}: ${own} is what is read; name another file to write`);
-    const foreign = partsOf(file).find(isForeign);
-    if (foreign) throw new UsageError(`${option}: ${foreign} is there and is not a trace; it is not overwritten`);
+export function createTraceFile(file: string, option: string, source?: string, shown = file): void {
+  orUsageError(shown, option, () => {
+    refuse(file, option, source);
     removeTraceFile(file);
     closeSync(openSync(file, "wx", 0o600));
+  });
+}
+
+/** Throws a `UsageError` for a file that `createTraceFile` would not replace. */
+export function checkTraceFile(file: string, option: string, source?: string): void {
+  orUsageError(file, option, () => refuse(file, option, source));
+}
+
+function orUsageError(file: string, option: string, act: () => void): void {
+  try {
+    act();
   } catch (error) {
     if (error instanceof UsageError) throw error;
     throw new UsageError(`${option}: cannot write ${file}: ${(error as Error).message}`, { cause: error });
   }
+}
+
+function refuse(file: string, option: string, source: string | undefined): void {
+  const used = source === undefined ? [] : partsOf(source).flatMap(identityOf);
+  const own = partsOf(file).find((part) => identityOf(part).some((identity) => used.includes(identity)));
+  if (own) throw new UsageError(`${option}: ${own} is what is read; name another file to write`);
+  const foreign = partsOf(file).find(isForeign);
+  if (foreign) throw new UsageError(`${option}: ${foreign} is there and is not a trace; it is not overwritten`);
 }
 
 /** Which file it is, by whatever name; none where there is none. */
@@ -62,6 +78,9 @@ function isForeign(file: string): boolean {
 
 /** The first bytes of every trace. */
 export const traceBegin = '{"trace":"pglite-devdb"';
+
+/** The last bytes of every trace whose header says `ends`, and which was not cut off. */
+export const traceEnd = '"end":true}\n';
 
 /** The file and the part before it, which may not be there. */
 function partsOf(file: string): string[] {
@@ -191,7 +210,7 @@ export class TraceFile {
   /** Begins a part; with `continues` the connections of the one before are open still. */
   #open(continues: boolean): number {
     const descriptor = openSync(this.#target.file, "a", 0o600);
-    const header = `${traceBegin},"format":${traceFormat},"part":${this.#part},"continues":${continues},${JSON.stringify(this.#target.header).slice(1)}\n`;
+    const header = `${traceBegin},"format":${traceFormat},"part":${this.#part},"continues":${continues},"ends":true,${JSON.stringify(this.#target.header).slice(1)}\n`;
     this.#size = writeSync(descriptor, header);
     return descriptor;
   }

@@ -20,6 +20,8 @@ export interface Pace {
   readonly gapMs: number;
   /** After so long a silence nothing is waited for any more. */
   readonly patienceMs: number;
+  /** A login that says nothing for so long has failed. */
+  readonly loginMs?: number;
 }
 
 /** Plays a script; resolves when it is over and everybody has hung up. */
@@ -107,11 +109,13 @@ class Player {
     if (step.kind === "connect") {
       const connection = new ReplayConnection(number, this.#target, this.#tap);
       this.#connections.set(number, connection);
-      connection.begin(step.parameters);
+      const { loginMs = longestLoginMs } = this.#pace;
+      connection.begin(step.parameters, step.asksForGss);
       while (!connection.isSettled && !this.#isSilentFor(loginMs)) await delay(pollMs);
       this.#last = undefined;
       return;
     }
+    if (step.kind === "reset") return await this.#target.reset?.();
     if (step.kind === "cancel") return await this.#cancel(number, step.of);
     const connection = this.#connections.get(number);
     if (!connection) return;
@@ -143,7 +147,7 @@ class Player {
     const parameters = [...this.#connections.values()].find(({ isSettled }) => isSettled)?.parameters;
     const probe = new ReplayConnection(number, this.#target, () => {});
     probe.begin(parameters ?? {});
-    while (!probe.isSettled && performance.now() - probe.lastAt < loginMs) await delay(pollMs);
+    while (!probe.isSettled && performance.now() - probe.lastAt < longestLoginMs) await delay(pollMs);
     await probe.close();
   }
 
@@ -155,5 +159,4 @@ class Player {
   }
 }
 
-/** A login that does not answer for so long has failed. */
-const loginMs = 5_000;
+const longestLoginMs = 5_000;

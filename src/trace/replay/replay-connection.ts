@@ -20,17 +20,24 @@ export interface PlayTarget {
   readonly parameters: Readonly<Record<string, string>>;
   /** A prepared one (`preparePassword`). */
   readonly password?: string | undefined;
+  /** Brings the server back to its beginning, where that can be. */
+  reset?(): Promise<void>;
 }
 
 /** Gets what passes, like that of `Recorder`. */
 export type PlayTap = (connection: number, source: "frontend" | "backend" | "closed", bytes?: Uint8Array) => void;
+
+const gssRequest = Buffer.from([0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x30]);
+const no = 0x4e;
 
 /** One of them. */
 export class ReplayConnection {
   readonly #number: number;
   readonly #target: PlayTarget;
   #tap: PlayTap;
-  readonly #socket: Socket;
+  #socket: Socket;
+  /** What follows the answer to a GSSENCRequest that was sent. */
+  #whenRefused: (() => void) | undefined;
   readonly #reader = new ConnectionReader();
   #client: LoginClient | undefined;
   #isLoggedIn = false;
@@ -48,13 +55,19 @@ export class ReplayConnection {
     this.#number = number;
     this.#target = target;
     this.#tap = tap;
-    this.#socket = connect({ ...target.address, noDelay: true });
-    this.#socket.on("error", () => {});
-    this.#socket.on("close", () => {
+    this.#socket = this.#connect();
+  }
+
+  #connect(): Socket {
+    const socket = connect({ ...this.#target.address, noDelay: true });
+    socket.on("error", () => {});
+    socket.on("close", () => {
+      if (socket !== this.#socket) return;
       this.hasEnded = true;
       this.lastAt = performance.now();
     });
-    this.#socket.on("data", (bytes: Buffer) => this.#gets(bytes));
+    socket.on("data", (bytes: Buffer) => this.#gets(bytes));
+    return socket;
   }
 
   get isSettled(): boolean {
@@ -62,9 +75,16 @@ export class ReplayConnection {
   }
 
   /** Logs in with what was recorded; `isSettled` says when that is over. */
-  begin(parameters: Readonly<Record<string, string>>): void {
+  begin(parameters: Readonly<Record<string, string>>, asksForGss = false): void {
     this.parameters = parameters;
-    this.send(encodeStartup({ ...parameters, ...this.#target.parameters }));
+    const logIn = (): void => this.send(encodeStartup({ ...parameters, ...this.#target.parameters }));
+    if (!asksForGss) {
+      logIn();
+      return;
+    }
+    this.#whenRefused = logIn;
+    this.lastAt = performance.now();
+    this.#socket.write(gssRequest);
   }
 
   send(bytes: Buffer): void {
@@ -96,11 +116,28 @@ export class ReplayConnection {
 
   #gets(bytes: Buffer): void {
     this.lastAt = performance.now();
+    if (this.#whenRefused) {
+      this.#isRefused(bytes);
+      return;
+    }
     this.#tap(this.#number, "backend", bytes);
     for (const message of this.#reader.push("backend", bytes)) {
       if (this.#isLoggedIn && isReply(message)) this.replies++;
       else if (!this.#isLoggedIn) this.#login(message);
     }
+  }
+
+  /** The answer to a GSSENCRequest: N for no, G for yes, an error of a server that does not know it. */
+  #isRefused(answer: Buffer): void {
+    const logIn = this.#whenRefused!;
+    this.#whenRefused = undefined;
+    if (answer[0] !== no) {
+      // As libpq: it is not asked for again.
+      const before = this.#socket;
+      this.#socket = this.#connect();
+      before.destroy();
+    }
+    logIn();
   }
 
   #login({ name, body }: WireMessage): void {

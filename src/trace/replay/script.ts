@@ -18,11 +18,13 @@ export type Step = {
   readonly pauseMs: number;
   /** Its connection got something before the next step of anybody. */
   isAnswered: boolean;
-} & (
-  | { readonly kind: "connect"; readonly parameters: Readonly<Record<string, string>> }
+} /** `asksForGss`: whether a GSSENCRequest came before the startup packet. */ & (
+  | { readonly kind: "connect"; readonly parameters: Readonly<Record<string, string>>; readonly asksForGss: boolean }
   | { readonly kind: "send"; readonly bytes: Buffer }
   | { readonly kind: "cancel"; readonly of: number }
   | { readonly kind: "close" }
+  /** Of the server; its connection is 0. */
+  | { readonly kind: "reset" }
 );
 
 /** All steps, and what came after the last one. */
@@ -52,6 +54,7 @@ class ClientLane {
   readonly reader = new ConnectionReader();
   processId: number | undefined;
   state: "login" | "open" = "login";
+  asksForGss = false;
   /** The client has asked for what is ready, so that any server has to send it. */
   hasFlushed = false;
   /** Replies that came although it has not. */
@@ -73,16 +76,25 @@ class ScriptReader {
   take(record: TraceRecord): void {
     if (record.kind === "dropped")
       throw new UsageError(`${record.count} records of this trace are missing; it cannot be replayed`);
-    if (record.kind === "decision") return;
-    const { connection, line, time } = record;
-    const lane = this.#lanes.get(connection) ?? new ClientLane();
-    this.#lanes.set(connection, lane);
+    const { line, time } = record;
     const add = (doing: Doing<Step>): void => {
       const pauseMs = (time - this.#time) / 1000;
       this.#time = time;
       this.#steps.push({ ...doing, line, came: this.#came, pauseMs, isAnswered: false } as Step);
       this.#came = new Map();
     };
+    if (record.kind === "decision") {
+      if (record.decision === "restore") {
+        throw new UsageError(
+          `${record.file}, line ${line}: the server went back to a snapshot (${record.on}); such a trace cannot be replayed`,
+        );
+      }
+      if (record.decision === "reset") add({ kind: "reset", connection: 0 });
+      return;
+    }
+    const { connection } = record;
+    const lane = this.#lanes.get(connection) ?? new ClientLane();
+    this.#lanes.set(connection, lane);
     if (record.kind === "closed") {
       if (lane.state === "open") add({ kind: "close", connection });
     } else if (record.side === "backend") {
@@ -92,19 +104,26 @@ class ScriptReader {
       if (last) lane.hasFlushed = flushes.has(last.name);
       add({ kind: "send", connection, bytes: record.bytes });
     } else {
-      this.#begins(connection, lane.reader.push("frontend", record.bytes), add);
+      this.#begins(connection, lane, lane.reader.push("frontend", record.bytes), add);
     }
   }
 
   /** What is sent before the login is over: packets, and passwords, which are of no use. */
-  #begins(connection: number, messages: readonly WireMessage[], add: (doing: Doing<Step>) => void): void {
+  #begins(
+    connection: number,
+    lane: ClientLane,
+    messages: readonly WireMessage[],
+    add: (doing: Doing<Step>) => void,
+  ): void {
     for (const { name, type, body } of messages) {
       if (name === "CancelRequest") {
         const processId = body.readInt32BE(4);
         const [of] = [...this.#lanes].find(([, lane]) => lane.processId === processId) ?? [];
         if (of !== undefined) add({ kind: "cancel", connection, of });
+      } else if (name === "GSSENCRequest") {
+        lane.asksForGss = true;
       } else if (name === "StartupMessage") {
-        add({ kind: "connect", connection, parameters: readParameters(body) });
+        add({ kind: "connect", connection, parameters: readParameters(body), asksForGss: lane.asksForGss });
       } else if (type !== "" && type !== "p") {
         const head = Buffer.alloc(5);
         head.write(type, "latin1");

@@ -26,6 +26,11 @@ export function lockHolders(event: TraceEvent): readonly number[] | undefined {
   return event.on.slice(lockReason.length).split(", ").map(Number);
 }
 
+/** Whether it is about the server and not one of its sessions: a reset. */
+function isOfServer(event: TraceEvent): boolean {
+  return event.kind === "decision" && event.processId === 0;
+}
+
 /** Of one trace; it is to be asked in the order of the events. */
 export class EventWords {
   readonly #processes: ReadonlyMap<number, number>;
@@ -65,6 +70,7 @@ export class EventWords {
 
   #decision(event: TraceEvent & { kind: "decision" }, connection: number | undefined): Words | undefined {
     const { decision, on, processId } = event;
+    if (isOfServer(event)) return { sign: "", text: `(${decision} of ${on})`, color: "magenta" };
     const holders = lockHolders(event);
     const wasWaiting = connection !== undefined && decision === "woken" && this.#waiting.delete(connection);
     if (holders && connection !== undefined) this.#waiting.add(connection);

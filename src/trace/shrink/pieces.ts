@@ -38,7 +38,7 @@ export function sizeOf(steps: Pieces): Size {
 
 /** The connections that there are. */
 function connectionsOf(steps: Pieces): number[] {
-  return [...new Set(steps.map(({ connection }) => connection))];
+  return [...new Set(steps.filter(({ kind }) => kind !== "reset").map(({ connection }) => connection))];
 }
 
 /** Every way to leave out something, the largest first; `by` is how much. */
@@ -106,9 +106,9 @@ function pipelines(steps: Pieces): Set<Step>[] {
   });
 }
 
-/** Each write that is whole messages, and each hang-up. */
+/** Each write that is whole messages, each hang-up and each reset. */
 function wholeWrites(steps: Pieces): Set<Step>[] {
-  const closes = steps.filter(({ kind }) => kind === "close" || kind === "cancel");
+  const closes = steps.filter(({ kind }) => kind === "close" || kind === "cancel" || kind === "reset");
   const whole = connectionsOf(steps).flatMap((connection) => {
     let beginsWhole = true;
     return [...writesOf(steps, connection)].flatMap(([step, endsWhole]) => {

@@ -4,7 +4,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import {
   contribExtensions,
@@ -12,19 +12,22 @@ import {
   importExtensions,
   packageExtensions,
 } from "../../../src/engine/extensions.ts";
+import { isKnownVersion } from "../../../src/engine/thread/known-binaries.ts";
 import { UsageError } from "../../../src/errors.ts";
+import { currentPGlite, pgliteVersions } from "../../support/pglite-versions.ts";
 
-const PGLITE = "0.5.14";
 const cwd = mkdtempSync(join(tmpdir(), "extensions-"));
 afterAll(() => rmSync(cwd, { recursive: true, force: true }));
 
 const find = (...names: string[]) => findExtensions(names, cwd, "--extension");
 const load = (...names: string[]) => importExtensions(find(...names));
 
-test("the list is exactly what the pinned PGlite ships", () => {
-  const contrib = join(dirname(createRequire(import.meta.url).resolve("@electric-sql/pglite")), "contrib");
-  const shipped = readdirSync(contrib).flatMap((file) => (file.endsWith(".js") ? [file.slice(0, -3)] : []));
-  expect([...contribExtensions].sort()).toEqual(shipped.sort());
+test("the list is exactly what each PGlite of the range ships", () => {
+  for (const { directory } of pgliteVersions.filter(({ isInRange }) => isInRange)) {
+    const contrib = join(directory, "dist/contrib");
+    const shipped = readdirSync(contrib).flatMap((file) => (file.endsWith(".js") ? [file.slice(0, -3)] : []));
+    expect([...contribExtensions].sort()).toEqual(shipped.sort());
+  }
 });
 
 test("every name leads to an extension", async () => {
@@ -58,15 +61,15 @@ test("a package that only the project has is found there, also as CommonJS", asy
   );
 });
 
-test("the versions of the packages are those for this PGlite", () => {
+test("the versions of the packages are those for a PGlite of the range", () => {
   const require = createRequire(import.meta.url);
   for (const install of Object.values(packageExtensions)) {
     const [, name, version] = /^(.+)@(.+)$/.exec(install)!;
     const home = require.resolve(name!).replace(/(.*node_modules\/@[^/]+\/[^/]+).*/, "$1");
-    expect(JSON.parse(readFileSync(join(home, "package.json"), "utf8"))).toMatchObject({
-      version,
-      peerDependencies: { "@electric-sql/pglite": PGLITE },
-    });
+    const manifest = JSON.parse(readFileSync(join(home, "package.json"), "utf8"));
+    expect(manifest.version).toBe(version);
+    const { "@electric-sql/pglite": wanted } = manifest.peerDependencies;
+    expect([install, isKnownVersion(wanted)]).toEqual([install, true]);
   }
 });
 
@@ -85,7 +88,7 @@ test("any package is taken by its name, with the export behind a colon, and one 
     "export const one = { name: 'one', setup() {} }; export const other = { name: 'two', setup() {} };",
   );
   expect(find("@some/pglite-ext:one")).toMatchObject([
-    { name: "one", doubt: `@some/pglite-ext is for PGlite 0.4.1, and this is ${PGLITE}` },
+    { name: "one", doubt: `@some/pglite-ext is for PGlite 0.4.1, and this is ${currentPGlite.version}` },
   ]);
   expect(await load("@some/pglite-ext:other")).toMatchObject({ other: { name: "two" } });
   await expect(load("@some/pglite-ext")).rejects.toThrow("exports 2 extensions; name one: @scope/package:EXPORT");

@@ -3,13 +3,13 @@ import { createHash, createPrivateKey, generateKeyPairSync, X509Certificate } fr
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import forge from "node-forge";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { UsageError } from "../../../src/errors.ts";
 import { readCertificate } from "../../../src/transport/certificate.ts";
 import { hashForBinding } from "../../../src/transport/certificate-hash.ts";
 import { makeSelfSigned } from "../../../src/transport/self-signed.ts";
-import { selfSigned } from "../../support/self-signed.ts";
+import { sha256WithRsa } from "../../../src/transport/x509.ts";
+import { selfSigned, signedWith } from "../../support/self-signed.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "certificates-"));
 const good = selfSigned();
@@ -92,7 +92,7 @@ describe("files", () => {
   });
 
   test("a certificate that OpenSSL finds too weak is refused", () => {
-    const { cert: weakCert, key: weakKey } = signedByForge(weak, forge.md.sha256.create());
+    const { cert: weakCert, key: weakKey } = signedWith(weak.privateKey, sha256WithRsa);
     expect(() => read(file("weak.crt", weakCert), file("w.key", weakKey))).toThrow(
       /^--tls-cert: .*weak\.crt cannot be used for TLS: .*too small/,
     );
@@ -110,13 +110,14 @@ describe("a certificate made on the fly", () => {
   let made: { cert: string; key: string };
   let certificate: X509Certificate;
   beforeAll(async () => {
-    made = await makeSelfSigned(["db.test", "192.0.2.7", "fe80::1%eth0", "localhost"]);
+    made = await makeSelfSigned(["db.test", "192.0.2.7", "fe80::1%eth0", "::ffff:192.0.2.9", "localhost"]);
     certificate = new X509Certificate(made.cert);
   });
 
   test("is for this machine and for the given names, and for no others", () => {
     for (const name of ["localhost", "db.test"]) expect(certificate.checkHost(name)).toBe(name);
-    for (const ip of ["127.0.0.1", "::1", "192.0.2.7", "fe80::1"]) expect(certificate.checkIP(ip)).toBe(ip);
+    for (const ip of ["127.0.0.1", "::1", "192.0.2.7", "fe80::1", "::ffff:192.0.2.9"])
+      expect(certificate.checkIP(ip)).toBe(ip);
     expect(certificate.checkHost("example.org")).toBeUndefined();
     expect(certificate.checkIP("127.0.0.2")).toBeUndefined();
     expect(certificate.subjectAltName?.match(/localhost/g)).toHaveLength(1);
@@ -126,6 +127,12 @@ describe("a certificate made on the fly", () => {
     expect(certificate.checkPrivateKey(createPrivateKey(made.key))).toBe(true);
     expect(certificate.verify(certificate.publicKey)).toBe(true);
     expect(certificate.ca).toBe(false);
+    const serverAuth = "1.3.6.1.5.5.7.3.1";
+    expect(certificate.keyUsage).toEqual([serverAuth]);
+    expect(certificate.publicKey).toMatchObject({
+      asymmetricKeyType: "rsa",
+      asymmetricKeyDetails: { modulusLength: 2048 },
+    });
     const days = (Date.parse(certificate.validTo) - Date.parse(certificate.validFrom)) / 86_400_000;
     expect(days).toBeLessThan(398);
     expect(Date.parse(certificate.validFrom)).toBeLessThan(Date.now());
@@ -142,15 +149,23 @@ describe("a certificate made on the fly", () => {
 
 describe("the hash for channel binding", () => {
   const keys = generateKeyPairSync("rsa", { modulusLength: 2048 });
+  /** Of signatures with RSA (RFC 8017, appendix C). */
+  const oids = {
+    md5: "1.2.840.113549.1.1.4",
+    sha1: "1.2.840.113549.1.1.5",
+    sha256: sha256WithRsa.oid,
+    sha384: "1.2.840.113549.1.1.12",
+    sha512: "1.2.840.113549.1.1.13",
+  };
   const digest = (pem: string, name: string) => createHash(name).update(new X509Certificate(pem).raw).digest();
 
   test.each(["sha256", "sha384", "sha512"] as const)("is the function of the signature: %s", (name) => {
-    const { cert } = signedByForge(keys, forge.md[name].create());
+    const { cert } = signedWith(keys.privateKey, { hash: name, oid: oids[name] });
     expect(hashForBinding(cert)).toEqual(digest(cert, name));
   });
 
   test.each(["md5", "sha1"] as const)("is SHA-256 where that is %s", (name) => {
-    const { cert } = signedByForge(keys, forge.md[name].create());
+    const { cert } = signedWith(keys.privateKey, { hash: name, oid: oids[name] });
     expect(hashForBinding(cert)).toEqual(digest(cert, "sha256"));
   });
 
@@ -158,15 +173,3 @@ describe("the hash for channel binding", () => {
     expect(hashForBinding(good.cert + selfSigned().cert)).toEqual(digest(good.cert, "sha256"));
   });
 });
-
-/** A certificate with the least that one can have, signed with any hash function. */
-function signedByForge(keys: ReturnType<typeof generateKeyPairSync>, hashFunction: forge.md.MessageDigest) {
-  const pem = { type: "spki", format: "pem" } as const;
-  const key = keys.privateKey.export({ type: "pkcs8", format: "pem" }).toString();
-  const certificate = forge.pki.createCertificate();
-  certificate.publicKey = forge.pki.publicKeyFromPem(keys.publicKey.export(pem).toString());
-  certificate.serialNumber = "01";
-  certificate.validity.notAfter = new Date(Date.now() + 86_400_000);
-  certificate.sign(forge.pki.privateKeyFromPem(key), hashFunction);
-  return { cert: forge.pki.certificateToPem(certificate), key };
-}

@@ -13,6 +13,7 @@ import { pgliteFile } from "../pglite-files.ts";
 import { maxPreparedTransactions } from "../prepared-transactions.ts";
 import { Hook } from "../rewrite/hooks.ts";
 import type { Located } from "../rewrite/postgres.ts";
+import { runSeparately, sibling } from "../separate.ts";
 import { ServerLog } from "../server-log.ts";
 import { stockBinary } from "../stock-binary.ts";
 import { keepLibraries } from "../wanted-libraries.ts";
@@ -79,11 +80,16 @@ const notPreloaded =
 
 /**
  * The rewritten module of the installed PGlite. Rejects when the binary is not of the known shape. Sets V8's flags for the stacks
- * of sessions before: code that V8 has kept is for the flags of that moment.
+ * of sessions before: code that V8 has kept is for the flags of that moment. `onRewrite` is called when it is not in the cache, and
+ * will take some seconds.
  */
-export function loadPostgres(): Promise<RewrittenPostgres> {
+export function loadPostgres(onRewrite?: () => void): Promise<RewrittenPostgres> {
   sizeParkedStacks();
-  return loadRewritten(stockBinary(pgliteFile("pglite.wasm")));
+  const path = pgliteFile("pglite.wasm");
+  return loadRewritten(stockBinary(path), undefined, () => {
+    onRewrite?.();
+    return runSeparately({ name: "the rewrite", url: sibling("rewrite-thread"), data: path });
+  });
 }
 
 /** Boots PGlite. Rejects with why PostgreSQL or PGlite did not start, or when the binary is not of the known shape. */

@@ -2,7 +2,7 @@
  * CREATE DATABASE with STRATEGY FILE_COPY, as far as it is done from outside.
  *
  * Owns: having the files copied by whoever keeps them, and when a database that others are connected to may be copied. Does not own: the
- * files (`../memory-nodes.ts`, `../../directory-files.ts`), who asks for a branch (`../../../thread/database-branches.ts`).
+ * files (`../memory-copies.ts`, `../../directory-files.ts`), who asks for a branch (`../../../thread/database-branches.ts`).
  * Invariant: a database in use is copied only for the one session that may do that, as it is at one moment: in one turn its files
  * are copied and what is newer in the buffers is written over the copies, while no transaction that has changed anything in
  * it is open. Without that rule a commit that comes later would make half a transaction visible in the copy. Whatever else is on its
@@ -11,7 +11,7 @@
 import assert from "node:assert/strict";
 import type { FilesMark } from "../files-mark.ts";
 import { limits } from "../limits.ts";
-import { dirtyPages, type Page } from "./dirty-pages.ts";
+import { dirtyPages, hasPages, type Page } from "./dirty-pages.ts";
 import { raiseError } from "./errors.ts";
 import { FileCopyDefault } from "./file-copy-default.ts";
 import type { CopyRequests, SessionContext, SessionState } from "./session-context.ts";
@@ -33,6 +33,8 @@ export interface Writer {
 /** How files are copied. */
 export interface Copying {
   readonly directory: CopyDirectory;
+  /** Has a copy that nobody has changed be what `directory` would make now; absent where that would be a copy. */
+  readonly refresh?: CopyDirectory;
   /** Whether that costs next to nothing: then a CREATE DATABASE does it that says nothing about it. */
   readonly isCheap: boolean;
   /** Remembers the data directory as it is; absent where that would be a copy. */
@@ -54,12 +56,16 @@ const defaultTablespace = 1663;
 /** See the head of the file. */
 export class DatabaseCopies implements CopyRequests {
   readonly #host: SessionContext;
-  readonly #copy: CopyDirectory;
+  readonly #copying: Copying;
   readonly #default: FileCopyDefault | undefined;
   readonly #commands: UtilityCommands;
   readonly #openTransaction: (database: number, but: SessionState) => SessionState | undefined;
+  /** Called when somebody begins to drop a database. */
+  onDrop: () => void = () => undefined;
   /** Whose CREATE DATABASE may copy a database that others are connected to. */
   #privileged: SessionState | undefined;
+  /** Whose last statement that is no query has nothing to ask of a checkpoint any more: a DROP DATABASE, or a CREATE DATABASE that has copied files. */
+  readonly #needNoCheckpoint = new WeakSet<SessionState>();
   /** Until when its statement waits. */
   #deadline: number | undefined;
   /** The turn in which it has copied the files of a first tablespace. */
@@ -72,7 +78,7 @@ export class DatabaseCopies implements CopyRequests {
     openTransaction: (database: number, but: SessionState) => SessionState | undefined,
   ) {
     this.#host = host;
-    this.#copy = copy.directory;
+    this.#copying = copy;
     this.#commands = new UtilityCommands(host.machine);
     this.#default = copy.isCheap ? new FileCopyDefault(host.machine, this.#commands) : undefined;
     this.#openTransaction = openTransaction;
@@ -88,7 +94,12 @@ export class DatabaseCopies implements CopyRequests {
 
   /** A statement is about to run that is no query: answers with the one to run instead. */
   statement(session: SessionState, planned: number): number {
-    if (this.#commands.of(planned) === "LISTEN") session.hasListened = true;
+    const command = this.#commands.of(planned);
+    if (command === "LISTEN") session.hasListened = true;
+    if (command === "DROP DATABASE") {
+      this.#needNoCheckpoint.add(session);
+      this.onDrop();
+    } else this.#needNoCheckpoint.delete(session);
     return this.#default?.apply(planned) ?? planned;
   }
 
@@ -99,10 +110,11 @@ export class DatabaseCopies implements CopyRequests {
 
   /**
    * `RequestCheckpoint`. CREATE DATABASE asks for one before the copy, which leaves little to be written over it, and for one afterwards,
-   * so that no recovery repeats the copy: in memory there is none.
+   * so that no recovery repeats the copy: in memory there is none. DROP DATABASE asks for one so that nothing is left to be done to files
+   * that are going to be removed: what says so is in the checkpointer's queue by then, before all that the next checkpoint does.
    */
   needsNoCheckpoint(session: SessionState): boolean {
-    return session === this.#privileged && this.#turn !== undefined && this.#default !== undefined;
+    return this.#default !== undefined && this.#needNoCheckpoint.has(session);
   }
 
   /** `CountOtherDBBackends`, which a statement asks once: whether it is of no importance who is connected. */
@@ -128,18 +140,42 @@ export class DatabaseCopies implements CopyRequests {
   /** `copydir`. Raises an error of PostgreSQL's where that moment has not come. */
   copy(session: SessionState, from: number, to: number): boolean {
     const pages = session === this.#privileged ? this.#newerPages(session, from) : [];
-    const isDone = this.#copy(this.#path(from), this.#path(to), pages);
-    if (!isDone && session === this.#privileged) this.#refuse(objectInUse, "its files could not be copied", "");
+    const isDone = this.#copying.directory(this.#path(from), this.#path(to), pages);
+    if (isDone) this.#needNoCheckpoint.add(session);
+    else if (session === this.#privileged) this.#refuse(objectInUse, "its files could not be copied", "");
     return isDone;
   }
 
+  /** Whether a copy can be had without CREATE DATABASE: see `refresh`. */
+  get canRefresh(): boolean {
+    return this.#copying.refresh !== undefined;
+  }
+
+  /**
+   * In a turn of the session: has the files of a database to which nobody has ever been connected be what a copy of another one would have
+   * in this moment. False when it is no such moment, too much would be copied, or its files have been read: what is in the buffers would stay what they were. Both are in the
+   * default tablespace, and nowhere else.
+   */
+  refresh(session: SessionState, source: number, copy: number): boolean {
+    assert(this.#host.scheduler.running === session, "files are copied in a turn of who wants them");
+    if (this.#openTransaction(source, session) || hasPages(this.#host.machine, copy)) return false;
+    const pages = this.#dirtyPages(defaultTablespace, source);
+    if (!pages || pages.length > limits.refreshedPages) return false;
+    return this.#copying.refresh?.(`base/${source}`, `base/${copy}`, pages) ?? false;
+  }
+
+  #dirtyPages(tablespace: number, database: number): Page[] | undefined {
+    const { machine, process } = this.#host;
+    return dirtyPages(machine, tablespace, database, process.setting("data_checksums") === "on");
+  }
+
   #newerPages(session: SessionState, from: number): Page[] {
-    const { machine, process, scheduler } = this.#host;
+    const { scheduler } = this.#host;
     const { tablespace, database } = this.#place(from);
     const blocker = this.#openTransaction(database, session);
     if (blocker) this.#refuse(serializationFailure, `process ${blocker.pid} is changing it`, "Try again.");
     const turn = scheduler.turns;
-    const pages = dirtyPages(machine, tablespace, database, process.setting("data_checksums") === "on");
+    const pages = this.#dirtyPages(tablespace, database);
     const isLater = this.#turn !== undefined && this.#turn !== turn;
     if (!pages || isLater) this.#refuse(serializationFailure, "it was being changed", "Try again.");
     this.#turn = turn;

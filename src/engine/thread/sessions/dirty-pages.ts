@@ -33,6 +33,14 @@ const dirtyAndValid = (1 << 23) | (1 << 24);
 /** `LW_VAL_EXCLUSIVE` (storage/lmgr/lwlock.c). */
 const exclusive = 1 << 18;
 
+/** Whether there is any page of a database in the buffers, changed or not: somebody has read its files. */
+export function hasPages(machine: Machine, database: number): boolean {
+  const { words, descriptors, count } = buffers(machine);
+  for (let index = 0; index < count; index++)
+    if (words[descriptors + index * descriptorWords + word.database] === database) return true;
+  return false;
+}
+
 /** Those of a database in one tablespace; undefined while somebody is changing one. */
 export function dirtyPages(
   machine: Machine,
@@ -40,12 +48,10 @@ export function dirtyPages(
   database: number,
   checksums: boolean,
 ): Page[] | undefined {
-  const { words } = machine;
-  const variable = (name: string) => words[machine.address(name) >> 2]!;
-  const [descriptors, blocks, count] = [variable("BufferDescriptors"), variable("BufferBlocks"), variable("NBuffers")];
+  const { words, descriptors, blocks, count } = buffers(machine);
   const pages: Page[] = [];
   for (let index = 0; index < count; index++) {
-    const at = (descriptors >> 2) + index * descriptorWords;
+    const at = descriptors + index * descriptorWords;
     assert(words[at + word.index] === index, "BufferDesc is not laid out as in PostgreSQL 18");
     if (words[at + word.tablespace] !== tablespace || words[at + word.database] !== database) continue;
     if ((words[at + word.state]! & dirtyAndValid) !== dirtyAndValid) continue;
@@ -61,6 +67,14 @@ export function dirtyPages(
     });
   }
   return pages;
+}
+
+/** `descriptors` is an index into `words`, `blocks` an address. */
+function buffers(machine: Machine) {
+  const { words } = machine;
+  const variable = (name: string) => words[machine.address(name) >> 2]!;
+  const descriptors = variable("BufferDescriptors") >> 2;
+  return { words, descriptors, blocks: variable("BufferBlocks"), count: variable("NBuffers") };
 }
 
 function pageWithChecksum(machine: Machine, address: number, block: number, checksums: boolean): Uint8Array {

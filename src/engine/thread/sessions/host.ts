@@ -3,7 +3,7 @@
  *
  * Owns: the list of sessions, PGlite's own process, those of the checkpointer and the WAL writer, the delivery of signals.
  * Does not own: turns (`scheduler.ts`), waiting (`waiting.ts`). PostgreSQL's other children are not there: nothing depends on
- * the background writer, and nobody starts the workers of autovacuum.
+ * the background writer, and autovacuum is a session of the server's own (`thread/autovacuum.ts`).
  * Invariant: PGlite's own process is never given to a client; it stays idle and unseen from the boot to the close.
  */
 import { setImmediate as turnOfTheLoop } from "node:timers/promises";
@@ -24,6 +24,7 @@ import { IdleTimers } from "./idle-timers.ts";
 import { Image } from "./image.ts";
 import type { Machine } from "./machine.ts";
 import { ownParameters } from "./own-parameters.ts";
+import { Places } from "./places.ts";
 import { noSuchProcess, ownPid, type PostgresProcess, Signal } from "./postgres-process.ts";
 import { noMemory, outOfMemory, tooManyClients } from "./refusals.ts";
 import { type Mark, Rewinding } from "./rewind.ts";
@@ -37,8 +38,8 @@ import type { Windows } from "./windows.ts";
 /** `WAIT_EVENT_CLIENT_READ` (utils/wait_event.h): waiting for the client's next message. */
 const clientRead = 0x0600_0000;
 
-/** The pids of the sessions start above it. */
-const firstPid = 1001;
+/** The first pid of a client's session. */
+export const firstPid = 1001;
 
 /** What a client asks for in its startup packet: `user`, `database`, `application_name`, `options`, any setting. */
 type StartupParameters = Readonly<Record<string, string>> & { readonly user: string };
@@ -68,12 +69,12 @@ export class SessionHost implements SessionContext {
   /** Whether the configuration files have been read again since the postmaster's image was taken. */
   #hasReloaded = false;
   #nextPid = firstPid;
-  /** Those who wait for the end of a session whose client has gone. */
-  #wantPlace: (() => void)[] = [];
+  readonly places: Places<Session>;
 
   constructor(booted: BootedPostgres) {
     const { machine, process, files, postmaster } = booted;
     this.#booted = booted;
+    this.places = new Places(booted.maxSessions, this.#sessions, (session) => void this.closeSession(session));
     this.crash = new Promise((resolve) => {
       this.#crash = resolve;
     });
@@ -145,11 +146,8 @@ export class SessionHost implements SessionContext {
   ): Promise<Session | undefined> {
     const { template, files } = this.#booted.postmaster;
     while (this.#entrance.closed) await this.#entrance.closed;
-    // Those whose clients have gone end as soon as the thread gets to it: they are no reason to refuse anybody.
-    while (this.#isFull && [...this.#sessions.values()].some(({ abandoned }) => abandoned)) {
-      await new Promise<void>((resolve) => this.#wantPlace.push(resolve));
-    }
-    if (this.#isFull) {
+    for (let { ending } = this.places; ending; { ending } = this.places) await ending;
+    if (this.places.areTaken) {
       await output(tooManyClients);
       return undefined;
     }
@@ -181,10 +179,6 @@ export class SessionHost implements SessionContext {
 
   /** Whether the running turn has been asked to let the others run: set by whoever watches over the turns. */
   isAskedToGiveWay: () => boolean = () => false;
-
-  get #isFull(): boolean {
-    return this.#sessions.size >= this.#booted.maxSessions;
-  }
 
   /** The process ids of those that a session waits for; undefined if it waits for nobody, or not for another session. */
   blockedBy(session: Session): number[] | undefined {
@@ -354,7 +348,7 @@ export class SessionHost implements SessionContext {
     this.#sessions.delete(session.pid);
     this.machine.random.end(session.pid);
     session.onEnded();
-    for (const resolve of this.#wantPlace.splice(0)) resolve();
+    this.places.ended(session);
   }
 
   /** A C string that lives as long as the session. */

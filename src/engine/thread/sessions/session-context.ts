@@ -114,6 +114,7 @@ export interface SessionContext {
   readonly scheduler: Scheduler<SessionState>;
   readonly checkpointer: CheckpointRequests;
   readonly copies: CopyRequests;
+  readonly places: { endDispensable(): void };
   /** Whether the running turn has been asked to let the others run. */
   isAskedToGiveWay(): boolean;
   readonly idleTimers: Pick<IdleTimers<SessionState>, "clear">;

@@ -9,7 +9,7 @@ import type { Machine } from "./machine.ts";
 export const utilityStatement = 88;
 
 /** Those that are of interest here. */
-const known = ["CREATE DATABASE", "LISTEN"] as const;
+const known = ["CREATE DATABASE", "DROP DATABASE", "LISTEN"] as const;
 
 /** See the head of the file. */
 export class UtilityCommands {

@@ -43,7 +43,7 @@ export function sessionCalls(host: SessionContext): MachineCalls {
         return host.copies.needsNoCheckpoint(running) ? 0 : host.checkpointer.request(running, first);
       if (kind === Hook.awaitCheckpoint) return host.checkpointer.awaited(running);
       if (kind === Hook.walSegment) host.checkpointer.segmentBegun(running, first);
-      if (kind === Hook.otherBackends) return host.copies.ignoresOthers(running) ? 0 : second;
+      if (kind === Hook.otherBackends) return ignoresOthers(host, running) ? 0 : second;
       if (kind === Hook.beforeCopy) return host.copies.before(running, first);
       if (kind === Hook.copyDirectory) return host.copies.copy(running, first, second) ? 0 : second;
       return second;
@@ -54,6 +54,13 @@ export function sessionCalls(host: SessionContext): MachineCalls {
       throw new ProcessExit(status);
     },
   };
+}
+
+/** Who wants a database for himself asks who else is in it, again and again for some seconds. */
+function ignoresOthers(host: SessionContext, session: SessionState): boolean {
+  if (host.copies.ignoresOthers(session)) return true;
+  host.places.endDispensable();
+  return false;
 }
 
 /** Answers with the timeout that WaitLatch shall wait with: any if the latch is set, 0 if the time is over. */
@@ -127,6 +134,9 @@ function raiseAlarm({ process, machine }: SessionContext): void {
 function sleep(host: SessionContext, microseconds: number): number | Promise<number> {
   const session = host.scheduler.running;
   if (!session || microseconds <= 0) return microseconds;
+  // A pause that spares the disk (vacuum_cost_delay in ANALYZE, commit_delay) is made with a lock of the short kind held: whoever wanted
+  // it would block the thread that all run on, for good.
+  if (!host.process.mayBeInterrupted) return 0;
   // PostgreSQL gives others time so, as CREATE DATABASE does those who are to leave, who may be clients.
   const deadline = performance.now() + microseconds / 1000;
   return park(host, session, { deadline, isReal: true }).then(() => {

@@ -73,6 +73,27 @@ test("files of an unknown form keep their identity", () => {
   expect(withNewIdentity(cluster)).toBe(cluster);
 });
 
+test("a checksum that ends with a zero is found where the zeros at the ends of files are not kept", () => {
+  const castagnoli = (bytes: Uint8Array) => {
+    let crc = 0xffffffff;
+    for (const byte of bytes) {
+      crc ^= byte;
+      for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0x82f63b78 : crc >>> 1;
+    }
+    return ~crc >>> 0;
+  };
+  const control = Buffer.alloc(8192);
+  do control.writeBigUInt64LE(control.readBigUInt64LE() + 1n);
+  while (castagnoli(control.subarray(0, 288)) >>> 24 !== 0);
+  control.writeUInt32LE(castagnoli(control.subarray(0, 288)), 288);
+  const segment = Buffer.alloc(64);
+  segment.fill(1).writeBigUInt64LE(control.readBigUInt64LE(), 24);
+  const names = ["global", "pg_wal"];
+  const files = [file("global/pg_control", ...control), file(`pg_wal/${"0".repeat(24)}`, ...segment)];
+  const cluster = unpackCluster(packCluster({ directories: names, files }));
+  expect(withNewIdentity(cluster)).not.toBe(cluster);
+});
+
 test("initdb runs for the first cluster only; a template that is damaged is made again", { tags: "long" }, async () => {
   const cache = join(directory, "cache");
   const first = await newCluster(cache);

@@ -4,22 +4,25 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import {
-  knownBinaries,
-  loadMarked,
-  loadRewritten,
-  rewriteAndMark,
-} from "../../../../src/engine/thread/module-cache.ts";
+import { knownBinaries } from "../../../../src/engine/thread/known-binaries.ts";
+import { loadMarked, loadRewritten } from "../../../../src/engine/thread/module-cache.ts";
 import { hookImport } from "../../../../src/engine/thread/rewrite/hooks.ts";
 import { Locator } from "../../../../src/engine/thread/rewrite/locate.ts";
 import { markWrites } from "../../../../src/engine/thread/rewrite/mark-writes.ts";
+import { rewriteAndMark } from "../../../../src/engine/thread/rewrite/marked-postgres.ts";
 import { rewritePostgres } from "../../../../src/engine/thread/rewrite/postgres.ts";
 import { reserveStack } from "../../../../src/engine/thread/rewrite/stack-depth.ts";
 import type { StockBinary } from "../../../../src/engine/thread/stock-binary.ts";
 import { shareMemoryImport } from "../../../../src/engine/thread/wasm/imports.ts";
 import { WasmModule } from "../../../../src/engine/thread/wasm/module.ts";
 import { webAssembly } from "../../../../src/engine/thread/wasm/web-assembly.ts";
-import { currentPGlite, pgliteVersions, withAPatternTwice } from "../../../support/pglite-versions.ts";
+import {
+  currentPGlite,
+  firstInRange,
+  lastInRange,
+  pgliteVersions,
+  withAPatternTwice,
+} from "../../../support/pglite-versions.ts";
 import { smallModule } from "./small-module.ts";
 
 const { binary: stock } = currentPGlite;
@@ -32,9 +35,9 @@ const others = pgliteVersions.filter(({ binary }) => binary !== stock);
 
 let madeOfStock: ReturnType<typeof rewriteAndMark> | undefined;
 /** The real rewrite, once for all tests: two seconds. */
-const rewriteOnce = (bytes: Uint8Array) => {
-  expect(bytes).toBe(stock);
-  madeOfStock ??= rewriteAndMark(bytes);
+const rewriteOnce = ({ read }: StockBinary) => {
+  expect(read()).toBe(stock);
+  madeOfStock ??= rewriteAndMark(read());
   return madeOfStock;
 };
 const loadStock = (from = directory) => loadRewritten(stockOf(stock), from, rewriteOnce);
@@ -47,12 +50,29 @@ afterEach(() => {
   rmSync(directory, { recursive: true });
 });
 
-test("the product's binary is one of those that the sessions are tested with; another one is not", {
-  tags: "long",
-}, async () => {
-  expect(knownBinaries[createHash("sha256").update(stock).digest("hex")]).toBe(currentPGlite.version);
-  for (const { version, binary } of pgliteVersions) {
-    expect([version, (await loadRewritten(stockOf(binary), directory)).known]).toEqual([version, binary === stock]);
+test("the binaries that the sessions are tested with are those of the range in package.json, of which the last is installed", () => {
+  const inRange = pgliteVersions.filter(({ isInRange }) => isInRange);
+  const found = inRange.map(({ version, binary }) => [createHash("sha256").update(binary).digest("hex"), version]);
+  expect(knownBinaries).toEqual(Object.fromEntries(found));
+  expect(Object.values(knownBinaries).sort()).toMatchObject({ 0: firstInRange, [inRange.length - 1]: lastInRange });
+  expect(currentPGlite.version).toBe(lastInRange);
+});
+
+test("a library for one of them goes with all: they have the same imports and exports", () => {
+  const surfaces = pgliteVersions
+    .filter(({ isInRange }) => isInRange)
+    .map(({ binary }) => {
+      const { imports, exports } = new WasmModule(binary);
+      return [imports.map(({ module, field }) => `${module}.${field}`), [...exports.keys()]].map((names) =>
+        names.sort(),
+      );
+    });
+  for (const surface of surfaces) expect(surface).toEqual(surfaces[0]);
+});
+
+test("a binary of the range is known; another one is not", { tags: "long" }, async () => {
+  for (const { version, binary, isInRange } of pgliteVersions) {
+    expect([version, (await loadRewritten(stockOf(binary), directory)).known]).toEqual([version, isInRange]);
   }
 });
 
@@ -139,9 +159,11 @@ describe("the cache", () => {
   test("has a number in its name that was raised with the last change of the rewrite", async () => {
     await loadStock();
     const [, version] = /^sessions-(\d+)-/.exec(readdirSync(directory)[0]!) ?? [];
-    const module = createHash("sha256").update(rewriteOnce(stock).bytes).digest("hex");
-    // If only the second one is not as here: raise `rewriteVersion`, or the files of the last version are taken for those of this one.
-    expect([version, module]).toEqual(["54", "38bcc7f7ec4c8e95197b7ea792ac8f047a30cd504a6aae7ff6eb2cb8bd3964b3"]);
+    const module = createHash("sha256")
+      .update(rewriteOnce(stockOf(stock)).bytes)
+      .digest("hex");
+    // If only the second one is not as here, of the same PGlite: raise `rewriteVersion`, or the files of the last version are taken for those of this one.
+    expect([version, module]).toEqual(["54", "9087ddab5c7e0ff41b4e1ca148bebe0c6857f8a616b44a621684ca64b58931a9"]);
   });
 
   const damages: readonly [string, (file: Buffer) => Uint8Array][] = [

@@ -59,6 +59,7 @@ test("a line for each data event and each write, in their order, with their byte
     { c: 1, d: "F", m: "Parse Sync" },
     { p: 1001, s: "wait", on: "lock of 1002" },
     { c: 1, d: "closed" },
+    { end: true },
   ]);
   const said = [startup, encodeParse("s", "select 1"), encodeSync()];
   expect(bytes(file, "F")).toEqual(Buffer.concat(said));

@@ -1,0 +1,65 @@
+/**
+ * The Model Context Protocol over stdin and stdout.
+ *
+ * Owns: its messages, by the official SDK, which is loaded with this file and by nothing else. Does not own: the tools (`tools.ts`).
+ * Invariant: stdout gets the protocol and nothing else.
+ */
+import { boundedText } from "../../dev-db/agent/bounded-answer.ts";
+import { DatabaseError } from "../../wire/query-results.ts";
+import { CallToolRequestSchema, ListToolsRequestSchema, Server, StdioServerTransport } from "./sdk.ts";
+import { answerOf, type Tool } from "./tools.ts";
+
+/** What a client is told about the server. */
+interface Told {
+  readonly version: string;
+  readonly instructions: string;
+  readonly tools: Readonly<Record<string, Tool>>;
+}
+
+/** Serves the tools until `signal` is aborted or the client has closed stdin. */
+export async function serveTools({ version, instructions, tools }: Told, signal: AbortSignal): Promise<void> {
+  const server = new Server({ name: "pglite-devdb", version }, { capabilities: { tools: {} }, instructions });
+  server.setRequestHandler(ListToolsRequestSchema, () => ({
+    tools: Object.entries(tools).map(([name, { description, properties, required, changes }]) => ({
+      name,
+      description,
+      inputSchema: {
+        type: "object" as const,
+        properties: { ...properties },
+        required: [...required],
+        additionalProperties: false,
+      },
+      annotations: { readOnlyHint: !changes, destructiveHint: changes, openWorldHint: false },
+    })),
+  }));
+  server.setRequestHandler(CallToolRequestSchema, async ({ params: { name, arguments: given = {} } }) => {
+    try {
+      const tool = Object.hasOwn(tools, name) ? tools[name] : undefined;
+      if (!tool) throw new Error(`there is no tool ${JSON.stringify(name)}: ${Object.keys(tools).join(", ")}`);
+      return { content: [{ type: "text", text: await answerOf(tool, given) }] };
+    } catch (error) {
+      return { content: [{ type: "text", text: boundedText(errorText(error)) }], isError: true };
+    }
+  });
+  const over = new Promise<void>((resolve) => {
+    for (const event of ["end", "close", "error"]) process.stdin.once(event, () => resolve());
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+  await server.connect(new StdioServerTransport());
+  await over;
+  await server.close();
+}
+
+/** With all that PostgreSQL says about it. */
+function errorText(error: unknown): string {
+  if (!(error instanceof DatabaseError)) return (error as Error).message;
+  const { fields } = error;
+  const more = [
+    ["detail", "D"],
+    ["hint", "H"],
+    ["at character", "P"],
+    ["where", "W"],
+  ].flatMap(([what, field]) => (fields.has(field!) ? `\n${what}: ${fields.get(field!)}` : []));
+  return `${error.code}: ${error.message}${more.join("")}`;
+}

@@ -1,0 +1,219 @@
+/**
+ * A branch for one agent, and what it may do there.
+ *
+ * Owns: making it when it is first used, its end, and the connection of each request. Does not own: the role (`agent-role.ts`), the tools
+ * (`../../cli/mcp/`).
+ * Invariant: one request after the other, each on a connection of its own, so that none of them finds anything that another one has set, and an agent that
+ * thinks holds nothing; the agent's own text is only ever run as its role.
+ */
+import { randomBytes } from "node:crypto";
+import { branchDatabase } from "../../engine/branches.ts";
+import { executeSql } from "../../engine/execute-sql.ts";
+import { quoteLiteral } from "../../migrate/sql-quoting.ts";
+import { partsOf } from "../../options/server-url.ts";
+import { DatabaseError } from "../../wire/query-results.ts";
+import { compareContents, type Differences } from "../schema/compare.ts";
+import { readContents } from "../schema/read.ts";
+import { ensureBranch } from "../server-branches.ts";
+import { ServerClient } from "../server-client.ts";
+import { type AgentRole, dropAgent, dropDatabase, dropDeadAgents, makeRole } from "./agent-role.ts";
+import { giveAllTo } from "./own-objects.ts";
+
+/** What an agent is given. */
+interface AgentOptions {
+  /** The database that is to be copied, as a superuser; asked for at the first request. */
+  readonly source: () => Promise<string>;
+  /** Whether it may change its branch. */
+  readonly mayWrite: boolean;
+  readonly statementTimeoutMs: number;
+  /** Whether its branch stays when it ends. */
+  readonly keeps: boolean;
+}
+
+const parameters = { application_name: "pglite-devdb mcp" };
+/** The agent owns the functions of the event triggers in its branch, and must not have a superuser run them: not at his login either, since version 17. */
+const withoutTriggers = { session_replication_role: "replica" };
+const withoutLoginTriggers = { event_triggers: "off" };
+/** How long a server may take beyond what a statement may. */
+const graceMs = 2_000;
+/** invalid_catalog_name, invalid_authorization_specification, invalid_password: the server was started anew. */
+const isGone = new Set(["3D000", "28000", "28P01"]);
+
+interface Made extends AgentRole {
+  /** Of a superuser's connections to the branch. */
+  readonly guarded: Readonly<Record<string, string>>;
+  readonly sourceUrl: string;
+  readonly database: string;
+  /** As the agent's role. */
+  readonly url: string;
+}
+
+/** See the head of the file. */
+export class AgentBranch {
+  readonly #options: AgentOptions;
+  #made: Made | undefined;
+  #last: Promise<unknown> = Promise.resolve();
+  #hasEnded = false;
+
+  constructor(options: AgentOptions) {
+    this.#options = options;
+  }
+
+  /** Runs `work` on a connection to the branch; `hold` has all of it undone. */
+  use<T>(work: (client: ServerClient) => Promise<T>, hold = false): Promise<T> {
+    return this.#inTurn(async () => {
+      const made = await this.#make();
+      const client = await this.#connect(made);
+      try {
+        // Who has a snapshot cannot make the transaction one that writes.
+        if (!this.#options.mayWrite) await executeSql(client, "begin transaction read only; select 1");
+        else if (hold) await executeSql(client, "begin");
+        return await work(client);
+      } catch (error) {
+        // It may have caught the cancellation.
+        if (!(error instanceof DatabaseError)) await this.#terminate(made);
+        throw error;
+      } finally {
+        client.close();
+      }
+    });
+  }
+
+  /** What is different in the branch. */
+  diff(): Promise<Differences> {
+    return this.#inTurn(async () => {
+      const made = await this.#make();
+      const before = await readContents(made.sourceUrl, parameters);
+      const after = await readContents(urlOf(made.sourceUrl, made.database), made.guarded);
+      const { schema, rows } = compareContents(before, after);
+      // All was given to the agent's role when the branch was made.
+      const isOurs = ({ kind, after: owner }: { kind: string; after?: string }) =>
+        kind === "owner" && owner === made.role;
+      return { schema: schema.filter((each) => !isOurs(each)), rows };
+    });
+  }
+
+  /** A new copy in its place. */
+  reset(): Promise<string> {
+    return this.#inTurn(async () => {
+      const made = await this.#make();
+      await dropDatabase(runnerOf(made), made.database, " with (force)");
+      await copy(made);
+      return made.database;
+    });
+  }
+
+  /** Ends what runs, and drops the branch, or keeps it; resolves with the URL of one that is kept. */
+  async end(): Promise<string | undefined> {
+    this.#hasEnded = true;
+    if (this.#made) await this.#terminate(this.#made);
+    await this.#last.catch(() => {});
+    const made = this.#made;
+    this.#made = undefined;
+    if (!made) return undefined;
+    const run = runnerOf(made);
+    if (!this.#options.keeps) {
+      await dropAgent(run, made);
+      return undefined;
+    }
+    const url = urlOf(made.sourceUrl, made.database);
+    await runAt(url, `reassign owned by ${made.role} to current_user; drop owned by ${made.role}`, made.guarded);
+    await run(`drop role ${made.role}`);
+    return url;
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#last.then(() => {
+      if (this.#hasEnded) throw new Error("the session is ending");
+      return work();
+    });
+    this.#last = done.catch(() => {});
+    return done;
+  }
+
+  async #make(): Promise<Made> {
+    if (this.#made) return this.#made;
+    const sourceUrl = await this.#options.source();
+    const run = (sql: string) => runAt(sourceUrl, sql);
+    const [facts] = await run(`select rolsuper, rolname, current_setting('server_version_num')::int >= 170000
+      from pg_roles where rolname = current_user`);
+    if (facts?.[0] !== "t")
+      throw new Error(
+        `${facts?.[1]} is no superuser: one has to make the role that an agent's statements are run as; --url with one's URL`,
+      );
+    const guarded = { ...parameters, ...withoutTriggers, ...(facts[2] === "t" && withoutLoginTriggers) };
+    const runner = runnerOf({ sourceUrl, guarded });
+    await dropDeadAgents(runner);
+    const { database: source, password } = partsOf(new URL(sourceUrl), "the server");
+    // A server of ours has one password for all roles.
+    const secret = password || randomBytes(16).toString("hex");
+    const agent = await makeRole(run, secret);
+    try {
+      const database = branchDatabase(source, agent.branch);
+      const url = new URL(urlOf(sourceUrl, database));
+      url.username = agent.role;
+      url.password = encodeURIComponent(secret);
+      const made: Made = { ...agent, sourceUrl, database, url: url.href, guarded };
+      await copy(made);
+      this.#made = made;
+      return made;
+    } catch (error) {
+      await dropAgent(runner, agent).catch(() => {});
+      throw error;
+    }
+  }
+
+  async #connect(made: Made): Promise<ServerClient> {
+    const { statementTimeoutMs, mayWrite } = this.#options;
+    const limits = {
+      statement_timeout: String(statementTimeoutMs),
+      ...(!mayWrite && { default_transaction_read_only: "on" }),
+    };
+    try {
+      const silenceMs = statementTimeoutMs + graceMs;
+      return await ServerClient.connect(made.url, { parameters: { ...parameters, ...limits }, silenceMs });
+    } catch (error) {
+      if (!(error instanceof DatabaseError) || !isGone.has(error.code)) throw error;
+      this.#made = undefined;
+      // What there still is of it: its role.
+      await dropAgent(runnerOf(made), made).catch(() => {});
+      throw new Error(`the branch ${made.database} is gone: ${error.message}; the next request has a new one`, {
+        cause: error,
+      });
+    }
+  }
+
+  async #terminate({ sourceUrl, role }: Made): Promise<void> {
+    const sql = `select pg_terminate_backend(pid) from pg_stat_activity where usename = ${quoteLiteral(role)}`;
+    await runAt(sourceUrl, sql).catch(() => {});
+  }
+}
+
+/** The copy, with all in it the agent's. */
+async function copy({ sourceUrl, database, role, guarded }: Made): Promise<void> {
+  const { database: template } = partsOf(new URL(sourceUrl), "the server");
+  const url = urlOf(sourceUrl, database);
+  await ensureBranch({ url, database, template, parameters }, (sql) => runAt(sourceUrl, sql));
+  await runAt(url, giveAllTo(role), guarded);
+}
+
+/** In the source, or in a database in which an agent may have left something that runs. */
+function runnerOf({ sourceUrl, guarded }: Pick<Made, "sourceUrl" | "guarded">) {
+  return (sql: string, database?: string) =>
+    database === undefined ? runAt(sourceUrl, sql) : runAt(urlOf(sourceUrl, database), sql, guarded);
+}
+
+async function runAt(url: string, sql: string, its: Readonly<Record<string, string>> = parameters) {
+  const client = await ServerClient.connect(url, { parameters: its });
+  try {
+    return (await executeSql(client, sql)).at(-1)?.rows ?? [];
+  } finally {
+    client.close();
+  }
+}
+
+function urlOf(server: string, database: string): string {
+  const url = new URL(server);
+  url.pathname = `/${encodeURIComponent(database)}`;
+  return url.href;
+}

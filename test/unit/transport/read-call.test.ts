@@ -1,0 +1,36 @@
+/** Which texts are calls of the server's own functions. */
+import { expect, test } from "vitest";
+import { readCall } from "../../../src/transport/calls/read-call.ts";
+
+test.each([
+  "select pglite_devdb.snapshot('a')",
+  "/* x */ SELECT * from pglite_devdb.snapshot( $1 :: text ) as done;",
+  "select pglite_devdb.set_time(timestamp '2030-01-01' :: timestamp with time zone)",
+  "select pglite_devdb.snapshot('it''s')",
+  "select pglite_devdb.reset( )",
+])("a call: %s", (sql) => {
+  expect(readCall(sql)).toBeDefined();
+});
+
+test.each([
+  "select pglite_devdb.snapshot()",
+  "select pglite_devdb.reset(1)",
+  "select pglite_devdb.snapshot('a') from t",
+  // Whether the literal ends there depends on standard_conforming_strings.
+  String.raw`select pglite_devdb.snapshot('a\') -- ')`,
+  String.raw`select pglite_devdb.snapshot('a\b')`,
+])("none: %s", (sql) => {
+  expect(readCall(sql)).toBeUndefined();
+});
+
+test("a long text that is nearly a call is seen to be none without being read over and over", () => {
+  const spaces = " ".repeat(9_000);
+  const texts = [`select pglite_devdb.reset(${spaces}`, `select pglite_devdb.snapshot('a'::text${spaces}x y z!`];
+  const took = (sql: string) => {
+    const began = performance.now();
+    for (let round = 0; round < 20; round++) readCall(sql);
+    return performance.now() - began;
+  };
+  const plain = took(`${spaces}select pglite_devdb.nothing`);
+  for (const sql of texts) expect(took(sql)).toBeLessThan(100 * (plain + 1));
+});
