@@ -163,7 +163,8 @@ async function killUnderLoad(options: KillNineOptions, figures: KillNineFigures,
       break;
     }
     const kept = ledger.counts();
-    ends = await runRound(options, served, url, { ledger, subjects, next, random: new Random(options.seed, round) });
+    const work = { ledger, subjects, next, random: new Random(options.seed, round), isFirst: round === 0 };
+    ends = await runRound(options, served, url, work);
     if (ends.includes("stopped")) figures.stopped++;
     const after = ledger.counts();
     figures.rowsSent += after.sent - kept.sent;
@@ -187,6 +188,8 @@ interface Work {
   readonly subjects: readonly Tracked[];
   readonly next: number[];
   readonly random: Random;
+  /** The first round is not over before something has been answered, or a short run might show nothing. */
+  readonly isFirst: boolean;
 }
 
 /** Has clients work until the server is killed or stopped; resolves with how it ended, as far as that is known. */
@@ -194,17 +197,19 @@ async function runRound(
   options: KillNineOptions,
   served: ServedProcess,
   url: string,
-  { ledger, subjects, next, random }: Work,
+  { ledger, subjects, next, random, isFirst }: Work,
 ): Promise<readonly End[]> {
+  const least = isFirst ? 1 : 0;
   // A few at once: each is to get somewhere before the kill.
   const chosen = subjects.filter(() => random.oneIn(3));
-  const load = startWriters(url, random.below(options.writers + 1), ledger, next, random);
+  const load = startWriters(url, Math.max(least, random.below(options.writers + 1)), ledger, next, random);
   const changers = startChangers(url, chosen.length > 0 ? chosen : subjects, random);
   const isStop = random.oneIn(8);
   const work = Promise.all([load.ended, changers.ended]);
-  const moment = changers
-    .answered(random.below(options.changes + 1))
-    .then(() => pause(random.below(options.longestMs)));
+  const moment = Promise.all([
+    changers.answered(Math.max(least, random.below(options.changes + 1))),
+    isFirst ? load.answered : undefined,
+  ]).then(() => pause(random.below(options.longestMs)));
   await Promise.race([moment, onlyFailure(work)]);
   load.stop();
   changers.stop();

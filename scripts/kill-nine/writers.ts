@@ -7,6 +7,7 @@
 import { Client } from "pg";
 import postgres from "postgres";
 import type { Random } from "../../src/trace/storm/random.ts";
+import { latch } from "../../src/transport/latch.ts";
 import type { Ledger } from "./ledger.ts";
 
 /** The tables of a run. `accounts` always adds up to zero. */
@@ -24,16 +25,22 @@ type Run = (sql: string) => Promise<unknown>;
 interface Writers {
   /** Resolves when all have ended; call `stop` when the server is being killed, not before. */
   readonly ended: Promise<void>;
+  /** Resolves when one of them has been answered its first transaction. */
+  readonly answered: Promise<void>;
   stop(): void;
 }
 
 /** Starts `count` writers, by turns on postgres.js and on pg. `random` decides what each does. */
 export function startWriters(url: string, count: number, ledger: Ledger, next: number[], random: Random): Writers {
   let stopping = false;
+  const answered = latch();
   const work = async (writer: number) => {
     const { run, end } = writer % 2 === 0 ? postgresJs(url) : await pg(url);
     try {
-      while (!stopping) await writeOnce(writer, run, ledger, next, random);
+      while (!stopping) {
+        await writeOnce(writer, run, ledger, next, random);
+        answered.resolve();
+      }
     } catch (error) {
       if (!stopping) throw error;
     } finally {
@@ -50,6 +57,7 @@ export function startWriters(url: string, count: number, ledger: Ledger, next: n
   ended.catch(() => {});
   return {
     ended,
+    answered: answered.promise,
     stop: () => {
       stopping = true;
     },

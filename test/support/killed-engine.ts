@@ -4,6 +4,7 @@
  * Mocked: no SQL is known that breaks this engine. Its thread is told to fail. To be imported before the engine is booted.
  */
 import { EngineWorker } from "../../src/engine/engine-worker.ts";
+import { limits } from "../../src/engine/thread/limits.ts";
 import type { ProductServer } from "./product-server.ts";
 import { errorFields, message } from "./wire-client.ts";
 
@@ -13,6 +14,9 @@ EngineWorker.boot = async (...parameters) => {
   thread = await boot.apply(EngineWorker, parameters);
   return thread;
 };
+
+// A thread that crashes says so itself, however busy the machine is; one that is told to, as when its directory is lost, is not waited for.
+Object.assign(limits, { heldMs: 60_000 });
 
 /** What its client has asked for last. */
 const last = "do $$begin loop end loop; end$$";
