@@ -13,6 +13,7 @@ const STATEMENTS = [
   "select 'a;b', 'it''s; x', 'a\\'",
   "select E'a\\';b\\\\'",
   "select e'x' -- ';\n  '\\';y'",
+  "select e'x' -- a '\n\t-- ;' b\n \f'\\';z'",
   "select U&'\\0041;', N';\\', B'1', x'1F'",
   "select date'2020-01-01'",
   "select 'a' --x;'\n 'b;'",

@@ -25,11 +25,17 @@ const beatMs = 1_000;
 /** Nothing was heard for so long of a maker that may be alive: its thread computes, or it has been stopped. */
 const silenceMs = 20_000;
 
-/** What `open` finds at `path`; else what `make` makes, which puts it there. Rejects as `make` does. */
-export async function madeOnce<T>(path: string, open: () => T | undefined, make: () => Promise<T>): Promise<T> {
+/** What `open` finds at `path`; else what `make` makes, which puts it there. Rejects as `make` does, and when `abandoned` is aborted while another one makes it. */
+export async function madeOnce<T>(
+  path: string,
+  open: () => T | undefined,
+  make: () => Promise<T>,
+  abandoned?: AbortSignal,
+): Promise<T> {
   const claim = `${path}.making`;
   let self: ProcessIdentity | undefined;
   for (;;) {
+    abandoned?.throwIfAborted();
     const there = open();
     if (there !== undefined) return there;
     self ??= await ownIdentity();

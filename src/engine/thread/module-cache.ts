@@ -17,6 +17,7 @@ import { markWrites } from "./rewrite/mark-writes.ts";
 import { rewriteAndMark } from "./rewrite/marked-postgres.ts";
 import type { Located, RewrittenModule } from "./rewrite/postgres.ts";
 import { reserveStack } from "./rewrite/stack-depth.ts";
+import { abandoned } from "./separate.ts";
 import type { StockBinary } from "./stock-binary.ts";
 import { cacheDirectory, keepInCache, readCached } from "./user-cache.ts";
 import { type CompiledModule, webAssembly } from "./wasm/web-assembly.ts";
@@ -70,7 +71,7 @@ export async function loadRewritten(
     const cached = readModule(file);
     return cached && { ...cached, isNew: false };
   };
-  let { bytes, located, hash, isNew } = await (path ? madeOnce(path, () => find(path), make) : make());
+  let { bytes, located, hash, isNew } = await (path ? madeOnce(path, () => find(path), make, abandoned) : make());
   let compiled = await compile(bytes, hash, directory).catch((error: unknown) => {
     if (isNew) throw error;
   });

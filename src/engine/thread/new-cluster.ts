@@ -11,7 +11,7 @@ import { type Cluster, openCluster, unpackCluster } from "./cluster-archive.ts";
 import { withNewIdentity } from "./cluster-identity.ts";
 import { madeOnce } from "./made-once.ts";
 import { fingerprint } from "./pglite-files.ts";
-import { runSeparately, sibling } from "./separate.ts";
+import { abandoned, runSeparately, sibling } from "./separate.ts";
 import { cacheDirectory, keepInCache } from "./user-cache.ts";
 
 /** Part of the file's name: to be raised with every change of what initdb is told, or of the form. */
@@ -69,6 +69,7 @@ function findOrMake(path: string | undefined): Promise<Cluster> {
     path,
     () => openCached(path),
     () => make(path),
+    abandoned,
   );
 }
 

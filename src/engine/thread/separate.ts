@@ -3,7 +3,7 @@
  *
  * Owns: the processes, how one is started, when there can be none and the thread is one of this process. Does not own: what
  * such a process does (`separate-process.ts`), the threads (`initdb-thread.ts`, `rewrite-thread.ts`).
- * Invariant: a process ends with its answer, when it is abandoned, and soon after this process or this thread has ended in
+ * Invariant: a process ends with its answer, at its time limit, when it is abandoned, and soon after this process or this thread has ended in
  * whatever way, because then its standard input ends. One that has not come to begin costs only time.
  */
 import { type ChildProcessByStdio, spawn } from "node:child_process";
@@ -25,7 +25,11 @@ interface SeparateThread {
   readonly data?: unknown;
   /** For the Node of its process. One that does not know them does not begin. */
   readonly flags?: readonly string[];
+  /** In ms: one that has no answer by then hangs, or has been stopped. Seconds are usual, some more beside others that start. */
+  readonly limitMs?: number;
 }
+
+const defaultLimitMs = 180_000;
 
 type Child = ChildProcessByStdio<Writable, Readable, Readable>;
 type Answer<T> = { readonly value: T } | { readonly error: SentError };
@@ -41,7 +45,9 @@ const lengthBytes = 8;
 
 /** With their ends. */
 const running = new Map<Child, Promise<unknown>>();
-let isAbandoned = false;
+const abandoning = new AbortController();
+/** Aborted when nobody waits for any of it any more, what another process makes included. */
+export const abandoned: AbortSignal = abandoning.signal;
 
 /** A module beside this one, by its name: in the bundle, or in the sources. */
 export function sibling(name: string): URL {
@@ -51,7 +57,7 @@ export function sibling(name: string): URL {
 /** Resolves with the thread's message. Rejects with its error. */
 export async function runSeparately<T>(thread: SeparateThread): Promise<T> {
   const answer = await runInProcess<T>(thread);
-  if (isAbandoned) throw new Error(`${thread.name} was abandoned`);
+  if (abandoned.aborted) throw new Error(`${thread.name} was abandoned`);
   if (!answer) return runHere(thread);
   if ("error" in answer) throw unpackError(answer.error);
   return answer.value;
@@ -59,14 +65,14 @@ export async function runSeparately<T>(thread: SeparateThread): Promise<T> {
 
 /** Nobody waits for them any more: those that run end at once, and no other begins. Resolves when they are gone. */
 export async function abandonSeparate(): Promise<void> {
-  isAbandoned = true;
+  abandoning.abort(new Error("the start was abandoned"));
   for (const child of running.keys()) child.kill("SIGKILL");
   await Promise.all(running.values());
 }
 
 /** Undefined if there can be no process. */
 async function runInProcess<T>(thread: SeparateThread): Promise<Answer<T> | undefined> {
-  const child = isAbandoned ? undefined : start(thread);
+  const child = abandoned.aborted ? undefined : start(thread);
   if (!child) return undefined;
   const reader = new AnswerReader();
   let lastWords = "";
@@ -80,11 +86,19 @@ async function runInProcess<T>(thread: SeparateThread): Promise<Answer<T> | unde
     child.once("close", (code, signal) => resolve(signal ?? `exit ${code}`));
   });
   running.set(child, end);
+  const { name, limitMs = defaultLimitMs } = thread;
+  let isLate = false;
+  const limit = setTimeout(() => {
+    isLate = child.kill("SIGKILL");
+  }, limitMs);
   const ended = await end;
+  clearTimeout(limit);
   running.delete(child);
   if (reader.answer) return deserialize(reader.answer) as Answer<T>;
-  if (!reader.hasBegun) return undefined;
-  return { error: { message: `the process of ${thread.name} ended (${ended}) ${lastWords.trim()}`.trim() } };
+  const why = isLate ? `had no answer after ${limitMs / 1000} s` : `ended (${ended})`;
+  // In a thread of this process it might hang as well, and could not be killed there.
+  if (!reader.hasBegun && !isLate) return undefined;
+  return { error: { message: `the process of ${name} ${why} ${lastWords.trim()}`.trim() } };
 }
 
 /** Undefined if that cannot be. */

@@ -52,6 +52,17 @@ test("where making fails each one is told so", async () => {
   expect(readdirSync(directory)).toEqual([]);
 });
 
+test("whoever is abandoned waits for no other one", async () => {
+  const abandoning = new AbortController();
+  const never = madeOnce(path, open, () => new Promise<string>(() => {}));
+  const { made, make } = maker();
+  const waiting = madeOnce(path, open, make, abandoning.signal);
+  abandoning.abort(new Error("the start was abandoned"));
+  await expect(waiting).rejects.toThrow("the start was abandoned");
+  expect(made.times).toBe(0);
+  expect(await Promise.race([never, "it goes on"])).toBe("it goes on");
+});
+
 test("where no claim can be made it is made by everybody", async () => {
   const file = join(directory, "file");
   writeFileSync(file, "");

@@ -29,11 +29,11 @@ beforeAll(() => {
   writeFileSync(
     join(directory, "parent.mjs"),
     `const { abandonSeparate, runSeparately } = await import(${JSON.stringify(separate)});
-    const [url, data, isAbandoned] = process.argv.slice(2);
+    const [url, data, isAbandoned, limitMs] = process.argv.slice(2);
     if (isAbandoned) process.once("SIGTERM", abandonSeparate);
     const keep = setInterval(() => {}, 1000);
     const say = (what) => console.log(JSON.stringify({ ...what, own: process.pid }));
-    await runSeparately({ name: "the work", url: new URL(url), data: JSON.parse(data) })
+    await runSeparately({ name: "the work", url: new URL(url), data: JSON.parse(data), limitMs: limitMs && Number(limitMs) })
       .then(({ bytes, ...rest }) => say({ ...rest, sum: bytes.reduce((sum, byte) => sum + byte, 0) }))
       .catch(({ message, code }) => say({ message, code }));
     clearInterval(keep);`,
@@ -143,6 +143,11 @@ describe("a process that computes", () => {
     const { child, pid } = await computing();
     child.kill("SIGKILL");
     await waitUntil("it is gone", () => !isAlive(pid));
+  });
+
+  test("ends at its limit, and its parent is told", async () => {
+    const { said } = start("computes", { data: join(directory, "pid-late"), more: ["", "500"] });
+    expect(await said).toMatchObject({ message: "the process of the work had no answer after 0.5 s" });
   });
 
   test.skipIf(process.platform === "win32")("ends when it is abandoned, and its parent is told", async () => {
