@@ -52,15 +52,18 @@ export function refreshDirectory(module: MemoryModule, from: string, to: string,
   // Most are as they were: looking at them is what this takes.
   for (const name in wanted) {
     const node = wanted[name]!;
-    if (!isShared(node)) return false;
     const copy = there[name];
-    if (!copy || !isShared(copy) || !contentsOf(node).isSharedWith(contentsOf(copy))) differing.push(node);
+    if (!isShared(node) || (copy && !isShared(copy))) return false;
+    if (!copy || !contentsOf(node).isSharedWith(contentsOf(copy))) differing.push(node);
   }
+  const gone: MemoryNode[] = [];
   for (const name in there) {
-    if (wanted[name]) continue;
-    if (!isShared(there[name]!)) return false;
-    removeFile(module, there[name]!);
+    const copy = there[name]!;
+    if (!isShared(copy)) return false;
+    if (!wanted[name]) gone.push(copy);
   }
+  // From here on nothing is refused.
+  for (const node of gone) removeFile(module, node);
   for (const node of differing) {
     const copy = there[node.name];
     if (copy) {
