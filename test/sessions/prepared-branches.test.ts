@@ -285,8 +285,8 @@ test("a state that is kept has none, and going back to it leaves none", async ()
   await sql.query("create table t as select 1 as n");
   await (await db.branch("first")).drop();
   await ready(sql);
+  // Soon there are some again, but not in what is kept.
   await db.snapshot("one");
-  expect(await preparedOf(sql)).toEqual([]);
   for (let round = 0; round < 3; round++) {
     const branch = await db.branch(`r${round}`);
     await ready(sql);
