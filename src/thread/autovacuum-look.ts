@@ -22,22 +22,23 @@ import {
 import { blockers } from "../engine/thread/sessions/deadlock.ts";
 import type { SessionHost } from "../engine/thread/sessions/host.ts";
 import { ownLogin, ownParameters, unhindered } from "../engine/thread/sessions/own-parameters.ts";
-import { bytesInput, type Session } from "../engine/thread/sessions/session.ts";
-import { encodeQuery } from "../wire/frontend.ts";
-import { DatabaseError, readQueryResults } from "../wire/query-results.ts";
+import type { Session } from "../engine/thread/sessions/session.ts";
+import { SqlStateError } from "../errors.ts";
+import { DatabaseError } from "../wire/query-results.ts";
+import { OwnSession, type Rows, SessionEnded } from "./own-session.ts";
 
 /** The session's process id; those of clients are above it. */
 export const autovacuumPid = 995;
 
-const application = "autovacuum";
+/** What nobody else waits for is not waited for long either: others may queue behind it. */
+const waitMs = 100;
 
 /** As an autovacuum worker begins (postmaster/autovacuum.c), and nothing of it in the logs of statements. */
 const parameters = {
   ...ownParameters,
   ...unhindered,
-  application_name: application,
-  // What nobody else waits for is not waited for long either: others may queue behind it.
-  lock_timeout: "100ms",
+  application_name: "autovacuum",
+  lock_timeout: `${waitMs}ms`,
   vacuum_cost_delay: "0",
   default_transaction_isolation: "read committed",
   idle_in_transaction_session_timeout: "0",
@@ -70,9 +71,6 @@ function stateOf({ writes }: AutovacuumDatabase, settings: AutovacuumSettings): 
   return [writes, ...Object.values(settings)].join(" ");
 }
 
-/** The session has ended, because somebody wanted it to. */
-class Ended extends Error {}
-
 /** See the head of the file. */
 export class AutovacuumLook {
   readonly #host: SessionHost;
@@ -80,6 +78,8 @@ export class AutovacuumLook {
   readonly #log: (text: string) => void;
   /** Settled when it is over; never rejected. */
   readonly over: Promise<void>;
+  #own: OwnSession | undefined;
+  /** That one's, from before it has started. */
   #session: Session | undefined;
   #isEnding = false;
 
@@ -97,7 +97,7 @@ export class AutovacuumLook {
   /** Ends it, in the middle of whatever it does; resolves when it is over. */
   async end(): Promise<void> {
     this.#isEnding = true;
-    if (this.#session) await this.#host.closeSession(this.#session);
+    await this.#own?.end();
     await this.over;
   }
 
@@ -146,32 +146,24 @@ export class AutovacuumLook {
     }
   }
 
-  async #ask(sql: string): Promise<readonly (readonly (string | null)[])[]> {
-    const session = this.#session!;
-    const answer: Uint8Array[] = [];
-    // The log names it if it keeps everybody waiting.
-    session.owner = { application: Buffer.from(application), statement: Buffer.from(sql) };
-    const status = await session.run(bytesInput(encodeQuery(sql)), (bytes) => void answer.push(bytes.slice()));
-    if (status === "ended") throw new Ended();
-    return readQueryResults(Buffer.concat(answer)).at(-1)?.rows ?? [];
+  #ask(sql: string): Promise<Rows> {
+    return this.#own!.ask(sql);
   }
 
   /** Runs `work` with a session in a database. */
   async #in<T>(database: string, work: () => Promise<T>): Promise<T> {
-    const refusal: Uint8Array[] = [];
-    const take = (bytes: Uint8Array) => void refusal.push(bytes.slice());
-    const begun = (session: Session) => {
+    const onBegun = (session: Session) => {
       this.#session = session;
       this.#host.places.dispensable = session;
     };
+    const own = new OwnSession(this.#host, { ...parameters, database }, autovacuumPid, { onBegun, waitMs });
+    this.#own = own;
     try {
-      const session = await this.#host.createSession({ ...parameters, database }, take, autovacuumPid, begun);
-      if (!session) readQueryResults(Buffer.concat(refusal));
-      if (!session || this.#isEnding) throw new Ended();
+      await own.begun;
       return await work();
     } finally {
-      if (this.#session) await this.#host.closeSession(this.#session);
-      this.#session = undefined;
+      await own.close();
+      this.#own = this.#session = undefined;
     }
   }
 
@@ -188,7 +180,8 @@ export class AutovacuumLook {
   };
 
   #tell(what: string, error: unknown): void {
-    if (error instanceof Ended || (error instanceof DatabaseError && passing.has(error.code))) return;
+    const isPassing = (error instanceof DatabaseError || error instanceof SqlStateError) && passing.has(error.code);
+    if (error instanceof SessionEnded || isPassing) return;
     const text = `${what} failed: ${error instanceof Error ? error.message : String(error)}`;
     if (this.#known.said.has(text)) return;
     this.#known.said.add(text);

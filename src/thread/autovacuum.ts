@@ -10,7 +10,9 @@
 import { firstPid, type SessionHost } from "../engine/thread/sessions/host.ts";
 import type { Schedulable } from "../engine/thread/sessions/scheduler.ts";
 import { AutovacuumLook, type Known } from "./autovacuum-look.ts";
-import { ownNumber } from "./own-session.ts";
+
+/** The process id of the session for migrations, seeds and questions about the server, which are as clients' work; those of clients are above it. */
+export const ownNumber = 999;
 
 /** For how long nobody has had a turn on a server that idles. */
 const idleMs = 100;

@@ -13,14 +13,15 @@ import { limits } from "../engine/thread/limits.ts";
 import type { Writer } from "../engine/thread/sessions/database-copies.ts";
 import type { SessionHost } from "../engine/thread/sessions/host.ts";
 import { ownParameters, unhindered } from "../engine/thread/sessions/own-parameters.ts";
-import { bytesInput, type Session, type SessionInput } from "../engine/thread/sessions/session.ts";
+import type { Session } from "../engine/thread/sessions/session.ts";
 import { unlessAborted } from "../engine/within.ts";
 import { SqlStateError } from "../errors.ts";
 import { quoteIdentifier, quoteLiteral } from "../migrate/sql-quoting.ts";
-import { encodeQuery } from "../wire/frontend.ts";
-import { DatabaseError, readQueryResults } from "../wire/query-results.ts";
+import { DatabaseError } from "../wire/query-results.ts";
 import { autovacuumPid } from "./autovacuum-look.ts";
 import { onceNobodyRuns } from "./idle-moments.ts";
+import { hasPreparedTransactions, inUse, lockedTooLong } from "./lock-errors.ts";
+import { OwnSession } from "./own-session.ts";
 import { PreparedBranches, type Run } from "./prepared-branches.ts";
 
 /** The session's process id; those of clients are above it. */
@@ -43,7 +44,7 @@ type Undisturbed = <T>(work: () => Promise<T>) => Promise<T>;
 export class DatabaseBranches implements Branches {
   readonly #host: SessionHost;
   readonly #undisturbed: Undisturbed;
-  #session: Session | undefined;
+  #own: OwnSession | undefined;
   #idle: NodeJS.Timeout | undefined;
   #closed: Promise<void> = Promise.resolve();
   #last: Promise<unknown> = Promise.resolve();
@@ -260,8 +261,8 @@ export class DatabaseBranches implements Branches {
   /** Ends the session; what is asked afterwards has another one. */
   close(): Promise<void> {
     clearTimeout(this.#idle);
-    if (this.#session) this.#closed = this.#host.closeSession(this.#session);
-    this.#session = undefined;
+    if (this.#own) this.#closed = this.#own.end();
+    this.#own = undefined;
     return this.#closed;
   }
 
@@ -280,74 +281,44 @@ export class DatabaseBranches implements Branches {
   async #work<T>(work: (run: Run, session: Session) => Promise<T>): Promise<T> {
     clearTimeout(this.#idle);
     // Somebody may have ended it: pg_terminate_backend.
-    if (this.#session?.state === "ended") await this.close();
+    if (this.#own?.hasEnded) await this.close();
     await this.#closed;
-    this.#session ??= await this.#open();
-    const session = this.#session;
-    const run: Run = async (sql, first) => {
-      const answer: Uint8Array[] = [];
-      await session.run(queryInput(sql, first), (bytes) => void answer.push(bytes.slice()));
-      return readQueryResults(Buffer.concat(answer)).at(-1)?.rows ?? [];
-    };
+    if (this.#isOver) throw new SqlStateError("57P03", "the database system is shutting down");
+    const own = this.#own ?? (await this.#open());
+    const session = await own.begun;
     try {
-      return await work(run, session);
+      return await work((sql, first) => own.ask(sql, first), session);
     } finally {
       this.#idle = setTimeout(() => void this.close(), idleMs);
     }
   }
 
-  async #open(): Promise<Session> {
-    const refusal: Uint8Array[] = [];
-    const take = (bytes: Uint8Array) => void refusal.push(bytes.slice());
+  /** Rejects with PostgreSQL's reason, or when the session had to wait for somebody's lock for too long. */
+  async #open(): Promise<OwnSession> {
     // All that is asked of the session waits behind one statement.
     const parameters = { ...ownParameters, ...unhindered, lock_timeout: `${limits.branchWaitMs}ms` };
-    const session = await this.#host.createSession(parameters, take, branchesNumber);
-    // Throws PostgreSQL's reason.
-    readQueryResults(Buffer.concat(refusal));
-    if (!session) throw new Error("PostgreSQL refused a session");
-    return session;
+    const own = new OwnSession(this.#host, parameters, branchesNumber);
+    this.#own = own;
+    await own.begun.catch((error: unknown) => {
+      this.#own = undefined;
+      throw error;
+    });
+    return own;
   }
 }
 
-/** A statement; with `first` one that PostgreSQL gets when it reads it, unless the answer is no: then it is none. */
-function queryInput(sql: string, first: () => boolean = () => true): SessionInput {
-  let said: SessionInput | undefined;
-  return {
-    get pending() {
-      return said?.pending ?? true;
-    },
-    read: (length) => {
-      said ??= bytesInput(encodeQuery(first() ? sql : ""));
-      return said.read(length);
-    },
-  };
-}
-
-/** As PostgreSQL's object_in_use. `writer` has been in the way all the time; undefined: now this one, now that one. */
-function inUse(writer: Writer | undefined): Error {
-  const seconds = `${limits.branchWaitMs / 1000} s`;
-  const why = writer
-    ? `a transaction of process ${writer.pid} has been open for ${seconds}. ${writer.description} Have it commit or roll back, and try again.`
-    : `in ${seconds} there was no moment without a transaction that changes something. Try again when less is written.`;
-  return new SqlStateError("55006", `a database in use could not be copied: ${why}`);
-}
-
-const lockedLong = `a lock that somebody else has was waited for ${limits.branchWaitMs / 1000} s, on the database or on a table of the catalogs. Have that transaction end, and try again.`;
-
-/** Throws for a database that has prepared transactions. */
-export async function requireNonePrepared(run: Run, database: string): Promise<void> {
+/** Throws, as PostgreSQL would of `what`, for a database that has prepared transactions. */
+export async function requireNonePrepared(run: Run, database: string, what = "source database"): Promise<void> {
   const [found] = await run(`select count(*) from pg_prepared_xacts where database = ${quoteLiteral(database)}`);
-  const count = found?.[0];
-  if (count === "0") return;
-  const transactions = count === "1" ? "a prepared transaction" : `${count} prepared transactions`;
-  throw new Error(`${database} has ${transactions}: it can have branches and snapshots when that is over`);
+  const count = Number(found?.[0]);
+  if (count > 0) throw hasPreparedTransactions(`${what} "${database}"`, count);
 }
 
 /** What PostgreSQL says is to be done belongs to its message, which is all that another thread gets. */
-function withHint(error: unknown): never {
+export function withHint(error: unknown): never {
   if (!(error instanceof DatabaseError)) throw error;
   // lock_not_available
-  if (error.code === "55P03") throw new SqlStateError("55006", lockedLong);
+  if (error.code === "55P03") throw lockedTooLong();
   const detail = [error.fields.get("D"), error.fields.get("H")].filter(Boolean).join(" ");
   throw new SqlStateError(error.code, detail ? `${error.message}. ${detail}` : error.message);
 }

@@ -9,14 +9,14 @@
 import { readBranch } from "../engine/branches.ts";
 import { snapshotDatabase, snapshotPrefix, workingDatabase } from "../engine/snapshots.ts";
 import type { ServedStates } from "../engine/states.ts";
+import { limits } from "../engine/thread/limits.ts";
 import type { SessionHost } from "../engine/thread/sessions/host.ts";
-import { ownLogin, unhindered } from "../engine/thread/sessions/own-parameters.ts";
+import { ownLogin, ownParameters, unhindered } from "../engine/thread/sessions/own-parameters.ts";
 import { quoteIdentifier, quoteLiteral } from "../migrate/sql-quoting.ts";
 import type { IsolatedQueue } from "../transport/isolated-queue.ts";
-import { encodeQuery } from "../wire/frontend.ts";
-import { readQueryResults } from "../wire/query-results.ts";
-import { type DatabaseBranches, requireNonePrepared } from "./database-branches.ts";
+import { type DatabaseBranches, requireNonePrepared, withHint } from "./database-branches.ts";
 import { OwnSession } from "./own-session.ts";
+import type { Run } from "./prepared-branches.ts";
 import type { WithoutOwn } from "./server-states.ts";
 import { noSnapshot, nothingToResetTo, notKept } from "./state-errors.ts";
 
@@ -24,9 +24,6 @@ import { noSnapshot, nothingToResetTo, notKept } from "./state-errors.ts";
 const number = 996;
 /** Where it works when the database itself is the one that everybody has: nobody can rename the database that he is in. */
 const elsewhere = "template1";
-
-/** Runs statements; resolves with the rows of the last one. */
-type Run = (sql: string) => Promise<readonly (readonly (string | null)[])[]>;
 
 /** See the head of the file. */
 export class DirectoryStates implements ServedStates {
@@ -108,7 +105,7 @@ export class DirectoryStates implements ServedStates {
   /** The database is what a copy of it is. */
   async #goBack(run: Run, database: string, kept: string): Promise<void> {
     const [made, old] = [workingDatabase(database, "new"), workingDatabase(database, "old")];
-    await requireNonePrepared(run, database);
+    await requireNonePrepared(run, database, "database");
     await drop(run, made);
     await drop(run, old);
     const [owner] = await run(`select pg_get_userbyid(datdba) from pg_database where datname = ${quoteLiteral(kept)}`);
@@ -144,11 +141,11 @@ export class DirectoryStates implements ServedStates {
   #inSession<T>(database: string, work: (run: Run) => Promise<T>): Promise<T> {
     return this.#withoutOwn(async () => {
       const at = database === ownLogin.database ? elsewhere : ownLogin.database;
-      const session = new OwnSession(this.#host, { ...ownLogin, database: at, isSuperuser: true }, number, unhindered);
+      const lock_timeout = `${limits.branchWaitMs}ms`;
+      const parameters = { ...ownParameters, ...unhindered, lock_timeout, database: at };
+      const session = new OwnSession(this.#host, parameters, number);
       try {
-        return await work(
-          async (sql) => readQueryResults(Buffer.from(await session.run(encodeQuery(sql)))).at(-1)?.rows ?? [],
-        );
+        return await work((sql) => session.ask(sql)).catch(withHint);
       } finally {
         await session.close();
       }

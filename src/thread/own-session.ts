@@ -1,74 +1,159 @@
 /**
- * The session of the process itself, for migrations, seeds and questions about the server.
+ * A session of the server's own: its start, what it is asked, its end.
  *
- * Owns: its one session, which begins with its first messages. Does not own: what is asked (`engine/execute-sql.ts`).
- * Invariant: one batch runs at a time; an end of the session is an error of the batch that it ends, and of those after it.
+ * Owns: the one session, which begins when it is made; for how long it waits for somebody's lock before it has begun. Does not own: what it begins with
+ * (`../engine/thread/sessions/own-parameters.ts`), what is asked.
+ * Invariant: one batch runs at a time; an end of the session is an error of the batch that it ends, and of those after it. A session that is refused, or has
+ * waited for too long, is closed before anybody is told so.
  */
-import type { OwnLogin } from "../engine/engine.ts";
+import { limits } from "../engine/thread/limits.ts";
 import type { SessionHost } from "../engine/thread/sessions/host.ts";
-import { ownParameters } from "../engine/thread/sessions/own-parameters.ts";
-import { bytesInput, type Session } from "../engine/thread/sessions/session.ts";
-import { readLogin } from "../transport/login-answer.ts";
+import { limitLockWait } from "../engine/thread/sessions/lock-limit.ts";
+import { bytesInput, type Session, type SessionInput } from "../engine/thread/sessions/session.ts";
 import { encodeQuery } from "../wire/frontend.ts";
+import { readQueryResults } from "../wire/query-results.ts";
+import { waitedTooLong } from "./lock-errors.ts";
 
-/** Its process id; those of clients are above it. */
-export const ownNumber = 999;
+/** The rows of an answer, as text. */
+export type Rows = readonly (readonly (string | null)[])[];
 
-type Settings = Readonly<Record<string, string>>;
+/** The session has ended, as somebody wanted it to. */
+export class SessionEnded extends Error {}
+
+/** How a session begins. */
+interface Beginning {
+  /** Is given it before it has started. */
+  readonly onBegun?: (session: Session) => void;
+  /** Before it has begun none of PostgreSQL's own limits is in force: for how long, in real time, it waits for a lock that somebody has then. */
+  readonly waitMs?: number;
+}
 
 /** See the head of the file. */
 export class OwnSession {
   readonly #host: SessionHost;
+  readonly #application: Buffer | undefined;
   readonly #session: Promise<Session>;
+  /** As soon as it is there, before it has started. */
+  #begun: Session | undefined;
+  #isEnding = false;
   #last: Promise<unknown> = Promise.resolve();
 
-  /** `number`: its process id; `settings`: what it begins with. */
-  constructor(host: SessionHost, login: OwnLogin, number = ownNumber, settings: Settings = {}) {
+  /** `number`: its process id, below those of clients. */
+  constructor(
+    host: SessionHost,
+    parameters: Parameters<SessionHost["createSession"]>[0],
+    number: number,
+    { onBegun = () => undefined, waitMs = limits.branchWaitMs }: Beginning = {},
+  ) {
     this.#host = host;
-    this.#session = open(host, login, number, settings);
+    const { application_name: application } = parameters;
+    this.#application = application === undefined ? undefined : Buffer.from(application);
+    this.#session = this.#begin(parameters, number, onBegun, waitMs);
     this.#session.catch(() => {});
   }
 
   /** Resolves when PostgreSQL has let it in; rejects with why not. */
-  get begun(): Promise<unknown> {
+  get begun(): Promise<Session> {
     return this.#session;
+  }
+
+  /** Whether it has begun and is no more. */
+  get hasEnded(): boolean {
+    return this.#begun?.state === "ended";
   }
 
   /** Runs frontend messages; resolves with all that they are answered with. */
   run(messages: Uint8Array): Promise<Uint8Array> {
-    const answer = this.#last.then(() => this.#run(messages));
-    this.#last = answer.catch(() => {});
-    return answer;
+    return this.#inTurn(async () => {
+      const { answer, hasEnded } = await this.#run(bytesInput(messages));
+      if (hasEnded) throw new SessionEnded(`PostgreSQL ended the session: ${answer.toString("latin1")}`);
+      return answer;
+    });
   }
 
+  /**
+   * Runs statements; resolves with the rows of the last one, rejects with PostgreSQL's error. With `first` it asks that in the turn in which they run, just
+   * before, and runs nothing, with no rows, if the answer is no.
+   */
+  ask(sql: string, first?: () => boolean): Promise<Rows> {
+    return this.#inTurn(async () => {
+      const session = await this.#session;
+      // The log names it if it keeps everybody waiting.
+      if (this.#application) session.owner = { application: this.#application, statement: Buffer.from(sql) };
+      const { answer, hasEnded } = await this.#run(queryInput(sql, first));
+      const results = readQueryResults(answer);
+      if (hasEnded) throw new SessionEnded("the session was ended");
+      return results.at(-1)?.rows ?? [];
+    });
+  }
+
+  /** Ends it when it has done what it was asked. */
   async close(): Promise<void> {
     await this.#last;
-    const session = await this.#session.catch(() => undefined);
-    if (session) await this.#host.closeSession(session);
+    await this.end();
   }
 
-  async #run(messages: Uint8Array): Promise<Uint8Array> {
+  /** Ends it in the middle of whatever it does. */
+  async end(): Promise<void> {
+    this.#isEnding = true;
+    if (this.#begun) await this.#host.closeSession(this.#begun);
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#last.then(work);
+    this.#last = done.catch(() => {});
+    return done;
+  }
+
+  async #run(input: SessionInput): Promise<{ answer: Buffer; hasEnded: boolean }> {
     const session = await this.#session;
     const answer: Uint8Array[] = [];
-    const status = await session.run(bytesInput(messages), (bytes) => void answer.push(bytes.slice()));
-    const said = Buffer.concat(answer);
-    if (status === "ended") throw new Error(`PostgreSQL ended the session: ${said.toString("latin1")}`);
-    return said;
+    const status = await session.run(input, (bytes) => void answer.push(bytes.slice()));
+    return { answer: Buffer.concat(answer), hasEnded: status === "ended" };
+  }
+
+  async #begin(
+    parameters: Parameters<SessionHost["createSession"]>[0],
+    number: number,
+    onBegun: (session: Session) => void,
+    waitMs: number,
+  ): Promise<Session> {
+    const words: Uint8Array[] = [];
+    let unlimited = () => {};
+    let tooLong: Error | undefined;
+    const take = (session: Session): void => {
+      this.#begun = session;
+      onBegun(session);
+      if (this.#isEnding) session.abandoned = true;
+      unlimited = limitLockWait(this.#host, session, waitMs, (wait) => {
+        tooLong = waitedTooLong(wait, waitMs);
+        void this.#host.closeSession(session);
+      });
+    };
+    try {
+      const output = (bytes: Uint8Array) => void words.push(bytes.slice());
+      const session = await this.#host.createSession(parameters, output, number, take);
+      if (tooLong) throw tooLong;
+      // Throws PostgreSQL's reason.
+      readQueryResults(Buffer.concat(words));
+      if (!session || this.#isEnding) throw new SessionEnded("the session was ended before it had begun");
+      return session;
+    } finally {
+      unlimited();
+    }
   }
 }
 
-async function open(
-  host: SessionHost,
-  { user, database, isSuperuser }: OwnLogin,
-  number: number,
-  settings: Settings,
-): Promise<Session> {
-  const answer: Uint8Array[] = [];
-  // Only a superuser can do without event triggers.
-  const parameters = { ...(isSuperuser ? ownParameters : {}), ...settings, user, database };
-  const session = await host.createSession(parameters, (bytes) => void answer.push(bytes.slice()), number);
-  if (!session) throw new Error(`PostgreSQL refused a session: ${readLogin(Buffer.concat(answer)).error?.message}`);
-  // A migration's DDL has the event triggers that it would have from any client.
-  if (isSuperuser) await session.run(bytesInput(encodeQuery("set event_triggers = on")), () => undefined);
-  return session;
+/** With `first` statements that PostgreSQL gets when it reads them, unless the answer is no: then there are none. */
+function queryInput(sql: string, first: () => boolean = () => true): SessionInput {
+  let said: SessionInput | undefined;
+  return {
+    get pending() {
+      return said?.pending ?? true;
+    },
+    read: (length) => {
+      said ??= bytesInput(encodeQuery(first() ? sql : ""));
+      return said.read(length);
+    },
+  };
 }

@@ -12,14 +12,14 @@ import type { ServedStates } from "../engine/states.ts";
 import type { CodeKeeper } from "../engine/thread/code-keeper.ts";
 import type { ThreadOptions } from "../engine/thread/protocol.ts";
 import type { SessionHost } from "../engine/thread/sessions/host.ts";
-import { ownLogin } from "../engine/thread/sessions/own-parameters.ts";
+import { ownLogin, ownParameters } from "../engine/thread/sessions/own-parameters.ts";
 import type { SnapshotKeeper } from "../engine/thread/snapshot-keeper.ts";
 import type { Recorder } from "../trace/record/recorder.ts";
 import type { RunOwnFunction } from "../transport/calls/own-calls.ts";
 import { sendHeldAnswers } from "../transport/held-answers.ts";
 import { IsolatedQueue } from "../transport/isolated-queue.ts";
 import type { Behind } from "../transport/serve.ts";
-import { Autovacuum } from "./autovacuum.ts";
+import { Autovacuum, ownNumber } from "./autovacuum.ts";
 import { BranchExpiry } from "./branch-expiry.ts";
 import { DatabaseBranches } from "./database-branches.ts";
 import { DirectoryStates } from "./directory-states.ts";
@@ -113,15 +113,27 @@ export class OwnSessions implements Served {
   }
 
   run(messages: Uint8Array): Promise<Uint8Array> {
-    this.#own ??= new OwnSession(this.#host, this.#login);
+    this.#own ??= this.#begin(this.#login);
     return this.#own.run(messages);
   }
 
   async logIn(login: OwnLogin): Promise<void> {
     await this.endOwn();
     this.#login = { ...login, database: await this.databaseFor(login.database, login.user) };
-    this.#own = new OwnSession(this.#host, this.#login);
-    await this.#own.begun;
+    this.#own = this.#begin(this.#login);
+    await this.#own.begun.catch(({ message }: Error) => {
+      throw new Error(`PostgreSQL refused a session: ${message}`);
+    });
+  }
+
+  /** For migrations, seeds and questions about the server. */
+  #begin({ user, database, isSuperuser }: OwnLogin): OwnSession {
+    // Only a superuser can do without event triggers.
+    const parameters = { ...(isSuperuser ? ownParameters : {}), user, database };
+    const session = new OwnSession(this.#host, parameters, ownNumber);
+    // A migration's DDL has the event triggers that it would have from any client.
+    if (isSuperuser) session.ask("set event_triggers = on").catch(() => undefined);
+    return session;
   }
 
   async endOwn(): Promise<void> {

@@ -22,6 +22,13 @@ function client(url: string): postgres.Sql {
   return sql;
 }
 
+/** As PostgreSQL's CREATE DATABASE says it of its template, DETAIL and all. */
+const hasPrepared = {
+  code: "55006",
+  message:
+    'source database "postgres" is being accessed by other users. There is 1 prepared transaction using the database.',
+};
+
 const places = { "memory://": {}, data: { tags: "long" } };
 for (const [place, options] of Object.entries(places))
   describe(`of a database in ${place}`, options, () => {
@@ -202,17 +209,28 @@ for (const [place, options] of Object.entries(places))
       await copies.unsafe("drop database copied");
     });
 
+    test("one whose drop was killed midway is replaced by the next one of its name, or can be dropped", async () => {
+      for (const again of [() => db.branch("half"), () => sql.unsafe(`drop database "postgres~half"`)]) {
+        await db.branch("half");
+        // What DROP DATABASE has committed before it removes anything.
+        await sql`update pg_database set datconnlimit = -2 where datname = 'postgres~half'`;
+        await expect(client(`${db.url}~half`)`select 1`).rejects.toMatchObject({ code: "55000" });
+        await again();
+      }
+      await (await db.branch("half")).drop();
+    });
+
     test("what cannot be a branch is refused, and why is said", async () => {
       await expect(db.branch("a b")).rejects.toThrow(`"a b" cannot be a branch's name`);
       await expect(db.branch("x".repeat(60))).rejects.toThrow("63 bytes at most");
       await using branch = await db.branch("taken");
       await expect(db.branch("taken")).rejects.toThrow(`database "${branch.database}" already exists`);
       await sql.unsafe("begin; insert into account values (3000, 0); prepare transaction 'p'");
-      await expect(db.branch()).rejects.toThrow("postgres has a prepared transaction");
+      await expect(db.branch()).rejects.toMatchObject(hasPrepared);
       await sql.unsafe("rollback prepared 'p'");
       await sql.unsafe("begin; insert into account values (3000, 0)");
       const late = db.branch("late");
-      const isRefused = expect(late).rejects.toThrow("postgres has a prepared transaction");
+      const isRefused = expect(late).rejects.toMatchObject(hasPrepared);
       await new Promise((resolve) => setTimeout(resolve, 100));
       await sql.unsafe("prepare transaction 'p'");
       await isRefused;

@@ -141,8 +141,12 @@ test("what cannot be is said, and changes nothing", { tags: "long" }, async () =
   });
   await client.query("begin; insert into kept values (1)");
   await client.query("prepare transaction 'it'");
-  await expect(db.snapshot("prepared")).rejects.toThrow("shop has a prepared transaction");
-  await expect(db.restore("whole")).rejects.toThrow("shop has a prepared transaction");
+  const refusal = {
+    code: "55006",
+    message: 'database "shop" is being accessed by other users. There is 1 prepared transaction using the database.',
+  };
+  await expect(db.snapshot("prepared")).rejects.toMatchObject({ ...refusal, message: `source ${refusal.message}` });
+  await expect(db.restore("whole")).rejects.toMatchObject(refusal);
   await client.query("commit prepared 'it'");
   expect((await client.query("select n from kept")).rows).toEqual([{ n: 1 }]);
   expect((await client.query("select count(*)::int as n from pg_database where datname ~ '!(new|old)$'")).rows).toEqual(

@@ -9,6 +9,7 @@ import { openHost } from "./support/open-host.ts";
 import { SqlSession } from "./support/sql-session.ts";
 
 const maxSessions = 4;
+const exclusively = "lock table pg_class in access exclusive mode";
 /** What has been counted is there at once, not when PostgreSQL gets to it. */
 const flushed = "; select pg_stat_force_next_flush()";
 /** The expression of an index: ANALYZE calls it for each row of its sample, and that takes its time where nobody has said otherwise. */
@@ -175,6 +176,26 @@ describe("a look", () => {
     expect(await counts("locked")).toBe("0 0");
     await look().over;
     expect(await counts("locked")).toBe("1 1");
+    expect(log).toEqual([]);
+  });
+
+  test("nor for who has a catalog locked, without which its session does not begin; that one can be ended, too", async () => {
+    forget();
+    await needy("waits");
+    const holder = await open();
+    // What reads it is there.
+    await holder.rows(`select from pg_locks where not granted; begin; ${exclusively}`);
+    const sessions = host.openSessions;
+    await look().over;
+    const begun = look();
+    const waits = "select from pg_locks where not granted";
+    await waitUntil("it waits", async () => (await holder.rows(waits)).length === 1);
+    await begun.end();
+    expect(host.openSessions).toBe(sessions);
+    await holder.rows("commit");
+    expect(await counts("waits")).toBe("0 0");
+    await look().over;
+    expect(await counts("waits")).toBe("1 1");
     expect(log).toEqual([]);
   });
 });

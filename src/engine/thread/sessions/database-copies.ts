@@ -89,7 +89,7 @@ export class DatabaseCopies implements CopyRequests {
     const session = this.#openTransaction(database, but);
     if (!session) return undefined;
     const { pid, proc } = session;
-    return { pid, transaction: this.#host.process.transaction(proc), description: describe(session) };
+    return { pid, transaction: this.#host.process.transaction(proc), description: describeOwner(session) };
   }
 
   /** A statement is about to run that is no query: answers with the one to run instead. */
@@ -208,7 +208,8 @@ export class DatabaseCopies implements CopyRequests {
   }
 }
 
-function describe({ owner }: SessionState): string {
+/** A sentence about who a session belongs to, and what was done there last; empty where that is not known. */
+export function describeOwner({ owner }: SessionState): string {
   if (!owner) return "";
   const text = (bytes: Uint8Array) => Buffer.from(bytes).toString("utf8").replaceAll(/\s+/g, " ").trim();
   return `Its application_name is "${text(owner.application)}", its last statement: ${text(owner.statement)}.`;

@@ -15,6 +15,28 @@ const procLockHeld = 12;
 const procLockLink = 20;
 const procWaitLock = 92;
 const procWaitLockMode = 100;
+/** Offsets in `LOCKTAG`, with which a `LOCK` begins (storage/locktag.h): the second field, and the type; `LOCKTAG_RELATION`, `LOCKTAG_OBJECT`. */
+const tagSecond = 4;
+const tagType = 14;
+const relation = 0;
+const object = 8;
+/** What a session reads before it has begun (catalog/pg_*_d.h). */
+const catalogs = new Map([
+  [1247, "pg_type"],
+  [1249, "pg_attribute"],
+  [1255, "pg_proc"],
+  [1259, "pg_class"],
+  [1260, "pg_authid"],
+  [1261, "pg_auth_members"],
+  [1262, "pg_database"],
+  [2601, "pg_am"],
+  [2602, "pg_amop"],
+  [2603, "pg_amproc"],
+  [2610, "pg_index"],
+  [2615, "pg_namespace"],
+  [2616, "pg_opclass"],
+  [2964, "pg_db_role_setting"],
+]);
 /** A corrupt list must not hang the engine. */
 const longestList = 100_000;
 
@@ -36,15 +58,36 @@ const conflicts = [
 
 /** The sessions whose locks `session` waits for: those that hold one in a mode that conflicts. */
 export function blockers(host: SessionContext, session: SessionState): SessionState[] {
-  return blockingProcs(host, session).flatMap((proc) => host.byProc(proc) ?? []);
+  return blockingProcs(host, session.proc).flatMap((proc) => host.byProc(proc) ?? []);
 }
 
-function blockingProcs(host: SessionContext, session: SessionState): number[] {
-  const { words } = host.machine;
-  const lock = session.proc === 0 ? 0 : words[(session.proc + procWaitLock) >> 2]!;
+/** The PGPROCs that one waits for. */
+function blockingProcs({ machine: { words } }: SessionContext, proc: number): number[] {
+  const lock = proc === 0 ? 0 : words[(proc + procWaitLock) >> 2]!;
   if (lock === 0) return [];
-  const mask = conflicts[words[(session.proc + procWaitLockMode) >> 2]!] ?? 0;
-  return holders(words, lock, mask).filter((proc) => proc !== session.proc);
+  const mask = conflicts[words[(proc + procWaitLockMode) >> 2]!] ?? 0;
+  return holders(words, lock, mask).filter((other) => other !== proc);
+}
+
+/** A lock that a session waits for. */
+export interface LockWait {
+  /** What is locked. */
+  readonly what: string;
+  /** The sessions that have it in a mode that conflicts. */
+  readonly holders: readonly SessionState[];
+}
+
+/** The lock that a parked session waits for, also one that has not begun; undefined if it waits for none. */
+export function lockWait(host: SessionContext, session: SessionState): LockWait | undefined {
+  const proc = host.scheduler.waitOf(session)?.proc;
+  const { words, bytes } = host.machine;
+  const lock = proc === undefined ? 0 : words[(proc + procWaitLock) >> 2]!;
+  if (proc === undefined || lock === 0) return undefined;
+  const second = words[(lock + tagSecond) >> 2]!;
+  const type = bytes[lock + tagType];
+  const inRelation = type === relation ? (catalogs.get(second) ?? `relation ${second}`) : "a part of a catalog";
+  const holding = blockingProcs(host, proc).flatMap((each) => host.byProc(each) ?? []);
+  return { what: type === object ? "the database" : inRelation, holders: holding };
 }
 
 /**
@@ -64,7 +107,7 @@ export function isBlocked(host: SessionContext, session: SessionState): boolean 
 export function goesOnByItself(host: SessionContext, session: SessionState, seen = new Set([session])): boolean {
   const wait = host.scheduler.waitOf(session);
   if (wait?.reason !== "lock") return wait?.reason === "time";
-  const procs = blockingProcs(host, session);
+  const procs = blockingProcs(host, session.proc);
   // A lock that nobody has is to be had in a moment.
   return (
     procs.length > 0 &&

@@ -191,12 +191,12 @@ export class SessionHost implements SessionContext {
   }
 
   /**
-   * Ends a session: at once if it is idle, else as PostgreSQL does on SIGTERM. What it has said until then still goes to its
+   * Ends a session: at once if it is idle, else as PostgreSQL does on SIGTERM, also one that waits for a lock before it has begun. What it has said until then still goes to its
    * output: it may be the answer to what was committed. Nobody waits for that to be taken.
    */
   async closeSession(session: Session): Promise<void> {
     session.abandoned = true;
-    if (session.state === "running") this.#signal(session, Signal.terminate);
+    if (session.state === "running" || session.state === "new") this.#signal(session, Signal.terminate);
     await session.close();
   }
 

@@ -37,6 +37,8 @@ export interface Wait {
   readonly isReal?: boolean;
   /** What PostgreSQL says that it waits for, where that matters. */
   readonly reason?: "time" | "lock";
+  /** The PGPROC of one that waits for a lock, which its session does not know before it has begun. */
+  readonly proc?: number;
   /** The wait ends when it is settled. */
   readonly until?: Promise<unknown>;
   /** It waits for nothing: it lets the others run. */

@@ -10,9 +10,11 @@ import assert from "node:assert/strict";
 import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import { encodeQuery } from "../../../wire/frontend.ts";
 import { readQueryResults } from "../../../wire/query-results.ts";
+import { limits } from "../limits.ts";
 import type { Located } from "../rewrite/postgres.ts";
+import { limitLockWait } from "./lock-limit.ts";
 import type { Machine } from "./machine.ts";
-import type { PostgresProcess } from "./postgres-process.ts";
+import { type PostgresProcess, Signal } from "./postgres-process.ts";
 import { bytesInput, type Session } from "./session.ts";
 import type { ClientState, SessionContext } from "./session-context.ts";
 
@@ -50,23 +52,26 @@ export async function tellLeaving(session: Session, host: SessionContext, locate
 /** Reads it of a session that is at rest; undefined where that cannot be, as of one that has ended. */
 async function clientStateOf(
   session: Session,
-  { scheduler, machine, process }: SessionContext,
+  host: SessionContext,
   located: Located,
 ): Promise<ClientState | undefined> {
   if (!session.isAtRest) return undefined;
   try {
-    const channels = session.hasListened ? await channelsOf(session) : [];
-    const state = await scheduler.take(session, () => readClientState(machine, located, process));
+    const channels = session.hasListened ? await channelsOf(session, host) : [];
+    const state = await host.scheduler.take(session, () => readClientState(host.machine, located, host.process));
     return { ...state, channels };
   } catch {
     return undefined;
   }
 }
 
-async function channelsOf(session: Session): Promise<string[]> {
+/** Rejects where that cannot be: everybody waits for it, so that it does not wait long for who has locked a catalog. */
+async function channelsOf(session: Session, host: SessionContext): Promise<string[]> {
   const answer: Uint8Array[] = [];
+  const cancel = () => void host.kill(session.pid, Signal.interrupt);
+  const unlimited = limitLockWait(host, session, limits.leavingMs, cancel);
   const question = encodeQuery("select * from pg_catalog.pg_listening_channels()");
-  await session.run(bytesInput(question), (bytes) => void answer.push(bytes.slice()));
+  await session.run(bytesInput(question), (bytes) => void answer.push(bytes.slice())).finally(unlimited);
   return readQueryResults(Buffer.concat(answer)).flatMap(({ rows }) => rows.map(([channel]) => channel!));
 }
 

@@ -101,6 +101,7 @@ async function waitUntil(
         ...(latch === undefined ? {} : { latch }),
         ...(Number.isFinite(due) ? { deadline: due } : {}),
         ...(reason ? { reason } : {}),
+        ...(reason === "lock" ? { proc: process.proc } : {}),
         ...(until ? { until } : {}),
         isReal: session.waitsInRealTime,
       });
