@@ -10,12 +10,10 @@
 import { preparedDatabase } from "../engine/branches.ts";
 import { limits } from "../engine/thread/limits.ts";
 import { quoteIdentifier, quoteLiteral } from "../migrate/sql-quoting.ts";
+import type { OwnSession } from "./own-session.ts";
 
-/**
- * Runs a statement; resolves with its rows. With `first` it asks that in the turn in which the statement runs, just before, and runs nothing, with no rows,
- * if the answer is no.
- */
-export type Run = (sql: string, first?: () => boolean) => Promise<readonly (readonly (string | null)[])[]>;
+/** `OwnSession.ask`. */
+export type Run = OwnSession["ask"];
 
 /** Has the files of a database be those of another one: `DatabaseCopies.refresh`; both by their OIDs. */
 type Refresh = (source: number, copy: number) => boolean;
@@ -107,28 +105,32 @@ export class PreparedBranches {
   async step(run: Run, refresh: Refresh): Promise<void> {
     await this.#findGone(run);
     const [unwanted] = this.#unwanted;
-    if (unwanted !== undefined) {
-      await drop(run, unwanted);
-      this.#unwanted = this.#unwanted.filter((name) => name !== unwanted);
-      return;
-    }
+    if (unwanted !== undefined) return this.#drop(run, unwanted);
     const source = this.#lacking();
     if (!source) return;
     const database = preparedDatabase(source.name, ++this.#number);
-    const prepared = database === undefined ? undefined : await prepare(run, database);
-    if (!prepared) this.notWanted(source.name);
-    else if (this.#sources.get(source.oid) !== source) this.#unwanted.push(prepared.database);
-    else {
-      source.ready.push(prepared);
-      // Most of what it will be; where that cannot be now there is more to do later.
-      await run("select 1", () => refresh(source.oid, prepared.oid));
-    }
+    // One of that name is somebody's.
+    if (database === undefined || (await isThere(run, database))) return this.notWanted(source.name);
+    await create(run, database);
+    // Until all is known of it; it would stay for good if that cannot be read.
+    this.#unwanted.push(database);
+    const prepared = await read(run, database);
+    if (!prepared || this.#sources.get(source.oid) !== source) return;
+    this.#unwanted = this.#unwanted.filter((name) => name !== database);
+    source.ready.push(prepared);
+    // Most of what it will be; where that cannot be now there is more to do later.
+    await run("select 1", () => refresh(source.oid, prepared.oid));
   }
 
   /** Drops all that are prepared. */
   async drop(run: Run): Promise<void> {
     for (const source of this.#sources.values()) this.#giveUp(source);
-    for (const database of this.#unwanted.splice(0)) await drop(run, database);
+    for (const database of [...this.#unwanted]) await this.#drop(run, database);
+  }
+
+  async #drop(run: Run, database: string): Promise<void> {
+    await run(`drop database if exists ${quoteIdentifier(database)}`);
+    this.#unwanted = this.#unwanted.filter((name) => name !== database);
   }
 
   /** A step could not be done: it is tried again when the next branch has been made. */
@@ -168,19 +170,20 @@ export class PreparedBranches {
   }
 }
 
-/** Undefined where there is a database of that name, which is somebody's. */
-async function prepare(run: Run, database: string): Promise<Prepared | undefined> {
-  const named = `datname = ${quoteLiteral(database)}`;
-  if ((await run(`select from pg_database where ${named}`)).length > 0) return undefined;
+async function isThere(run: Run, database: string): Promise<boolean> {
+  return (await run(`select from pg_database where datname = ${quoteLiteral(database)}`)).length > 0;
+}
+
+async function create(run: Run, database: string): Promise<void> {
   // Of a database in which nobody ever is: the files become those of the source.
   const how = "template template0 tablespace pg_default strategy file_copy allow_connections false";
   await run(`create database ${quoteIdentifier(database)} ${how}`);
-  const [row] = await run(`select oid, xmin from pg_database where ${named}`);
-  return row && { oid: Number(row[0]), database, made: row[1]! };
 }
 
-async function drop(run: Run, database: string): Promise<void> {
-  await run(`drop database if exists ${quoteIdentifier(database)}`);
+/** Undefined where it is not there any more. */
+async function read(run: Run, database: string): Promise<Prepared | undefined> {
+  const [row] = await run(`select oid, xmin from pg_database where datname = ${quoteLiteral(database)}`);
+  return row && { oid: Number(row[0]), database, made: row[1]! };
 }
 
 /** What CREATE DATABASE takes over from its template (`createdb`, commands/dbcommands.c). Nobody has read it in what is prepared. */
