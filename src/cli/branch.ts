@@ -10,6 +10,7 @@ import { Option } from "commander";
 import { ensureBranch } from "../dev-db/server-branches.ts";
 import { branchDatabase, readBranch } from "../engine/branches.ts";
 import { ExitCode, UsageError } from "../errors.ts";
+import { partsOf } from "../options/server-url.ts";
 import { diffBranches, differentExitCode } from "./branch-diff.ts";
 import type { CliCommand } from "./command.ts";
 import { connectionOf, inWords, queryServer, serverUrl, urlFlag, urlHelp, urlOf } from "./running-server.ts";
@@ -28,7 +29,7 @@ export const branchCommand: CliCommand = {
   async run(operands, _options, { environment, stdout }, flags) {
     const url = serverUrl(flags.url, environment);
     const [word, name, more] = operands;
-    const source = decodeURIComponent(url.pathname.slice(1)) || "postgres";
+    const source = partsOf(url, "the server").database;
     if (word === "diff") {
       const { text, same } = await diffBranches(url, source, operands.slice(1), flags.output);
       stdout.write(`${text}\n`);

@@ -13,6 +13,7 @@ import { ServerClient } from "../dev-db/server-client.ts";
 import { branchDatabase, sourceOfRun } from "../engine/branches.ts";
 import { executeSql } from "../engine/execute-sql.ts";
 import { quoteIdentifier, quoteLiteral } from "../migrate/sql-quoting.ts";
+import { partsOf } from "../options/server-url.ts";
 import type { DatabaseError, StatementResult } from "../wire/query-results.ts";
 
 /** A database of a test's own. */
@@ -91,7 +92,7 @@ export class DatabasesPerTest {
   }
 
   get #name(): string {
-    return decodeURIComponent(this.#source.pathname.slice(1));
+    return partsOf(this.#source, "the server").database;
   }
 
   /** Where to be while databases are made and dropped: nobody can copy one that somebody is connected to. */

@@ -51,3 +51,11 @@ test("what cannot be is a sentence", async () => {
   const app = await branch(["w2"], { DATABASE_URL: url.replace(/postgres$/, "app") });
   expect(app).toMatchObject({ code: 1, stderr: expect.stringContaining('database "app~w2" does not exist') });
 });
+
+test("a URL without a database is that of its user's, as for any client", async () => {
+  await query(url, "create role app superuser login password 'a secret'");
+  await query(url, "create database app");
+  const ofApp = url.replace("//postgres:", "//app:").replace(/\/postgres$/, "");
+  expect(await branch(["w3", "--url", ofApp], {})).toMatchObject({ code: 0, stdout: `${ofApp}/app~w3\n` });
+  expect(await branch(["rm", "w3", "--url", ofApp], {})).toMatchObject({ code: 0, stderr: "" });
+});

@@ -54,10 +54,10 @@ async function requireExtensions(address: ClientAddress, admin: string, options:
 }
 
 /** The first that lets us in of the URL's own database and those that a cluster has from its beginning. */
-async function adminDatabase(address: ClientAddress, { engine }: ResolvedOptions): Promise<string> {
-  const named = decodeURIComponent(new URL(engine).pathname.slice(1));
+async function adminDatabase(address: ClientAddress, options: ResolvedOptions): Promise<string> {
+  const { database: named } = partsOf(new URL(options.engine), nameOf(options, "engine"));
   for (const database of new Set([named, "postgres"])) {
-    if (database === "" || database === address.database) continue;
+    if (database === address.database) continue;
     const isThere = await rowsOf(address, database, "SELECT 1").then(
       () => true,
       () => false,
