@@ -196,8 +196,9 @@ for (const [place, options] of Object.entries(places))
     });
 
     test("the session that makes branches is in nobody's way for long, and may be ended by anybody", async () => {
-      await using first = await db.branch();
       const other = client(`${db.url}?application_name=other`);
+      await other`select 1`;
+      await using first = await db.branch();
       expect(await other`select pg_terminate_backend(pid) from pg_stat_activity where pid = 997`).toHaveLength(1);
       await using second = await db.branch();
       expect(second.database).not.toBe(first.database);
@@ -216,8 +217,8 @@ for (const [place, options] of Object.entries(places))
         await sql`update pg_database set datconnlimit = -2 where datname = 'postgres~half'`;
         await expect(client(`${db.url}~half`)`select 1`).rejects.toMatchObject({ code: "55000" });
         await again();
+        await sql.unsafe(`drop database if exists "postgres~half" with (force)`);
       }
-      await (await db.branch("half")).drop();
     });
 
     test("what cannot be a branch is refused, and why is said", async () => {
