@@ -9,7 +9,7 @@ import { openHost } from "./support/open-host.ts";
 import { SqlSession } from "./support/sql-session.ts";
 
 const maxSessions = 4;
-const exclusively = "lock table pg_class in access exclusive mode";
+const exclusively = "lock table pg_database in access exclusive mode";
 /** What has been counted is there at once, not when PostgreSQL gets to it. */
 const flushed = "; select pg_stat_force_next_flush()";
 /** The expression of an index: ANALYZE calls it for each row of its sample, and that takes its time where nobody has said otherwise. */
