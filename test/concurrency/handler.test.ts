@@ -3,11 +3,12 @@
  *
  * Owns: what upstream documents of `PGLiteSocketHandler`, on real sockets. Does not own: what a client gets (`default-queue.test.ts`).
  */
-import { once } from "node:events";
+import { EventEmitter, once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
 import type { PGlite } from "@electric-sql/pglite";
 import { PGLiteSocketHandler, type PGLiteSocketHandlerOptions, PGLiteSocketServer } from "@electric-sql/pglite-socket";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { readErrorFields } from "../../src/wire/query-results.ts";
 import { ask } from "../support/answer.ts";
 import { createEngine } from "../support/engines.ts";
 import { waitUntil } from "../support/wait-until.ts";
@@ -116,6 +117,54 @@ test("who detaches it has the socket back, open and silent, and what its client 
   expect(socket.destroyed).toBe(false);
   expect(events).toEqual([]);
   socket.destroy();
+});
+
+/** What upstream's own tests give a handler for a socket: an emitter that can be written to, and nothing of a stream's flow. */
+function socketWithoutPause() {
+  const written: Buffer[] = [];
+  const calls: string[] = [];
+  const socket = Object.assign(new EventEmitter(), {
+    writable: true,
+    remoteAddress: "127.0.0.1",
+    remotePort: 12345,
+    setNoDelay: () => {},
+    write: (bytes: Uint8Array) => written.push(Buffer.from(bytes)),
+    end: () => calls.push("end"),
+    destroy: () => calls.push("destroy"),
+  });
+  return { socket: socket as unknown as Socket, written, calls };
+}
+
+test("a socket without `pause` is attached, listened to and let go, closed or not", async () => {
+  const { handler, events } = handlerOf();
+  const { socket, calls } = socketWithoutPause();
+  for (const close of [false, true]) {
+    await handler.attach(socket);
+    expect(handler.isAttached).toBe(true);
+    for (const event of ["data", "error", "close"]) expect(socket.listenerCount(event)).toBeGreaterThan(0);
+    await expect(handler.attach(socketWithoutPause().socket)).rejects.toThrow("Socket already attached");
+    expect(calls).toEqual([]);
+    await handler.detach(close);
+    expect(handler.isAttached).toBe(false);
+    if (!close) expect(socket.listenerCount("data")).toBe(0);
+  }
+  expect(calls).toContain("end");
+  expect(events).toEqual([]);
+});
+
+test("a server counts a socket without `pause`, and tells it that it stops", async () => {
+  const server = new PGLiteSocketServer({ db: engine, port: 0 });
+  const connections: unknown[] = [];
+  server.addEventListener("connection", (event) => void connections.push((event as CustomEvent).detail));
+  await server.start();
+  const { socket, written, calls } = socketWithoutPause();
+  await server.handleConnection(socket);
+  expect(connections).toEqual([{ clientAddress: "127.0.0.1", clientPort: 12345 }]);
+  expect(server.getStats().activeConnections).toBe(1);
+  await server.stop();
+  expect(readErrorFields(written.at(-1)!.subarray(5)).get("C")).toBe("57P01");
+  expect(calls).toContain("end");
+  expect(server.getStats().activeConnections).toBe(0);
 });
 
 test.each([

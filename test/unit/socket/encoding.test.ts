@@ -1,6 +1,6 @@
 /** The messages that the library itself makes, byte by byte as the manual has them ("Message Formats"). */
 import { expect, test } from "vitest";
-import { encode, errorResponse, int32, loginAnswer, readCString, readInt32 } from "../../support/socket-library.ts";
+import { encode, errorResponse, loginAnswer } from "../../support/socket-library.ts";
 
 const latin1 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("latin1");
 
@@ -10,9 +10,11 @@ test("a message is its type, its length without the type, and its parts", () => 
   expect(latin1(encode("P", "ü"))).toBe("P\0\0\0\x07\xc3\xbc\0");
 });
 
-test("integers are big-endian and signed", () => {
-  expect([...int32(-2)]).toEqual([255, 255, 255, 254]);
-  for (const value of [0, 1, -1, 2 ** 31 - 1, -(2 ** 31), 0x01020304]) expect(readInt32(int32(value), 0)).toBe(value);
+test("integers are big-endian and signed, and a startup packet is a message without a type", () => {
+  for (const value of [0, 1, -1, -2, 2 ** 31 - 1, -(2 ** 31), 0x01020304]) {
+    expect(encode("", value).readInt32BE(4)).toBe(value);
+  }
+  expect(latin1(encode("", 3 << 16, "user", "a", ""))).toBe("\0\0\0\x10\0\x03\0\0user\0a\0\0");
 });
 
 test("an ErrorResponse has severity, code and message, and detail and hint where there are some", () => {
@@ -27,15 +29,4 @@ test("a login is answered with AuthenticationOk, the settings, the key and Ready
   expect(latin1(answer)).toBe(
     "R\0\0\0\x08\0\0\0\0S\0\0\0\x08a\0b\0K\0\0\0\x0c\0\0\x01\x02\x01\x02\x03\x04Z\0\0\0\x05I",
   );
-});
-
-test("a string ends at its zero, and without one there is no string", () => {
-  const bytes = Buffer.from("ab\0\0ü\0rest");
-  expect(readCString(bytes, 0)).toEqual({ text: "ab", next: 3 });
-  expect(readCString(bytes, 3)).toEqual({ text: "", next: 4 });
-  expect(readCString(bytes, 4)).toEqual({ text: "ü", next: 7 });
-  expect(readCString(bytes, 7)).toBeUndefined();
-  expect(readCString(bytes, 99)).toBeUndefined();
-  // Also in a view that does not begin where its memory does.
-  expect(readCString(new Uint8Array(bytes.buffer, bytes.byteOffset + 4, 3), 0)).toEqual({ text: "ü", next: 3 });
 });

@@ -37,7 +37,7 @@ function readAll(chunks: readonly Uint8Array[], maxMessageBytes = limit) {
   let framed = 0;
   for (const chunk of chunks) {
     read += chunk.length;
-    const { batch, violation, terminated } = reader.read(chunk);
+    const { batch, violation, terminated } = reader.read(Buffer.from(chunk));
     for (const { type, bytes } of batch?.frames ?? []) {
       if (bytes[0] !== type) throw new Error(`type ${type} of a frame that begins with ${bytes[0]}`);
       framed += bytes.length;
