@@ -22,7 +22,7 @@ import { readSnapshot, writeSnapshot } from "./snapshot-file.ts";
 import { cacheDirectory, dropFromCache } from "./user-cache.ts";
 
 /** Part of the file's name: to be raised with every change of its form. */
-const snapshotVersion = 1;
+const snapshotVersion = 2;
 
 /** The environment that a C library, or JavaScript under it, looks at. */
 const environment = ["TZ", "LANG", "LANGUAGE", "LC_ALL", "LC_COLLATE", "LC_CTYPE", "LC_MESSAGES", "LC_TIME"];

@@ -35,6 +35,8 @@ export const Hook = {
   utility: 0x5afe0e,
   /** `CountOtherDBBackends(database, …)`, on entry: (database, 1) → 0 when it does not matter who is connected to it. */
   otherBackends: 0x5afe0d,
+  /** `load_hba()`, on entry: (0, 0) → 1 when what the process has of pg_hba.conf is what it would come to. */
+  accessRules: 0x5afe0f,
   /**
    * What a statement touches, each on entry of a function: see `footprints.ts`. Of the next four the first is a Relation and the second a block, an
    * ItemPointer, a HeapTuple, or nothing.

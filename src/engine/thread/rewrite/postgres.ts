@@ -14,13 +14,14 @@ import { concat } from "../wasm/bytes.ts";
 import { Op } from "../wasm/instructions.ts";
 import { WasmModule } from "../wasm/module.ts";
 import { rewriteCheckpoints } from "./checkpoints.ts";
-import { call, callOnEntry, constant, functionBody, get, set } from "./code.ts";
+import { call, callOnEntry, constant, functionBody, get, ifTrue, set } from "./code.ts";
 import { rewriteDatabases } from "./databases.ts";
 import { rewriteFootprints } from "./footprints.ts";
 import { Hook, hookImport } from "./hooks.ts";
 import { Locator, only } from "./locate.ts";
 import { locateSnapshots, type SnapshotVariables } from "./snapshots.ts";
 import { reserveStackIn } from "./stack-depth.ts";
+import { enlargeStreamBuffers } from "./stream-buffers.ts";
 
 /** What getpid() of PGlite's libc answers, always. */
 const constantPid = 42;
@@ -95,6 +96,15 @@ export function rewritePostgres(stock: Uint8Array): RewrittenModule {
 
   if (module.exports.has(parserName)) callOnEntry(module, module.exportedFunction(parserName), [parserGuard]);
 
+  // libpq/hba.c: reads and parses pg_hba.conf. Verified by its own name.
+  const loadRules = locator.functionByStrings("load_hba");
+  module.addFunctionExport("sessions_load_hba", loadRules);
+  callOnEntry(module, loadRules, [
+    ...[constant(0), constant(0), constant(Hook.accessRules), call(hook)],
+    ...ifTrue([constant(1), [Op.return]]),
+  ]);
+
+  enlargeStreamBuffers(locator);
   rewriteDatabases(locator, hook);
   rewriteFootprints(locator, hook);
   reserveStackIn(module);

@@ -12,6 +12,7 @@
 import assert from "node:assert/strict";
 import { type Cluster, type ClusterFile, withoutZerosAtEnd } from "../cluster-archive.ts";
 import { unreadContents } from "../memory-nodes.ts";
+import type { ParsedRules } from "./access-rules.ts";
 import type { BootedPostgres } from "./boot.ts";
 import { granuleBytes } from "./granule-code.ts";
 import type { LinkStep } from "./linked-libraries.ts";
@@ -43,6 +44,8 @@ export interface SnapshotFacts {
   readonly postmasterStreams: readonly StreamRecord[];
   readonly ownStreams: readonly StreamRecord[];
   readonly workingDirectory: string;
+  /** See `AccessRules.parsed`. */
+  readonly accessRules: ParsedRules | undefined;
 }
 
 /** See the head of the file. */
@@ -97,6 +100,7 @@ export function takeSnapshot(booted: BootedPostgres, began: number, dataDirector
       postmasterStreams: describeStreams(postmaster.files.streams as StreamSystem["streams"]),
       ownStreams: describeStreams(files.streams),
       workingDirectory: files.cwd(),
+      accessRules: machine.accessRules?.parsed,
     },
     memory: memory.join(),
     cluster: takeCluster(files, dataDirectory),

@@ -17,12 +17,13 @@ import { runSeparately, sibling } from "../separate.ts";
 import { ServerLog } from "../server-log.ts";
 import { stockBinary } from "../stock-binary.ts";
 import { keepLibraries } from "../wanted-libraries.ts";
+import { AccessRules } from "./access-rules.ts";
 import type { Copying } from "./database-copies.ts";
 import { FileDescriptors, type FileSystem } from "./file-descriptors.ts";
 import type { Template } from "./image.ts";
 import { instantiateAsMachine, isMemoryOf, machineOf } from "./instantiate.ts";
 import type { Machine } from "./machine.ts";
-import { PostgresProcess } from "./postgres-process.ts";
+import { PostgresProcess, settingOf } from "./postgres-process.ts";
 import { becomePostmaster, type PostmasterMemory } from "./postmaster-memory.ts";
 import { locateMemory, type MemoryMap } from "./private-memory.ts";
 import { allocateSnapshotArrays } from "./snapshot-arrays.ts";
@@ -106,6 +107,8 @@ export async function bootPostgres(options: BootOptions): Promise<BootedPostgres
       // initdb runs on a machine of its own.
       if (!pglite?.Module || !isMemoryOf(machine, pglite.Module.HEAPU8)) return username;
       refuseCommands(machine, pglite);
+      machine.accessRules = new AccessRules(pglite.Module.FS, settingOf(machine, "hba_file"));
+      machine.accessRules.parse(machine.function("sessions_load_hba"));
       fork = { ...heap.fork(), files: new FileDescriptors(files()).fork() };
       return username;
     };

@@ -18,6 +18,7 @@ import {
   type WasmTable,
   webAssembly,
 } from "../wasm/web-assembly.ts";
+import type { AccessRules } from "./access-rules.ts";
 import { Clock } from "./clock.ts";
 import { Footprints } from "./footprints.ts";
 import { LinkedLibraries } from "./linked-libraries.ts";
@@ -68,6 +69,8 @@ export class Machine {
   readonly bundled = new BundledExtensions(() => this.bytes);
   /** Loads libraries, from the fork on: before, one is loaded for all. */
   lateLibraries: LateLinker | undefined;
+  /** What the processes that are forked have of pg_hba.conf. */
+  accessRules: AccessRules | undefined;
   /** Replaced when the sessions take over from PGlite's own boot. */
   calls: MachineCalls;
   #waiting: Promise<number> | undefined;

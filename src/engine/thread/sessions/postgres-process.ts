@@ -193,13 +193,7 @@ export class PostgresProcess {
 
   /** The value of a setting as text; that of a number is told in the setting's own unit. */
   setting(name: string): string {
-    const text = new TextEncoder().encode(`${name}\0`);
-    const address = this.#machine.function("malloc")(text.length);
-    this.#machine.write(address, text);
-    const value = this.#machine.function("GetConfigOption")(address, 0, 0);
-    this.#machine.function("free")(address);
-    const { bytes } = this.#machine;
-    return Buffer.from(bytes.slice(value, bytes.indexOf(0, value))).toString("utf8");
+    return settingOf(this.#machine, name);
   }
 
   /** Undoes `HOLD_CANCEL_INTERRUPTS` of a read that was left by an exception. */
@@ -310,4 +304,15 @@ export class PostgresProcess {
 export function raiseSignal(machine: Machine, { addresses }: Located, signal: number): void {
   const handler = machine.words[(addresses.signalHandlers >> 2) + signal];
   if (handler) machine.table.get(handler)?.(signal);
+}
+
+/** See `PostgresProcess.setting`. */
+export function settingOf(machine: Machine, name: string): string {
+  const text = new TextEncoder().encode(`${name}\0`);
+  const address = machine.function("malloc")(text.length);
+  machine.write(address, text);
+  const value = machine.function("GetConfigOption")(address, 0, 0);
+  machine.function("free")(address);
+  const { bytes } = machine;
+  return Buffer.from(bytes.slice(value, bytes.indexOf(0, value))).toString("utf8");
 }

@@ -15,6 +15,7 @@ import { MemoryFiles } from "../memory-files.ts";
 import type { RewrittenPostgres } from "../module-cache.ts";
 import { Hook } from "../rewrite/hooks.ts";
 import { ServerLog } from "../server-log.ts";
+import { AccessRules } from "./access-rules.ts";
 import { type BootedPostgres, refuseCommands } from "./boot.ts";
 import type { SnapshotFacts } from "./boot-snapshot.ts";
 import { FileDescriptors, type FileSystem } from "./file-descriptors.ts";
@@ -74,6 +75,8 @@ export async function restorePostgres(
   const files = pglite.Module.FS as unknown as Files;
   machine.libraries.replay(facts.steps, () => refuseCommands(machine, pglite));
   files.chdir(facts.workingDirectory);
+  const { accessRules } = facts;
+  if (accessRules) machine.accessRules = new AccessRules(pglite.Module.FS, accessRules.path, accessRules.text);
   const streams = openStreams(machine, files, facts);
   const parts = new MemoryParts(facts, memory);
   parts.putTemplate(machine);

@@ -101,7 +101,7 @@ export class Session implements SessionState {
         // As a process without a postmaster, which would have given it a slot.
         await entry.initProcess();
         entry.setCallbacks();
-        // Makes the Port, reads pg_hba.conf, and says that this is a client backend under a postmaster. What fails, the client
+        // Makes the Port, has the rules of pg_hba.conf, and says that this is a client backend under a postmaster. What fails, the client
         // is told.
         entry.startPGlite();
         port = process.port;

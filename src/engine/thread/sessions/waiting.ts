@@ -32,6 +32,7 @@ export function sessionCalls(host: SessionContext): MachineCalls {
       if (kind === Hook.sleep) return sleep(host, first);
       if (kind === Hook.kill) return host.kill(first, second);
       if (kind === Hook.interrupts) return processInterrupts(host);
+      if (kind === Hook.accessRules) return host.machine.accessRules?.hold(host.process.pid) ? 1 : second;
       const { running } = host.scheduler;
       if (!running) return second;
       if (kind >= firstFootprintHook) {
