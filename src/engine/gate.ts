@@ -21,7 +21,7 @@ export type GateRequest =
   | { readonly do: "hold"; readonly records: boolean; readonly ms: number }
   /** Lets everything go. */
   | { readonly do: "open" }
-  /** Runs SQL as `aside` does and lets everything go, unless more have arrived than `seen`; answered with whether it was so. */
+  /** Runs SQL as `aside` does and lets everything go, unless more have arrived than `seen`; answered with the settings then, or null. */
   | { readonly do: "finish"; readonly seen: number; readonly runs: readonly AsideRun[] }
   /**
    * Lets the first batch of a connection through, unless more than `seen` have arrived or it has gone; answered with a `GateStep` in the
@@ -40,12 +40,17 @@ export type GateRequest =
   | { readonly do: "deliver"; readonly connection: number }
   /** Runs SQL on the sessions of connections, unseen by their clients; answered with rows of text for each, none if it is closed. */
   | { readonly do: "aside"; readonly runs: readonly AsideRun[] }
+  /** Answered with the settings of the sessions of connections. */
+  | { readonly do: "settings"; readonly connections: readonly number[] }
   /** Answered when all that had been sent before has been looked at. */
   | { readonly do: "ping" }
   /** What a CancelRequest does. */
   | { readonly do: "cancel"; readonly connection: number }
   /** Answered with what has passed since `hold`, as `GateRecord`s. */
   | { readonly do: "record" };
+
+/** For each connection that was asked about, what its session's client has set, and always whom it is; null where there is no session. */
+export type GateSettings = readonly (readonly (readonly [name: string, value: string])[] | null)[];
 
 /** SQL on the session of a connection. */
 export interface AsideRun {

@@ -101,7 +101,6 @@ class Exploration {
   async run(): Promise<ExploreReport> {
     const { schedules: most = mostSchedules, strategy = "exhaustive", stopAtFirst = false } = this.#options;
     // Pools connect, and prepare what they keep: the schedules that count all find them like that.
-    await this.#states.learnNames(this.#connection.sql);
     await this.#states.learn((await this.#hold()).connections);
     await this.#gate.ask({ do: "open" });
     const first = await this.#runOnce(roundRobin());
@@ -176,7 +175,7 @@ class Exploration {
     try {
       const outcome = await new ScheduleRun(this.#gate, this.#options.actors, this.#limits).run(strategy);
       this.#strays += outcome.between;
-      await this.#states.restore(outcome.connections);
+      await this.#states.restore(outcome.settings);
       for (const { actor } of outcome.steps) this.#seen.add(actor);
       return outcome;
     } catch (error) {

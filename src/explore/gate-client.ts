@@ -11,6 +11,7 @@ import {
   type GateHold,
   type GateRecord,
   type GateRequest,
+  type GateSettings,
   type GateStep,
 } from "../engine/gate.ts";
 import { Type } from "../wire/frames.ts";
@@ -21,10 +22,11 @@ import { DatabaseError, readDataRow, readErrorFields } from "../wire/query-resul
 interface Answers {
   hold: GateHold;
   open: null;
-  finish: boolean;
+  finish: GateSettings | null;
   release: GateStep;
   wait: Extract<GateStep, { isStale: false }>;
   deliver: null;
+  settings: GateSettings;
   aside: readonly (readonly (readonly (string | null)[])[])[];
   ping: null;
   cancel: null;

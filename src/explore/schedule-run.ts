@@ -12,7 +12,7 @@ import { type Choice, type Strategy, wordOf } from "./choices.ts";
 import { Effects, type Granule } from "./effects.ts";
 import type { GateClient } from "./gate-client.ts";
 import type { Actor, Results, ScheduleStep } from "./report.ts";
-import { type UsedSessions, undo } from "./session-state.ts";
+import { type SettingsOf, undo } from "./session-state.ts";
 import { describeStuck, stray } from "./stuck.ts";
 import { Waiter } from "./waiter.ts";
 
@@ -31,7 +31,8 @@ export interface ScheduleOutcome {
   readonly stuck?: string;
   /** Some of them wait still: another schedule would be disturbed. */
   readonly isUnfinished: boolean;
-  readonly connections: UsedSessions;
+  /** Of the sessions that it has used, at its end. */
+  readonly settings: SettingsOf;
 }
 
 /** A connection in a schedule. */
@@ -43,8 +44,6 @@ interface UsedConnection {
   blocked: OpenStep | undefined;
   /** Its last step. */
   last: OpenStep | undefined;
-  /** All that it was sent. */
-  sql: string[];
 }
 
 /** What a schedule is run with. */
@@ -94,6 +93,7 @@ export class ScheduleRun {
   #strays = 0;
   #isDiverged = false;
   #stuck: string | undefined;
+  #settings: SettingsOf = new Map();
 
   constructor(gate: GateClient, actors: Readonly<Record<string, Actor>>, limits: ScheduleLimits) {
     this.#gate = gate;
@@ -137,7 +137,7 @@ export class ScheduleRun {
       isDiverged: this.#isDiverged,
       ...(this.#stuck === undefined ? {} : { stuck: this.#stuck }),
       isUnfinished: this.#actors.some(({ isDone }) => !isDone),
-      connections: this.#connections,
+      settings: this.#settings,
     };
   }
 
@@ -238,7 +238,7 @@ export class ScheduleRun {
 
   /** At once: what its client sends next is its own. */
   #let(actor: ActorRun, record: OpenStep, step: Settled): void {
-    const { connection, sql } = record;
+    const { connection } = record;
     this.#take(connection);
     this.#effects.add(connection, step.footprints, step.isBlocked);
     if (step.isSilent) this.#silences++;
@@ -251,7 +251,6 @@ export class ScheduleRun {
       status: used?.status ?? "I",
       blocked,
       last: record,
-      sql: [...(used?.sql ?? []), sql],
     });
     for (const { connection: each, status } of step.answers) {
       const answered = this.#connections.get(each);
@@ -338,8 +337,8 @@ export class ScheduleRun {
   #blockStray({ connection, sql }: Arrived, { isBlocked, blockedBy }: Settled): void {
     const holders = this.#namesOf(blockedBy);
     const blocked: OpenStep = { actor: stray, sql, connection, isBlocked, blockedBy: holders, woke: [] };
-    const used = this.#connections.get(connection) ?? { actor: undefined, status: "I", last: undefined, sql: [] };
-    this.#connections.set(connection, { ...used, blocked, sql: [...used.sql, sql] });
+    const used = this.#connections.get(connection) ?? { actor: undefined, status: "I", last: undefined };
+    this.#connections.set(connection, { ...used, blocked });
   }
 
   #namesOf(connections: readonly number[]): string[] {
@@ -373,8 +372,9 @@ export class ScheduleRun {
     else await turnOfTheLoop();
     for (;;) {
       const runs = undo(this.#connections);
-      if (await this.#gate.ask({ do: "finish", seen: this.#gate.seen, runs })) return true;
-      if (!this.#stuck) return false;
+      const settings = await this.#gate.ask({ do: "finish", seen: this.#gate.seen, runs });
+      if (settings) this.#settings = new Map(runs.map(({ connection }, at) => [connection, settings[at] ?? []]));
+      if (settings || !this.#stuck) return settings !== null;
     }
   }
 

@@ -8,29 +8,16 @@
  */
 import type { AsideRun } from "../engine/gate.ts";
 import type { GateClient } from "./gate-client.ts";
-import type { Sql } from "./sql.ts";
 
-/** The names of an application's own settings, which are in no view. */
-const ownSettings = String.raw`\m(?:set\s+(?:session\s+)?|set_config\s*\(\s*')(\w+\.\w+)`;
-const ownSettingsInText = new RegExp(ownSettings.replace(String.raw`\m`, String.raw`\b`), "gi");
-/** Those that functions may set. */
-const ownSettingsQuery = `SELECT DISTINCT found[1] AS name
-  FROM pg_proc, LATERAL regexp_matches(prosrc, ${literal(ownSettings)}, 'gi') AS found
-  WHERE pronamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)`;
-
-/** Settings that a session can have set; the first two of the others are not in the view, either. */
-const settingsQuery = (
-  names: Iterable<string>,
-): string => `SELECT name, setting FROM pg_settings WHERE source = 'session'
-  UNION ALL SELECT 'role', current_setting('role')
-  UNION ALL SELECT '${authorization}', session_user
-  UNION ALL SELECT name, current_setting(name, true) FROM unnest(ARRAY[${[...names].map(literal)}]::text[]) AS own (name)`;
 const authorization = "session_authorization";
 
-/** The connections that a schedule has used, with the status of their transactions and all that they were sent. */
-export type UsedSessions = ReadonlyMap<number, { readonly status: "I" | "T" | "E"; readonly sql: readonly string[] }>;
+/** The connections that a schedule has used, with the status of their transactions. */
+type UsedSessions = ReadonlyMap<number, { readonly status: "I" | "T" | "E" }>;
 
 type Settings = ReadonlyMap<string, string>;
+
+/** The settings of sessions, by their connections; nothing of one that has none yet, or none any more. */
+export type SettingsOf = ReadonlyMap<number, readonly (readonly [name: string, value: string])[]>;
 
 /** What ends all of it but the settings. */
 export function undo(connections: UsedSessions): AsideRun[] {
@@ -44,37 +31,25 @@ export function undo(connections: UsedSessions): AsideRun[] {
 export class SessionStates {
   readonly #gate: GateClient;
   readonly #settings = new Map<number, Settings>();
-  /** The application's own that it may set. */
-  readonly #names = new Set<string>();
 
   constructor(gate: GateClient) {
     this.#gate = gate;
   }
 
-  /** Before anything is held. */
-  async learnNames(sql: Sql): Promise<void> {
-    for (const { name } of await sql<{ name: string }>(ownSettingsQuery)) this.#names.add(name.toLowerCase());
-  }
-
   /** Before the first schedule, while the gate is shut. */
   async learn(connections: readonly number[]): Promise<void> {
-    const all = await this.#ask(connections);
+    const all = await this.#gate.ask({ do: "settings", connections });
     connections.forEach((connection, at) => {
-      // Without rows it has no session yet.
-      if (all[at]!.length > 0) this.#settings.set(connection, settingsOf(all[at]!));
+      const settings = all[at];
+      if (settings) this.#settings.set(connection, new Map(settings));
     });
   }
 
-  /** Puts the settings back after a schedule: whatever it sent may have changed them, a function for example. */
-  async restore(used: UsedSessions): Promise<void> {
-    for (const { sql } of used.values())
-      for (const text of sql)
-        for (const [, name] of text.matchAll(ownSettingsInText)) this.#names.add(name!.toLowerCase());
-    const connections = [...used.keys()];
-    const all = await this.#ask(connections);
-    const runs = connections.flatMap((connection, at) => {
-      if (all[at]!.length === 0) return [];
-      const now = settingsOf(all[at]!);
+  /** Puts the settings back that a schedule has changed: whatever it sent may have done so, a function for example. */
+  async restore(used: SettingsOf): Promise<void> {
+    const runs = [...used].flatMap(([connection, settings]) => {
+      if (settings.length === 0) return [];
+      const now = new Map(settings);
       const before = this.#settings.get(connection);
       if (!before) this.#settings.set(connection, now);
       const sql = before ? backTo(before, now) : "";
@@ -82,16 +57,11 @@ export class SessionStates {
     });
     if (runs.length > 0) await this.#gate.ask({ do: "aside", runs });
   }
-
-  #ask(connections: readonly number[]): Promise<readonly (readonly (readonly (string | null)[])[])[]> {
-    const sql = settingsQuery(this.#names);
-    return this.#gate.ask({ do: "aside", runs: connections.map((connection) => ({ connection, sql })) });
-  }
 }
 
 /** What makes the settings those that were before; nothing if they are. */
 function backTo(before: Settings, now: Settings): string {
-  // A setting of the application's own that was never set is null, and an empty text when it is set back.
+  // A setting of the application's own that was set back is an empty text.
   const changed = [...new Set([...before.keys(), ...now.keys()])].filter(
     (name) => (before.get(name) ?? "") !== (now.get(name) ?? ""),
   );
@@ -105,10 +75,6 @@ function backTo(before: Settings, now: Settings): string {
   });
   const first = isOther ? `SET SESSION AUTHORIZATION ${literal(before.get(authorization)!)}; ` : "";
   return `${first}RESET ROLE; SELECT ${calls.join(", ")}`;
-}
-
-function settingsOf(rows: readonly (readonly (string | null)[])[]): Settings {
-  return new Map(rows.flatMap(([name, value]) => (value === null ? [] : [[name!, value!] as const])));
 }
 
 function literal(value: string): string {

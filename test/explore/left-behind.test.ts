@@ -29,6 +29,12 @@ async function seen(look: string, leave: string): Promise<unknown[]> {
 
 test("settings are undone however they were made", async () => {
   expect(await seen("select coalesce(current_setting('app.tenant', true), '')", "select tenant('a')")).toEqual([""]);
+  expect(
+    await seen(
+      "select coalesce(current_setting('app.area', true), '')",
+      "select set_config('app' || '.area', 'b', false)",
+    ),
+  ).toEqual([""]);
   expect(await seen("select session_user", "set session authorization app")).toEqual(["postgres"]);
   expect(await seen("show statement_timeout", "/* app */ set statement_timeout = 5000")).toEqual(["0"]);
   expect(await seen("select current_user", "/* app */ set role app")).toEqual(["postgres"]);

@@ -16,6 +16,7 @@ import type {
   GateHold,
   GateRecord,
   GateRequest,
+  GateSettings,
   GateStep,
 } from "../../engine/gate.ts";
 import type { SessionHost } from "../../engine/thread/sessions/host.ts";
@@ -26,7 +27,7 @@ import { GateMember } from "./member.ts";
 import { PassedBytes } from "./passed-bytes.ts";
 
 /** What a gate needs of all sessions. */
-export type GateHost = Pick<SessionHost, "scheduler" | "blockedBy" | "machine">;
+export type GateHost = Pick<SessionHost, "scheduler" | "blockedBy" | "machine" | "settingsOf">;
 
 const preparedStatements = encodeQuery("SELECT name, statement FROM pg_prepared_statements WHERE NOT from_sql");
 
@@ -89,6 +90,8 @@ export class Gate {
         return this.#members.get(request.connection)?.deliver();
       case "aside":
         return this.#asides(request.runs);
+      case "settings":
+        return this.#settings(request.connections);
       case "ping":
         return turnOfTheLoop();
       case "cancel":
@@ -155,12 +158,23 @@ export class Gate {
     return { connections: able.map(({ number }) => number), passed, isQuiet };
   }
 
-  async #finish(seen: number, runs: readonly AsideRun[]): Promise<boolean> {
+  async #finish(seen: number, runs: readonly AsideRun[]): Promise<GateSettings | null> {
     await turnOfTheLoop();
-    if (this.#arrivals !== seen) return false;
+    if (this.#arrivals !== seen) return null;
     await this.#asides(runs);
+    const settings = await this.#settings(runs.map(({ connection }) => connection));
     this.open();
-    return true;
+    return settings;
+  }
+
+  async #settings(connections: readonly number[]): Promise<GateSettings> {
+    const all: GateSettings[number][] = [];
+    for (const connection of connections) {
+      const member = this.#members.get(connection);
+      const session = member?.isIdle ? member.session : undefined;
+      all.push((session && (await this.#host.settingsOf(session))) ?? null);
+    }
+    return all;
   }
 
   async #release(

@@ -79,6 +79,11 @@ export class GateMember {
     return this.#client.status;
   }
 
+  /** Whether its session waits for its next message. */
+  get isIdle(): boolean {
+    return !this.#client.isMidway && this.#client.activity().state.startsWith("idle");
+  }
+
   /** What its client was told at its login. */
   get told(): ReadonlyMap<string, string> {
     return this.#client.told;

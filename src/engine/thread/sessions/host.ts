@@ -31,7 +31,7 @@ import { type Mark, Rewinding } from "./rewind.ts";
 import { Scheduler } from "./scheduler.ts";
 import { Session, type SessionOutput } from "./session.ts";
 import type { SessionContext, SessionState } from "./session-context.ts";
-import { tellLeaving } from "./session-state.ts";
+import { settingsOf, tellLeaving } from "./session-state.ts";
 import { sessionCalls } from "./waiting.ts";
 import type { Windows } from "./windows.ts";
 
@@ -183,6 +183,11 @@ export class SessionHost implements SessionContext {
   /** The process ids of those that a session waits for; undefined if it waits for nobody, or not for another session. */
   blockedBy(session: Session): number[] | undefined {
     return isBlocked(this, session) ? blockers(this, session).map(({ pid }) => pid) : undefined;
+  }
+
+  /** What a session's client may have set; undefined when the session has ended. */
+  settingsOf(session: Session) {
+    return settingsOf(session, this, this.#booted.located);
   }
 
   /** What a CancelRequest does: PostgreSQL's SIGINT. */

@@ -283,10 +283,12 @@ export class Scheduler<S extends Schedulable> {
   #setTimer(): void {
     let deadline = Number.POSITIVE_INFINITY;
     for (const { wait } of this.#parked.values()) deadline = Math.min(deadline, this.#realDeadline(wait));
-    if (deadline === this.#timerDeadline) return;
+    const isNever = deadline === Number.POSITIVE_INFINITY;
+    // Deadlines come and go with every turn of the WAL writer; a timer that is too early only looks.
+    if (this.#timerDeadline <= deadline && !isNever) return;
     clearTimeout(this.#timer);
     this.#timerDeadline = deadline;
-    if (deadline === Number.POSITIVE_INFINITY) return;
+    if (isNever) return;
     this.#timer = setTimeout(() => {
       this.#timerDeadline = Number.POSITIVE_INFINITY;
       this.#look();

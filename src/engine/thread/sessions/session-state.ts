@@ -18,6 +18,11 @@ import { type PostgresProcess, Signal } from "./postgres-process.ts";
 import { bytesInput, type Session } from "./session.ts";
 import type { ClientState, SessionContext } from "./session-context.ts";
 
+type Settings = ClientState["settings"];
+
+/** Whom a session is. */
+const identities = ["session_authorization", "role"];
+
 /** Offsets in an entry of the table of settings, and in the setting that it leads to. */
 const entrySetting = 4;
 const settingType = 24;
@@ -47,6 +52,21 @@ export async function tellLeaving(session: Session, host: SessionContext, locate
   // It may be handling a signal; it is idle but for that.
   while (!session.isAtRest && session.state !== "ended") await turnOfTheLoop();
   session.onLeaving(await clientStateOf(session, host, located));
+}
+
+/** The settings of a session, as soon as it is at rest; always with those of whom it is. Undefined for one that has ended. */
+export async function settingsOf(
+  session: Session,
+  { scheduler, machine, process }: SessionContext,
+  located: Located,
+): Promise<Settings | undefined> {
+  while (!session.isAtRest && session.state !== "ended") await turnOfTheLoop();
+  if (session.state === "ended") return undefined;
+  return scheduler.take(session, () => {
+    const { settings } = readClientState(machine, located, process);
+    const missing = identities.filter((name) => settings.every(([known]) => known !== name));
+    return [...settings, ...missing.map((name) => [name, process.setting(name)] as const)];
+  });
 }
 
 /** Reads it of a session that is at rest; undefined where that cannot be, as of one that has ended. */
@@ -113,7 +133,7 @@ function readClientState(
 
 /** Who sets them may not be allowed to set the others any more. */
 function rank(name: string): number {
-  return ["session_authorization", "role"].indexOf(name);
+  return identities.indexOf(name);
 }
 
 /** The addresses of the entries of one of PostgreSQL's hash tables, which may be absent. */
