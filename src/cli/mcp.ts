@@ -13,6 +13,7 @@ import type { OptionKey, ResolvedOptions } from "../options.ts";
 import { optionTable } from "../options.ts";
 import { type CliCommand, type CommandContext, serverOptions } from "./command.ts";
 import { logTo } from "./log.ts";
+import { keepStdout } from "./mcp/stdout.ts";
 import { toolsOf } from "./mcp/tools.ts";
 import { serverUrl, urlFlag } from "./running-server.ts";
 import { listenForSignals, type SignalReceived } from "./signals.ts";
@@ -39,23 +40,35 @@ export const mcpCommand: CliCommand = {
     const mayWrite = flags.write === true;
     const signal = listenForSignals(() => {});
     const log = logTo(context.stderr, options.logLevel);
-    const server = chooseServer(options, context, flags, signal);
+    const server = chooseServer(options, context, flags);
     const branch = new AgentBranch({ source: server.url, mayWrite, statementTimeoutMs, keeps: flags.keep === true });
     const { serveTools } = await import("./mcp/serve.ts");
+    const output = keepStdout();
+    let exitCode: number = ExitCode.ok;
     try {
       const { version } = createRequire(import.meta.url)("pglite-devdb/package.json");
-      await serveTools({ version, instructions: instructions(mayWrite), tools: toolsOf(branch, mayWrite) }, signal);
+      const told = { version, instructions: instructions(mayWrite), tools: toolsOf(branch, mayWrite) };
+      await serveTools(told, output.stream, signal);
     } finally {
-      const kept = await branch.end().finally(() => server.stop());
-      if (kept !== undefined) log("info", `the branch stays: ${new URL(kept).pathname.slice(1)}`);
+      // The server has to be there for the end of the branch: nothing but this stops it.
+      const ending = branch.end();
+      server.giveUpStart();
+      const kept = await ending.catch((error: Error) => {
+        log("error", `the branch could not be ended: ${error.message}`);
+        exitCode = ExitCode.failure;
+      });
+      if (kept) log("info", `the branch stays: ${new URL(kept).pathname.slice(1)}`);
+      await server.stop().finally(() => output.giveBack());
     }
-    return signal.aborted ? (signal.reason as SignalReceived).exitCode : ExitCode.ok;
+    return signal.aborted ? (signal.reason as SignalReceived).exitCode : exitCode;
   },
 };
 
 interface ChosenServer {
   /** Starts it, if it is one of our own, at the first call that succeeds. */
   readonly url: () => Promise<string>;
+  /** Ends a start that is not over; a server that runs, runs on. */
+  readonly giveUpStart: () => void;
   readonly stop: () => Promise<void>;
 }
 
@@ -64,19 +77,33 @@ function chooseServer(
   options: ResolvedOptions,
   { cwd, environment, stderr }: CommandContext,
   flags: Readonly<Record<string, unknown>>,
-  signal: AbortSignal,
 ): ChosenServer {
   const given = givenOption(flags);
   if (flags.url !== undefined && given !== undefined)
     throw new UsageError(`mcp: ${given} is for a server of its own; --url names one that runs`);
   if (flags.url !== undefined || (given === undefined && environment.DATABASE_URL !== undefined)) {
     const { href } = serverUrl(flags.url, environment);
-    return { url: async () => href, stop: async () => {} };
+    return { url: async () => href, giveUpStart: () => {}, stop: async () => {} };
   }
   // Another one may have the port that is configured: that of the same project.
   const own = flags.port === undefined ? { ...options, port: 0 } : options;
-  const control = controlDevDb(own, { cwd, log: logTo(stderr, options.logLevel), signal });
-  return { url: async () => (await control.start()).url, stop: () => control.stop() };
+  const control = controlDevDb(own, { cwd, log: logTo(stderr, options.logLevel) });
+  let isStarting = false;
+  return {
+    async url() {
+      isStarting = true;
+      try {
+        return (await control.start()).url;
+      } finally {
+        isStarting = false;
+      }
+    },
+    giveUpStart() {
+      // Its error is that of `stop`, too.
+      if (isStarting) control.stop().catch(() => {});
+    },
+    stop: () => control.stop(),
+  };
 }
 
 /** The first flag that is about a server. */

@@ -1,16 +1,14 @@
 /** `pglite-devdb mcp`, by the official SDK's client: on PGlite, and on a native PostgreSQL. */
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import pg from "pg";
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type DevDb, startDevDb } from "../../src/index.ts";
 import { hasNative, startNative } from "../engines/support/native.ts";
 import { runCli, temporaryDirectory } from "../support/cli-process.ts";
 import { query } from "../support/query.ts";
-import { builtCli } from "./support/built-cli.ts";
 import { startMcp } from "./support/mcp-client.ts";
+import { agentProgram, leftoversSql, spawnAgent } from "./support/mcp-process.ts";
 
 const source = `create table people (id int generated always as identity primary key, name text not null);
   insert into people (name) values ('Ada'), ('Grace'); comment on table people is 'who is here'; create schema app; create table app."Or der" (n int);
@@ -24,35 +22,9 @@ const source = `create table people (id int generated always as identity primary
   alter event trigger greets enable always;
   create event trigger guard on ddl_command_start when tag in ('ALTER TABLE') execute function seen(); select lo_create(1)`;
 
-/** An agent's program that starts it and asks for the tables, as a process of its own. */
-function spawnAgent(url: string | undefined, cwd = temporaryDirectory(), args: readonly string[] = []) {
-  const asked = [
-    {
-      id: 1,
-      method: "initialize",
-      params: { protocolVersion: "2025-06-18", capabilities: {}, clientInfo: { name: "raw", version: "1" } },
-    },
-    { method: "notifications/initialized" },
-    { id: 2, method: "tools/call", params: { name: "schema", arguments: {} } },
-  ].map((message) => `${JSON.stringify({ jsonrpc: "2.0", ...message })}\n`);
-  const program = `const mcp = require("child_process").spawn(process.execPath, ${JSON.stringify([builtCli, "mcp", ...args])}, { stdio: ["pipe", "inherit", "inherit"] });
-    mcp.stdin.write(${JSON.stringify(asked.join(""))}); process.stdin.on("end", () => mcp.stdin.end()).resume(); mcp.on("exit", (code) => process.exit(code));`;
-  const { DATABASE_URL: _, ...environment } = process.env;
-  const child = spawn(process.execPath, ["-e", program], {
-    cwd,
-    env: { ...environment, ...(url !== undefined && { DATABASE_URL: url }) },
-    stdio: ["pipe", "pipe", "ignore"],
-  });
-  onTestFinished(() => void child.kill("SIGKILL"));
-  let stdout = "";
-  const answered = new Promise<string>((resolve) => {
-    child.stdout.setEncoding("utf8").on("data", (text: string) => {
-      stdout += text;
-      if (stdout.split("\n").length > 2) resolve(stdout);
-    });
-  });
-  return { child, answered, stdout: () => stdout, ended: once(child, "close").then(([code]) => code) };
-}
+/** ALTER DATABASE for the one of the session. */
+const alterIts = (what: string) =>
+  `do $do$ begin execute format($$alter database %I ${what}$$, current_database()); end $do$`;
 
 const servers = [
   {
@@ -84,11 +56,7 @@ for (const { name, start, reset, there, options } of servers)
     });
     afterAll(() => db?.close());
 
-    const leftovers = () =>
-      query(
-        db.url,
-        "select datname from pg_database where datname like '%mcp%' union all select rolname from pg_roles where rolname like '%mcp%'",
-      );
+    const leftovers = () => query(db.url, leftoversSql);
 
     test("a prepared transaction, or a branch that somebody drops, keeps nothing there", async () => {
       const first = await startMcp("--url", db.url);
@@ -106,6 +74,25 @@ for (const { name, start, reset, there, options } of servers)
       expect(await second.sql("select 1")).toContain("is gone");
       await second.client.close();
       expect(await leftovers()).toEqual([]);
+    });
+
+    test("who owns a branch cannot keep it: reset makes it anew, and the end drops it", async () => {
+      const mcp = await startMcp("--url", db.url, "--write");
+      const prepare = "prepare transaction 'kept'";
+      const ofRole = "alter role current_user set default_transaction_read_only = on";
+      const ofDatabase = "is_template true connection limit 0";
+      const tricks = [ofRole, alterIts("set default_transaction_read_only = on"), alterIts(ofDatabase)];
+      for (const trick of tricks) {
+        await mcp.sql(prepare);
+        expect(await mcp.sql(trick), trick).not.toMatch(/ERROR/);
+        expect(await mcp.sql("create table t ()"), trick).toMatch(/ERROR/);
+        expect(await mcp.call("reset"), trick).toMatch(/is a new copy/);
+        expect(await mcp.sql("create table t ()"), trick).toMatch(/CREATE TABLE/);
+      }
+      await mcp.sql(prepare);
+      expect(await mcp.sql(alterIts("is_template true"))).toMatch(/DO/);
+      await mcp.client.close();
+      await expect.poll(leftovers).toEqual([]);
     });
 
     test("it can be looked at, and nothing is left when the client closes", async () => {
@@ -271,14 +258,28 @@ for (const { name, start, reset, there, options } of servers)
       const mcp = await startMcp("--url", db.url, "--timeout", "300");
       expect(await mcp.sql("select pg_sleep(100)")).toMatch(/^ERROR 57014/);
       const deaf = `do $$ begin loop begin perform pg_sleep(1000); exception when query_canceled then null; end; end loop; end $$`;
-      const answers = await Promise.all([mcp.sql(deaf), ...[1, 2, 3].map((n) => mcp.rows(`select ${n}`))]);
-      expect(answers).toEqual([expect.stringMatching(/^ERROR/), [["1"]], [["2"]], [["3"]]]);
+      // Nor does it have to be silent.
+      const talks = deaf.replace("perform pg_sleep(1000)", "raise notice 'still here'; perform pg_sleep(0.1)");
+      const late = "ERROR the request was not over within 2.3 s, and was ended";
+      // No timeout ends a login trigger.
+      const writer = await startMcp("--url", db.url, "--timeout", "300", "--write");
+      const atLogin = `create or replace function at_login() returns event_trigger language plpgsql as ${talks.slice("do ".length)}`;
+      expect(await writer.sql(atLogin)).toMatch(/CREATE FUNCTION/);
+      const writerAnswers = Promise.all([writer.sql("select 1"), writer.call("reset"), writer.rows("select 2")]);
+      const answers = await Promise.all([
+        mcp.sql(deaf),
+        mcp.rows("select 1"),
+        mcp.sql(talks),
+        ...[2, 3].map((n) => mcp.rows(`select ${n}`)),
+      ]);
+      expect(answers).toEqual([late, [["1"]], late, [["2"]], [["3"]]]);
+      expect(await writerAnswers).toEqual([late, expect.stringContaining("is a new copy"), [["2"]]]);
       const busy = "select count(*)::int from pg_stat_activity where usename like 'pglite_devdb_mcp%'";
       await expect.poll(() => query(db.url, busy)).toEqual([0]);
     });
 
     test("whoever of the two is killed, nothing is left", async () => {
-      const agent = spawnAgent(db.url);
+      const agent = spawnAgent(db.url, undefined, [], agentProgram);
       await agent.answered;
       expect((await leftovers()).length).toBe(2);
       agent.child.kill("SIGKILL");
@@ -298,8 +299,8 @@ for (const { name, start, reset, there, options } of servers)
       process.kill(busy.pid, "SIGTERM");
       await expect.poll(leftovers).toEqual([]);
 
-      const [killed, lives] = [await startMcp("--url", db.url), await startMcp("--url", db.url)];
-      await killed.rows("select 1");
+      const [killed, lives] = [await startMcp("--url", db.url, "--write"), await startMcp("--url", db.url)];
+      await killed.sql(alterIts("is_template true"));
       await lives.rows("select 1");
       process.kill(killed.pid, "SIGKILL");
       expect((await leftovers()).length).toBe(4);
@@ -317,12 +318,22 @@ for (const { name, start, reset, there, options } of servers)
     test("--keep: the branch stays, and is its maker's; no role is left", async () => {
       const mcp = await startMcp("--url", db.url, "--write", "--keep");
       await mcp.sql("create table kept as select 7 as n");
+      // What it has set for all who connect is not for what is done at its end.
+      const [[role]] = (await mcp.rows("select current_user")) as [[string]];
+      const all = [
+        `set role = ${role}`,
+        "is_template true",
+        "set statement_timeout = 1",
+        "set default_transaction_read_only = on",
+      ];
+      for (const what of all) expect(await mcp.sql(alterIts(what)), what).toMatch(/DO/);
       await mcp.client.close();
       await expect.poll(mcp.stderr).toMatch(/the branch stays: \S+~mcp_/);
       const [database, ...others] = await leftovers();
       expect(others).toEqual([]);
       const url = new URL(db.url);
       url.pathname = `/${database}`;
+      await query(db.url, `alter database "${database}" reset all`);
       expect(
         await query(
           url.href,
@@ -332,17 +343,6 @@ for (const { name, start, reset, there, options } of servers)
       await query(db.url, `drop database "${database}"`);
     });
   });
-
-test("without --url it has a server of its own, with the options of one; stdout has the protocol only", async () => {
-  const cwd = temporaryDirectory();
-  mkdirSync(join(cwd, "migrations"));
-  writeFileSync(join(cwd, "migrations/1_people.sql"), "create table people as select 'Ada' as name");
-  const agent = spawnAgent(undefined, cwd, ["--setup", "echo this goes to the log"]);
-  expect(await agent.answered).toMatch(/people/);
-  agent.child.stdin.end();
-  expect(await agent.ended).toBe(0);
-  for (const line of agent.stdout().trim().split("\n")) expect(JSON.parse(line)).toMatchObject({ jsonrpc: "2.0" });
-});
 
 test("what cannot be is a sentence", async () => {
   const run = (...args: readonly string[]) => runCli(["mcp", ...args]);

@@ -1,9 +1,11 @@
 /**
  * The Model Context Protocol over stdin and stdout.
  *
- * Owns: its messages, by the official SDK, which is loaded with this file and by nothing else. Does not own: the tools (`tools.ts`).
- * Invariant: stdout gets the protocol and nothing else.
+ * Owns: its messages, by the official SDK, which is loaded with this file and by nothing else. Does not own: the tools (`tools.ts`), who else
+ * writes (`stdout.ts`).
+ * Invariant: no error of a tool ends it.
  */
+import type { Writable } from "node:stream";
 import { boundedText } from "../../dev-db/agent/bounded-answer.ts";
 import { DatabaseError } from "../../wire/query-results.ts";
 import { CallToolRequestSchema, ListToolsRequestSchema, Server, StdioServerTransport } from "./sdk.ts";
@@ -16,8 +18,12 @@ interface Told {
   readonly tools: Readonly<Record<string, Tool>>;
 }
 
-/** Serves the tools until `signal` is aborted or the client has closed stdin. */
-export async function serveTools({ version, instructions, tools }: Told, signal: AbortSignal): Promise<void> {
+/** Serves the tools on stdin and `output` until `signal` is aborted or the client has closed stdin. */
+export async function serveTools(
+  { version, instructions, tools }: Told,
+  output: Writable,
+  signal: AbortSignal,
+): Promise<void> {
   const server = new Server({ name: "pglite-devdb", version }, { capabilities: { tools: {} }, instructions });
   server.setRequestHandler(ListToolsRequestSchema, () => ({
     tools: Object.entries(tools).map(([name, { description, properties, required, changes }]) => ({
@@ -46,7 +52,7 @@ export async function serveTools({ version, instructions, tools }: Told, signal:
     if (signal.aborted) resolve();
     signal.addEventListener("abort", () => resolve(), { once: true });
   });
-  await server.connect(new StdioServerTransport());
+  await server.connect(new StdioServerTransport(process.stdin, output));
   await over;
   await server.close();
 }

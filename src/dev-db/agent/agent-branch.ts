@@ -1,10 +1,10 @@
 /**
  * A branch for one agent, and what it may do there.
  *
- * Owns: making it when it is first used, its end, and the connection of each request. Does not own: the role (`agent-role.ts`), the tools
+ * Owns: making it when it is first used, its end, and the connection and the time of each request. Does not own: the role (`agent-role.ts`), the tools
  * (`../../cli/mcp/`).
  * Invariant: one request after the other, each on a connection of its own, so that none of them finds anything that another one has set, and an agent that
- * thinks holds nothing; the agent's own text is only ever run as its role.
+ * thinks holds nothing; the agent's own text is only ever run as its role, and never for longer than its time.
  */
 import { randomBytes } from "node:crypto";
 import { branchDatabase } from "../../engine/branches.ts";
@@ -16,7 +16,7 @@ import { compareContents, type Differences } from "../schema/compare.ts";
 import { readContents } from "../schema/read.ts";
 import { ensureBranch } from "../server-branches.ts";
 import { ServerClient } from "../server-client.ts";
-import { type AgentRole, dropAgent, dropDatabase, dropDeadAgents, makeRole } from "./agent-role.ts";
+import { type AgentRole, dropAgent, dropDatabase, dropDeadAgents, makeRole, releaseDatabase } from "./agent-role.ts";
 import { giveAllTo } from "./own-objects.ts";
 
 /** What an agent is given. */
@@ -34,8 +34,22 @@ const parameters = { application_name: "pglite-devdb mcp" };
 /** The agent owns the functions of the event triggers in its branch, and must not have a superuser run them: not at his login either, since version 17. */
 const withoutTriggers = { session_replication_role: "replica" };
 const withoutLoginTriggers = { event_triggers: "off" };
-/** How long a server may take beyond what a statement may. */
+/** Nor is a superuser to do its work by what the agent has set for all who connect to its branch: as another role, say, or in a millisecond. */
+const withoutItsSettings = {
+  role: "none",
+  search_path: "pg_catalog",
+  default_transaction_read_only: "off",
+  statement_timeout: "0",
+  lock_timeout: "0",
+  idle_session_timeout: "0",
+  idle_in_transaction_session_timeout: "0",
+};
+/** Since version 17, as `event_triggers`. */
+const withoutItsLimit = { transaction_timeout: "0" };
+/** How long a request may take beyond what a statement may. */
 const graceMs = 2_000;
+/** How long a server may say nothing that is to end a backend. */
+const terminationMs = 10_000;
 /** invalid_catalog_name, invalid_authorization_specification, invalid_password: the server was started anew. */
 const isGone = new Set(["3D000", "28000", "28P01"]);
 
@@ -53,6 +67,8 @@ export class AgentBranch {
   readonly #options: AgentOptions;
   #made: Made | undefined;
   #last: Promise<unknown> = Promise.resolve();
+  /** Gives up the agent's statement that runs. */
+  #giveUp: (reason: Error) => void = () => {};
   #hasEnded = false;
 
   constructor(options: AgentOptions) {
@@ -63,18 +79,28 @@ export class AgentBranch {
   use<T>(work: (client: ServerClient) => Promise<T>, hold = false): Promise<T> {
     return this.#inTurn(async () => {
       const made = await this.#make();
-      const client = await this.#connect(made);
+      // Meanwhile.
+      if (this.#hasEnded) throw sessionIsEnding();
+      const limitMs = this.#options.statementTimeoutMs + graceMs;
+      const given = new AbortController();
+      this.#giveUp = (reason) => given.abort(reason);
+      // A statement may catch its cancellation, and so may a login trigger, which no statement_timeout ends; none of them has to be silent.
+      const late = () => given.abort(new Error(`the request was not over within ${limitMs / 1000} s, and was ended`));
+      const timer = setTimeout(late, limitMs);
+      let client: ServerClient | undefined;
       try {
+        client = await this.#connect(made, given.signal);
         // Who has a snapshot cannot make the transaction one that writes.
         if (!this.#options.mayWrite) await executeSql(client, "begin transaction read only; select 1");
         else if (hold) await executeSql(client, "begin");
         return await work(client);
       } catch (error) {
-        // It may have caught the cancellation.
+        // It may run on.
         if (!(error instanceof DatabaseError)) await this.#terminate(made);
-        throw error;
+        throw given.signal.aborted ? given.signal.reason : error;
       } finally {
-        client.close();
+        clearTimeout(timer);
+        client?.close();
       }
     });
   }
@@ -98,6 +124,7 @@ export class AgentBranch {
     return this.#inTurn(async () => {
       const made = await this.#make();
       await dropDatabase(runnerOf(made), made.database, " with (force)");
+      await runAt(made.sourceUrl, `alter role ${made.role} reset all`);
       await copy(made);
       return made.database;
     });
@@ -106,7 +133,7 @@ export class AgentBranch {
   /** Ends what runs, and drops the branch, or keeps it; resolves with the URL of one that is kept. */
   async end(): Promise<string | undefined> {
     this.#hasEnded = true;
-    if (this.#made) await this.#terminate(this.#made);
+    this.#giveUp(sessionIsEnding());
     await this.#last.catch(() => {});
     const made = this.#made;
     this.#made = undefined;
@@ -117,6 +144,7 @@ export class AgentBranch {
       return undefined;
     }
     const url = urlOf(made.sourceUrl, made.database);
+    await releaseDatabase(run, made.database);
     await runAt(url, `reassign owned by ${made.role} to current_user; drop owned by ${made.role}`, made.guarded);
     await run(`drop role ${made.role}`);
     return url;
@@ -124,7 +152,7 @@ export class AgentBranch {
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const done = this.#last.then(() => {
-      if (this.#hasEnded) throw new Error("the session is ending");
+      if (this.#hasEnded) throw sessionIsEnding();
       return work();
     });
     this.#last = done.catch(() => {});
@@ -141,7 +169,8 @@ export class AgentBranch {
       throw new Error(
         `${facts?.[1]} is no superuser: one has to make the role that an agent's statements are run as; --url with one's URL`,
       );
-    const guarded = { ...parameters, ...withoutTriggers, ...(facts[2] === "t" && withoutLoginTriggers) };
+    const since17 = facts[2] === "t" && { ...withoutLoginTriggers, ...withoutItsLimit };
+    const guarded = { ...parameters, ...withoutTriggers, ...withoutItsSettings, ...since17 };
     const runner = runnerOf({ sourceUrl, guarded });
     await dropDeadAgents(runner);
     const { database: source, password } = partsOf(new URL(sourceUrl), "the server");
@@ -163,15 +192,14 @@ export class AgentBranch {
     }
   }
 
-  async #connect(made: Made): Promise<ServerClient> {
+  async #connect(made: Made, signal: AbortSignal): Promise<ServerClient> {
     const { statementTimeoutMs, mayWrite } = this.#options;
     const limits = {
       statement_timeout: String(statementTimeoutMs),
       ...(!mayWrite && { default_transaction_read_only: "on" }),
     };
     try {
-      const silenceMs = statementTimeoutMs + graceMs;
-      return await ServerClient.connect(made.url, { parameters: { ...parameters, ...limits }, silenceMs });
+      return await ServerClient.connect(made.url, { parameters: { ...parameters, ...limits }, signal });
     } catch (error) {
       if (!(error instanceof DatabaseError) || !isGone.has(error.code)) throw error;
       this.#made = undefined;
@@ -185,7 +213,7 @@ export class AgentBranch {
 
   async #terminate({ sourceUrl, role }: Made): Promise<void> {
     const sql = `select pg_terminate_backend(pid) from pg_stat_activity where usename = ${quoteLiteral(role)}`;
-    await runAt(sourceUrl, sql).catch(() => {});
+    await runAt(sourceUrl, sql, parameters, terminationMs).catch(() => {});
   }
 }
 
@@ -203,13 +231,17 @@ function runnerOf({ sourceUrl, guarded }: Pick<Made, "sourceUrl" | "guarded">) {
     database === undefined ? runAt(sourceUrl, sql) : runAt(urlOf(sourceUrl, database), sql, guarded);
 }
 
-async function runAt(url: string, sql: string, its: Readonly<Record<string, string>> = parameters) {
-  const client = await ServerClient.connect(url, { parameters: its });
+async function runAt(url: string, sql: string, its: Readonly<Record<string, string>> = parameters, silenceMs = 0) {
+  const client = await ServerClient.connect(url, { parameters: its, silenceMs });
   try {
     return (await executeSql(client, sql)).at(-1)?.rows ?? [];
   } finally {
     client.close();
   }
+}
+
+function sessionIsEnding(): Error {
+  return new Error("the session is ending");
 }
 
 function urlOf(server: string, database: string): string {

@@ -70,11 +70,20 @@ async function branchesOf(run: RunAsSuperuser, branch: string): Promise<string[]
   return rows.map(([database]) => database!);
 }
 
-/** Drops a database, whatever an agent has prepared to commit in it. */
+/** Drops a database, whatever its owner, an agent, has done against that. */
 export async function dropDatabase(run: RunAsSuperuser, database: string, how = ""): Promise<void> {
+  await releaseDatabase(run, database);
+  await run(`drop database if exists ${quoteIdentifier(database)}${how}`);
+}
+
+/** Takes back what keeps everybody from dropping a database: that it is a template, and prepared transactions. */
+export async function releaseDatabase(run: RunAsSuperuser, database: string): Promise<void> {
+  // One that was half dropped (-2) cannot be altered, and can be dropped.
+  const its = `datname = ${quoteLiteral(database)} and datistemplate and datconnlimit <> -2`;
+  const templates = await run(`select from pg_database where ${its}`);
+  if (templates.length > 0) await run(`alter database ${quoteIdentifier(database)} is_template false`);
   const prepared = await run(`select gid from pg_prepared_xacts where database = ${quoteLiteral(database)}`);
   for (const [gid] of prepared) await run(`rollback prepared ${quoteLiteral(gid!)}`, database);
-  await run(`drop database if exists ${quoteIdentifier(database)}${how}`);
 }
 
 function readIdentity(comment: string): ProcessIdentity | undefined {
