@@ -119,9 +119,10 @@ export class FileContents {
     this.#size = size;
   }
 
-  /** Gives up everything. */
+  /** Gives up everything; an empty file, too, that others would have to read. */
   release(): void {
-    this.resize(0);
+    this.#shrink(0);
+    this.#size = 0;
   }
 
   #shrink(size: number): void {

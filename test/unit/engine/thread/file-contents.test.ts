@@ -1,6 +1,7 @@
 /** A file's contents in memory, compared with arrays, while copies of it share their chunks. */
 import { expect, test } from "vitest";
 import { FileContents } from "../../../../src/engine/thread/file-contents.ts";
+import { memoryInUse } from "../../../support/memory.ts";
 import { Random, runSeed } from "../../../support/random.ts";
 
 /** Some chunks. */
@@ -106,4 +107,18 @@ test.skipIf(!("transfer" in ArrayBuffer.prototype))("memory that nobody has any 
   expect(shared - full).toBeLessThan(2 ** 25);
   copy.release();
   expect(full - taken()).toBeGreaterThanOrEqual(2 ** 26);
+});
+
+test.each([0, 8192])("a copy of %i bytes that nobody has read is no more when it is given up", async (size) => {
+  const contents = FileContents.unread(size, () => new Uint8Array(size));
+  const copies = Array.from({ length: 10 }, () => {
+    const copy = contents.clone();
+    copy.release();
+    return new WeakRef(copy);
+  });
+  // What was made in a turn of the event loop is kept until it is over.
+  await new Promise((resolve) => setImmediate(resolve));
+  memoryInUse();
+  expect(copies.filter((copy) => copy.deref() !== undefined)).toHaveLength(0);
+  expect(contents.size).toBe(size);
 });
