@@ -27,7 +27,7 @@ import { type Access, prepareAccess } from "./access.ts";
 import { type ClientAddress, clientAddress } from "./address.ts";
 import type { CleanupStack } from "./cleanup.ts";
 import { databaseOf, prepareDatabase } from "./database.ts";
-import { collectGitDatabases, enterGitDatabase, findCheckout } from "./git-databases.ts";
+import { GitStart } from "./git-databases.ts";
 import { collectLeftovers } from "./leftovers.ts";
 import { openEngineAt } from "./open-engine.ts";
 import { listenOnPort, probePort } from "./port.ts";
@@ -99,14 +99,14 @@ export async function openDevDb(options: ResolvedOptions, context: OpenContext):
   const settings = settingsOf(options);
   const access = await step("prepare the access", () => prepareAccess(options, cwd, cleanup));
   makeTrace(options, cwd);
-  const checkout = await step("find the checkout", () => findCheckout(options, cwd));
+  const git = await step("find the checkout", () => GitStart.find(options, cwd, log));
   const port = await step("probe the port", () => probePort(options, log));
-
   const directory = await step("lock the data directory", () => lockDataDirectory(options, cwd, cleanup, log));
+  const perGitBranch = await step("find the main branch", async () => git?.settle());
   const clients = { ...databaseOf(options), certificateFile: access.certificateFile };
   const prepare = async (fresh: Engine) => {
     await prepareDatabase(fresh, options);
-    if (checkout) await enterGitDatabase(fresh, checkout, options, log);
+    await git?.enter(fresh);
     const migrated = migrations && (await applyMigrations(fresh, migrations, log, progress));
     // A listener that nobody else knows, so that no client ever sees half of what code does.
     const listenAlone = () => parts.listen(fresh, { ...listenOptions(options, access, 0, log), host: "127.0.0.1" });
@@ -125,7 +125,7 @@ export async function openDevDb(options: ResolvedOptions, context: OpenContext):
         openEngineAt(
           options,
           cwd,
-          { extensions, settings, log, restore: prepare, perGitBranch: checkout, ...(directory ? { directory } : {}) },
+          { extensions, settings, log, restore: prepare, perGitBranch, ...(directory ? { directory } : {}) },
           parts.openEngine,
           signal,
         ),
@@ -136,7 +136,7 @@ export async function openDevDb(options: ResolvedOptions, context: OpenContext):
   directory?.onLost(onLost);
   if (directory && engine.states)
     await step("collect what is left of copies", () => collectLeftovers(engine, resolve(cwd, options.db), log));
-  if (checkout) await step("collect databases of git branches", () => collectGitDatabases(engine, checkout, log));
+  await step("collect databases of git branches", async () => git?.collect(engine));
   const migrationsApplied = await step("migrate, set up and seed", () => prepare(engine));
 
   // In memory that is a matter of milliseconds, for which clients can wait.

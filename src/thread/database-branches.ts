@@ -112,6 +112,14 @@ export class DatabaseBranches implements Branches {
     });
   }
 
+  /** Whether there is such a database. */
+  isThere(database: string): Promise<boolean> {
+    return this.#inSession(
+      async (run) =>
+        (await run(`select from pg_database where datname = ${quoteLiteral(database)} and ${valid}`)).length > 0,
+    );
+  }
+
   drop(database: string): Promise<void> {
     return this.#drop(database, " with (force)");
   }

@@ -159,7 +159,11 @@ export class OwnSessions implements Served {
   }
 
   async databaseFor(database: string, user = "postgres"): Promise<string> {
-    const own = this.#gitDatabases?.for(database);
+    let own = this.#gitDatabases?.for(database);
+    if (own?.isHeirs && !(await this.branches.isThere(own.database))) {
+      this.#gitDatabases?.inherit();
+      own = this.#gitDatabases?.for(database);
+    }
     if (own) await this.branches.ensure(own.database, { user, makes: false, description: own.description });
     return own?.database ?? database;
   }

@@ -1,12 +1,14 @@
 /** `--per-git-branch`, with a real git: each branch of a checkout has its data. */
 import { execFileSync } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, expect, test } from "vitest";
+import { beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
+import { EngineWorker } from "../../src/engine/engine-worker.ts";
+import { checkedOut } from "../../src/engine/git-branch.ts";
 import { type DevDb, startDevDb } from "../../src/index.ts";
 import { runCli, temporaryDirectory } from "../support/cli-process.ts";
 import { initializedDirectory, initializeTemplate } from "../support/data-directory.ts";
-import { query } from "../support/query.ts";
+import { connect, query } from "../support/query.ts";
 
 beforeAll(initializeTemplate);
 
@@ -29,6 +31,7 @@ function gitIn(cwd: string): Checkout["git"] {
 }
 
 const log: string[] = [];
+beforeEach(() => void log.splice(0));
 const start = (cwd: string, db: string, options = {}): Promise<DevDb> =>
   startDevDb({ cwd, db, port: 0, perGitBranch: true, log: (_, line) => void log.push(line), ...options });
 const names = (url: string) =>
@@ -113,6 +116,165 @@ test("the main branch has any name, as long as it is known which it is", async (
   git("switch", "-q", "other");
   await using server = await start(cwd, db, { migrations: "none" });
   expect(await names(server.url)).toEqual(["postgres", "postgres~other"]);
+});
+
+test("no database is dropped while git may not see a branch; one that cannot be dropped stays", async () => {
+  const { cwd, git } = checkout();
+  const db = initializedDirectory();
+  const made = ["postgres", "postgres~empty", "postgres~lost", "postgres~prepared", "postgres~template"];
+  {
+    await using server = await start(cwd, db, { migrations: "none" });
+    for (const branch of ["empty", "lost", "prepared", "template"]) {
+      git("switch", "-q", "-c", branch);
+      await query(server.url, "create table t ()");
+    }
+    await query(server.url, 'alter database "postgres~template" is_template true');
+    git("switch", "-q", "prepared");
+    const client = await connect(server.url);
+    await client.query("begin; create table u (); prepare transaction 'p'");
+    expect(await names(server.url)).toEqual(made);
+  }
+  git("switch", "-q", "main");
+  const kept = async () => {
+    await using server = await start(cwd, db, { migrations: "none" });
+    return await names(server.url);
+  };
+  // A file that a power cut has left empty: git warns, and ends with 0.
+  writeFileSync(join(cwd, ".git/refs/heads/empty"), "");
+  expect(await kept()).toEqual(made);
+  expect(log).toContainEqual(
+    expect.stringMatching(/^warning: no git branch is taken to be gone, .* refs\/heads\/empty$/),
+  );
+  rmSync(join(cwd, ".git/refs/heads/empty"));
+  git("update-ref", "refs/heads/empty", "HEAD");
+  // All references in a file that is damaged, and then none of them.
+  git("pack-refs", "--all");
+  const packed = join(cwd, ".git/packed-refs");
+  const references = readFileSync(packed);
+  writeFileSync(packed, "garbage\0\n");
+  await expect(kept()).rejects.toThrow(/^perGitBranch .*: git .* failed in .*packed-refs/);
+  rmSync(packed);
+  expect(await kept()).toEqual(made);
+  // This one alone is there for git.
+  writeFileSync(join(cwd, ".git/refs/heads/main"), `${String(references).match(/^(\w+) refs\/heads\/main$/m)?.[1]}\n`);
+  expect(git("branch", "--format", "%(refname:short)")).toBe("main\n");
+  expect(await kept()).toEqual(made);
+  writeFileSync(packed, references);
+  git("branch", "-q", "-D", "empty", "prepared", "template");
+  expect(await kept()).toEqual(["postgres", "postgres~lost", "postgres~prepared", "postgres~template"]);
+  expect(log).toContainEqual(expect.stringMatching(/^warning: .* database postgres~prepared stays: .*prepared trans/));
+  expect(log).toContainEqual(
+    expect.stringMatching(/^warning: .* database postgres~template stays: .*template database/),
+  );
+});
+
+test("a rebase and a bisection are of the branch that they began with", () => {
+  const { cwd, git } = checkout();
+  const head = join(cwd, ".git/HEAD");
+  const commit = (text: string) => {
+    writeFileSync(join(cwd, "file"), text);
+    git("add", "file");
+    git("commit", "-q", "-m", text);
+  };
+  git("switch", "-q", "-c", "feature/x");
+  commit("one");
+  git("switch", "-q", "main");
+  commit("other");
+  for (const how of ["--merge", "--apply"]) {
+    expect(() => git("rebase", how, "main", "feature/x")).toThrow(/conflict|failed to merge/i);
+    expect(git("rev-parse", "--abbrev-ref", "HEAD")).toBe("HEAD\n");
+    expect(checkedOut(head)).toBe("feature/x");
+    git("rebase", "--abort");
+  }
+  git("switch", "-q", "main");
+  commit("third");
+  commit("fourth");
+  git("bisect", "start", "main", "main~3");
+  expect(checkedOut(head)).toBe("main");
+  git("bisect", "reset");
+  git("switch", "-q", "--detach");
+  expect(checkedOut(head)).toBe(undefined);
+  git("bisect", "start", "HEAD", "HEAD~3");
+  expect(checkedOut(head)).toBe(undefined);
+});
+
+test("a start while nothing is checked out is about the branch of the rebase, or is none", async () => {
+  const { cwd, git } = checkout();
+  const db = initializedDirectory();
+  git("switch", "-q", "-c", "feature");
+  git("commit", "-q", "--allow-empty", "-m", "second");
+  // A tag that is called like a branch is none.
+  git("tag", "feature");
+  expect(() => git("rebase", "-x", "false", "--no-ff", "main")).toThrow();
+  let thread!: EngineWorker;
+  const { boot } = EngineWorker;
+  EngineWorker.boot = async (...parameters) => {
+    thread = await boot.apply(EngineWorker, parameters);
+    return thread;
+  };
+  onTestFinished(() => {
+    EngineWorker.boot = boot;
+  });
+  {
+    await using server = await start(cwd, db, { migrations: "none" });
+    const current = () => query(server.url, "select current_database()");
+    expect(await current()).toEqual(["postgres~feature"]);
+    git("rebase", "--abort");
+    git("switch", "-q", "-c", "later");
+    expect(await current()).toEqual(["postgres~later"]);
+    // Also for the thread that follows one that has died.
+    git("checkout", "-q", "--detach", "refs/tags/feature");
+    await thread.fail(new Error("a test's crash"));
+    expect(await current()).toEqual(["postgres~later"]);
+  }
+  await expect(start(cwd, db, { migrations: "none" })).rejects.toThrow(
+    /no branch is checked out, HEAD is feature, .* git switch to a branch, or start without perGitBranch/,
+  );
+});
+
+test("the main branch stays the one that it was at the first start, and its heir has its data when it is gone", async () => {
+  const { cwd, git } = checkout();
+  const db = join(cwd, "db");
+  renameSync(initializedDirectory(), db);
+  const current = ({ url }: DevDb) => query(url, "select current_database()");
+  const startAndAsk = async () => {
+    await using server = await start(cwd, db, { migrations: "none" });
+    return await current(server);
+  };
+  git("switch", "-q", "-c", "develop");
+  expect(await startAndAsk()).toEqual(["postgres~develop"]);
+  git("update-ref", "refs/remotes/origin/develop", "HEAD");
+  git("symbolic-ref", "refs/remotes/origin/HEAD", "refs/remotes/origin/develop");
+  expect(await startAndAsk()).toEqual(["postgres~develop"]);
+  expect(log).toContainEqual(expect.stringMatching(/^main git branch: main, .* and not develop$/));
+  // What git says is the main branch has data of its own.
+  git("branch", "-q", "-m", "main", "trunk");
+  expect(await startAndAsk()).toEqual(["postgres~develop"]);
+  expect(log).toContainEqual(
+    expect.stringMatching(/^warning: the git branch main is gone, and develop has .* drop postgres~develop/),
+  );
+  git("symbolic-ref", "--delete", "refs/remotes/origin/HEAD");
+  git("config", "init.defaultBranch", "trunk");
+  git("switch", "-q", "trunk");
+  {
+    // What is checked out may change while a server starts.
+    const switching = (_: string, line: string) => {
+      log.push(line);
+      if (line.startsWith("lock the data directory")) git("switch", "-q", "-c", "late");
+    };
+    await using server = await start(cwd, db, { migrations: "none", log: switching });
+    expect(log).toContain("the git branch main is gone: its database postgres is that of trunk from now on");
+    expect(log).toContain("the git branch late has the database postgres~late");
+    expect(log.join("\n")).not.toContain("git branch trunk has");
+    git("switch", "-q", "trunk");
+    expect(await current(server)).toEqual(["postgres"]);
+  }
+  // That is written down, also for a project that is moved with its data, and main is another branch now.
+  git("branch", "-q", "main");
+  const moved = join(temporaryDirectory(), "moved");
+  renameSync(cwd, moved);
+  await using server = await start(moved, join(moved, "db"), { migrations: "none" });
+  expect(await current(server)).toEqual(["postgres"]);
 });
 
 test("what cannot be is a sentence", async () => {
