@@ -45,7 +45,7 @@ const inputs = [
 
 /** The bundles by their name in dist/. One that has no source yet is left out. */
 const entries = {
-  cli: "src/cli/entry.ts",
+  cli: "src/cli/main.ts",
   index: "src/index.ts",
   explore: "src/explore/index.ts",
   testing: "src/testing/index.ts",
@@ -56,7 +56,7 @@ const entries = {
   "jest-setup": "src/testing/jest-setup.ts",
   playwright: "src/testing/playwright.ts",
   "playwright-setup": "src/testing/playwright-setup.ts",
-  "engine-thread": "src/thread/entry.ts",
+  "engine-thread": "src/thread/main.ts",
   watchdog: "src/thread/watchdog.ts",
   "initdb-thread": "src/engine/thread/initdb-thread.ts",
   "rewrite-thread": "src/engine/thread/rewrite-thread.ts",

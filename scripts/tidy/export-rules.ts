@@ -10,7 +10,7 @@ import type { Module } from "./module.ts";
 /** What they export is used from outside of the tree. */
 const entries: ReadonlySet<string> = new Set([
   "src/index.ts",
-  "src/cli/entry.ts",
+  "src/cli/main.ts",
   "src/explore/index.ts",
   "src/testing/vitest.ts",
   "src/testing/vitest-setup.ts",

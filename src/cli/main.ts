@@ -1,5 +1,6 @@
+#!/usr/bin/env node
 /**
- * The command line: argv in, exit code out.
+ * The entry of the command line: argv in, exit code out.
  *
  * Owns: the list of commands, the reading of argv, and how an error is shown. Does not own: what a command does.
  * Invariant: a usage error starts nothing; every end of the process has one of the documented exit codes.

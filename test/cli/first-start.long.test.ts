@@ -12,14 +12,14 @@ import { createDevDb, startDevDb } from "../../src/index.ts";
 import { isAlive, startCli, temporaryDirectory } from "../support/cli-process.ts";
 import { report } from "../support/report.ts";
 import { waitUntil } from "../support/wait-until.ts";
-import { cluster, filesOf, identifier, whole } from "./support/first-start.ts";
+import { cluster, identifier, whole } from "./support/first-start.ts";
 
 test("two servers that start at once with an empty cache both do, and each has a cluster of its own", async () => {
   const home = temporaryDirectory();
   const db = join(temporaryDirectory(), "data");
   const identifiers = await Promise.all([identifier(home), identifier(home, "--db", db, "--fsync", "on")]);
   const cache = join(home, "pglite-devdb");
-  const kept = filesOf(cache).sort();
+  const kept = readdirSync(cache).sort();
   expect(kept.filter((name) => name.startsWith("cluster-"))).toHaveLength(1);
   for (const name of kept) expect(name).toMatch(whole);
   identifiers.push(await identifier(home));
@@ -31,7 +31,7 @@ test("a cache whose files have all been cut off is made again", async () => {
   await identifier(home);
   const cache = join(home, "pglite-devdb");
   const whole = readFileSync(cluster(cache));
-  for (const name of filesOf(cache)) truncateSync(join(cache, name), statSync(join(cache, name)).size >> 1);
+  for (const name of readdirSync(cache)) truncateSync(join(cache, name), statSync(join(cache, name)).size >> 1);
   await identifier(home, "--sessions", "shared");
   expect(readFileSync(cluster(cache)).length).toBeGreaterThan(whole.length * 0.9);
   await identifier(home);
@@ -42,15 +42,15 @@ test("a cache in which nothing can be read or replaced is done without", async (
   await identifier(home);
   const cache = join(home, "pglite-devdb");
   // A directory in the place of a file: also root can neither read nor replace it.
-  for (const name of filesOf(cache)) {
+  for (const name of readdirSync(cache)) {
     rmSync(join(cache, name));
     mkdirSync(join(cache, name, "full"), { recursive: true });
   }
-  const blocked = filesOf(cache);
+  const blocked = readdirSync(cache);
   await identifier(home);
   for (const name of blocked) expect(readdirSync(join(cache, name))).toEqual(["full"]);
   // What the first start had no time for is made in the second one: V8's code, and the snapshot of what has booted.
-  for (const name of filesOf(cache)) if (!blocked.includes(name)) expect(name).toMatch(whole);
+  for (const name of readdirSync(cache)) if (!blocked.includes(name)) expect(name).toMatch(whole);
 });
 
 /** The processes that `pid` has made for what takes much memory, when there are as many as there will be. */
@@ -84,7 +84,7 @@ describe.skipIf(process.platform === "win32")("what a first start does in other 
     const pids = await separateProcesses(server.pid, 2);
     server.child.kill("SIGKILL");
     await waitUntil("they are gone", () => !pids.some(isAlive));
-    const kept = () => filesOf(join(home, "pglite-devdb"));
+    const kept = () => readdirSync(join(home, "pglite-devdb"));
     // Claims of somebody who is dead hold up nobody, and go with the next start.
     expect(kept().filter((name) => !whole.test(name) && !name.endsWith(".making"))).toEqual([]);
     await identifier(home);

@@ -3,12 +3,12 @@
  *
  * @module-tag long
  */
-import { writeFileSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { requirePackage } from "../clients/support/npm-packages.ts";
 import { runCli, temporaryDirectory } from "../support/cli-process.ts";
-import { filesOf, start, whole } from "./support/first-start.ts";
+import { start, whole } from "./support/first-start.ts";
 
 test("fifty do, each with a cluster of its own, and leave one of each file", async () => {
   const home = temporaryDirectory();
@@ -16,7 +16,7 @@ test("fifty do, each with a cluster of its own, and leave one of each file", asy
   expect(new Set(servers.map(({ identifier }) => identifier)).size).toBe(50);
   // A checkpoint each: what ends all at once on a busy machine may not come to its end in time.
   for (const { end } of servers) await end();
-  const kept = filesOf(join(home, "pglite-devdb"));
+  const kept = readdirSync(join(home, "pglite-devdb"));
   for (const name of kept) expect(name).toMatch(whole);
   for (const kind of ["cluster", "sessions"])
     expect(

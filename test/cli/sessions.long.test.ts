@@ -4,14 +4,13 @@
  *
  * @module-tag long
  */
-import { statSync, truncateSync } from "node:fs";
+import { readdirSync, statSync, truncateSync } from "node:fs";
 import { basename, join } from "node:path";
 import { describe, expect, type TestContext, test } from "vitest";
 import { runCli, startCli, temporaryDirectory } from "../support/cli-process.ts";
 import { install } from "../support/installation.ts";
 import { findNodeWithoutParking } from "../support/other-node.ts";
 import { withATrapForAWait } from "../support/pglite-versions.ts";
-import { filesOf } from "./support/first-start.ts";
 import {
   anotherLayout,
   client,
@@ -95,7 +94,7 @@ test("a cache that is damaged, is not writable or has no place does not keep iso
     (await serve({ ...installation, environment: { ...installation.environment, ...environment } }, asked)).sessions;
   const asked = ["--sessions", "isolated"];
   expect(await isolated()).toBe("isolated");
-  const all = filesOf(installation.cache).map((name) => join(installation.cache, name));
+  const all = readdirSync(installation.cache).map((name) => join(installation.cache, name));
   // V8's code and the snapshot of a boot are written where there is time for it, and are not always as long.
   const kept = all.filter((file) => !/^(code|snapshot)-/.test(basename(file)));
   expect(kept.length).toBeGreaterThan(0);

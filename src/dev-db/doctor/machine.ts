@@ -121,7 +121,7 @@ function cache(): Finding {
       weight: "ok",
       text: `cache: ${path}, empty yet: the first start takes some seconds longer. In CI, keep it`,
     };
-  const bytes = readdirSync(path, { recursive: true, encoding: "utf8" }).reduce(
+  const bytes = readdirSync(path).reduce(
     (sum, name) => sum + (statSync(join(path, name), { throwIfNoEntry: false })?.size ?? 0),
     0,
   );

@@ -11,7 +11,6 @@ import {
   chmodSync,
   closeSync,
   constants,
-  existsSync,
   fstatSync,
   futimesSync,
   mkdirSync,
@@ -61,12 +60,6 @@ export function isCacheEmpty(): boolean {
   } catch {
     return true;
   }
-}
-
-/** The same if it is there already, without a word about one that is not used. */
-export function cacheIfTrusted(): string | undefined {
-  const path = isForgone ? undefined : pathOfCache();
-  return path !== undefined && existsSync(path) && !reasonNotToTrust(path) ? path : undefined;
 }
 
 const warned = new Set<string>();

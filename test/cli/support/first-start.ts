@@ -7,7 +7,6 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import pg from "pg";
 import { expect } from "vitest";
-import { scriptsDirectory } from "../../../src/engine/thread/script-cache.ts";
 import { startCli } from "../../support/cli-process.ts";
 
 /** Starts, asks for the cluster's identifier, and ends. */
@@ -42,9 +41,6 @@ export async function start(
 /** The name of a whole file in the cache: one that is being written has a longer one, which ends with a UUID. */
 export const whole =
   /^(cluster|sessions|library|code|snapshot|stock)-\d+-(?!.*[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$)[0-9a-z-]+$/;
-
-/** What is in a cache, but for what Node keeps there. */
-export const filesOf = (cache: string) => readdirSync(cache).filter((name) => name !== scriptsDirectory);
 
 /** The file of the empty cluster in a cache. */
 export const cluster = (cache: string) => join(cache, readdirSync(cache).find((name) => name.startsWith("cluster-"))!);

@@ -40,12 +40,12 @@ describe("the command", () => {
   });
 
   test("prints each finding and exits 1", async () => {
-    await write("src/cli/entry.ts", `${header}export const a = 1;\n`);
-    await write("src/wire/a.ts", 'import "../cli/entry.ts";\n');
+    await write("src/cli/main.ts", `${header}export const a = 1;\n`);
+    await write("src/wire/a.ts", 'import "../cli/main.ts";\n');
     const { exitCode, stdout, stderr } = await runTidy();
     expect(exitCode).toBe(1);
     expect(stdout.split("\n").map((line) => line.split("  ").slice(0, 2))).toEqual([
-      ["src/cli/entry.ts:6", "docstring"],
+      ["src/cli/main.ts:6", "docstring"],
       ["src/wire/a.ts:1", "header"],
       ["src/wire/a.ts:1", "rank"],
       [""],

@@ -42,7 +42,7 @@ describe("dead-export", () => {
   test("is none in the public interface and in the command line's entry", async () => {
     expect(await importedBy("src/index.ts", 'export { a, type B } from "./wire/a.ts";')).toEqual([]);
     expect(await importedBy("src/index.ts", 'export * from "./wire/a.ts";')).toEqual([]);
-    expect(await find("dead-export", { "src/cli/entry.ts": exporting })).toEqual([]);
+    expect(await find("dead-export", { "src/cli/main.ts": exporting })).toEqual([]);
   });
 
   test("is a re-export that nobody imports, and not what it passes on", async () => {

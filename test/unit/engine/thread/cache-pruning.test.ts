@@ -81,38 +81,6 @@ test("what is not ours stays, however old: other names, directories, links and w
   expect(readdirSync(directory).filter((name) => name !== "code-1-aa")).toEqual(before);
 });
 
-test("what Node keeps there of its versions goes likewise, and a directory that is left empty by a month", () => {
-  const make = (name: string, days: number, names: readonly string[]) => {
-    mkdirSync(join(directory, "scripts", name), { recursive: true });
-    for (const each of names) file(join("scripts", name, each), days);
-    utimesSync(join(directory, "scripts", name), now() - days * daySeconds, now() - days * daySeconds);
-  };
-  make("v24.1.0-x64-964aae3f-0", 31, ["30d69fc3", "1bec70c2.nkjB1M"]);
-  make("v24.2.0-x64-964aae3f-0", 31, ["30d69fc3", "notes.txt"]);
-  make("v24.3.0-arm64-92ef9b1d", 29, ["30d69fc3"]);
-  make("v25.0.0-nightly20260101abcdef-x64-41ad7246-0", 0, []);
-  make("notes", 31, ["30d69fc3"]);
-  const left = () => readdirSync(join(directory, "scripts"), { recursive: true, encoding: "utf8" }).sort();
-  const before = left();
-  pruneWhereWritten();
-  expect(left()).toEqual(before);
-  write();
-  pruneWhereWritten();
-  expect(left()).toEqual([
-    "notes",
-    "notes/30d69fc3",
-    "v24.2.0-x64-964aae3f-0",
-    "v24.2.0-x64-964aae3f-0/notes.txt",
-    "v24.3.0-arm64-92ef9b1d",
-    "v24.3.0-arm64-92ef9b1d/30d69fc3",
-    "v25.0.0-nightly20260101abcdef-x64-41ad7246-0",
-  ]);
-  rmSync(join(directory, "scripts"), { recursive: true });
-  symlinkSync(tmpdir(), join(directory, "scripts"));
-  write();
-  pruneWhereWritten();
-});
-
 test("a read is noted, also where the system does not; at most once a day, and the time of writing stays", () => {
   const path = file("code-1-bb", 31);
   const { mtimeMs } = statSync(path);
