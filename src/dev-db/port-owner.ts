@@ -5,11 +5,12 @@
  * Invariant: it never fails and never waits for another process; where /proc is missing or hidden the answer is undefined.
  */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { basename } from "node:path";
 
 /** A process that holds a port. */
 interface PortOwner {
   pid: number;
-  /** The first words of its command line. */
+  /** The program's name without its directory, and the first words after it: 80 characters at most. */
   command: string;
 }
 
@@ -20,8 +21,9 @@ export function findPortOwner(port: number): PortOwner | undefined {
     if (sockets.size === 0) return undefined;
     for (const entry of readdirSync("/proc")) {
       if (!/^\d+$/.test(entry) || !holdsOne(entry, sockets)) continue;
-      const words = readFileSync(`/proc/${entry}/cmdline`, "utf8").split("\0").filter(Boolean);
-      const command = words.join(" ");
+      const [program = "", ...words] = readFileSync(`/proc/${entry}/cmdline`, "utf8").split("\0").filter(Boolean);
+      // A long path of the program would leave no room for what the reader knows it by.
+      const command = [basename(program), ...words].join(" ");
       return { pid: Number(entry), command: command.length > 80 ? `${command.slice(0, 79)}…` : command };
     }
   } catch {
