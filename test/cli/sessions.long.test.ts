@@ -4,7 +4,7 @@
  *
  * @module-tag long
  */
-import { readdirSync, statSync, truncateSync } from "node:fs";
+import { readdirSync, rmSync, statSync, truncateSync } from "node:fs";
 import { basename, join } from "node:path";
 import { describe, expect, type TestContext, test } from "vitest";
 import { runCli, startCli, temporaryDirectory } from "../support/cli-process.ts";
@@ -93,6 +93,8 @@ test("a cache that is damaged, is not writable or has no place does not keep iso
   const isolated = async (environment: Record<string, string> = {}) =>
     (await serve({ ...installation, environment: { ...installation.environment, ...environment } }, asked)).sessions;
   const asked = ["--sessions", "isolated"];
+  // What came from the user's cache may be of other PGlites, and then this one does not make it again.
+  rmSync(installation.cache, { recursive: true, force: true });
   expect(await isolated()).toBe("isolated");
   const all = readdirSync(installation.cache).map((name) => join(installation.cache, name));
   // V8's code and the snapshot of a boot are written where there is time for it, and are not always as long.
