@@ -2,13 +2,21 @@
  * Sessions for the tests of this folder.
  *
  * Owns: that every switch is checked: memory that has changed without a mark, or is not as its session left it, is an error
- * of the test.
+ * of the test; that a database in memory begins as the product's does, with the cluster that is kept: PGlite's own initdb takes
+ * several times as long as the rest of the boot.
  */
+import { openMemoryFiles } from "../../../../src/engine/thread/memory-files.ts";
+import { loadPostgres } from "../../../../src/engine/thread/sessions/boot.ts";
 import { SessionHost } from "../../../../src/engine/thread/sessions/host.ts";
+
+/** The module, which a file loads once. */
+let postgres: ReturnType<typeof loadPostgres> | undefined;
 
 /** As `SessionHost.open`. */
 export async function openHost(options: Parameters<typeof SessionHost.open>[0]): Promise<SessionHost> {
-  const host = await SessionHost.open(options);
+  postgres ??= loadPostgres();
+  const files = options.dataDir === "memory://" ? { files: await openMemoryFiles() } : {};
+  const host = await SessionHost.open({ postgres: await postgres, ...files, ...options });
   host.scheduler.checkImages();
   return host;
 }
