@@ -4,17 +4,20 @@
  * Owns: one template for all test files of a run and its copies. Does not own: what the tests do with them.
  * Invariant: every copy goes with the test that asked for it, and the template with the run; a template is whole.
  */
-import { cpSync, existsSync, mkdtempSync, renameSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { PGlite } from "@electric-sql/pglite";
 import { inject, onTestFinished } from "vitest";
+import { newCluster, writeCluster } from "../../src/engine/thread/new-cluster.ts";
 
 /** Makes the template, unless another file has; to be called in `beforeAll`. */
 export async function initializeTemplate(): Promise<void> {
   if (existsSync(template())) return;
   const unfinished = `${template()}.${process.pid}`;
-  await (await PGlite.create(unfinished)).close();
+  mkdirSync(unfinished, { mode: 0o700 });
+  const cluster = await newCluster();
+  writeCluster(cluster, unfinished);
+  cluster.close();
   try {
     renameSync(unfinished, template());
   } catch (error) {
