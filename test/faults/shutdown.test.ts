@@ -18,36 +18,35 @@ async function startWithClients(db: string, sessions = "shared") {
   return { cli, sql, port };
 }
 
-describeSessions("%s sessions", (sessions) => {
-  test.each([
-    ["SIGTERM", 143],
-    ["SIGINT", 130],
-  ] as const)("%s with clients at work checkpoints; nothing is left to recover", async (signal, code) => {
-    const db = initializedDirectory();
-    const { cli, sql, port } = await startWithClients(db, sessions);
-    await sql`create table t (n int)`;
-    await sql`insert into t select generate_series(1, 1000)`;
-    const inTransaction = await WireClient.login({ port });
-    inTransaction.send(message.query("begin; insert into t values (0)"));
-    await inTransaction.until("Z");
-    expect(readClusterState(db)).toBe("in production");
-    cli.child.kill(signal);
-    expect(await cli.ended).toMatchObject({ code, signal: null });
-    expect(readClusterState(db)).toBe("shut down");
-    expect(readdirSync(db).filter((name) => /pid$|^pglite-devdb/.test(name))).toEqual([]);
-    const again = await startWithClients(db, sessions);
-    expect(await again.sql`select count(*)::int, min(n) from t`).toEqual([{ count: 1000, min: 1 }]);
-  });
+const signals = [
+  ["SIGTERM", 143],
+  ["SIGINT", 130],
+] as const;
 
-  test("after kill -9 there is something to recover, and it is recovered", async () => {
+describeSessions("%s sessions", (sessions) => {
+  // One directory: each server is also the next start of the one before.
+  test("SIGTERM and SIGINT with clients at work checkpoint, and leave nothing to recover; kill -9 does, and it is recovered", async () => {
     const db = initializedDirectory();
-    const { cli, sql } = await startWithClients(db, sessions);
+    let { cli, sql, port } = await startWithClients(db, sessions);
     await sql`create table t (n int)`;
+    for (const [round, [signal, code]] of signals.entries()) {
+      await sql`insert into t select generate_series(1, 1000)`;
+      const inTransaction = await WireClient.login({ port });
+      inTransaction.send(message.query("begin; insert into t values (0)"));
+      await inTransaction.until("Z");
+      expect(readClusterState(db)).toBe("in production");
+      cli.child.kill(signal);
+      expect(await cli.ended).toMatchObject({ code, signal: null });
+      expect(readClusterState(db)).toBe("shut down");
+      expect(readdirSync(db).filter((name) => /pid$|^pglite-devdb/.test(name))).toEqual([]);
+      ({ cli, sql, port } = await startWithClients(db, sessions));
+      expect(await sql`select count(*)::int, min(n) from t`).toEqual([{ count: 1000 * (round + 1), min: 1 }]);
+    }
     await sql`insert into t select generate_series(1, 1000)`;
     cli.child.kill("SIGKILL");
     await cli.ended;
     expect(readClusterState(db)).toBe("in production");
     const again = await startWithClients(db, sessions);
-    expect(await again.sql`select count(*)::int from t`).toEqual([{ count: 1000 }]);
+    expect(await again.sql`select count(*)::int from t`).toEqual([{ count: 3000 }]);
   });
 });
