@@ -21,8 +21,10 @@ import { describeSessions } from "../support/product-server.ts";
 
 beforeAll(initializeTemplate);
 
+type Causes = readonly (readonly [string, (db: string) => void, readonly RegExp[]])[];
+
 /** What is done to a directory, and what of PostgreSQL's words must be on stderr. */
-const causes: readonly (readonly [string, (db: string) => void, readonly RegExp[]])[] = [
+const causes: Causes = [
   [
     "an ALTER SYSTEM that needs too much memory",
     (db) => appendFileSync(join(db, "postgresql.auto.conf"), "max_locks_per_transaction = 100000000\n"),
@@ -34,29 +36,14 @@ const causes: readonly (readonly [string, (db: string) => void, readonly RegExp[
     [/syntax error in file ".*\/data\/postgresql.conf" line \d+/, /FATAL: {2}configuration file .* contains errors/],
   ],
   [
-    "a setting that nobody knows",
-    (db) => appendFileSync(join(db, "postgresql.auto.conf"), "no_such_setting = 1\n"),
-    [/unrecognized configuration parameter "no_such_setting"/],
-  ],
-  [
     "no pg_hba.conf",
     (db) => rmSync(join(db, "pg_hba.conf")),
     [/could not open file ".*\/data\/pg_hba.conf": No such file/, /FATAL: {2}could not load .*\/data\/pg_hba.conf/],
   ],
   [
-    "ssl = on",
-    (db) => appendFileSync(join(db, "postgresql.auto.conf"), "ssl = on\n"),
-    [/SSL is not supported by this build/],
-  ],
-  [
     "standby.signal",
     (db) => writeFileSync(join(db, "standby.signal"), ""),
     [/FATAL: {2}standby mode is not supported by single-user servers/],
-  ],
-  [
-    "backup_label",
-    (db) => writeFileSync(join(db, "backup_label"), "not one\n"),
-    [/FATAL: {2}invalid data in file "backup_label"/],
   ],
   [
     "pg_control that cannot be read",
@@ -68,8 +55,27 @@ const causes: readonly (readonly [string, (db: string) => void, readonly RegExp[
   ],
 ];
 
+/** More of them, which end where one of the others does. */
+const alike: Causes = [
+  [
+    "a setting that nobody knows",
+    (db) => appendFileSync(join(db, "postgresql.auto.conf"), "no_such_setting = 1\n"),
+    [/unrecognized configuration parameter "no_such_setting"/],
+  ],
+  [
+    "ssl = on",
+    (db) => appendFileSync(join(db, "postgresql.auto.conf"), "ssl = on\n"),
+    [/SSL is not supported by this build/],
+  ],
+  [
+    "backup_label",
+    (db) => writeFileSync(join(db, "backup_label"), "not one\n"),
+    [/FATAL: {2}invalid data in file "backup_label"/],
+  ],
+];
+
 describeSessions("%s sessions", (sessions) => {
-  test.each(causes)("%s", async (_, damage, words) => {
+  const isSaid = async (damage: (db: string) => void, words: readonly RegExp[]) => {
     const db = initializedDirectory();
     damage(db);
     const { code, stderr, stdout } = await runCli(["--port", "0", "--sessions", sessions, "--db", db]);
@@ -77,7 +83,10 @@ describeSessions("%s sessions", (sessions) => {
     expect(stderr).toContain(`PostgreSQL does not start in ${db}:`);
     expect(stderr).not.toMatch(/delete|damaged/);
     expect({ code, stdout }).toEqual({ code: 5, stdout: "" });
-  });
+  };
+
+  test.each(causes)("%s", (_, damage, words) => isSaid(damage, words));
+  test.each(alike)("%s", { tags: "long" }, (_, damage, words) => isSaid(damage, words));
 
   test("the error that the library throws has them, too", async () => {
     const db = initializedDirectory();
