@@ -23,7 +23,7 @@ import { cacheDirectory, keepInCache, readCached } from "./user-cache.ts";
 import { type CompiledModule, webAssembly } from "./wasm/web-assembly.ts";
 
 /** Part of the file's name: to be raised with every change of the rewrite or of the file's form. */
-const rewriteVersion = 55;
+const rewriteVersion = 56;
 
 /** A smaller library is rewritten sooner than read, also by code that V8 has yet to compile. */
 const smallestKept = 1 << 10;

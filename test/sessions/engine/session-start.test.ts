@@ -1,4 +1,4 @@
-/** What the start of a session reads: its server's rules for who may connect once for all, and of what it has to read much at a time. */
+/** What the start of a session reads: its server's rules for who may connect once for all, of what it has to read much at a time, and nothing of what is empty. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { SessionHost } from "../../../src/engine/thread/sessions/host.ts";
 import { waitUntil } from "../../support/wait-until.ts";
@@ -105,4 +105,37 @@ test("a session reads PostgreSQL's cache of its system tables in pieces of 16 kB
   // Of two files, each in whole pieces, the last one and the end; a piece comes into two places, the reader's own and the buffer.
   expect(pieces).toBeLessThanOrEqual(2 * (Math.ceil(Number(bytes) / 16_384) + 4));
   expect(pieces).toBeGreaterThan(0);
+});
+
+const searches =
+  "select idx_scan from pg_stat_sys_indexes where indexrelname = 'pg_db_role_setting_databaseid_rol_index'";
+
+/** How often the settings of databases and roles are searched for something in three starts. */
+async function searchesOfThreeStarts(): Promise<number> {
+  const before = Number((await answerOf(searches))[0]);
+  for (let start = 0; start < 2; start++) expect(await answerOf("select 1")).toEqual(["1"]);
+  return Number((await answerOf(searches))[0]) - before;
+}
+
+test("settings of databases and roles are searched by no session while there are none, and what is set is what the next one has", async () => {
+  expect(await searchesOfThreeStarts()).toBe(0);
+  await answerOf("alter role postgres set work_mem = '5MB'");
+  expect(await answerOf("show work_mem")).toEqual(["5MB"]);
+  await answerOf("alter database postgres set statement_timeout = '77s'");
+  await answerOf("alter role postgres in database postgres set work_mem = '6MB'");
+  expect(await answerOf("select current_setting('work_mem') || current_setting('statement_timeout')")).toEqual([
+    "6MB77s",
+  ]);
+  expect(await searchesOfThreeStarts()).toBe(12);
+  // Into another file: of what was the table's, nothing is left but an empty one.
+  await answerOf("vacuum full pg_db_role_setting");
+  expect(await answerOf("show work_mem")).toEqual(["6MB"]);
+  for (const whose of ["role postgres", "database postgres", "role postgres in database postgres"]) {
+    await answerOf(`alter ${whose} reset all`);
+  }
+  expect(await answerOf("select current_setting('work_mem') || current_setting('statement_timeout')")).toEqual([
+    "4MB0",
+  ]);
+  await answerOf("vacuum full pg_db_role_setting");
+  expect(await searchesOfThreeStarts()).toBe(0);
 });

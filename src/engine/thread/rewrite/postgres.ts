@@ -19,6 +19,7 @@ import { rewriteDatabases } from "./databases.ts";
 import { rewriteFootprints } from "./footprints.ts";
 import { Hook, hookImport } from "./hooks.ts";
 import { Locator, only } from "./locate.ts";
+import { skipEmptySettings } from "./login-settings.ts";
 import { locateSnapshots, type SnapshotVariables } from "./snapshots.ts";
 import { reserveStackIn } from "./stack-depth.ts";
 import { enlargeStreamBuffers } from "./stream-buffers.ts";
@@ -105,6 +106,7 @@ export function rewritePostgres(stock: Uint8Array): RewrittenModule {
   ]);
 
   enlargeStreamBuffers(locator);
+  skipEmptySettings(locator);
   rewriteDatabases(locator, hook);
   rewriteFootprints(locator, hook);
   reserveStackIn(module);
