@@ -162,8 +162,7 @@ export class PostgresProcess {
     const times = new BigInt64Array([microseconds / 1_000_000n, microseconds - postgresEpoch]);
     machine.write(this.#variables.MyStartTime, new Uint8Array(times.buffer));
     machine.random.begin(pid);
-    const drawn = machine.random.draw(16) ?? crypto.getRandomValues(new Uint8Array(16));
-    machine.write(machine.address("pg_global_prng_state"), drawn);
+    machine.write(machine.address("pg_global_prng_state"), machine.random.beginning(16));
   }
 
   /** The `Port` of the connection. */

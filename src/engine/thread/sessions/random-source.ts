@@ -11,6 +11,9 @@ import { createHash } from "node:crypto";
 /** The pids of clients' sessions are above it; the others have one each. */
 const lastOwnPid = 1000;
 
+/** How many bytes are asked of the system at once: asking takes a session's start longer than anything else of its first steps. */
+const systemBytes = 4096;
+
 interface Stream {
   readonly name: string;
   blocks: number;
@@ -31,6 +34,8 @@ export class RandomSource {
   #seed: number | undefined;
   readonly #begun = new Map<number, number>();
   readonly #streams = new Map<number, Stream>();
+  /** What the system has given and nobody has drawn. */
+  #system: Uint8Array = new Uint8Array(0);
 
   constructor(pid: () => number) {
     this.#pid = pid;
@@ -59,6 +64,17 @@ export class RandomSource {
   /** It has ended. */
   end(pid: number): void {
     this.#streams.delete(pid);
+  }
+
+  /** What the process that runs begins its own generator with: of a seed, or of the system. None of it is drawn twice. */
+  beginning(length: number): Uint8Array {
+    const drawn = this.draw(length);
+    if (drawn) return drawn;
+    if (this.#system.length < length)
+      this.#system = crypto.getRandomValues(new Uint8Array(Math.max(length, systemBytes)));
+    const given = this.#system.subarray(0, length);
+    this.#system = this.#system.subarray(length);
+    return given;
   }
 
   /** What the process that runs draws; undefined where it is the system's. */
