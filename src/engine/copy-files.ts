@@ -27,8 +27,8 @@ interface FilePage {
 }
 
 /**
- * Copies a directory that has nothing but files to one that does not exist, and writes pages over the copies that there are. False when that cannot be done; then nothing is
- * there, and PostgreSQL finds out the reason.
+ * Copies a directory that has nothing but files to one that does not exist, and writes pages over the copies that there are. False when the two are not so; throws the
+ * system's error. Then nothing is there.
  */
 export function copyFiles(from: string, to: string, pages: readonly FilePage[], fsync: boolean): boolean {
   if (existsSync(to)) return false;
@@ -44,9 +44,9 @@ export function copyFiles(from: string, to: string, pages: readonly FilePage[], 
     if (fsync) for (const name of names) sync(join(to, name));
     if (fsync) sync(to);
     return true;
-  } catch {
+  } catch (error) {
     rmSync(to, { recursive: true, force: true });
-    return false;
+    throw error;
   }
 }
 

@@ -1,5 +1,5 @@
 /** Files that cannot be written or read: PostgreSQL's own words for everybody whom it concerns, and no row lost. */
-import { renameSync, rmSync, writeFileSync } from "node:fs";
+import { readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { startCli, temporaryDirectory } from "../support/cli-process.ts";
@@ -90,4 +90,32 @@ describeSessions("%s sessions", (sessions) => {
     for (const one of [bystander, client, next]) one.destroy();
     expect(cli.stderr()).not.toContain("the engine died");
   });
+});
+
+test("a branch for which there is no space is refused in PostgreSQL's words, and nothing is left of it", async () => {
+  const directory = initializedDirectory();
+  const order = join(temporaryDirectory(), "fault");
+  const cli = startCli(["--port", "0", "-o", "json", "--db", directory, "--sessions", "isolated"], {
+    environment: { NODE_OPTIONS: `--import ${failingFiles}`, FILE_FAULT: order },
+  });
+  const client = await WireClient.login(JSON.parse((await cli.line(/^.*\n/))[0]!) as { host: string; port: number });
+  await client.query("create table t (n int); insert into t values (1)");
+  const files = () => readdirSync(join(directory, "base")).filter((name) => /^\d+$/.test(name));
+  const before = files();
+  // A stand-in for a full disk.
+  const full: FileFault = {
+    ...{ id: 1, directory, kind: "ENOSPC", calls: ["copyFileSync"], nth: 20, lasting: true },
+  };
+  writeFileSync(`${order}.new`, JSON.stringify(full));
+  renameSync(`${order}.new`, order);
+  const error = errorFields(await client.query("select pglite_devdb.branch('one')"));
+  const words = /could not copy directory "base\/\d+" to "base\/\d+": No space left on device/;
+  expect(error?.get("C")).toBe("53100");
+  expect(error?.get("M")).toMatch(words);
+  expect(files()).toEqual(before);
+  rmSync(order);
+  expect(errorFields(await client.query("select pglite_devdb.branch('one')"))).toBeUndefined();
+  client.destroy();
+  cli.child.kill("SIGTERM");
+  expect((await cli.ended).code).toBe(143);
 });

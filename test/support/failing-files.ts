@@ -32,7 +32,11 @@ export interface FileFault {
 export type FaultyCall = (typeof onDescriptors)[number] | (typeof onPaths)[number];
 
 const onDescriptors = ["writeSync", "readSync", "fsyncSync", "ftruncateSync"] as const;
-const onPaths = ["openSync", "writeFileSync", "mkdirSync", "renameSync", "unlinkSync", "truncateSync"] as const;
+const onPaths = [
+  ...(["openSync", "writeFileSync", "mkdirSync", "renameSync", "unlinkSync", "truncateSync"] as const),
+  // By the file that is copied.
+  "copyFileSync",
+] as const;
 /** Those of `onPaths` that take space when they make a file. */
 const makesFile = fs.constants.O_CREAT;
 const words = { ENOSPC: "no space left on device", EIO: "i/o error" };

@@ -14,12 +14,13 @@ import { limits } from "../limits.ts";
 import { dirtyPages, hasPages, type Page } from "./dirty-pages.ts";
 import { raiseError } from "./errors.ts";
 import { FileCopyDefault } from "./file-copy-default.ts";
+import { fileError } from "./file-error.ts";
 import type { CopyRequests, SessionContext, SessionState } from "./session-context.ts";
 import { UtilityCommands } from "./utility-commands.ts";
 
 /**
  * Copies a directory of files, and writes pages over the copies. False when nothing was done, and PostgreSQL is to do it: then there
- * were no pages.
+ * were no pages. Throws the system's error when it could not be done; nothing is left of it.
  */
 type CopyDirectory = (from: string, to: string, pages: readonly Page[]) => boolean;
 
@@ -140,10 +141,22 @@ export class DatabaseCopies implements CopyRequests {
   /** `copydir`. Raises an error of PostgreSQL's where that moment has not come. */
   copy(session: SessionState, from: number, to: number): boolean {
     const pages = session === this.#privileged ? this.#newerPages(session, from) : [];
-    const isDone = this.#copying.directory(this.#path(from), this.#path(to), pages);
+    const isDone = this.#copyFiles(session, this.#path(from), this.#path(to), pages);
     if (isDone) this.#needNoCheckpoint.add(session);
     else if (session === this.#privileged) this.#refuse(objectInUse, "its files could not be copied", "");
     return isDone;
+  }
+
+  /** Of what keeps it from copying PostgreSQL finds out the reason, in its own words, where it may copy itself. */
+  #copyFiles(session: SessionState, from: string, to: string, pages: readonly Page[]): boolean {
+    try {
+      return this.#copying.directory(from, to, pages);
+    } catch (error) {
+      const { code, reason } = fileError(error as NodeJS.ErrnoException);
+      if (session !== this.#privileged) return false;
+      const message = `could not copy directory "${from}" to "${to}": ${reason}`;
+      return raiseError(this.#host.machine, { code, message, hint: "" });
+    }
   }
 
   /** Whether a copy can be had without CREATE DATABASE: see `refresh`. */
