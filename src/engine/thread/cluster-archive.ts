@@ -17,6 +17,8 @@ export interface ClusterFile {
   readonly size: number;
   /** Its contents, in memory of their own; what is missing to `size` is zeros. */
   read(): Uint8Array;
+  /** What of it lies from one place to another; absent where it is read as a whole. */
+  readPart?(from: number, to: number): Uint8Array<ArrayBuffer>;
 }
 
 /** A data directory. */
@@ -69,7 +71,7 @@ export function packCluster({ directories, files }: Omit<Cluster, "close">): Uin
 export function unpackCluster(archive: Uint8Array): Cluster {
   return clusterOf(
     archive.length,
-    (at, length) => archive.slice(at, at + length),
+    (at, length) => new Uint8Array(archive.subarray(at, at + length)),
     () => {},
   );
 }
@@ -80,7 +82,7 @@ export function unpackCluster(archive: Uint8Array): Cluster {
  */
 export function openCluster(path: string): Cluster {
   const file = openCached(path);
-  const read = (at: number, length: number): Uint8Array => {
+  const read = (at: number, length: number): Uint8Array<ArrayBuffer> => {
     const bytes = new Uint8Array(length);
     if (readSync(file, bytes, 0, length, at) !== length) throw new Error(`${path} has become shorter`);
     return bytes;
@@ -108,7 +110,11 @@ function checkArchive(file: number): void {
   if (size < headBytes || part.readUInt32LE(0) !== crc) throw new Error("the archive is damaged");
 }
 
-function clusterOf(bytes: number, read: (at: number, length: number) => Uint8Array, close: () => void): Cluster {
+function clusterOf(
+  bytes: number,
+  read: (at: number, length: number) => Uint8Array<ArrayBuffer>,
+  close: () => void,
+): Cluster {
   const indexLength = Buffer.from(read(4, 4)).readUInt32LE();
   assert(headBytes + indexLength <= bytes, "the index lies in the archive");
   const index = JSON.parse(Buffer.from(read(headBytes, indexLength)).toString("utf8")) as Index;
@@ -117,7 +123,7 @@ function clusterOf(bytes: number, read: (at: number, length: number) => Uint8Arr
   const files = index.files.map(([name, size, length]) => {
     const at = next;
     next += length;
-    return { name, size, read: () => read(at, length) };
+    return { name, size, ...partsOf(at, length, read) };
   });
   return { directories: index.directories, files, close };
 }
@@ -134,6 +140,17 @@ function checkIndex({ directories, files }: Index, contentBytes: number): void {
   const sum = (sizes: readonly number[]) => sizes.reduce((total, size) => total + size, 0);
   assert(sum(files.map(([, size]) => size)) <= largestClusterBytes, "a new data directory is not that large");
   assert(sum(files.map(([, , length]) => length)) === contentBytes, "the archive has the contents of all its files");
+}
+
+/** How contents are read that lie at `at`, in parts, too. */
+export function partsOf<Bytes>(at: number, length: number, read: (at: number, length: number) => Bytes) {
+  return {
+    read: (): Bytes => read(at, length),
+    readPart: (from: number, to: number): Bytes => {
+      const start = Math.min(from, length);
+      return read(at + start, Math.min(to, length) - start);
+    },
+  };
 }
 
 /** All but the zeros at its end. */

@@ -42,8 +42,17 @@ export function identifiedAnew(cluster: Cluster): Cluster {
   viewOf(control).setBigInt64(timeInControl, BigInt(Math.floor(Date.now() / 1000)), true);
   viewOf(control).setUint32(crcAt, crc32c(control.subarray(0, crcAt)), true);
   const files = cluster.files.map((file) => {
-    if (file.name === controlFile) return { ...file, read: () => control };
-    return walSegment.test(file.name) ? { ...file, read: () => segmentOf(identifier, before, file.read()) } : file;
+    const { name, size, readPart } = file;
+    if (name === controlFile) return { name, size, read: () => control };
+    if (!walSegment.test(name)) return file;
+    const read = () => segmentOf(identifier, before, file.read());
+    if (!readPart) return { name, size, read };
+    // Parts are larger than the header, which is at the beginning.
+    const part = (from: number, to: number) => {
+      const bytes = readPart(from, to);
+      return from === 0 ? segmentOf(identifier, before, bytes) : bytes;
+    };
+    return { name, size, read, readPart: part };
   });
   return { ...cluster, files };
 }
@@ -70,7 +79,7 @@ function controlOf({ files }: Pick<Cluster, "files">): Uint8Array | undefined {
 }
 
 /** The contents of a segment; one that nobody has written to is zeros. */
-function segmentOf(identifier: bigint, before: bigint, bytes: Uint8Array): Uint8Array {
+function segmentOf<Bytes extends Uint8Array>(identifier: bigint, before: bigint, bytes: Bytes): Bytes {
   const isWritten = bytes.length >= identifierInWal + 8;
   const view = viewOf(bytes);
   if (isWritten && view.getBigUint64(identifierInWal, true) === before)

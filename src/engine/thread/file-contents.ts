@@ -18,10 +18,20 @@ interface Chunk {
   owners: number;
 }
 
-/** What has not been read yet, and by whom it would be. */
-interface Unread {
+/** How contents are read. What they lack at their end is zeros. */
+export interface ContentsReader {
+  /** All of it. */
   readonly read: () => Uint8Array;
+  /** What lies from one place to another, in memory of its own; absent where nothing can be read alone. */
+  readonly readPart?: (from: number, to: number) => Uint8Array<ArrayBuffer>;
+}
+
+/** What has not been read yet, and by whom it would be. */
+interface Unread extends ContentsReader {
   readonly owners: Set<FileContents>;
+  /** The chunks that nobody has needed yet. Who writes one WAL record needs one of a segment's 64. */
+  readonly pending: Set<number>;
+  readonly chunks: number;
 }
 
 /** See the head of the file. */
@@ -32,10 +42,13 @@ export class FileContents {
   #unread: Unread | undefined;
 
   /** Contents that are read when they are first needed. */
-  static unread(size: number, read: () => Uint8Array): FileContents {
+  static unread(size: number, { read, readPart }: ContentsReader): FileContents {
     const contents = new FileContents();
     contents.#size = size;
-    contents.#unread = { read, owners: new Set([contents]) };
+    const chunks = Math.ceil(size / chunkBytes);
+    const pending = new Set(Array.from({ length: chunks }, (_, index) => index));
+    const owners = new Set([contents]);
+    contents.#unread = { read, ...(readPart && chunks > 1 ? { readPart } : {}), owners, pending, chunks };
     return contents;
   }
 
@@ -45,7 +58,8 @@ export class FileContents {
 
   /** How they are read, if nobody has needed them yet. */
   get unreadBy(): (() => Uint8Array) | undefined {
-    return this.#unread?.read;
+    const { pending, chunks, read } = this.#unread ?? {};
+    return pending?.size === chunks ? read : undefined;
   }
 
   /** How many bytes of memory it takes; those that several share are divided among them. */
@@ -96,7 +110,7 @@ export class FileContents {
   read(target: Int8Array | Uint8Array, offset: number, length: number, position: number): number {
     const end = Math.min(this.#size, position + length);
     if (position >= end) return 0;
-    this.#load();
+    this.#load(position, end);
     forEachChunk(position, end, (index, from, to, at) => {
       const bytes = this.#chunks[index]?.bytes;
       const there = Math.max(from, Math.min(to, bytes?.length ?? 0));
@@ -107,7 +121,7 @@ export class FileContents {
   }
 
   write(source: Int8Array | Uint8Array, offset: number, length: number, position: number): void {
-    this.#load();
+    this.#load(position, position + length);
     forEachChunk(position, position + length, (index, from, to, at) => {
       this.#own(index, to).set(source.subarray(offset + at, offset + at + to - from), from);
     });
@@ -155,19 +169,29 @@ export class FileContents {
     return bytes;
   }
 
-  /** Reads what has not been read, for everybody who shares it. */
-  #load(): void {
+  /** Reads what has not been read of a range, or of all, for everybody who shares it. */
+  #load(start = 0, end = this.#size): void {
     if (!this.#unread) return;
-    const { read, owners } = this.#unread;
-    const bytes = read();
-    const chunks: Chunk[] = [];
-    for (let at = 0; at < bytes.length; at += chunkBytes) {
-      chunks.push({ bytes: new Uint8Array(bytes.subarray(at, at + chunkBytes)), owners: owners.size });
+    const { read, readPart, owners, pending } = this.#unread;
+    if (readPart) {
+      forEachChunk(start, end, (index) => {
+        if (!pending.delete(index)) return;
+        const bytes = readPart(index * chunkBytes, (index + 1) * chunkBytes);
+        if (bytes.length > 0) FileContents.#add(owners, index, bytes);
+      });
+      if (pending.size > 0) return;
+    } else {
+      const bytes = read();
+      for (let at = 0; at < bytes.length; at += chunkBytes) {
+        FileContents.#add(owners, at / chunkBytes, new Uint8Array(bytes.subarray(at, at + chunkBytes)));
+      }
     }
-    for (const owner of owners) {
-      owner.#chunks = chunks.slice();
-      owner.#unread = undefined;
-    }
+    for (const owner of owners) owner.#unread = undefined;
+  }
+
+  static #add(owners: ReadonlySet<FileContents>, index: number, bytes: Uint8Array<ArrayBuffer>): void {
+    const chunk = { bytes, owners: owners.size };
+    for (const owner of owners) owner.#chunks[index] = chunk;
   }
 }
 

@@ -12,6 +12,7 @@ import { FilesMark, tablespaceElsewhere } from "./files-mark.ts";
 import { copyDirectory, refreshDirectory } from "./memory-copies.ts";
 import { type MemoryModule, type MemoryNode, setContents, shareContents, takenBytes } from "./memory-nodes.ts";
 import { newCluster } from "./new-cluster.ts";
+import type { PackageFiles } from "./package-files.ts";
 import { type FileMakingSystem, fileMaker, makePackageQuickly, plainMode } from "./quick-files.ts";
 import type { Copying } from "./sessions/database-copies.ts";
 
@@ -37,31 +38,43 @@ export async function openMemoryFiles(): Promise<MemoryFiles> {
 /** The files of a cluster that is configured for memory, to be given to PGlite as `fs`. */
 export class MemoryFiles extends MemoryFS {
   readonly #cluster: Cluster;
+  readonly #package: PackageFiles | undefined;
 
-  constructor(cluster: Cluster) {
+  /** With `packageFiles` PGlite's own are read when they are needed; then they are also its option `fsBundle`. */
+  constructor(cluster: Cluster, packageFiles?: PackageFiles) {
     super();
     this.#cluster = cluster;
+    this.#package = packageFiles;
   }
 
   /** Engine: PGlite asks it for what it gives to Emscripten besides. */
   override async init(...parameters: Parameters<MemoryFS["init"]>): ReturnType<MemoryFS["init"]> {
     const { emscriptenOpts: options } = await super.init(...parameters);
-    type Prepare = Parameters<typeof makePackageQuickly>[0];
-    const preRun = [...(options.preRun ?? []), (postgres: unknown) => makePackageQuickly(postgres as Prepare)];
+    const preRun = [...(options.preRun ?? []), (postgres: unknown) => this.#prepare(postgres as MemoryModule)];
     return { emscriptenOpts: { ...options, preRun } };
+  }
+
+  /** Before there is any file. */
+  #prepare(postgres: MemoryModule): void {
+    if (this.#package) shareContents(postgres);
+    makePackageQuickly<MemoryNode>(postgres as unknown as Parameters<typeof makePackageQuickly>[0], (node, bytes) => {
+      const read = this.#package?.readerOf(bytes);
+      if (read) setContents(node, FileContents.unread(bytes.length, { read }));
+      return read !== undefined;
+    });
   }
 
   /** Engine: PGlite calls it once, when the file system is there, and afterwards looks whether it has a database. */
   override async initialSyncFs(): Promise<void> {
     const { FS } = this.pg!.Module;
-    shareContents(this.#module);
+    if (!this.#package) shareContents(this.#module);
     const { directories, files } = this.#cluster;
     const { PGDATA } = PGlite.paths;
     FS.mkdir(PGDATA);
     for (const name of directories) FS.mkdir(`${PGDATA}/${name}`);
     const make = fileMaker<MemoryNode>(FS as unknown as FileMakingSystem);
-    for (const { name, size, read } of files) {
-      setContents(make(`${PGDATA}/${name}`, plainMode), FileContents.unread(size, read));
+    for (const file of files) {
+      setContents(make(`${PGDATA}/${file.name}`, plainMode), FileContents.unread(file.size, file));
     }
   }
 
@@ -86,11 +99,12 @@ export class MemoryFiles extends MemoryFS {
   override async closeFs(): Promise<void> {
     await super.closeFs();
     this.#cluster.close();
+    this.#package?.close();
   }
 }
 
 function configured(file: ClusterFile): ClusterFile {
   if (file.name !== "postgresql.conf") return file;
   const contents = Buffer.concat([file.read(), Buffer.from(configuration)]);
-  return { ...file, size: contents.length, read: () => contents };
+  return { name: file.name, size: contents.length, read: () => contents };
 }

@@ -42,12 +42,16 @@ export function fileMaker<N>(files: FileMakingSystem): (path: string, mode: numb
   };
 }
 
-/** Has the files of a package made so. To be called before they are. */
-export function makePackageQuickly(postgres: { FS_createDataFile?: unknown; FS: FileMakingSystem }): void {
-  const make = fileMaker<DataNode>(postgres.FS);
+/** Has the files of a package made so. To be called before they are. `fill` gives them their contents where it can. */
+export function makePackageQuickly<N extends object>(
+  postgres: { FS_createDataFile?: unknown; FS: FileMakingSystem },
+  fill: (node: N, bytes: Uint8Array) => boolean,
+): void {
+  const make = fileMaker<DataNode & N>(postgres.FS);
   // As it is called for a package: (path, null, its bytes, may be read, may be written, may be kept).
   postgres.FS_createDataFile = (path: string, _: null, bytes: Uint8Array) => {
     const node = make(path, dataMode);
+    if (fill(node, bytes)) return;
     node.contents = bytes;
     node.usedBytes = bytes.length;
   };

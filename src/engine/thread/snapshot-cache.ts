@@ -13,6 +13,7 @@ import { basename, join } from "node:path";
 import { resourceLimits } from "node:worker_threads";
 import { PGlite } from "@electric-sql/pglite";
 import type { RewrittenPostgres } from "./module-cache.ts";
+import { PackageFiles } from "./package-files.ts";
 import { pgliteFile } from "./pglite-files.ts";
 import { type BootedPostgres, type BootOptions, bootPostgres } from "./sessions/boot.ts";
 import { type BootSnapshot, takeSnapshot } from "./sessions/boot-snapshot.ts";
@@ -64,10 +65,12 @@ export class SnapshotCache {
   async restore(postgres: RewrittenPostgres, maxSessions: number): Promise<SessionHost | undefined> {
     const snapshot = this.#read();
     if (!snapshot) return undefined;
+    const packageFiles = new PackageFiles();
     try {
-      return await SessionHost.begin(await restorePostgres(snapshot, postgres, maxSessions));
+      return await SessionHost.begin(await restorePostgres(snapshot, postgres, packageFiles, maxSessions));
     } catch {
       // It would not run the next time either.
+      packageFiles.close();
       snapshot.cluster.close();
       dropFromCache(this.path);
       return undefined;

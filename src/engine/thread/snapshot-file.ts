@@ -5,14 +5,14 @@
  * its name, when it is written (`snapshot-cache.ts`).
  * Form: CRC-32 of all that follows | length of the head | length of the memory (4 bytes each, little endian) | the head as
  * JSON | the memory | the contents of the files, equal ones once, each without the zeros at its end.
- * Invariant: nothing is taken from a file that is not whole: its sum is over all of it. What is read later is read from the
- * same open file, which nobody writes to: it is only ever replaced.
+ * Invariant: nothing is taken from a file that is not whole: its sum is over all of it. What is read later, into the place where
+ * it is needed, is read from the same open file, which nobody writes to: it is only ever replaced.
  */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { closeSync, fstatSync, readSync } from "node:fs";
 import { crc32 } from "node:zlib";
-import { type ClusterFile, withoutZerosAtEnd } from "./cluster-archive.ts";
+import { type ClusterFile, partsOf, withoutZerosAtEnd } from "./cluster-archive.ts";
 import { identifierOf } from "./cluster-identity.ts";
 import type { BootSnapshot, SnapshotFacts } from "./sessions/boot-snapshot.ts";
 import { type KeptSnapshot, postgresEpochMs } from "./sessions/restore.ts";
@@ -67,10 +67,9 @@ export function readSnapshot(path: string, key: string): KeptSnapshot {
     const contentsAt = fixedBytes + headBytes + memoryBytes;
     assert(contentsAt <= size, "a snapshot is as long as it says");
     const json = readAt(file, fixedBytes, headBytes);
-    const memory = readAt(file, fixedBytes + headBytes, memoryBytes);
-    let crc = crc32(memory, crc32(json, crc32(fixed.subarray(4))));
+    let crc = crc32(json, crc32(fixed.subarray(4)));
     const part = Buffer.allocUnsafeSlow(partBytes);
-    for (let at = contentsAt; at < size; ) {
+    for (let at = fixedBytes + headBytes; at < size; ) {
       const length = readSync(file, part, 0, partBytes, at);
       assert(length > 0, "a snapshot does not become shorter");
       crc = crc32(part.subarray(0, length), crc);
@@ -81,8 +80,12 @@ export function readSnapshot(path: string, key: string): KeptSnapshot {
     assert(head.key === key, "a snapshot is of what its name says");
     const { facts, times, identifiers, directories } = head;
     const files = head.files.map(([name, bytes, at, length]) => {
-      return { name, size: bytes, read: () => readAt(file, contentsAt + at, length) };
+      return { name, size: bytes, ...partsOf(contentsAt + at, length, (from, count) => bytesAt(file, from, count)) };
     });
+    const memory = {
+      length: memoryBytes,
+      read: (at: number, target: Uint8Array) => readInto(target, file, fixedBytes + headBytes + at),
+    };
     return { facts, memory, times, identifiers, cluster: { directories, files, close: () => closeSync(file) } };
   } catch (error) {
     closeSync(file);
@@ -143,6 +146,16 @@ function wordsOf(memory: Uint8Array): Uint32Array {
 
 function readAt(file: number, at: number, length: number): Buffer {
   const bytes = Buffer.allocUnsafeSlow(length);
-  assert(readSync(file, bytes, 0, length, at) === length, "a snapshot is as long as it was");
+  readInto(bytes, file, at);
   return bytes;
+}
+
+function bytesAt(file: number, at: number, length: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(length);
+  readInto(bytes, file, at);
+  return bytes;
+}
+
+function readInto(target: Uint8Array, file: number, at: number): void {
+  assert(readSync(file, target, 0, target.length, at) === target.length, "a snapshot is as long as it was");
 }

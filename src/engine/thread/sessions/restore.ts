@@ -13,6 +13,7 @@ import type { Cluster } from "../cluster-archive.ts";
 import { identifiedAnew, identifierOf } from "../cluster-identity.ts";
 import { MemoryFiles } from "../memory-files.ts";
 import type { RewrittenPostgres } from "../module-cache.ts";
+import type { PackageFiles } from "../package-files.ts";
 import { Hook } from "../rewrite/hooks.ts";
 import { ServerLog } from "../server-log.ts";
 import { AccessRules } from "./access-rules.ts";
@@ -31,11 +32,17 @@ import { Window } from "./windows.ts";
 /** Milliseconds from 1970 to 2000, from where on PostgreSQL counts microseconds. */
 export const postgresEpochMs = Date.UTC(2000, 0, 1);
 
+/** The memory of a snapshot. It is read to where it belongs: ten megabytes that were anywhere else before would be touched twice. */
+interface KeptMemory {
+  readonly length: number;
+  /** Fills `target` with what lies at `at`. */
+  read(at: number, target: Uint8Array): void;
+}
+
 /** A snapshot that was kept. */
 export interface KeptSnapshot {
   readonly facts: SnapshotFacts;
-  /** Its own; it is changed. */
-  readonly memory: Buffer;
+  readonly memory: KeptMemory;
   /** Where in it there are times that the boot took for the present, and the system identifier. */
   readonly times: readonly number[];
   readonly identifiers: readonly number[];
@@ -48,21 +55,21 @@ type Files = FileSystem & StreamSystem & { chdir(path: string): void; close(stre
 export async function restorePostgres(
   { facts, memory, times, identifiers, cluster }: KeptSnapshot,
   { module, located }: RewrittenPostgres,
+  packageFiles: PackageFiles,
   maxSessions: number,
 ): Promise<BootedPostgres> {
   const nowMs = Date.now();
   const fresh = startedAt(nowMs, identifiedAnew(cluster));
-  for (const at of times) memory.writeBigInt64LE(BigInt(nowMs - postgresEpochMs) * 1000n, at);
+  const time = BigInt(nowMs - postgresEpochMs) * 1000n;
   const identifier = identifierOf(fresh);
-  for (const at of identifiers) memory.writeBigUInt64LE(identifier, at);
-
   const log = new ServerLog();
   const hook = (first: number, second: number, kind: number) => (kind === Hook.sbrk ? first : second);
   const calls = () => ({ hook, read: () => 0, write: (_: number, length: number) => length });
   instantiateAsMachine(module, { located, calls, replaysLibraries: true });
-  const memoryFiles = new MemoryFiles(fresh);
+  const memoryFiles = new MemoryFiles(fresh, packageFiles);
   const options = {
     fs: memoryFiles,
+    fsBundle: packageFiles.bundle,
     pgliteWasmModule: module as unknown as object,
     onStderr: log.onStderr,
     noInitDb: true,
@@ -78,12 +85,14 @@ export async function restorePostgres(
   const { accessRules } = facts;
   if (accessRules) machine.accessRules = new AccessRules(pglite.Module.FS, accessRules.path, accessRules.text);
   const streams = openStreams(machine, files, facts);
-  const parts = new MemoryParts(facts, memory);
-  parts.putTemplate(machine);
+  const parts = new MemoryParts(machine, facts, memory);
+  for (const at of times) parts.change(at, time);
+  for (const at of identifiers) parts.change(at, identifier);
+  parts.putTemplate();
   const postmaster = becomePostmaster(machine, facts.map);
   const window = new Window();
   postmaster.windows.adopt(window, facts.window);
-  parts.putOwn(machine);
+  parts.putOwn();
   machine.write(machine.address("pg_global_prng_state"), crypto.getRandomValues(new Uint8Array(16)));
   assert(programBreak(machine) <= facts.window.at(-1)!.end, "the process allocates in its window");
   const { map, template, windows } = postmaster;
@@ -101,7 +110,7 @@ function startedAt(nowMs: number, cluster: Cluster): Cluster {
     const lines = Buffer.from(file.read()).toString("latin1").split("\n");
     lines[2] = String(Math.floor(nowMs / 1000));
     const contents = Buffer.from(lines.join("\n"), "latin1");
-    return { ...file, size: contents.length, read: () => contents };
+    return { name: file.name, size: contents.length, read: () => contents };
   });
   return { ...cluster, files };
 }
@@ -120,42 +129,74 @@ function openStreams(machine: Machine, files: Files, facts: SnapshotFacts): File
 
 /** The parts of a snapshot's memory, in their order; see `SnapshotFacts`. */
 class MemoryParts {
+  readonly #machine: Machine;
   readonly #facts: SnapshotFacts;
-  readonly #memory: Buffer;
-  #at = 0;
-  #templateStack: Uint8Array;
-  #ownStack: Uint8Array;
+  readonly #memory: KeptMemory;
+  /** How much of it lies in ranges, which come first; they are put where they belong at once, */
+  readonly #rangeBytes: number;
+  /** what is behind them a little later. */
+  readonly #rest: Uint8Array;
+  readonly #changes: { readonly at: number; readonly value: bigint }[] = [];
 
-  constructor(facts: SnapshotFacts, memory: Buffer) {
+  constructor(machine: Machine, facts: SnapshotFacts, memory: KeptMemory) {
+    this.#machine = machine;
     this.#facts = facts;
     this.#memory = memory;
-    const [template, own] = facts.stacks.map((stack) => facts.map.stackEnd - stack) as [number, number];
-    this.#ownStack = memory.subarray(memory.length - own);
-    this.#templateStack = memory.subarray(memory.length - own - template, memory.length - own);
+    this.#rangeBytes = facts.ranges.reduce((sum, [, length]) => sum + length, 0);
+    this.#rest = new Uint8Array(memory.length - this.#rangeBytes);
+  }
+
+  /** What is at `at` is to be another number of 8 bytes. To be called before anything is put. */
+  change(at: number, value: bigint): void {
+    this.#changes.push({ at, value });
   }
 
   /** The memory as it was when PostgresMain began, and what is the same for all. */
-  putTemplate(machine: Machine): void {
+  putTemplate(): void {
+    const machine = this.#machine;
     const { map, ranges, stacks } = this.#facts;
     const { bytes } = machine;
     assert(stackEnd(machine) === map.stackEnd, "the stack is where it was");
     assert(programBreak(machine) <= map.sharedStart, "nothing has been allocated where shared memory was");
     for (const { start, end } of commonRanges(map)) bytes.fill(0, start, end);
-    for (const [address, length] of ranges) bytes.set(this.#take(length), address);
-    bytes.set(this.#templateStack, stacks[0]);
+    let at = 0;
+    for (const [address, length] of ranges) {
+      this.#read(at, bytes.subarray(address, address + length));
+      at += length;
+    }
+    this.#read(at, this.#rest);
+    bytes.set(this.#rest.subarray(...this.#stacks[0]), stacks[0]);
     machine.function("_emscripten_stack_restore")(stacks[0]);
   }
 
   /** What is the process's own. */
-  putOwn(machine: Machine): void {
-    for (const address of this.#facts.granules) machine.write(address, this.#take(granuleBytes));
-    assert(this.#at + this.#templateStack.length + this.#ownStack.length === this.#memory.length, "that is all of it");
-    machine.bytes.set(this.#ownStack, this.#facts.stacks[1]);
-    machine.function("_emscripten_stack_restore")(this.#facts.stacks[1]);
+  putOwn(): void {
+    const machine = this.#machine;
+    const { granules, stacks } = this.#facts;
+    assert(granules.length * granuleBytes === this.#stacks[0][0], "that is all of it");
+    for (const [index, address] of granules.entries()) {
+      machine.write(address, this.#rest.subarray(index * granuleBytes, (index + 1) * granuleBytes));
+    }
+    machine.bytes.set(this.#rest.subarray(...this.#stacks[1]), stacks[1]);
+    machine.function("_emscripten_stack_restore")(stacks[1]);
   }
 
-  #take(length: number): Uint8Array {
-    this.#at += length;
-    return this.#memory.subarray(this.#at - length, this.#at);
+  /** Where the stacks are in the rest, the template's and that of the process itself: at the end. */
+  get #stacks(): [template: [number, number], own: [number, number]] {
+    const { map, stacks } = this.#facts;
+    const end = this.#rest.length;
+    const own = end - (map.stackEnd - stacks[1]);
+    return [
+      [own - (map.stackEnd - stacks[0]), own],
+      [own, end],
+    ];
+  }
+
+  #read(from: number, target: Uint8Array): void {
+    this.#memory.read(from, target);
+    const view = new DataView(target.buffer, target.byteOffset, target.length);
+    for (const { at, value } of this.#changes) {
+      if (at >= from && at < from + target.length) view.setBigUint64(at - from, BigInt.asUintN(64, value), true);
+    }
   }
 }

@@ -26,46 +26,52 @@ function isEqual({ file, model }: Pair): boolean {
   return file.size === model.length && read(file, 0, longest).equals(model);
 }
 
-test(`whatever is done to copies of copies, each contains what an array would (SEED=${runSeed})`, () => {
-  const random = new Random(runSeed);
-  const first = Buffer.alloc(300_000, "first");
-  let reads = 0;
-  const unread = FileContents.unread(400_000, () => {
-    reads++;
-    return first;
-  });
-  let pairs: Pair[] = [{ file: unread, model: Buffer.concat([first], 400_000) }];
-  const steps: ((pair: Pair) => void)[] = [
-    (pair) => {
-      const [position, length] = [random.below(longest / 2), 1 + random.below(random.oneIn(3) ? 600_000 : 8192)];
-      const bytes = Buffer.alloc(length, random.below(256));
-      pair.file.write(Buffer.concat([Buffer.from("x"), bytes]), 1, length, position);
-      const size = Math.max(pair.model.length, position + length);
-      pair.model = Buffer.concat([pair.model], size);
-      bytes.copy(pair.model, position);
-    },
-    (pair) => {
-      const size = random.below(longest);
-      pair.file.resize(size);
-      pair.model = Buffer.concat([pair.model.subarray(0, size)], size);
-    },
-    (pair) => void (pairs.length < 6 && pairs.push({ file: pair.file.clone(), model: Buffer.from(pair.model) })),
-    (pair) => {
-      if (pairs.length === 1) return;
-      pair.file.release();
-      pairs = pairs.filter((other) => other !== pair);
-    },
-    (pair) => {
-      const position = random.below(longest);
-      expect(read(pair.file, position, 8192).equals(pair.model.subarray(position, position + 8192))).toBe(true);
-    },
-  ];
-  for (let step = 0; step < 600; step++) {
-    random.of(steps)(random.of(pairs));
-    if (step % 10 === 0) expect([step, pairs.every(isEqual)]).toEqual([step, true]);
-  }
-  expect(reads).toBeLessThanOrEqual(1);
-});
+const partsOf = (bytes: Buffer) => (from: number, to: number) => new Uint8Array(bytes.subarray(from, to));
+
+test.each([false, true])(
+  `whatever is done to copies of copies, each contains what an array would; read in parts: %s (SEED=${runSeed})`,
+  (inParts) => {
+    const random = new Random(runSeed);
+    const first = Buffer.alloc(300_000, "first");
+    let reads = 0;
+    const readAll = () => {
+      reads++;
+      return first;
+    };
+    const unread = FileContents.unread(400_000, { read: readAll, ...(inParts ? { readPart: partsOf(first) } : {}) });
+    let pairs: Pair[] = [{ file: unread, model: Buffer.concat([first], 400_000) }];
+    const steps: ((pair: Pair) => void)[] = [
+      (pair) => {
+        const [position, length] = [random.below(longest / 2), 1 + random.below(random.oneIn(3) ? 600_000 : 8192)];
+        const bytes = Buffer.alloc(length, random.below(256));
+        pair.file.write(Buffer.concat([Buffer.from("x"), bytes]), 1, length, position);
+        const size = Math.max(pair.model.length, position + length);
+        pair.model = Buffer.concat([pair.model], size);
+        bytes.copy(pair.model, position);
+      },
+      (pair) => {
+        const size = random.below(longest);
+        pair.file.resize(size);
+        pair.model = Buffer.concat([pair.model.subarray(0, size)], size);
+      },
+      (pair) => void (pairs.length < 6 && pairs.push({ file: pair.file.clone(), model: Buffer.from(pair.model) })),
+      (pair) => {
+        if (pairs.length === 1) return;
+        pair.file.release();
+        pairs = pairs.filter((other) => other !== pair);
+      },
+      (pair) => {
+        const position = random.below(longest);
+        expect(read(pair.file, position, 8192).equals(pair.model.subarray(position, position + 8192))).toBe(true);
+      },
+    ];
+    for (let step = 0; step < 600; step++) {
+      random.of(steps)(random.of(pairs));
+      if (step % 10 === 0) expect([step, pairs.every(isEqual)]).toEqual([step, true]);
+    }
+    expect(reads).toBeLessThanOrEqual(1);
+  },
+);
 
 test("a copy takes no memory of its own, and a write into it that of one chunk", () => {
   const file = new FileContents();
@@ -85,15 +91,40 @@ test("what has not been read is read once for all copies, and not at all for tho
     reads++;
     return Buffer.from("contents");
   };
-  const one = FileContents.unread(8, contents);
+  const one = FileContents.unread(8, { read: contents });
   const other = one.clone();
   expect([other.size, reads]).toEqual([8, 0]);
   expect(read(other, 0, 100).toString()).toBe("contents");
   expect(read(one, 3, 100).toString()).toBe("tents");
   expect(reads).toBe(1);
-  const forgotten = FileContents.unread(8, contents).clone();
+  const forgotten = FileContents.unread(8, { read: contents }).clone();
   forgotten.release();
   expect([forgotten.size, reads]).toEqual([0, 1]);
+});
+
+test("of what can be read in parts, those are that somebody needs, once for all copies", () => {
+  const first = Buffer.alloc(2 ** 22, "first");
+  const parts: [number, number][] = [];
+  const readPart = (from: number, to: number) => {
+    parts.push([from, to]);
+    return partsOf(first)(from, to);
+  };
+  const readAll = () => expect.unreachable("it is not read as a whole");
+  const one = FileContents.unread(2 ** 23, { read: readAll, readPart });
+  const other = one.clone();
+  expect(one.unreadBy).toBe(readAll);
+  one.write(Buffer.from("written"), 0, 7, 2 ** 20 + 5);
+  other.write(Buffer.from("another"), 0, 7, 2 ** 20);
+  expect(parts).toEqual([[2 ** 20, 2 ** 20 + 2 ** 18]]);
+  expect([one.unreadBy, other.unreadBy]).toEqual([undefined, undefined]);
+  expect(one.takenBytes + other.takenBytes).toBe(2 * 2 ** 18);
+  const copy = one.clone();
+  first.write("written", 2 ** 20 + 5);
+  expect(read(copy, 2 ** 20 - 10, 30).toString("latin1")).toBe(first.toString("latin1", 2 ** 20 - 10, 2 ** 20 + 20));
+  expect(parts).toHaveLength(2);
+  copy.resize(2 ** 22 + 10);
+  expect(parts).toHaveLength(32);
+  expect(read(other, 2 ** 22 - 5, 10).toString("latin1")).toBe(`${first.toString("latin1", 2 ** 22 - 5)}\0\0\0\0\0`);
 });
 
 test.skipIf(!("transfer" in ArrayBuffer.prototype))("memory that nobody has any more is given back at once", () => {
@@ -110,7 +141,7 @@ test.skipIf(!("transfer" in ArrayBuffer.prototype))("memory that nobody has any 
 });
 
 test.each([0, 8192])("a copy of %i bytes that nobody has read is no more when it is given up", async (size) => {
-  const contents = FileContents.unread(size, () => new Uint8Array(size));
+  const contents = FileContents.unread(size, { read: () => new Uint8Array(size) });
   const copies = Array.from({ length: 10 }, () => {
     const copy = contents.clone();
     copy.release();

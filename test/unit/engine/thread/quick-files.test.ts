@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { PGlite } from "@electric-sql/pglite";
 import { expect, test } from "vitest";
 import { MemoryFiles } from "../../../../src/engine/thread/memory-files.ts";
+import { PackageFiles } from "../../../../src/engine/thread/package-files.ts";
 import { fileMaker } from "../../../../src/engine/thread/quick-files.ts";
 
 type Options = ConstructorParameters<typeof PGlite>[0];
@@ -37,7 +38,7 @@ function list(files: Files, path: string): string[] {
   });
 }
 
-test("a package and a cluster", async () => {
+test.each(["at once", "when they are needed"])("a package, whose files are read %s, and a cluster", async (when) => {
   const cluster = {
     directories: ["base", "base/1"],
     files: ["PG_VERSION", "base/1/1234", "base/1/1235"].map((name) => {
@@ -45,7 +46,8 @@ test("a package and a cluster", async () => {
     }),
     close: () => {},
   };
-  const quick = await filesOf({ fs: new MemoryFiles(cluster) });
+  const packageFiles = when === "at once" ? undefined : new PackageFiles();
+  const quick = await filesOf({ fs: new MemoryFiles(cluster, packageFiles), fsBundle: packageFiles?.bundle });
   const theirs = await filesOf({});
   const own = (files: Files) => list(files, "/pglite").filter((entry) => !/^\/pglite\/data\b/.test(entry));
   expect(own(quick)).toEqual(own(theirs));
