@@ -19,7 +19,7 @@ interface Chunk {
 }
 
 /** How contents are read. What they lack at their end is zeros. */
-export interface ContentsReader {
+interface ContentsReader {
   /** All of it. */
   readonly read: () => Uint8Array;
   /** What lies from one place to another, in memory of its own; absent where nothing can be read alone. */
