@@ -5,7 +5,6 @@
  * Invariant: whatever ends the connection is an error of the batch that runs, or of the next one.
  */
 import { connect, type Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
 import { UsageError } from "../errors.ts";
 import type { SqlEngine } from "../migrate/index.ts";
 import { partsOf } from "../options/server-url.ts";
@@ -176,6 +175,7 @@ function encrypt(socket: Socket): Promise<Socket> {
     socket.once("close", () => reject(new Error("the server closed the connection")));
     socket.once("data", (answer: Buffer) => {
       if (answer.toString("latin1") !== "S") return reject(new Error("the server has no TLS"));
+      const { connect: connectTls } = process.getBuiltinModule("node:tls");
       const encrypted = connectTls({ socket, rejectUnauthorized: false }, () => resolve(encrypted));
       encrypted.once("error", reject);
     });

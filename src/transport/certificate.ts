@@ -7,7 +7,6 @@
  */
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { createSecureContext } from "node:tls";
 import { UsageError } from "../errors.ts";
 
 /** PEM: a certificate, which may be followed by those that sign it, and its private key. */
@@ -33,7 +32,7 @@ export function readCertificate(certFile: NamedFile, keyFile: NamedFile): Certif
     throw new UsageError(`${keyFile.option}: ${keyFile.path} is not the key of the certificate in ${certFile.path}`);
   }
   try {
-    createSecureContext({ cert, key });
+    process.getBuiltinModule("node:tls").createSecureContext({ cert, key });
   } catch (error) {
     const sentence = `${certFile.option}: ${certFile.path} cannot be used for TLS: ${(error as Error).message}`;
     throw new UsageError(sentence, { cause: error });

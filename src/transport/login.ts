@@ -5,7 +5,6 @@
  * or the password check (`authenticate.ts`).
  * Invariant: nothing about the databases is told to a client that has not proved that it knows the password.
  */
-import { TLSSocket } from "node:tls";
 import type { Login, LoginReply } from "@electric-sql/pglite-socket";
 import { SqlStateError } from "../errors.ts";
 import type { ScramSecret } from "../wire/scram.ts";
@@ -31,7 +30,9 @@ export function createLogin({ databases, secret, tls }: LoginRules): Login {
     }
     const user = request.kind === "startup" ? request.parameters.get("user") : undefined;
     if (request.kind === "startup" && secret && user) {
-      const certificateHash = request.socket instanceof TLSSocket ? tls?.certificateHash : undefined;
+      // As a TLSSocket does; `node:tls` is not loaded where nobody asks for it.
+      const isEncrypted = "encrypted" in request.socket;
+      const certificateHash = isEncrypted ? tls?.certificateHash : undefined;
       try {
         await authenticate(request, user, secret, certificateHash);
       } catch (error) {

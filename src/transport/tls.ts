@@ -9,7 +9,6 @@
 import { constants } from "node:crypto";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { createSecureContext, TLSSocket } from "node:tls";
 import type { Certificate } from "./certificate.ts";
 import { hashForBinding } from "./certificate-hash.ts";
 
@@ -30,6 +29,8 @@ export interface TlsServer {
 
 /** Throws the error of OpenSSL for a certificate that it does not take. */
 export function createTlsServer({ cert, key }: Certificate): TlsServer {
+  // It is loaded only where it is used.
+  const { createSecureContext, TLSSocket } = process.getBuiltinModule("node:tls");
   const secureContext = createSecureContext({
     cert,
     key,
