@@ -31,7 +31,10 @@ const ownProcess = [
   "faults",
   "protocol",
   "sessions/engine",
+  "unit/cluster",
   "unit/engine",
+  "unit/machine",
+  "unit/sessions",
   "unit/socket",
 ].map((directory) => `test/${directory}/**/*.test.ts`);
 

@@ -58,9 +58,9 @@ const entries = {
   "playwright-setup": "src/testing/playwright-setup.ts",
   "engine-thread": "src/thread/main.ts",
   watchdog: "src/thread/watchdog.ts",
-  "initdb-thread": "src/engine/thread/initdb-thread.ts",
-  "rewrite-thread": "src/engine/thread/rewrite-thread.ts",
-  "separate-process": "src/engine/thread/separate-process.ts",
+  "initdb-thread": "src/cluster/initdb-thread.ts",
+  "rewrite-thread": "src/sessions/rewrite-thread.ts",
+  "separate-process": "src/machine/separate-process.ts",
   "dump-thread": "src/dev-db/dump-thread.ts",
 };
 

@@ -15,18 +15,25 @@ const ranks: readonly (readonly string[])[] = [
   ["dev-db", "thread"],
   ["transport", "migrate", "trace"],
   ["engine", "work"],
+  ["sessions"],
+  ["cluster"],
+  ["machine"],
   ["wire", "sql"],
   ["options"],
-  ["errors"],
+  ["errors", "limits"],
 ];
 
 /** The package's root offers these test tools as well; they import nothing above `errors`. */
 const allowedUpwards: ReadonlySet<string> = new Set(["src/index.ts → src/testing/index.ts"]);
 
 const restrictedPackages = [
-  { name: "@electric-sql/pglite-socket", folder: "src/transport/", instead: "go through src/transport/" },
-  { name: "pglite-socket-stock", folder: "src/trace/", instead: "only `repro` compares with the stock library" },
-  { name: "@electric-sql/pglite", folder: "src/engine/", instead: "go through the Engine interface of src/engine/" },
+  { name: "@electric-sql/pglite-socket", folders: ["src/transport/"], instead: "go through src/transport/" },
+  { name: "pglite-socket-stock", folders: ["src/trace/"], instead: "only `repro` compares with the stock library" },
+  {
+    name: "@electric-sql/pglite",
+    folders: ["src/engine/", "src/sessions/", "src/cluster/"],
+    instead: "go through the Engine interface of src/engine/",
+  },
 ];
 
 /** Checks the imports of a tree: `rank` and `banned-import`. */
@@ -78,8 +85,10 @@ function checkRank({ path }: Module, { target, line }: Import): Finding[] {
 
 function checkPackage({ path }: Module, { specifier, line }: Import): Finding[] {
   return restrictedPackages
-    .filter(({ name, folder }) => (specifier === name || specifier.startsWith(`${name}/`)) && !path.startsWith(folder))
-    .map(({ name, folder, instead }) => {
-      return { path, line, rule: "banned-import", what: `only ${folder} imports ${name}`, instead };
+    .filter(({ name }) => specifier === name || specifier.startsWith(`${name}/`))
+    .filter(({ folders }) => !folders.some((folder) => path.startsWith(folder)))
+    .map(({ name, folders, instead }) => {
+      const what = `only ${folders.join(", ")} ${folders.length === 1 ? "imports" : "import"} ${name}`;
+      return { path, line, rule: "banned-import", what, instead };
     });
 }

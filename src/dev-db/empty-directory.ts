@@ -1,8 +1,8 @@
 /**
  * Removing the data of a directory, so that its next start begins anew.
  *
- * Owns: what is removed, and in which order. Does not own: whether somebody else uses the directory (`engine/directory-lock.ts`), what is
- * a data directory (`engine/data-directory.ts`).
+ * Owns: what is removed, and in which order. Does not own: whether somebody else uses the directory (`engine/data-directory/directory-lock.ts`), what is
+ * a data directory (`engine/data-directory/data-directory.ts`).
  * Invariant: only a PostgreSQL data directory is emptied, and only under its lock; where that was interrupted, it can be done again.
  */
 import { existsSync, readdirSync, renameSync, rmdirSync, rmSync } from "node:fs";
@@ -12,8 +12,8 @@ import {
   prepareDataDirectory,
   readClusterDirectory,
   unfinishedClusterName,
-} from "../engine/data-directory.ts";
-import { lockDirectory, lockName } from "../engine/directory-lock.ts";
+} from "../engine/data-directory/data-directory.ts";
+import { lockDirectory, lockName } from "../engine/data-directory/directory-lock.ts";
 import { DataDirectoryError } from "../errors.ts";
 
 /** What makes it a data directory: it goes last. */

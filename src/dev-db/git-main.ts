@@ -9,8 +9,8 @@
  */
 import { readFileSync, realpathSync, renameSync, writeFileSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
+import { syncFile } from "../engine/data-directory/sync-tree.ts";
 import { type PerGitBranch, rememberBranch } from "../engine/git-branch.ts";
-import { syncFile } from "../engine/sync-tree.ts";
 import { DataDirectoryError, UsageError } from "../errors.ts";
 import { type Log, nameOf, type ResolvedOptions } from "../options.ts";
 import { databaseOf } from "./database.ts";

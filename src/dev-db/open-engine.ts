@@ -6,7 +6,7 @@
  * Invariant: sessions are shared only where they may be: who has asked for isolated ones gets them or an error.
  */
 import { resolve } from "node:path";
-import { describeOpenFailure } from "../engine/data-directory.ts";
+import { describeOpenFailure } from "../engine/data-directory/data-directory.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { EngineOptions } from "../engine/kept-engine.ts";
 import { DataDirectoryError, SessionsUnavailableError, UsageError } from "../errors.ts";

@@ -5,9 +5,10 @@
  * Does not own: names and values beyond that, which are PostgreSQL's to judge.
  * Invariant: a setting that this product is built on has one owner, and that is not the command line.
  */
-import type { StartupError } from "../engine/thread/server-log.ts";
+
 import { UsageError } from "../errors.ts";
 import { nameOf, type ResolvedOptions } from "../options.ts";
+import type { StartupError } from "../sessions/server-log.ts";
 
 const oneProcess = "all backends are in one process here";
 const files = "where PostgreSQL's files are is this program's matter";

@@ -1,7 +1,7 @@
 /**
  * The time of a server: what PostgreSQL takes for the present.
  *
- * Owns: these types, and how long things are in milliseconds. Does not own: the clock (`thread/sessions/clock.ts`).
+ * Owns: these types, and how long things are in milliseconds. Does not own: the clock (`../sessions/clock.ts`).
  */
 
 /** What can be done to it. Times are milliseconds since 1970, as `Date` has them. */

@@ -7,14 +7,14 @@
  */
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import { SessionsUnavailableError } from "../errors.ts";
-import type { OwnedDirectory } from "./directory-ownership.ts";
+import { limits } from "../limits.ts";
+import { packError, unpackError } from "../machine/sent-error.ts";
+import { stackMb } from "../sessions/native-stack.ts";
+import type { OwnedDirectory } from "./data-directory/directory-ownership.ts";
 import type { EngineDeath, EngineInput, ExecOptions, StatementOwner } from "./engine.ts";
 import type { FoundExtension } from "./extensions.ts";
 import type { PerGitBranch } from "./git-branch.ts";
-import { packError, unpackError } from "./sent-error.ts";
 import { tellOfSlowStart } from "./slow-start.ts";
-import { limits } from "./thread/limits.ts";
-import { stackMb } from "./thread/native-stack.ts";
 import type { ThreadMessage, ThreadOptions, ThreadRequest, ThreadRequests } from "./thread/protocol.ts";
 import { allocateTurns, everybody, nobody, TurnWord } from "./thread/turn-words.ts";
 import { within } from "./within.ts";

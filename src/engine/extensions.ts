@@ -10,7 +10,7 @@ import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Extension, Extensions } from "@electric-sql/pglite";
 import { UsageError } from "../errors.ts";
-import { isKnownVersion } from "./thread/known-binaries.ts";
+import { isKnownVersion } from "../sessions/module/known-binaries.ts";
 
 /** The extensions inside each PGlite of the range in package.json (`@electric-sql/pglite/contrib/NAME`). */
 export const contribExtensions = [

@@ -5,6 +5,7 @@
  * a `GateRequest` as JSON is answered with one row that has the answer as JSON; a `GateEvent` is a notification.
  * Does not own: the gate (`transport/gate/`), who decides (`explore/`).
  */
+import type { Footprint } from "../sessions/footprints.ts";
 
 /** The startup parameter of a connection that decides. It has no session; when it ends, everything is let go. */
 export const controlsGate = { "pglite_devdb.gate": "control" } as const;
@@ -98,26 +99,6 @@ export interface GateAnswer {
   readonly isInPieces: boolean;
   /** It is handed out already: it is the only one. */
   readonly isDelivered: boolean;
-}
-
-/**
- * What a session has touched. What is in a relation is named `r:OID:…`: `p` with a page, `t` with a row's place, `any` for any row of it; `r:OID`
- * is all of it. `a:…` is an advisory lock, `x:PID` a transaction, `wait` that one was waited for.
- */
-export interface Footprint {
-  readonly reads: readonly string[];
-  readonly writes: readonly string[];
-  /** Written or read at once, for everybody: sequences. */
-  readonly now: readonly string[];
-  /** Rows, and the strongest LockTupleMode. */
-  readonly locks: readonly (readonly [row: string, mode: number])[];
-  /** Relations, and the modes as bits. */
-  readonly relations: readonly (readonly [relation: number, modes: number])[];
-  /** XactIsoLevel. */
-  readonly isolation: number;
-  readonly takesSnapshot: boolean;
-  /** It has done something else, too: to the catalogs for example. */
-  readonly isUnknown: boolean;
 }
 
 /** What came of letting one through. */

@@ -7,7 +7,9 @@
  * those who came while there was no engine.
  */
 import { SessionsUnavailableError } from "../errors.ts";
+import { limits } from "../limits.ts";
 import type { Sessions } from "../options.ts";
+import { canPark } from "../sessions/wasm/web-assembly.ts";
 import type { Branches } from "./branches.ts";
 import type { ChangeClock } from "./clock.ts";
 import type { Engine, EngineDeath, EngineInput, ExecOptions, OwnLogin, StatementOwner } from "./engine.ts";
@@ -16,8 +18,6 @@ import { executeSql } from "./execute-sql.ts";
 import { KeptListener } from "./kept-listener.ts";
 import type { ListenOptions, Transport } from "./listener.ts";
 import type { States } from "./states.ts";
-import { limits } from "./thread/limits.ts";
-import { canPark } from "./thread/wasm/web-assembly.ts";
 import { within } from "./within.ts";
 
 /** What `openEngine` takes. */

@@ -6,9 +6,10 @@
  * Invariant: from the first `listen` to `stop` a client that connects is answered, by an engine or by an error. There is at
  * most one waiting room, from a death until a thread has taken its clients over, however many threads die meanwhile.
  */
+
+import { limits } from "../limits.ts";
 import type { EngineWorker } from "./engine-worker.ts";
 import { type ListenOptions, reachableHost, type Transport, type TransportStats } from "./listener.ts";
-import { limits } from "./thread/limits.ts";
 import { WaitingRoom } from "./waiting-room.ts";
 import { within } from "./within.ts";
 

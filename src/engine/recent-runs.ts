@@ -3,9 +3,10 @@
  *
  * Owns: the beginnings of the last batches. Does not own: when they are shown. Invariant: it keeps no more than its limits say.
  */
+
+import { limits } from "../limits.ts";
 import { describeMessages } from "../wire/describe-messages.ts";
 import type { EngineInput } from "./engine.ts";
-import { limits } from "./thread/limits.ts";
 
 /** See the head of the file. */
 export class RecentRuns {

@@ -5,7 +5,7 @@
  * the schedules (`dpor.ts`).
  * Invariant: two steps that are not dependent come to the same in both orders. What is not understood depends on everything.
  */
-import type { Footprint } from "../engine/gate.ts";
+import type { Footprint } from "../sessions/footprints.ts";
 
 /** XactIsoLevel. */
 const Level = { repeatableRead: 2, serializable: 3 } as const;

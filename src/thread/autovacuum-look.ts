@@ -19,11 +19,11 @@ import {
   settingsQuery,
   tablesQuery,
 } from "../engine/autovacuum.ts";
-import { blockers } from "../engine/thread/sessions/deadlock.ts";
-import type { SessionHost } from "../engine/thread/sessions/host.ts";
-import { ownLogin, ownParameters, unhindered } from "../engine/thread/sessions/own-parameters.ts";
-import type { Session } from "../engine/thread/sessions/session.ts";
 import { SqlStateError } from "../errors.ts";
+import { blockers } from "../sessions/deadlock.ts";
+import type { SessionHost } from "../sessions/host.ts";
+import { ownLogin, ownParameters, unhindered } from "../sessions/own-parameters.ts";
+import type { Session } from "../sessions/session.ts";
 import { DatabaseError } from "../wire/query-results.ts";
 import { OwnSession, type Rows, SessionEnded } from "./own-session.ts";
 

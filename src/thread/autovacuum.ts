@@ -7,8 +7,8 @@
  * Invariant: a server of which nobody has wanted anything since the last look has no timer here. None of it while databases are copied, brought
  * back or explored.
  */
-import { firstPid, type SessionHost } from "../engine/thread/sessions/host.ts";
-import type { Schedulable } from "../engine/thread/sessions/scheduler.ts";
+import { firstPid, type SessionHost } from "../sessions/host.ts";
+import type { Schedulable } from "../sessions/scheduler.ts";
 import { AutovacuumLook, type Known } from "./autovacuum-look.ts";
 
 /** The process id of the session for migrations, seeds and questions about the server, which are as clients' work; those of clients are above it. */

@@ -2,21 +2,21 @@
  * Branches, made and dropped by a session of the server's own.
  *
  * Owns: the statements for that, one after another. Does not own: copying the files, and when a database that is in use can
- * be copied (`engine/thread/sessions/database-copies.ts`).
+ * be copied (`sessions/database-copies.ts`).
  * Invariant: nobody but this session's CREATE DATABASE may copy a database that others are connected to. The session ends
  * soon afterwards: those who drop its database or make copies of it themselves wait for that.
  */
 import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { type Branches, branchDatabase, readBranch } from "../engine/branches.ts";
-import { limits } from "../engine/thread/limits.ts";
-import type { Writer } from "../engine/thread/sessions/database-copies.ts";
-import type { SessionHost } from "../engine/thread/sessions/host.ts";
-import { ownParameters, unhindered } from "../engine/thread/sessions/own-parameters.ts";
-import type { Session } from "../engine/thread/sessions/session.ts";
 import { unlessAborted } from "../engine/within.ts";
 import { SqlStateError } from "../errors.ts";
+import { limits } from "../limits.ts";
 import { quoteIdentifier, quoteLiteral } from "../migrate/sql-quoting.ts";
+import type { Writer } from "../sessions/database-copies.ts";
+import type { SessionHost } from "../sessions/host.ts";
+import { ownParameters, unhindered } from "../sessions/own-parameters.ts";
+import type { Session } from "../sessions/session.ts";
 import { DatabaseError } from "../wire/query-results.ts";
 import { autovacuumPid } from "./autovacuum-look.ts";
 import { onceNobodyRuns } from "./idle-moments.ts";

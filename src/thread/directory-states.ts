@@ -9,10 +9,10 @@
 import { readBranch } from "../engine/branches.ts";
 import { snapshotDatabase, snapshotPrefix, workingDatabase } from "../engine/snapshots.ts";
 import type { ServedStates } from "../engine/states.ts";
-import { limits } from "../engine/thread/limits.ts";
-import type { SessionHost } from "../engine/thread/sessions/host.ts";
-import { ownLogin, ownParameters, unhindered } from "../engine/thread/sessions/own-parameters.ts";
+import { limits } from "../limits.ts";
 import { quoteIdentifier, quoteLiteral } from "../migrate/sql-quoting.ts";
+import type { SessionHost } from "../sessions/host.ts";
+import { ownLogin, ownParameters, unhindered } from "../sessions/own-parameters.ts";
 import type { IsolatedQueue } from "../transport/isolated-queue.ts";
 import { type DatabaseBranches, requireNonePrepared, withHint } from "./database-branches.ts";
 import { OwnSession } from "./own-session.ts";

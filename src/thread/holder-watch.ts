@@ -2,12 +2,12 @@
  * Looking for sessions that idle in a transaction for too long while others wait for their locks.
  *
  * Owns: when it is looked for: after turns, and when the next such time is over. Does not own: finding them
- * (`engine/thread/sessions/idle-holders.ts`). Invariant: it costs nothing where there is no limit.
+ * (`sessions/idle-holders.ts`). Invariant: it costs nothing where there is no limit.
  */
 import type { IsolatedOptions } from "../engine/thread/protocol.ts";
-import type { SessionHost } from "../engine/thread/sessions/host.ts";
-import { IdleHolders } from "../engine/thread/sessions/idle-holders.ts";
-import { delayUntil } from "../engine/thread/sessions/timer-delay.ts";
+import type { SessionHost } from "../sessions/host.ts";
+import { IdleHolders } from "../sessions/idle-holders.ts";
+import { delayUntil } from "../sessions/timer-delay.ts";
 import type { Holding } from "../transport/holding.ts";
 
 /** `onHeld` is told of each; the result, if there is a limit, is to be called when a turn begins or ends. */

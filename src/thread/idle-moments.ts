@@ -3,8 +3,8 @@
  *
  * Owns: waiting for one. Does not own: what is done then. Invariant: waiting does not prolong the life of the thread, and costs next to nothing.
  */
-import { limits } from "../engine/thread/limits.ts";
-import type { SessionHost } from "../engine/thread/sessions/host.ts";
+import { limits } from "../limits.ts";
+import type { SessionHost } from "../sessions/host.ts";
 
 /** How long it is between two looks at most. */
 const longestMs = 25;

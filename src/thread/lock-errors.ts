@@ -4,10 +4,11 @@
  * Owns: the words. Does not own: how long is waited, and for what (`database-branches.ts`, `own-session.ts`).
  * Invariant: each is PostgreSQL's object_in_use (55006); who is in the way is named where that is known.
  */
-import { limits } from "../engine/thread/limits.ts";
-import { describeOwner, type Writer } from "../engine/thread/sessions/database-copies.ts";
-import type { LockWait } from "../engine/thread/sessions/deadlock.ts";
+
 import { SqlStateError } from "../errors.ts";
+import { limits } from "../limits.ts";
+import { describeOwner, type Writer } from "../sessions/database-copies.ts";
+import type { LockWait } from "../sessions/deadlock.ts";
 
 const objectInUse = "55006";
 const tryAgain = "Have it commit or roll back, and try again.";

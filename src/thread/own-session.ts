@@ -2,14 +2,14 @@
  * A session of the server's own: its start, what it is asked, its end.
  *
  * Owns: the one session, which begins when it is made; for how long it waits for somebody's lock before it has begun. Does not own: what it begins with
- * (`../engine/thread/sessions/own-parameters.ts`), what is asked.
+ * (`../sessions/own-parameters.ts`), what is asked.
  * Invariant: one batch runs at a time; an end of the session is an error of the batch that it ends, and of those after it. A session that is refused, or has
  * waited for too long, is closed before anybody is told so.
  */
-import { limits } from "../engine/thread/limits.ts";
-import type { SessionHost } from "../engine/thread/sessions/host.ts";
-import { limitLockWait } from "../engine/thread/sessions/lock-limit.ts";
-import { bytesInput, type Session, type SessionInput } from "../engine/thread/sessions/session.ts";
+import { limits } from "../limits.ts";
+import type { SessionHost } from "../sessions/host.ts";
+import { limitLockWait } from "../sessions/lock-limit.ts";
+import { bytesInput, type Session, type SessionInput } from "../sessions/session.ts";
 import { encodeQuery } from "../wire/frontend.ts";
 import { readQueryResults } from "../wire/query-results.ts";
 import { waitedTooLong } from "./lock-errors.ts";

@@ -2,18 +2,18 @@
  * A session for each client, as they are served.
  *
  * Owns: what watches over turns and over idle holders of locks; the session of the process itself; what keeps autovacuum away. Does not own: sessions
- * (`engine/thread/sessions/`), one client (`transport/`).
+ * (`sessions/`), one client (`transport/`).
  */
 import type { ClockChange, ClockState } from "../engine/clock.ts";
 import type { OwnLogin } from "../engine/engine.ts";
 import { GitDatabases } from "../engine/git-branch.ts";
 import type { ListenOptions } from "../engine/listener.ts";
 import type { ServedStates } from "../engine/states.ts";
-import type { CodeKeeper } from "../engine/thread/code-keeper.ts";
 import type { ThreadOptions } from "../engine/thread/protocol.ts";
-import type { SessionHost } from "../engine/thread/sessions/host.ts";
-import { ownLogin, ownParameters } from "../engine/thread/sessions/own-parameters.ts";
-import type { SnapshotKeeper } from "../engine/thread/snapshot-keeper.ts";
+import type { SessionHost } from "../sessions/host.ts";
+import type { CodeKeeper } from "../sessions/module/code-keeper.ts";
+import { ownLogin, ownParameters } from "../sessions/own-parameters.ts";
+import type { SnapshotKeeper } from "../sessions/snapshot/snapshot-keeper.ts";
 import type { Recorder } from "../trace/record/recorder.ts";
 import type { RunOwnFunction } from "../transport/calls/own-calls.ts";
 import { sendHeldAnswers } from "../transport/held-answers.ts";

@@ -2,13 +2,13 @@
  * Branches that are prepared while nobody wants anything, so that one that is asked for has only to be named.
  *
  * Owns: which are prepared, and making one of them the branch that is asked for. Does not own: when that may be done (`database-branches.ts`), what
- * the files are in that moment (`engine/thread/sessions/database-copies.ts`).
+ * the files are in that moment (`sessions/database-copies.ts`).
  * Invariant: what is prepared is a database that nobody has ever connected to or altered, and of no consequence: it belongs to the bootstrap superuser, depends on no
  * role, and lies in the default tablespace. It need not be as its source is: in the turn in which it becomes a branch its files are made what a copy
  * would be, and all that CREATE DATABASE takes over is taken from the catalogs by one statement. So no change of the source has to be noticed.
  */
 import { preparedDatabase } from "../engine/branches.ts";
-import { limits } from "../engine/thread/limits.ts";
+import { limits } from "../limits.ts";
 import { quoteIdentifier, quoteLiteral } from "../migrate/sql-quoting.ts";
 import type { OwnSession } from "./own-session.ts";
 

@@ -1,13 +1,13 @@
 /**
  * The scheduler's decisions, as a trace has them.
  *
- * Owns: the words for what a session waits for. Does not own: the decisions (`engine/thread/sessions/scheduler.ts`), the
+ * Owns: the words for what a session waits for. Does not own: the decisions (`sessions/scheduler.ts`), the
  * trace (`trace/record/`).
  */
-import { blockers } from "../engine/thread/sessions/deadlock.ts";
-import type { SessionHost } from "../engine/thread/sessions/host.ts";
-import type { SchedulerObserver, Wait } from "../engine/thread/sessions/scheduler.ts";
-import type { SessionState } from "../engine/thread/sessions/session-context.ts";
+import { blockers } from "../sessions/deadlock.ts";
+import type { SessionHost } from "../sessions/host.ts";
+import type { SchedulerObserver, Wait } from "../sessions/scheduler.ts";
+import type { SessionState } from "../sessions/session-context.ts";
 import type { Recorder } from "../trace/record/recorder.ts";
 import { autovacuumPid } from "./autovacuum-look.ts";
 

@@ -1,17 +1,17 @@
 /**
  * The server's clock: set, advanced, in discrete time, reset.
  *
- * Owns: which times it may be set to, and when it may go back. Does not own: the clock (`engine/thread/sessions/clock.ts`), when it jumps in
- * discrete time (`engine/thread/sessions/scheduler.ts`).
+ * Owns: which times it may be set to, and when it may go back. Does not own: the clock (`sessions/clock.ts`), when it jumps in
+ * discrete time (`sessions/scheduler.ts`).
  * Invariant: no session sees time go back. So it does only while no client has one.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { ClockChange, ClockState } from "../engine/clock.ts";
-import { limits } from "../engine/thread/limits.ts";
-import { latestMs } from "../engine/thread/sessions/clock.ts";
-import { goesOnByItself } from "../engine/thread/sessions/deadlock.ts";
-import type { SessionHost } from "../engine/thread/sessions/host.ts";
 import { SqlStateError } from "../errors.ts";
+import { limits } from "../limits.ts";
+import { latestMs } from "../sessions/clock.ts";
+import { goesOnByItself } from "../sessions/deadlock.ts";
+import type { SessionHost } from "../sessions/host.ts";
 import type { ClientSession } from "../transport/client-session.ts";
 import type { IsolatedQueue } from "../transport/isolated-queue.ts";
 

@@ -1,16 +1,16 @@
 /**
  * `reset`, `snapshot` and `restore` in memory: states of the whole server, kept and gone back to.
  *
- * Owns: which states are kept, what becomes of clients. Does not own: keeping one and going back (`engine/thread/sessions/rewind.ts`), one
+ * Owns: which states are kept, what becomes of clients. Does not own: keeping one and going back (`sessions/rewind.ts`), one
  * client (`transport/client-session.ts`).
  * Invariant: one at a time; a state is kept only when no client is at work, so that it has no half of a transaction.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { ServedStates } from "../engine/states.ts";
-import { limits } from "../engine/thread/limits.ts";
-import type { SessionHost } from "../engine/thread/sessions/host.ts";
-import type { Mark } from "../engine/thread/sessions/rewind.ts";
 import { SqlStateError } from "../errors.ts";
+import { limits } from "../limits.ts";
+import type { SessionHost } from "../sessions/host.ts";
+import type { Mark } from "../sessions/rewind.ts";
 import type { ClientSession } from "../transport/client-session.ts";
 import type { IsolatedQueue } from "../transport/isolated-queue.ts";
 import type { DatabaseBranches } from "./database-branches.ts";

@@ -6,10 +6,7 @@
  * Invariant: a turn costs two additions here, and a system call only if the watchdog sleeps.
  */
 import { Worker } from "node:worker_threads";
-import { limits } from "../engine/thread/limits.ts";
 import type { ThreadOptions } from "../engine/thread/protocol.ts";
-import type { SessionHost } from "../engine/thread/sessions/host.ts";
-import type { SessionOwner } from "../engine/thread/sessions/session-context.ts";
 import {
   countTurn,
   nameTurn,
@@ -17,6 +14,9 @@ import {
   type WatchdogOptions,
   type WatchedPostgres,
 } from "../engine/thread/turn-words.ts";
+import { limits } from "../limits.ts";
+import type { SessionHost } from "../sessions/host.ts";
+import type { SessionOwner } from "../sessions/session-context.ts";
 
 const url = new URL(import.meta.url.endsWith(".ts") ? "./watchdog.ts" : "./watchdog.js", import.meta.url);
 

@@ -3,13 +3,12 @@
  *
  * Owns: how long a turn may last before it is asked to let the others run; where turns cannot give way, because all clients share
  * one session, ending what runs for longer than PostgreSQL's timeouts say, or for a listener that is being stopped. Does not
- * own: how a turn gives way (`engine/thread/sessions/waiting.ts`).
+ * own: how a turn gives way (`sessions/waiting.ts`).
  * Invariant: it sleeps while nobody has a turn, and it waits for nobody: neither the engine thread, which is busy when it
  * is needed, nor the main thread, which in the library is the user's.
  */
 import { parentPort, workerData } from "node:worker_threads";
 import type { StatementOwner } from "../engine/engine.ts";
-import { Interrupts, Timeout } from "../engine/thread/interrupts.ts";
 import {
   guarded,
   isForStopped,
@@ -18,6 +17,7 @@ import {
   type WatchdogOptions,
   type WatchedPostgres,
 } from "../engine/thread/turn-words.ts";
+import { Interrupts, Timeout } from "../sessions/interrupts.ts";
 
 type TurnWordName = keyof typeof TurnWord;
 

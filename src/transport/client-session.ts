@@ -2,16 +2,16 @@
  * One client and its PostgreSQL session: input, turn, output, one write to the socket.
  *
  * Owns: the session's start on first need, its input and output, when a batch has run, what a cancel is for, its end. Does
- * not own: turns (`engine/thread/sessions/`), the socket and its backpressure (the library).
+ * not own: turns (`sessions/`), the socket and its backpressure (the library).
  * Invariant: `#state` says what may happen next. A batch is settled when PostgreSQL has read it and asks for more; a session
  * whose client does not read its answers is parked, and only that; after `ending` nothing of its input is begun.
  */
 import type { Batch, ErrorFields, SocketConnection, TransactionStatus } from "@electric-sql/pglite-socket";
 import type { ConnectionActivity } from "../engine/listener.ts";
-import { limits } from "../engine/thread/limits.ts";
-import type { Session, SessionOutput, SessionOwner } from "../engine/thread/sessions/session.ts";
-import type { ClientState } from "../engine/thread/sessions/session-context.ts";
 import { within } from "../engine/within.ts";
+import { limits } from "../limits.ts";
+import type { Session, SessionOutput, SessionOwner } from "../sessions/session.ts";
+import type { ClientState } from "../sessions/session-context.ts";
 import { isNeutral, isPipelineEnd, Type } from "../wire/frames.ts";
 import { encodeMessage } from "../wire/frontend.ts";
 import { ReplyReader } from "../wire/reply-reader.ts";

@@ -3,7 +3,7 @@
  *
  * Owns: these types. Does not own: the session (`client-session.ts`).
  */
-import type { SessionHost } from "../engine/thread/sessions/host.ts";
+import type { SessionHost } from "../sessions/host.ts";
 
 /** What is needed of all sessions together. */
 export type SessionsOf = Pick<SessionHost, "createSession" | "closeSession" | "cancel" | "computes" | "crashed">;

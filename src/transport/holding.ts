@@ -1,7 +1,7 @@
 /**
  * What is known of a session that idles in a transaction while another one waits for its locks.
  *
- * Owns: this type. Does not own: finding out (`engine/thread/sessions/idle-holders.ts`), what its client is told (`isolated-queue.ts`).
+ * Owns: this type. Does not own: finding out (`sessions/idle-holders.ts`), what its client is told (`isolated-queue.ts`).
  */
 
 /** Both sides of it; times in ms. */

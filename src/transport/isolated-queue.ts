@@ -2,7 +2,7 @@
  * The queue for clients that have a PostgreSQL session each: nobody waits for anybody here.
  *
  * Owns: which session is whose, what a login is answered with, whom a CancelRequest means. Does not own: one client and its
- * session (`client-session.ts`), who runs next (`engine/thread/sessions/`), sockets (the library).
+ * session (`client-session.ts`), who runs next (`sessions/`), sockets (the library).
  * Invariant: it runs on the engine thread; a session ends with its connection.
  */
 import { timingSafeEqual } from "node:crypto";
@@ -11,10 +11,10 @@ import { makesBranch } from "../engine/branches.ts";
 import type { EngineDeath } from "../engine/engine.ts";
 import type { ConnectionActivity } from "../engine/listener.ts";
 import { RecentRuns } from "../engine/recent-runs.ts";
-import { limits } from "../engine/thread/limits.ts";
-import { ownParameters } from "../engine/thread/sessions/own-parameters.ts";
-import type { Session } from "../engine/thread/sessions/session.ts";
 import { within } from "../engine/within.ts";
+import { limits } from "../limits.ts";
+import { ownParameters } from "../sessions/own-parameters.ts";
+import type { Session } from "../sessions/session.ts";
 import { encodeQuery } from "../wire/frontend.ts";
 import { readQueryResults } from "../wire/query-results.ts";
 import { mentionsCalls, OwnCalls, type RunOwnFunction } from "./calls/own-calls.ts";

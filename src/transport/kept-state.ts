@@ -1,12 +1,12 @@
 /**
  * What a client set up in a session that has gone, set up again in the next one.
  *
- * Owns: how: settings, LISTEN, statements with names. Does not own: what it was (`engine/thread/sessions/session-state.ts`).
+ * Owns: how: settings, LISTEN, statements with names. Does not own: what it was (`sessions/session-state.ts`).
  * Invariant: a session that lacks a setting or a LISTEN of its client is not given to it: its answers would be wrong without a word. A
  * statement that cannot be prepared any more is left out: PostgreSQL says so (26000) when the client uses it.
  */
-import { bytesInput, type Session, type SessionOutput } from "../engine/thread/sessions/session.ts";
-import type { ClientState } from "../engine/thread/sessions/session-context.ts";
+import { bytesInput, type Session, type SessionOutput } from "../sessions/session.ts";
+import type { ClientState } from "../sessions/session-context.ts";
 import { encodeBind, encodeExecute, encodeParse, encodeSync } from "../wire/frontend.ts";
 import { readLogin } from "./login-answer.ts";
 

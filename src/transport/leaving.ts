@@ -5,7 +5,7 @@
  * Invariant: a stop waits no longer than its clients take, and `limits.leaveMs` at most.
  */
 import { PatientTimer, type SocketConnection, type SocketQueue } from "@electric-sql/pglite-socket";
-import { limits } from "../engine/thread/limits.ts";
+import { limits } from "../limits.ts";
 
 /** The same queue; before anything is ended at a stop, its clients may hang up by themselves. */
 export function lettingLeave<Q extends SocketQueue>(queue: Q): Q {

@@ -4,7 +4,7 @@
  * Owns: the bytes, and PostgreSQL's wait for more of them. Does not own: when a session runs (`client-session.ts`).
  * Invariant: PostgreSQL waits only while there is nothing to read; what is cleared is never read.
  */
-import type { SessionInput } from "../engine/thread/sessions/session.ts";
+import type { SessionInput } from "../sessions/session.ts";
 
 const empty = Buffer.alloc(0);
 

@@ -8,7 +8,7 @@ import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from "n
 import { join } from "node:path";
 import pg from "pg";
 import { expect, onTestFinished, test } from "vitest";
-import { codeEnvironment } from "../../src/engine/thread/v8-code.ts";
+import { codeEnvironment } from "../../src/sessions/module/v8-code.ts";
 import { startCli, temporaryDirectory } from "../support/cli-process.ts";
 import { install } from "../support/installation.ts";
 import { waitUntil } from "../support/wait-until.ts";
@@ -103,11 +103,11 @@ test.runIf(codeEnvironment() !== undefined)(
 
 /** As the engine's thread loads it, in a process of its own: V8 shares what is compiled within one. */
 async function codeOfNewProcess(environment: Record<string, string>): Promise<unknown> {
-  const url = (name: string) => JSON.stringify(new URL(`../../src/engine/thread/${name}`, import.meta.url).href);
+  const url = (name: string) => JSON.stringify(new URL(`../../src/sessions/${name}`, import.meta.url).href);
   const script = `
     import { setFlagsFromString } from "node:v8";
-    const { optimizeSooner } = await import(${url("tier-up.ts")});
-    const { loadPostgres } = await import(${url("sessions/boot.ts")});
+    const { optimizeSooner } = await import(${url("module/tier-up.ts")});
+    const { loadPostgres } = await import(${url("boot.ts")});
     optimizeSooner();
     const { module, code } = await loadPostgres();
     setFlagsFromString("--allow-natives-syntax");

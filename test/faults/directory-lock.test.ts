@@ -3,10 +3,10 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, expect, onTestFinished, test } from "vitest";
-import { lockDirectory, lockName } from "../../src/engine/directory-lock.ts";
-import { openLivenessSocket } from "../../src/engine/liveness-socket.ts";
-import { ownIdentity, type ProcessIdentity } from "../../src/engine/process-identity.ts";
+import { lockDirectory, lockName } from "../../src/engine/data-directory/directory-lock.ts";
+import { openLivenessSocket } from "../../src/engine/data-directory/liveness-socket.ts";
 import { DataDirectoryError } from "../../src/errors.ts";
+import { ownIdentity, type ProcessIdentity } from "../../src/machine/process-identity.ts";
 import { runCli, startCli } from "../support/cli-process.ts";
 import { initializedDirectory, initializeTemplate } from "../support/data-directory.ts";
 import { race, startLockRacer } from "../support/lock-racers.ts";

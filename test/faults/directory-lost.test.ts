@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } 
 import { join } from "node:path";
 import pg from "pg";
 import { beforeAll, expect, onTestFinished, test } from "vitest";
-import { lockName } from "../../src/engine/directory-lock.ts";
+import { lockName } from "../../src/engine/data-directory/directory-lock.ts";
 import { type CliEnd, type CliProcess, startCli } from "../support/cli-process.ts";
 import { initializedDirectory, initializeTemplate } from "../support/data-directory.ts";
 import { describeSessions } from "../support/product-server.ts";

@@ -5,8 +5,8 @@
  */
 import type { PGlite } from "@electric-sql/pglite";
 import { beforeAll, describe, expect, test } from "vitest";
-import type { FileContents } from "../../src/engine/thread/file-contents.ts";
-import { openMemoryFiles } from "../../src/engine/thread/memory-files.ts";
+import type { FileContents } from "../../src/cluster/file-contents.ts";
+import { openMemoryFiles } from "../../src/cluster/memory-files.ts";
 import { openHost } from "../sessions/engine/support/open-host.ts";
 import { SqlSession } from "../sessions/engine/support/sql-session.ts";
 import { memoryInUse } from "../support/memory.ts";

@@ -5,7 +5,7 @@
  * What is expected was compared with PostgreSQL 18. The engines here have half of the stack that a server has: the margin.
  */
 import { beforeAll, expect, test } from "vitest";
-import { stackMb } from "../../src/engine/thread/native-stack.ts";
+import { stackMb } from "../../src/sessions/native-stack.ts";
 import { describeSessions, productServer } from "../support/product-server.ts";
 import { errorFields, rows } from "../support/wire-client.ts";
 

@@ -8,7 +8,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from "
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inject, onTestFinished } from "vitest";
-import { newCluster, writeCluster } from "../../src/engine/thread/new-cluster.ts";
+import { newCluster, writeCluster } from "../../src/cluster/new-cluster.ts";
 
 /** Makes the template, unless another file has; to be called in `beforeAll`. */
 export async function initializeTemplate(): Promise<void> {

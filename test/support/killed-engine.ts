@@ -4,7 +4,7 @@
  * Mocked: no SQL is known that breaks this engine. Its thread is told to fail. To be imported before the engine is booted.
  */
 import { EngineWorker } from "../../src/engine/engine-worker.ts";
-import { limits } from "../../src/engine/thread/limits.ts";
+import { limits } from "../../src/limits.ts";
 import type { ProductServer } from "./product-server.ts";
 import { errorFields, message } from "./wire-client.ts";
 

@@ -3,7 +3,7 @@
  *
  * Owns: one attempt at a time. Does not own: who should win. Invariant: it ends with its parent.
  */
-import { type DirectoryLock, lockDirectory } from "../../src/engine/directory-lock.ts";
+import { type DirectoryLock, lockDirectory } from "../../src/engine/data-directory/directory-lock.ts";
 
 let lock: DirectoryLock | undefined;
 

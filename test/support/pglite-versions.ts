@@ -7,10 +7,10 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname } from "node:path";
-import { Locator } from "../../src/engine/thread/rewrite/locate.ts";
-import { concat, signed } from "../../src/engine/thread/wasm/bytes.ts";
-import { Op, skipLocals } from "../../src/engine/thread/wasm/instructions.ts";
-import { WasmModule } from "../../src/engine/thread/wasm/module.ts";
+import { Locator } from "../../src/sessions/rewrite/locate.ts";
+import { concat, signed } from "../../src/sessions/wasm/bytes.ts";
+import { Op, skipLocals } from "../../src/sessions/wasm/instructions.ts";
+import { WasmModule } from "../../src/sessions/wasm/module.ts";
 
 /** A PGlite as it is installed. */
 export interface PGliteVersion {

@@ -6,7 +6,7 @@
  * its branches, is taken for a leftover only if its process is certainly dead.
  */
 import { randomBytes } from "node:crypto";
-import { judgeLiveness, ownIdentity, type ProcessIdentity } from "../../engine/process-identity.ts";
+import { judgeLiveness, ownIdentity, type ProcessIdentity } from "../../machine/process-identity.ts";
 import { quoteIdentifier, quoteLiteral } from "../../migrate/sql-quoting.ts";
 
 /** Runs a query string as a superuser, in the source of the branch or in a database that an agent has; resolves with the rows of its last statement. */

@@ -8,13 +8,13 @@ import { accessSync, constants, existsSync, readdirSync, statSync } from "node:f
 import { createRequire } from "node:module";
 import { connect } from "node:net";
 import { dirname, join, resolve } from "node:path";
-import { clusterName } from "../../engine/data-directory.ts";
+import { clusterName } from "../../engine/data-directory/data-directory.ts";
 import { contribExtensions, findExtensions } from "../../engine/extensions.ts";
-import { isKnownVersion } from "../../engine/thread/known-binaries.ts";
-import { cacheDirectory } from "../../engine/thread/user-cache.ts";
-import { canPark } from "../../engine/thread/wasm/web-assembly.ts";
+import { cacheDirectory } from "../../machine/user-cache.ts";
 import type { MigrationSource } from "../../migrate/index.ts";
 import { nameOf, type ResolvedOptions } from "../../options.ts";
+import { isKnownVersion } from "../../sessions/module/known-binaries.ts";
+import { canPark } from "../../sessions/wasm/web-assembly.ts";
 import { findPortOwner } from "../port-owner.ts";
 import { findPrograms } from "../servers/programs.ts";
 import type { Finding } from "./finding.ts";

@@ -9,8 +9,12 @@ import { randomUUID } from "node:crypto";
 import { chownSync, existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { clusterName, readClusterDirectory, unfinishedClusterName } from "../../engine/data-directory.ts";
-import { lockDirectory } from "../../engine/directory-lock.ts";
+import {
+  clusterName,
+  readClusterDirectory,
+  unfinishedClusterName,
+} from "../../engine/data-directory/data-directory.ts";
+import { lockDirectory } from "../../engine/data-directory/directory-lock.ts";
 import { DataDirectoryError, ExitCode } from "../../errors.ts";
 import type { CleanupStack } from "../cleanup.ts";
 import { guardDirectory, guardServer } from "./guard.ts";

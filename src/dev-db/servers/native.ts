@@ -6,7 +6,7 @@
  */
 import { resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { clusterName } from "../../engine/data-directory.ts";
+import { clusterName } from "../../engine/data-directory/data-directory.ts";
 import { UsageError } from "../../errors.ts";
 import { nameOf, type ResolvedOptions } from "../../options.ts";
 import type { ClientAddress } from "../address.ts";

@@ -8,9 +8,9 @@
  */
 import assert from "node:assert/strict";
 import type { PGlite } from "@electric-sql/pglite";
+import { type AfterError, forgetFailedStatements } from "../../sessions/failed-portal.ts";
 import { encodeMessage } from "../../wire/frontend.ts";
 import type { EngineInput } from "../engine.ts";
-import { type AfterError, forgetFailedStatements } from "./failed-portal.ts";
 import { FrameCutter } from "./frame-cutter.ts";
 
 type PostgresModule = PGlite["Module"];

@@ -8,16 +8,16 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Extensions } from "@electric-sql/pglite";
-import { isInterruptedMove } from "../initialization.ts";
-import { openMemoryFiles } from "./memory-files.ts";
-import type { RewrittenPostgres } from "./module-cache.ts";
-import { beginNewCluster } from "./new-cluster.ts";
-import { filesPerBackend } from "./open-files.ts";
+import { openMemoryFiles } from "../../cluster/memory-files.ts";
+import { beginNewCluster } from "../../cluster/new-cluster.ts";
+import { loadPostgres } from "../../sessions/boot.ts";
+import { SessionHost } from "../../sessions/host.ts";
+import type { RewrittenPostgres } from "../../sessions/module/module-cache.ts";
+import { filesPerBackend } from "../../sessions/open-files.ts";
+import { bootTimeoutMs, tryOut } from "../../sessions/self-check.ts";
+import { SnapshotCache } from "../../sessions/snapshot/snapshot-cache.ts";
+import { isInterruptedMove } from "../data-directory/initialization.ts";
 import type { IsolatedOptions, ThreadMessage, ThreadOptions } from "./protocol.ts";
-import { loadPostgres } from "./sessions/boot.ts";
-import { SessionHost } from "./sessions/host.ts";
-import { bootTimeoutMs, tryOut } from "./sessions/self-check.ts";
-import { SnapshotCache } from "./snapshot-cache.ts";
 
 /** What PostgreSQL tells its log only, even where a client waits, and a person should know of. */
 const troubleOfFiles = /^could not \w+ (file|directory)\b/;
@@ -85,6 +85,6 @@ function mayGetNewDatabase({ dataDir, mayInitialize }: ThreadOptions): boolean {
 }
 
 async function directoryFiles({ dataDir: path, fsync, identity, mayInitialize }: ThreadOptions) {
-  const { openDirectoryFiles } = await import("../directory-files.ts");
+  const { openDirectoryFiles } = await import("../data-directory/directory-files.ts");
   return (await openDirectoryFiles({ path, fsync, identity, mayInitialize })).fs;
 }

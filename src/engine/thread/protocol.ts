@@ -6,9 +6,10 @@
  * Invariant: nothing here is sent for what a client does.
  */
 import type { MessagePort } from "node:worker_threads";
+import type { SentError } from "../../machine/sent-error.ts";
 import type { Branches } from "../branches.ts";
 import type { ClockChange, ClockState } from "../clock.ts";
-import type { DirectoryIdentity } from "../directory-ownership.ts";
+import type { DirectoryIdentity } from "../data-directory/directory-ownership.ts";
 import type { EngineDeath, OwnLogin } from "../engine.ts";
 import type { FoundExtension } from "../extensions.ts";
 import type { PerGitBranch } from "../git-branch.ts";
@@ -108,14 +109,6 @@ export type ThreadCall = {
     readonly parameters: Parameters<ThreadRequests[Kind]>;
   };
 }[keyof ThreadRequests];
-
-/** An error as it is sent: a copy between threads would lose what the system says. */
-export interface SentError {
-  readonly message: string;
-  readonly stack?: string | undefined;
-  readonly code?: string | undefined;
-  readonly address?: string | undefined;
-}
 
 /** What it says. An error that ends it arrives as the worker's `error` event. */
 export type ThreadMessage =

@@ -3,7 +3,7 @@
  *
  * Owns: when there is one, so that the WAL keeps about to `max_wal_size`. Does not own: the session (`backend.ts`).
  * Engine: PostgreSQL without a postmaster never checkpoints by itself but at its end (XLogWrite, access/transam/xlog.c); with a
- * session for each client it does (`sessions/checkpointer.ts`).
+ * session for each client it does (`../../sessions/checkpointer.ts`).
  * Invariant: its messages run between two runs, when no pipeline and no transaction is open, and leave nothing behind; the
  * session's unnamed statement stays.
  */

@@ -5,12 +5,13 @@
  * not own: PostgreSQL's main loop (`backend.ts`), ending a statement that runs (the watchdog), whose run is next (the queue).
  * Invariant: no flag that was meant for a run is left for the next one; after a crash PostgreSQL is not entered any more.
  */
+
+import { limits } from "../../limits.ts";
+import { type Interrupts, Timeout } from "../../sessions/interrupts.ts";
 import { Type } from "../../wire/frames.ts";
 import type { EngineInput, ExecOptions, IdleTimeouts } from "../engine.ts";
 import { YoungGarbage } from "../young-garbage.ts";
 import type { Backend } from "./backend.ts";
-import { type Interrupts, Timeout } from "./interrupts.ts";
-import { limits } from "./limits.ts";
 import type { SharedCheckpoints } from "./shared-checkpoints.ts";
 import { countTurn, guarded, isForStopped, nameTurn, type TurnMemory, TurnWord } from "./turn-words.ts";
 

@@ -2,27 +2,27 @@
  * One PostgreSQL session for all clients: PGlite as it is, on shared memory.
  *
  * Owns: booting it, and what its modules are given. Does not own: its runs (`shared-session.ts`), the memory
- * (`shared-memory.ts`). Invariant: nobody but `Backend` enters PostgreSQL between the boot and the close.
+ * (`../../sessions/shared-memory.ts`). Invariant: nobody but `Backend` enters PostgreSQL between the boot and the close.
  */
 import { types } from "node:util";
 import type { Extensions } from "@electric-sql/pglite";
+import { BundledExtensions } from "../../sessions/bundled-extensions.ts";
+import { findTimeouts, type InterruptAddresses, Interrupts } from "../../sessions/interrupts.ts";
+import { refuseMissingFunctions } from "../../sessions/missing-functions.ts";
+import { loadReserved } from "../../sessions/module/module-cache.ts";
+import { compileParser, parserGuard, parserName } from "../../sessions/module/tier-up.ts";
+import { maxPreparedTransactions } from "../../sessions/prepared-transactions.ts";
+import { ServerLog } from "../../sessions/server-log.ts";
+import { original, shareMemories } from "../../sessions/shared-memory.ts";
+import type { PostgresCalls } from "../../sessions/unsupported.ts";
+import { keepLibraries } from "../../sessions/wanted-libraries.ts";
+import { insertOnEntry } from "../../sessions/wasm/module.ts";
+import { type CompiledModule, type Imports, type WasmInstance, webAssembly } from "../../sessions/wasm/web-assembly.ts";
 import { Backend } from "./backend.ts";
-import { BundledExtensions } from "./bundled-extensions.ts";
-import { findTimeouts, type InterruptAddresses, Interrupts } from "./interrupts.ts";
-import { refuseMissingFunctions } from "./missing-functions.ts";
-import { loadReserved } from "./module-cache.ts";
-import { maxPreparedTransactions } from "./prepared-transactions.ts";
 import type { ThreadMessage, ThreadOptions } from "./protocol.ts";
 import { makeReloadable } from "./reload.ts";
-import { ServerLog } from "./server-log.ts";
 import { SharedCheckpoints } from "./shared-checkpoints.ts";
-import { original, shareMemories } from "./shared-memory.ts";
 import { SharedSession } from "./shared-session.ts";
-import { compileParser, parserGuard, parserName } from "./tier-up.ts";
-import type { PostgresCalls } from "./unsupported.ts";
-import { keepLibraries } from "./wanted-libraries.ts";
-import { insertOnEntry } from "./wasm/module.ts";
-import { type CompiledModule, type Imports, type WasmInstance, webAssembly } from "./wasm/web-assembly.ts";
 
 /** Of the last instance, which is the server's. */
 let bundled: BundledExtensions | undefined;
@@ -49,8 +49,8 @@ export async function bootShared(
   const { dataDir, fsync, identity, mayInitialize } = options;
   shareMemories({ instantiate, link, edit: loadReserved });
   const { PGlite } = await import("@electric-sql/pglite");
-  const { openDirectoryFiles } = await import("../directory-files.ts");
-  const { openMemoryFiles } = await import("./memory-files.ts");
+  const { openDirectoryFiles } = await import("../data-directory/directory-files.ts");
+  const { openMemoryFiles } = await import("../../cluster/memory-files.ts");
   const { startParams, ...files } =
     dataDir === "memory://"
       ? { fs: await openMemoryFiles(), startParams: PGlite.defaultStartParams }

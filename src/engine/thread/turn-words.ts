@@ -5,7 +5,7 @@
  * `../../thread/`, `../engine-worker.ts`).
  */
 import type { MessagePort } from "node:worker_threads";
-import type { InterruptAddresses } from "./interrupts.ts";
+import type { InterruptAddresses } from "../../sessions/interrupts.ts";
 
 /** Places in an Int32Array that all see. */
 export const TurnWord = {

@@ -2,7 +2,7 @@
  * The gate of one database: who goes on, and what came of it.
  *
  * Owns: the members, what a request does, when the engine is quiet. Does not own: one client (`member.ts`), the connection that
- * decides (`gates.ts`), what is a lock (`engine/thread/sessions/`).
+ * decides (`gates.ts`), what is a lock (`sessions/`).
  * Invariant: what is let through ends, or waits for a lock, before the request is answered: that is asked of the scheduler, and a clock
  * only ends a wait that is in vain, which is told. Whoever cannot have more to say is handed its answer only when it is asked for.
  */
@@ -10,7 +10,6 @@ import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import type { Batch, SocketConnection } from "@electric-sql/pglite-socket";
 import type {
   AsideRun,
-  Footprint,
   GateAnswer,
   GateEvent,
   GateHold,
@@ -19,7 +18,8 @@ import type {
   GateSettings,
   GateStep,
 } from "../../engine/gate.ts";
-import type { SessionHost } from "../../engine/thread/sessions/host.ts";
+import type { Footprint } from "../../sessions/footprints.ts";
+import type { SessionHost } from "../../sessions/host.ts";
 import { encodeQuery } from "../../wire/frontend.ts";
 import { readQueryResults } from "../../wire/query-results.ts";
 import type { ClientSession } from "../client-session.ts";

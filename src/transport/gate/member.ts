@@ -7,7 +7,7 @@
  */
 import type { Batch, SocketConnection } from "@electric-sql/pglite-socket";
 import { ownConnection } from "../../engine/gate.ts";
-import type { Session } from "../../engine/thread/sessions/session.ts";
+import type { Session } from "../../sessions/session.ts";
 import { type Frame, isPipelineEnd, Type } from "../../wire/frames.ts";
 import { encodeMessage } from "../../wire/frontend.ts";
 import { messageName } from "../../wire/message-names.ts";

@@ -1,7 +1,7 @@
 /** Autovacuum beside sessions: what a look does, whom it is not in the way of, and when there is one. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { openMemoryFiles } from "../../../src/engine/thread/memory-files.ts";
-import type { SessionHost } from "../../../src/engine/thread/sessions/host.ts";
+import { openMemoryFiles } from "../../../src/cluster/memory-files.ts";
+import type { SessionHost } from "../../../src/sessions/host.ts";
 import { Autovacuum } from "../../../src/thread/autovacuum.ts";
 import { AutovacuumLook, autovacuumPid } from "../../../src/thread/autovacuum-look.ts";
 import { waitUntil } from "../../support/wait-until.ts";

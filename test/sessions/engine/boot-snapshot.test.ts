@@ -3,10 +3,10 @@ import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { openMemoryFiles } from "../../../src/engine/thread/memory-files.ts";
-import { loadPostgres } from "../../../src/engine/thread/sessions/boot.ts";
-import type { SessionHost } from "../../../src/engine/thread/sessions/host.ts";
-import { SnapshotCache } from "../../../src/engine/thread/snapshot-cache.ts";
+import { openMemoryFiles } from "../../../src/cluster/memory-files.ts";
+import { loadPostgres } from "../../../src/sessions/boot.ts";
+import type { SessionHost } from "../../../src/sessions/host.ts";
+import { SnapshotCache } from "../../../src/sessions/snapshot/snapshot-cache.ts";
 import { SqlSession } from "./support/sql-session.ts";
 
 const options = { maxSessions: 12, settings: { max_locks_per_transaction: "65" } };

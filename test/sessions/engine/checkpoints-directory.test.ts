@@ -3,7 +3,7 @@ import { cpSync, mkdirSync, renameSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import { amcheck } from "@electric-sql/pglite/contrib/amcheck";
 import { beforeAll, expect, test } from "vitest";
-import { openDirectoryFiles } from "../../../src/engine/directory-files.ts";
+import { openDirectoryFiles } from "../../../src/engine/data-directory/directory-files.ts";
 import { Random } from "../../../src/trace/storm/random.ts";
 import { readClusterState } from "../../support/control-file.ts";
 import { initializedDirectory, initializeTemplate } from "../../support/data-directory.ts";

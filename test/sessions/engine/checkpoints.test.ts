@@ -1,6 +1,6 @@
 /** Checkpoints and the WAL writer with real sessions: PostgreSQL's own processes, asked for by sessions, in time and in vain. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { SessionHost } from "../../../src/engine/thread/sessions/host.ts";
+import type { SessionHost } from "../../../src/sessions/host.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 import { openHost } from "./support/open-host.ts";
 import { SqlSession } from "./support/sql-session.ts";

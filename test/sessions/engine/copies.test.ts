@@ -2,10 +2,10 @@
 import { PGlite } from "@electric-sql/pglite";
 import { amcheck } from "@electric-sql/pglite/contrib/amcheck";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { limits } from "../../../src/engine/thread/limits.ts";
-import { openMemoryFiles } from "../../../src/engine/thread/memory-files.ts";
-import type { Copying } from "../../../src/engine/thread/sessions/database-copies.ts";
-import type { SessionHost } from "../../../src/engine/thread/sessions/host.ts";
+import type { Copying } from "../../../src/cluster/copying.ts";
+import { openMemoryFiles } from "../../../src/cluster/memory-files.ts";
+import { limits } from "../../../src/limits.ts";
+import type { SessionHost } from "../../../src/sessions/host.ts";
 import { Random, runSeed } from "../../support/random.ts";
 import { message } from "../../support/wire-client.ts";
 import { openHost } from "./support/open-host.ts";

@@ -1,7 +1,7 @@
 /** How sessions end, and that nothing of them is left; and what the engine does when it needs more memory. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { SessionHost } from "../../../src/engine/thread/sessions/host.ts";
-import { checkSessions } from "../../../src/engine/thread/sessions/self-check.ts";
+import type { SessionHost } from "../../../src/sessions/host.ts";
+import { checkSessions } from "../../../src/sessions/self-check.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 import { openHost } from "./support/open-host.ts";
 import { SqlSession } from "./support/sql-session.ts";

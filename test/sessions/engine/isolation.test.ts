@@ -1,7 +1,7 @@
 /** What one session does is none of another's business: each is a PostgreSQL backend of its own. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { SessionHost } from "../../../src/engine/thread/sessions/host.ts";
-import { ImageCheck } from "../../../src/engine/thread/sessions/image-check.ts";
+import type { SessionHost } from "../../../src/sessions/host.ts";
+import { ImageCheck } from "../../../src/sessions/image-check.ts";
 import { openHost } from "./support/open-host.ts";
 import { SqlSession } from "./support/sql-session.ts";
 

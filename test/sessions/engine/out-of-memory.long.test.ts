@@ -4,8 +4,8 @@
  * @module-tag long
  */
 import { expect, test } from "vitest";
-import type { SessionHost } from "../../../src/engine/thread/sessions/host.ts";
-import { unitBytes, Window } from "../../../src/engine/thread/sessions/windows.ts";
+import type { SessionHost } from "../../../src/sessions/host.ts";
+import { unitBytes, Window } from "../../../src/sessions/windows.ts";
 import { openHost } from "./support/open-host.ts";
 import { SqlSession } from "./support/sql-session.ts";
 

@@ -1,7 +1,7 @@
 /** Databases that are prepared for branches, where a statement of that fails: none stays that nobody knows of. */
 import { expect, onTestFinished, test } from "vitest";
-import { openMemoryFiles } from "../../../src/engine/thread/memory-files.ts";
-import { ownParameters } from "../../../src/engine/thread/sessions/own-parameters.ts";
+import { openMemoryFiles } from "../../../src/cluster/memory-files.ts";
+import { ownParameters } from "../../../src/sessions/own-parameters.ts";
 import { OwnSession } from "../../../src/thread/own-session.ts";
 import { PreparedBranches, type Run } from "../../../src/thread/prepared-branches.ts";
 import { openHost } from "./support/open-host.ts";

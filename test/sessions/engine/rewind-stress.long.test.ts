@@ -5,7 +5,7 @@
  */
 import { amcheck } from "@electric-sql/pglite/contrib/amcheck";
 import { test } from "vitest";
-import { openMemoryFiles } from "../../../src/engine/thread/memory-files.ts";
+import { openMemoryFiles } from "../../../src/cluster/memory-files.ts";
 import { Random } from "../../../src/trace/storm/random.ts";
 import { runSeed } from "../../support/random.ts";
 import { openHost } from "./support/open-host.ts";

@@ -1,7 +1,7 @@
 /** Rewinds under a seeded random load: everything is compared behind each, nothing is kept of what was undone. */
 import { amcheck } from "@electric-sql/pglite/contrib/amcheck";
 import { test } from "vitest";
-import { openMemoryFiles } from "../../../src/engine/thread/memory-files.ts";
+import { openMemoryFiles } from "../../../src/cluster/memory-files.ts";
 import { Random } from "../../../src/trace/storm/random.ts";
 import { runSeed } from "../../support/random.ts";
 import { openHost } from "./support/open-host.ts";

@@ -1,9 +1,9 @@
 /** A server in memory that is brought back to what it was: all shared memory and all files are compared behind each rewind. */
 import { amcheck } from "@electric-sql/pglite/contrib/amcheck";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openMemoryFiles } from "../../../src/engine/thread/memory-files.ts";
-import type { SessionHost } from "../../../src/engine/thread/sessions/host.ts";
-import type { Mark } from "../../../src/engine/thread/sessions/rewind.ts";
+import { openMemoryFiles } from "../../../src/cluster/memory-files.ts";
+import type { SessionHost } from "../../../src/sessions/host.ts";
+import type { Mark } from "../../../src/sessions/rewind.ts";
 import { openHost } from "./support/open-host.ts";
 import { SqlSession } from "./support/sql-session.ts";
 

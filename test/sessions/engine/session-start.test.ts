@@ -1,6 +1,6 @@
 /** What the start of a session reads: its server's rules for who may connect once for all, of what it has to read much at a time, and nothing of what is empty. */
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { SessionHost } from "../../../src/engine/thread/sessions/host.ts";
+import type { SessionHost } from "../../../src/sessions/host.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 import { openHost } from "./support/open-host.ts";
 import { SqlSession } from "./support/sql-session.ts";

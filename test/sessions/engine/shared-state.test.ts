@@ -1,7 +1,7 @@
 /** What processes share in an operating system and the sessions must share here, or refuse. */
 import { pg_trgm } from "@electric-sql/pglite/contrib/pg_trgm";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { SessionHost } from "../../../src/engine/thread/sessions/host.ts";
+import type { SessionHost } from "../../../src/sessions/host.ts";
 import { openHost } from "./support/open-host.ts";
 import { SqlSession } from "./support/sql-session.ts";
 

@@ -1,7 +1,7 @@
 /** A seeded random load on ten sessions: the sums are exact, no committed row is lost, the tables are sound. */
 import { amcheck } from "@electric-sql/pglite/contrib/amcheck";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import type { SessionHost } from "../../../src/engine/thread/sessions/host.ts";
+import type { SessionHost } from "../../../src/sessions/host.ts";
 import { Random } from "../../../src/trace/storm/random.ts";
 import { runSeed } from "../../support/random.ts";
 import { openHost } from "./support/open-host.ts";

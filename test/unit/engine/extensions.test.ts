@@ -12,8 +12,8 @@ import {
   importExtensions,
   packageExtensions,
 } from "../../../src/engine/extensions.ts";
-import { isKnownVersion } from "../../../src/engine/thread/known-binaries.ts";
 import { UsageError } from "../../../src/errors.ts";
+import { isKnownVersion } from "../../../src/sessions/module/known-binaries.ts";
 import { currentPGlite, pgliteVersions } from "../../support/pglite-versions.ts";
 
 const cwd = mkdtempSync(join(tmpdir(), "extensions-"));

@@ -84,6 +84,7 @@ describe("banned-import", () => {
     ["src/transport/a.ts", "pglite-socket-stock"],
     ["src/transport/a.ts", "@electric-sql/pglite"],
     ["src/wire/a.ts", "@electric-sql/pglite/live"],
+    ["src/machine/a.ts", "@electric-sql/pglite"],
   ])("keeps %s from importing %s", async (path, name) => {
     expect(await find("banned-import", { [path]: `import type { X } from "${name}";\n` })).toEqual([`${path}:1`]);
   });
@@ -92,6 +93,7 @@ describe("banned-import", () => {
     ["src/transport/a.ts", "@electric-sql/pglite-socket"],
     ["src/trace/repro/a.ts", "pglite-socket-stock"],
     ["src/engine/thread/a.ts", "@electric-sql/pglite/contrib/amcheck"],
+    ["src/sessions/rewrite/a.ts", "@electric-sql/pglite"],
     ["test/a.ts", "@electric-sql/pglite-socket"],
     ["scripts/bench/a.ts", "@electric-sql/pglite"],
   ])("lets %s import %s", async (path, name) => {

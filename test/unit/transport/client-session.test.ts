@@ -2,7 +2,7 @@
 import { PassThrough } from "node:stream";
 import type { SocketConnection } from "@electric-sql/pglite-socket";
 import { expect, test } from "vitest";
-import type { Session, SessionInput, SessionOutput } from "../../../src/engine/thread/sessions/session.ts";
+import type { Session, SessionInput, SessionOutput } from "../../../src/sessions/session.ts";
 import { ClientSession } from "../../../src/transport/client-session.ts";
 import type { SessionsOf } from "../../../src/transport/client-state.ts";
 import { encodeMessage, encodeQuery } from "../../../src/wire/frontend.ts";

@@ -5,9 +5,9 @@
  * of the test; that a database in memory begins as the product's does, with the cluster that is kept: PGlite's own initdb takes
  * several times as long as the rest of the boot.
  */
-import { openMemoryFiles } from "../../../../src/engine/thread/memory-files.ts";
-import { loadPostgres } from "../../../../src/engine/thread/sessions/boot.ts";
-import { SessionHost } from "../../../../src/engine/thread/sessions/host.ts";
+import { openMemoryFiles } from "../../../../src/cluster/memory-files.ts";
+import { loadPostgres } from "../../../../src/sessions/boot.ts";
+import { SessionHost } from "../../../../src/sessions/host.ts";
 
 /** The module, which a file loads once. */
 let postgres: ReturnType<typeof loadPostgres> | undefined;

@@ -5,8 +5,8 @@
  */
 import { checkStorage } from "../../../../scripts/stress/inspection.ts";
 import { anyStatement, stressTables, sumPrefix, totalBalance } from "../../../../scripts/stress/statements.ts";
-import type { SessionHost } from "../../../../src/engine/thread/sessions/host.ts";
-import type { Mark } from "../../../../src/engine/thread/sessions/rewind.ts";
+import type { SessionHost } from "../../../../src/sessions/host.ts";
+import type { Mark } from "../../../../src/sessions/rewind.ts";
 import type { Random } from "../../../../src/trace/storm/random.ts";
 import { SqlSession } from "./sql-session.ts";
 

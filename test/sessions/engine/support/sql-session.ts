@@ -3,8 +3,8 @@
  *
  * Owns: running statements and reading their answers. Does not own: the engine (each file opens one).
  */
-import type { SessionHost } from "../../../../src/engine/thread/sessions/host.ts";
-import { bytesInput, type Session, type SessionInput } from "../../../../src/engine/thread/sessions/session.ts";
+import type { SessionHost } from "../../../../src/sessions/host.ts";
+import { bytesInput, type Session, type SessionInput } from "../../../../src/sessions/session.ts";
 import { encodeQuery } from "../../../../src/wire/frontend.ts";
 import { readErrorFields, readQueryResults } from "../../../../src/wire/query-results.ts";
 import { waitUntil } from "../../../support/wait-until.ts";

@@ -14,7 +14,7 @@ import {
   sumPrefix,
   totalBalance,
 } from "../../../../scripts/stress/statements.ts";
-import type { SessionHost } from "../../../../src/engine/thread/sessions/host.ts";
+import type { SessionHost } from "../../../../src/sessions/host.ts";
 import type { Random } from "../../../../src/trace/storm/random.ts";
 import { SqlSession } from "./sql-session.ts";
 

@@ -1,0 +1,22 @@
+/**
+ * What clients are told before a backend can speak, or when it has no memory to speak with.
+ *
+ * Owns: these texts, which are PostgreSQL's. Does not own: who is told (`host.ts`).
+ */
+import { encodeMessage } from "../wire/frontend.ts";
+
+/** As malloc's callers in PostgreSQL say it; the code is MAKE_SQLSTATE('5','3','2','0','0'). */
+export const outOfMemory = {
+  code: 5 + (3 << 6) + (2 << 12),
+  message: "out of memory",
+  hint: "All sessions together have 2 GB. Close some, or have them use less.",
+};
+
+/** PostgreSQL says so before a backend can speak, so it is said here (storage/lmgr/proc.c, InitProcess). */
+export const tooManyClients = fatal("53300", "sorry, too many clients already");
+/** The same, of a backend that found no memory for what it speaks with. */
+export const noMemory = fatal("53200", outOfMemory.message);
+
+function fatal(code: string, message: string): Uint8Array {
+  return encodeMessage("E", ...["SFATAL", "VFATAL", `C${code}`, `M${message}`], new Uint8Array(1));
+}
