@@ -9,10 +9,12 @@ import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { checkTree } from "./tidy/check-tree.ts";
 import { formatFinding } from "./tidy/finding.ts";
+import { TreeParser } from "./tidy/parse-modules.ts";
 import { readTree } from "./tidy/read-tree.ts";
 
 const root = process.argv[2] ? resolve(process.argv[2]) : fileURLToPath(new URL("..", import.meta.url));
-const { findings, summary } = await checkTree(readTree(root));
+const parser = new TreeParser();
+const { findings, summary } = await checkTree(readTree(root), parser).finally(() => parser.close());
 for (const finding of findings) console.log(formatFinding(finding));
 if (findings.length > 0) {
   console.error(`tidy: ${findings.length} findings in ${new Set(findings.map(({ path }) => path)).size} files`);

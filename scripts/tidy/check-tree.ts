@@ -7,7 +7,7 @@
 import { checkExports } from "./export-rules.ts";
 import { compareFindings, type Finding } from "./finding.ts";
 import { checkImports } from "./import-rules.ts";
-import { parseModules } from "./parse-modules.ts";
+import type { TreeParser } from "./parse-modules.ts";
 import { checkShape } from "./shape-rules.ts";
 import { checkComments, checkTexts } from "./text-rules.ts";
 
@@ -20,8 +20,8 @@ interface TreeReport {
 }
 
 /** Checks a tree, given as path → text; paths are relative to its root, with `/`. */
-export async function checkTree(tree: ReadonlyMap<string, string>): Promise<TreeReport> {
-  const modules = await parseModules(tree);
+export async function checkTree(tree: ReadonlyMap<string, string>, parser: TreeParser): Promise<TreeReport> {
+  const modules = await parser.parse(tree);
   const findings = [
     ...checkImports(modules),
     ...checkExports(modules),

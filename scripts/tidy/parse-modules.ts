@@ -4,12 +4,12 @@
  * Owns: the use of TypeScript's own parser, on a file system in memory. Does not own: what is read from a syntax tree.
  * Invariant: nothing is resolved, type-checked or read from the disk; the same texts give the same modules.
  *
- * The parser is the native one of TypeScript 7, in a process of its own that lives as long as one call. Its interface is
- * marked unstable, and the version is pinned.
+ * The parser is the native one of TypeScript 7, in a process of its own that lives as long as a `TreeParser`: starting it
+ * takes longer than a small tree. Its interface is marked unstable, and the version is pinned.
  */
 import type { SourceFile } from "typescript/unstable/ast";
 import { API, type Project } from "typescript/unstable/async";
-import { createVirtualFileSystem } from "typescript/unstable/fs";
+import { createVirtualFileSystem, type FileSystem } from "typescript/unstable/fs";
 import { areaOf, type Module } from "./module.ts";
 import { readComments, readHeader } from "./read-comments.ts";
 import { readExports } from "./read-exports.ts";
@@ -17,33 +17,69 @@ import { readFunctions } from "./read-functions.ts";
 import { readImports } from "./read-imports.ts";
 
 const codeFile = /\.[cm]?[jt]s$/;
-const root = "/tree/";
+const nothing = createVirtualFileSystem({});
 
-/** Parses every code file of a tree (path → text) and returns its modules in the order of their paths. */
-export async function parseModules(tree: ReadonlyMap<string, string>): Promise<Module[]> {
-  const paths = [...tree.keys()].filter((path) => codeFile.test(path)).sort();
-  if (paths.length === 0) return [];
-  const configuration = {
-    compilerOptions: { noResolve: true, noLib: true, types: [], allowJs: true, allowImportingTsExtensions: true },
-    files: paths,
-  };
-  const api = new API({
-    cwd: root,
-    fs: createVirtualFileSystem({
-      [`${root}tsconfig.json`]: JSON.stringify(configuration),
-      ...Object.fromEntries(paths.map((path) => [root + path, tree.get(path)!])),
-    }),
-  });
-  try {
-    const snapshot = await api.updateSnapshot({ openProjects: [`${root}tsconfig.json`] });
-    const [project] = snapshot.getProjects();
-    return await Promise.all(paths.map((path) => readModule(path, project!, tree)));
-  } finally {
-    await api.close();
+/** The parser's process, for one tree or many, one after the other. */
+export class TreeParser {
+  /** The directory of a tree → its files. Each has one of its own, so that nothing is remembered of another. */
+  readonly #trees = new Map<string, FileSystem>();
+  readonly #api: API;
+  #count = 0;
+
+  constructor() {
+    this.#api = new API({
+      cwd: "/",
+      fs: {
+        readFile: (path) => this.#filesOf(path).readFile!(path),
+        fileExists: (path) => this.#filesOf(path).fileExists!(path),
+        directoryExists: (path) => this.#filesOf(path).directoryExists!(path),
+        getAccessibleEntries: (path) => this.#filesOf(path).getAccessibleEntries!(path),
+        realpath: (path) => path,
+      },
+    });
+  }
+
+  /** Parses every code file of a tree (path → text) and returns its modules in the order of their paths. */
+  async parse(tree: ReadonlyMap<string, string>): Promise<Module[]> {
+    const paths = [...tree.keys()].filter((path) => codeFile.test(path)).sort();
+    if (paths.length === 0) return [];
+    const parsing = { noResolve: true, noLib: true, types: [], allowJs: true, allowImportingTsExtensions: true };
+    const root = `/tree${this.#count++}/`;
+    const configuration = `${root}tsconfig.json`;
+    const texts = paths.map((path) => [root + path, tree.get(path)!]);
+    const files = {
+      [configuration]: JSON.stringify({ compilerOptions: parsing, files: paths }),
+      ...Object.fromEntries(texts),
+    };
+    this.#trees.set(root, createVirtualFileSystem(files));
+    try {
+      const snapshot = await this.#api.updateSnapshot({ openProjects: [configuration] });
+      const project = snapshot.getProject(configuration);
+      const modules = await Promise.all(paths.map((path) => readModule(root, path, project!, tree)));
+      await snapshot.dispose();
+      await (await this.#api.updateSnapshot({ closeProjects: [configuration] })).dispose();
+      return modules;
+    } finally {
+      this.#trees.delete(root);
+    }
+  }
+
+  /** Ends the process. */
+  close(): Promise<void> {
+    return this.#api.close();
+  }
+
+  #filesOf(path: string): FileSystem {
+    return this.#trees.get(/^\/tree\d+\//.exec(`${path}/`)?.[0] ?? "") ?? nothing;
   }
 }
 
-async function readModule(path: string, project: Project, tree: ReadonlyMap<string, string>): Promise<Module> {
+async function readModule(
+  root: string,
+  path: string,
+  project: Project,
+  tree: ReadonlyMap<string, string>,
+): Promise<Module> {
   const source = await project.program.getSourceFile(root + path);
   if (!source) throw new Error(`the parser did not return ${path}`);
   const syntaxErrors = await project.program.getSyntacticDiagnostics(root + path);

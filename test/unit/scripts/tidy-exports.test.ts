@@ -1,5 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { find, header } from "../../support/tidy-findings.ts";
+import { find, header, useParser } from "../../support/tidy-findings.ts";
+
+useParser();
 
 describe("dead-export", () => {
   const exporting = "export const a = 1;\nexport type B = 2;\n";

@@ -1,5 +1,7 @@
 import { describe, expect, test } from "vitest";
-import { find, findings } from "../../support/tidy-findings.ts";
+import { find, findings, useParser } from "../../support/tidy-findings.ts";
+
+useParser();
 
 describe("rank", () => {
   const importing = (from: string, specifier: string, target: string) =>

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { checkTree } from "../../../scripts/tidy/check-tree.ts";
 import { formatFinding } from "../../../scripts/tidy/finding.ts";
-import { find, findings, header, lines } from "../../support/tidy-findings.ts";
+import { check, find, findings, header, lines, useParser } from "../../support/tidy-findings.ts";
+
+useParser();
 
 /** A word that must not stand in a comment, nor be spelled in this file's. */
 const later = ["TO", "DO"].join("");
@@ -16,14 +17,14 @@ describe("a tree without findings", () => {
   };
 
   test("has a summary of its sizes", async () => {
-    expect(await checkTree(new Map(Object.entries(texts)))).toEqual({
+    expect(await check(texts)).toEqual({
       findings: [],
       summary: "4 files, median 8 lines, longest 8 (src/transport/listen.ts)",
     });
   });
 
   test("may be empty", async () => {
-    expect(await checkTree(new Map())).toEqual({ findings: [], summary: "0 files" });
+    expect(await check({})).toEqual({ findings: [], summary: "0 files" });
   });
 });
 
@@ -36,11 +37,7 @@ test("a finding is one line with its place, its rule, what is wrong and what to 
 
 test("findings come in the order of paths and lines", async () => {
   const texts = { "src/wire/b.ts": "", "src/wire/a.ts": "\nexport const a = 1;\n", "src/engine/c.ts": "" };
-  const places = (await checkTree(new Map(Object.entries(texts)))).findings.map(({ path, line, rule }) => [
-    path,
-    line,
-    rule,
-  ]);
+  const places = (await check(texts)).findings.map(({ path, line, rule }) => [path, line, rule]);
   expect(places).toEqual([
     ["src/engine/c.ts", 1, "header"],
     ["src/wire/a.ts", 1, "header"],
