@@ -1,26 +1,37 @@
 /**
  * Engines for tests that need several, or one that a failure may ruin.
  *
- * Owns: booting them, the first one of a run from scratch and the others from a copy of it, and closing them.
- * Does not own: the servers in front of them. Invariant: every engine starts as a freshly created one does.
+ * Owns: booting them, the first one of a run on the cluster that is kept and the others from a copy of it, and closing them.
+ * Does not own: the servers in front of them. Invariant: every engine starts as a freshly created one does, with what
+ * initdb made.
  */
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PGlite } from "@electric-sql/pglite";
 import { inject } from "vitest";
+import { MemoryFiles } from "../../src/cluster/memory-files.ts";
+import { newCluster } from "../../src/cluster/new-cluster.ts";
+import { pgliteFile } from "../../src/cluster/pglite-files.ts";
+import { webAssembly } from "../../src/sessions/wasm/web-assembly.ts";
 import { within } from "./wait-until.ts";
+
+/** PGlite's module, which a process compiles once: it is half of a boot. */
+let compiled: ReturnType<typeof webAssembly.compile> | undefined;
 
 /** Boots an engine of its own for the caller, who closes it. */
 export async function createEngine(): Promise<PGlite> {
   const template = readFileSync(await engineTemplate());
-  return PGlite.create({ loadDataDir: new File([template], "engine-template.tar", { type: "application/x-tar" }) });
+  const loadDataDir = new File([template], "engine-template.tar", { type: "application/x-tar" });
+  compiled ??= webAssembly.compile(readFileSync(pgliteFile("pglite.wasm")));
+  return PGlite.create({ loadDataDir, pgliteWasmModule: (await compiled) as WebAssembly.Module });
 }
 
 /** The file of an empty database cluster, made by the first of the run's processes that asks for it. */
 export async function engineTemplate(): Promise<string> {
   const path = join(inject("runDirectory"), "engine-template.tar");
   if (existsSync(path)) return path;
-  const engine = await PGlite.create();
+  // Not `configured` for memory, and so as PGlite's own initdb leaves it, which takes several times as long as all of this.
+  const engine = await PGlite.create({ fs: new MemoryFiles(await newCluster()) });
   const dump = await engine.dumpDataDir("none");
   await engine.close();
   // Another process may read it or write it at any time.
