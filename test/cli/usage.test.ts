@@ -1,9 +1,12 @@
 /**
- * Bad values of every option, wherever they are given, and the texts of help and version, as a process.
+ * Bad values of every option, wherever they are given, and the texts of help and version, as a process; flags one by one where they are read.
  */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { Command } from "commander";
 import { describe, expect, test } from "vitest";
+import { declareOptions, readOptions, serverOptions } from "../../src/cli/command.ts";
+import { UsageError } from "../../src/errors.ts";
 import { flagName } from "../../src/options/spec.ts";
 import { type OptionKey, optionKeys, optionTable } from "../../src/options.ts";
 import { runCli, temporaryDirectory } from "../support/cli-process.ts";
@@ -74,12 +77,35 @@ describe("a bad value is exit 2 and one sentence, and nothing is started", () =>
   /** The value as it is shown: a secret is not. */
   const shown = (key: OptionKey) => (optionTable[key].secret ? "the given value" : JSON.stringify(badValues[key][0]));
 
-  test.each(optionKeys.filter((key) => optionTable[key].flags.includes("<")))("%s as a flag", async (key) => {
+  const withValue = optionKeys.filter((key) => optionTable[key].flags.includes("<"));
+
+  // A process for each of them is three dozen processes that do the same.
+  test.each(withValue)("%s as a flag, as the command reads it", (key) => {
+    const [value, takes] = badValues[key];
+    const flag = flagName(optionTable[key]);
+    const keys = serverOptions(optionTable[key].scope === "run" ? "run" : "start");
+    const command = new Command().exitOverride();
+    declareOptions(command, keys);
+    command.parse([flag, value], { from: "user" });
+    const { stdout, stderr } = process;
+    const read = () => readOptions(command, keys, { cwd: temporaryDirectory(), environment: {}, stdout, stderr });
+    expect(read).toThrow(UsageError);
+    expect(read).toThrow(`${flag}: ${shown(key)} is not ${takes}`);
+    expect(read).not.toThrow("\n");
+  });
+
+  async function expectFlagRefused(key: OptionKey): Promise<void> {
     const [value, takes] = badValues[key];
     const flag = flagName(optionTable[key]);
     const args = optionTable[key].scope === "run" ? ["run", flag, value, "--", "true"] : [flag, value];
     await expectRefusal(args, [`${flag}: ${shown(key)} is not ${takes}`]);
-  });
+  }
+
+  // One whose value is shown, one whose value is a secret, and one of `run`.
+  const some: readonly OptionKey[] = ["port", "password", "traceOnFailure"];
+  test.each(some)("%s as a flag", expectFlagRefused);
+
+  test.each(withValue.filter((key) => !some.includes(key)))("%s as a flag", { tags: "long" }, expectFlagRefused);
 
   test.each(optionKeys.filter((key) => optionTable[key].environment))(
     "%s in the environment",
