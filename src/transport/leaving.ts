@@ -24,6 +24,7 @@ export function lettingLeave<Q extends SocketQueue>(queue: Q): Q {
     return detach(connection);
   };
   queue.quiesce = async () => {
+    await haveRead();
     const timer = new PatientTimer();
     await new Promise<void>((resolve) => {
       whenAlone = resolve;
@@ -34,4 +35,12 @@ export function lettingLeave<Q extends SocketQueue>(queue: Q): Q {
     await quiesce?.();
   };
   return queue;
+}
+
+/**
+ * Resolves when the thread has read what lay in the kernel: a startup packet makes a client of a connection that was none. The sockets of this turn of the
+ * event loop have been asked already, those of the next one are asked before its end.
+ */
+async function haveRead(): Promise<void> {
+  for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
