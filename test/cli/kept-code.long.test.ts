@@ -55,6 +55,9 @@ async function expectAnswers(server: Server): Promise<void> {
   expect(await one.query("select deep(1)").catch(code)).toBe("54001");
   const { rows } = await one.query("select pg_backend_pid() as pid");
   const computing = one.query("select count(*) from generate_series(1, 1000000000)").catch(code);
+  // Who has not begun yet is not cancelled.
+  const isActive = "select from pg_stat_activity where pid = $1 and state = 'active' and query like '%1000000000%'";
+  await waitUntil("it computes", async () => (await other.query(isActive, [rows[0].pid])).rowCount === 1);
   await other.query("select pg_cancel_backend($1)", [rows[0].pid]);
   expect(await computing).toBe("57014");
   expect((await one.query("select sum(n)::int from t")).rows).toEqual([{ sum: 6051 }]);

@@ -11,6 +11,9 @@ import { errorFields, message, WireClient } from "../support/wire-client.ts";
 
 const { query, parse, bind, execute, flush, sync, copyData } = message;
 const short = 100;
+/** Longer than a busy machine keeps this process from running between two things that it does each `short`; `rounds` of them take longer still. */
+const patient = 15 * short;
+const rounds = 20;
 const never = 0;
 
 let engine: PGlite;
@@ -59,9 +62,9 @@ describe("idleTimeout", () => {
   });
 
   test("is restarted by every message, and by every answer", async () => {
-    await serve({ idleTimeout: 4 * short });
+    await serve({ idleTimeout: patient });
     const client = await login();
-    for (let i = 0; i < 6; i++) {
+    for (let i = 0; i < rounds; i++) {
       expect(await ask(client, [query("select 1")])).toBe("1");
       await pass(short);
     }
@@ -81,12 +84,12 @@ describe("idleTimeout", () => {
   });
 
   test("does not run while others keep the client from the engine", async () => {
-    await serve({ idleTimeout: 3 * short, stallTimeout: short, transactionIdleTimeout: never });
+    await serve({ idleTimeout: patient, stallTimeout: short, transactionIdleTimeout: never });
     const holder = await login();
     const client = await login();
     await holder.query("begin");
     client.send(query("select 'at last'"));
-    for (let i = 0; i < 6; i++) {
+    for (let i = 0; i < rounds; i++) {
       expect(await ask(holder, [query("select 1")])).toBe("1");
       await pass(short);
     }
@@ -105,11 +108,11 @@ describe("idleTimeout", () => {
 
 describe("stallTimeout", () => {
   test("is restarted by every data event: a slow message is no stall", async () => {
-    await serve({ stallTimeout: 4 * short });
+    await serve({ stallTimeout: patient });
     const client = await login();
     const bytes = query("select 'slow'");
-    for (let at = 0; at < bytes.length; at += 4) {
-      client.send(bytes.subarray(at, at + 4));
+    for (let at = 0; at < bytes.length; at++) {
+      client.send(bytes.subarray(at, at + 1));
       await pass(short);
     }
     expect(await hear(client)).toBe("slow");
@@ -208,12 +211,12 @@ describe("transactionIdleTimeout", () => {
   });
 
   test("is restarted by what the holder does: work is no idling", async () => {
-    await serve({ transactionIdleTimeout: 4 * short });
+    await serve({ transactionIdleTimeout: patient });
     const worker = await login();
     const waiter = await login();
     await worker.query("begin");
     waiter.send(query("select 'waited'"));
-    for (let i = 0; i < 6; i++) {
+    for (let i = 0; i < rounds; i++) {
       expect(await ask(worker, [parse("", "select 1"), bind("", ""), execute(""), sync()])).toBe("1");
       await pass(short);
     }
@@ -223,19 +226,19 @@ describe("transactionIdleTimeout", () => {
 });
 
 test("COPY data that comes in a transaction is no idling", async () => {
-  await serve({ transactionIdleTimeout: 3 * short });
+  await serve({ transactionIdleTimeout: patient });
   const worker = await login();
   const waiter = await login();
   await worker.query("begin");
   worker.send(query("copy t from stdin"));
   await worker.until("G");
   waiter.send(query("select count(*) from t"));
-  for (let i = 0; i < 8; i++) {
+  for (let i = 0; i < rounds; i++) {
     worker.send(copyData(`${i}\n`));
     await pass(short);
   }
   worker.send(message.copyDone(), query("rollback"));
-  expect([await hear(worker), await hear(worker)]).toEqual(["COPY 8", "ROLLBACK"]);
+  expect([await hear(worker), await hear(worker)]).toEqual([`COPY ${rounds}`, "ROLLBACK"]);
   expect(await hear(waiter)).toBe("0");
 });
 
