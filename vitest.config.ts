@@ -33,7 +33,7 @@ const ownProcess = [
   "sessions/engine",
   "unit/cluster",
   "unit/engine",
-  "unit/machine",
+  "unit/system",
   "unit/sessions",
   "unit/socket",
 ].map((directory) => `test/${directory}/**/*.test.ts`);

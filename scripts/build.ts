@@ -60,7 +60,7 @@ const entries = {
   watchdog: "src/thread/watchdog.ts",
   "initdb-thread": "src/cluster/initdb-thread.ts",
   "rewrite-thread": "src/sessions/rewrite-thread.ts",
-  "separate-process": "src/machine/separate-process.ts",
+  "separate-process": "src/system/separate-process.ts",
   "dump-thread": "src/dev-db/dump-thread.ts",
 };
 

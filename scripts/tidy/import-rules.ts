@@ -17,7 +17,7 @@ const ranks: readonly (readonly string[])[] = [
   ["engine", "work"],
   ["sessions"],
   ["cluster"],
-  ["machine"],
+  ["system"],
   ["wire", "sql"],
   ["options"],
   ["errors", "limits"],
@@ -32,7 +32,7 @@ const restrictedPackages = [
   {
     name: "@electric-sql/pglite",
     folders: ["src/engine/", "src/sessions/", "src/cluster/"],
-    instead: "go through the Engine interface of src/engine/",
+    instead: "above src/engine/ go through its Engine interface; below src/cluster/ nothing knows of PGlite",
   },
 ];
 

@@ -8,7 +8,7 @@
 import assert from "node:assert/strict";
 import { closeSync, fstatSync, readSync } from "node:fs";
 import { crc32 } from "node:zlib";
-import { openCached } from "../machine/user-cache.ts";
+import { openCached } from "../system/user-cache.ts";
 
 /** A file of a data directory. */
 export interface ClusterFile {

@@ -56,10 +56,10 @@ export class FileContents {
     return this.#size;
   }
 
-  /** How they are read, if nobody has needed them yet. */
+  /** How they are read, if nobody has needed them, or written to them, yet. */
   get unreadBy(): (() => Uint8Array) | undefined {
     const { pending, chunks, read } = this.#unread ?? {};
-    return pending?.size === chunks ? read : undefined;
+    return pending?.size === chunks && this.#chunks.length === 0 ? read : undefined;
   }
 
   /** How many bytes of memory it takes; those that several share are divided among them. */
@@ -175,8 +175,10 @@ export class FileContents {
     const { read, readPart, owners, pending } = this.#unread;
     if (readPart) {
       forEachChunk(start, end, (index) => {
-        if (!pending.delete(index)) return;
+        if (!pending.has(index)) return;
         const bytes = readPart(index * chunkBytes, (index + 1) * chunkBytes);
+        // What could not be read is read the next time, and not zeros.
+        pending.delete(index);
         if (bytes.length > 0) FileContents.#add(owners, index, bytes);
       });
       if (pending.size > 0) return;

@@ -1,13 +1,13 @@
 /**
  * Runs initdb, in a thread that ends afterwards: it takes some seconds and half a gigabyte, if it can be in a process of its own
- * (`../machine/separate.ts`).
+ * (`../system/separate.ts`).
  *
  * Owns: getting the files that initdb made out of PGlite. Does not own: what becomes of them (`new-cluster.ts`).
  * Invariant: PostgreSQL has never been started on these files: they are what initdb left.
  */
 import { parentPort } from "node:worker_threads";
 import { MemoryFS, PGlite } from "@electric-sql/pglite";
-import { begins } from "../machine/separate-beginning.ts";
+import { begins } from "../system/separate-beginning.ts";
 import { type ClusterFile, packCluster } from "./cluster-archive.ts";
 
 /** Thrown through PGlite when it would go on to start PostgreSQL. */

@@ -5,6 +5,7 @@
  * cluster (`new-cluster.ts`), the files' contents (`file-contents.ts`), the file system.
  * Invariant: a file that nobody has read takes no memory; most of a new cluster are template0 and template1.
  */
+import assert from "node:assert/strict";
 import { MemoryFS, PGlite } from "@electric-sql/pglite";
 import type { Cluster, ClusterFile } from "./cluster-archive.ts";
 import type { Copying } from "./copying.ts";
@@ -59,6 +60,8 @@ export class MemoryFiles extends MemoryFS {
     if (this.#package) shareContents(postgres);
     makePackageQuickly<MemoryNode>(postgres as unknown as Parameters<typeof makePackageQuickly>[0], (node, bytes) => {
       const read = this.#package?.readerOf(bytes);
+      // What else is in these files' place would have no contents.
+      assert(read || !this.#package, "PGlite's files are cut out of what stands in for them");
       if (read) setContents(node, FileContents.unread(bytes.length, { read }));
       return read !== undefined;
     });

@@ -7,9 +7,9 @@
  */
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { madeOnce } from "../machine/made-once.ts";
-import { abandoned, runSeparately, sibling } from "../machine/separate.ts";
-import { cacheDirectory, keepInCache } from "../machine/user-cache.ts";
+import { madeOnce } from "../system/made-once.ts";
+import { abandoned, runSeparately, sibling } from "../system/separate.ts";
+import { cacheDirectory, keepInCache } from "../system/user-cache.ts";
 import { type Cluster, openCluster, unpackCluster } from "./cluster-archive.ts";
 import { withNewIdentity } from "./cluster-identity.ts";
 import { fingerprint } from "./pglite-files.ts";

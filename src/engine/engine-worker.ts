@@ -8,8 +8,8 @@
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import { SessionsUnavailableError } from "../errors.ts";
 import { limits } from "../limits.ts";
-import { packError, unpackError } from "../machine/sent-error.ts";
 import { stackMb } from "../sessions/native-stack.ts";
+import { packError, unpackError } from "../system/sent-error.ts";
 import type { OwnedDirectory } from "./data-directory/directory-ownership.ts";
 import type { EngineDeath, EngineInput, ExecOptions, StatementOwner } from "./engine.ts";
 import type { FoundExtension } from "./extensions.ts";

@@ -6,7 +6,7 @@
  */
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { isCacheEmpty } from "../machine/user-cache.ts";
+import { isCacheEmpty } from "../system/user-cache.ts";
 
 /** What a start is known by. */
 interface SlowStartOptions {

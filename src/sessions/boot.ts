@@ -9,7 +9,7 @@
 import { type Extensions, PGlite } from "@electric-sql/pglite";
 import type { Copying } from "../cluster/copying.ts";
 import { pgliteFile } from "../cluster/pglite-files.ts";
-import { runSeparately, sibling } from "../machine/separate.ts";
+import { runSeparately, sibling } from "../system/separate.ts";
 import { AccessRules } from "./access-rules.ts";
 import { FileDescriptors, type FileSystem } from "./file-descriptors.ts";
 import type { Template } from "./image.ts";

@@ -133,8 +133,8 @@ export class DatabaseCopies implements CopyRequests {
     try {
       return this.#copying.directory(from, to, pages);
     } catch (error) {
-      const { code, reason } = fileError(error as NodeJS.ErrnoException);
       if (session !== this.#privileged) return false;
+      const { code, reason } = fileError(error as NodeJS.ErrnoException);
       const message = `could not copy directory "${from}" to "${to}": ${reason}`;
       return raiseError(this.#host.machine, { code, message, hint: "" });
     }

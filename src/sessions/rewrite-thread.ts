@@ -5,7 +5,7 @@
  */
 import { readFileSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
-import { begins } from "../machine/separate-beginning.ts";
+import { begins } from "../system/separate-beginning.ts";
 import { rewriteAndMark } from "./rewrite/marked-postgres.ts";
 
 parentPort!.postMessage(begins);

@@ -1,7 +1,7 @@
 /**
  * The libraries that extensions want PostgreSQL to have from its start on.
  *
- * Owns: keeping them from PGlite. Does not own: which extensions there are (`extensions.ts`), the setting.
+ * Owns: keeping them from PGlite. Does not own: which extensions there are (`../engine/extensions.ts`), the setting.
  * Engine: for such an extension PGlite writes `postgresql.conf` anew, with that one line, which is wrong for two libraries. In a
  * directory that would be the end of its user's settings, and of initdb's. So it is told of none, and they become a start
  * parameter.

@@ -13,13 +13,13 @@ import "node:perf_hooks";
 import { parentPort, workerData } from "node:worker_threads";
 import { importExtensions } from "../engine/extensions.ts";
 import type { ThreadMessage, ThreadOptions, ThreadRequest } from "../engine/thread/protocol.ts";
-import { pruneWhereWritten } from "../machine/cache-pruning.ts";
-import { packError, unpackError } from "../machine/sent-error.ts";
-import { abandonSeparate } from "../machine/separate.ts";
-import { forgoCache } from "../machine/user-cache.ts";
 import { CodeKeeper } from "../sessions/module/code-keeper.ts";
 import { optimizeSooner } from "../sessions/module/tier-up.ts";
 import { SnapshotKeeper } from "../sessions/snapshot/snapshot-keeper.ts";
+import { pruneWhereWritten } from "../system/cache-pruning.ts";
+import { packError, unpackError } from "../system/sent-error.ts";
+import { abandonSeparate } from "../system/separate.ts";
+import { forgoCache } from "../system/user-cache.ts";
 import { SessionServer } from "./session-server.ts";
 import { startWatchdog } from "./turn-watch.ts";
 

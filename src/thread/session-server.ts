@@ -13,7 +13,7 @@ import type { ListenOptions } from "../engine/listener.ts";
 import type { States } from "../engine/states.ts";
 import type { ThreadCall, ThreadMessage, ThreadRequest, ThreadRequests } from "../engine/thread/protocol.ts";
 import { limits } from "../limits.ts";
-import { packError, unpackError } from "../machine/sent-error.ts";
+import { packError, unpackError } from "../system/sent-error.ts";
 import { Recorder } from "../trace/record/recorder.ts";
 import { type Behind, type Door, openDoor } from "../transport/serve.ts";
 import type { Served } from "./served.ts";

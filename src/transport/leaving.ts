@@ -2,7 +2,8 @@
  * Clients that are saying good-bye when the server stops.
  *
  * Owns: the moment that they are given. Does not own: ending those that stay (the library), or what runs (the queue).
- * Invariant: a stop waits no longer than its clients take, and `limits.leaveMs` at most.
+ * Invariant: a stop waits no longer than its clients take, and `limits.leaveMs` at most. Who is asked for a password or negotiates TLS is no client
+ * before that is done, and is not waited for.
  */
 import { PatientTimer, type SocketConnection, type SocketQueue } from "@electric-sql/pglite-socket";
 import { limits } from "../limits.ts";

@@ -23,3 +23,10 @@ test("one without a cache, one on a disk, one with one session for all", async (
   expect(readFileSync(path).equals(whole)).toBe(true);
   expect((await run(installation)).isRestored).toBe(true);
 });
+
+test("the second start on a machine begins with what the first one has kept", async () => {
+  const installation = install();
+  expect((await run(installation, [], kept(installation.cache))).isRestored).toBe(false);
+  expect((await run(installation)).isRestored).toBe(true);
+  expect(snapshots(installation.cache)).toHaveLength(1);
+});

@@ -6,6 +6,8 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync } from "node:fs";
 import { join } from "node:path";
+import { PGlite } from "@electric-sql/pglite";
+import pg from "pg";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { measure } from "../../scripts/memory/measure.ts";
 import { createDevDb, startDevDb } from "../../src/index.ts";
@@ -24,6 +26,23 @@ test("two servers that start at once with an empty cache both do, and each has a
   for (const name of kept) expect(name).toMatch(whole);
   identifiers.push(await identifier(home));
   expect(new Set(identifiers).size).toBe(3);
+});
+
+test("a directory that PGlite itself has made is opened, with what is in it", async () => {
+  const db = join(temporaryDirectory(), "data");
+  const pglite = await PGlite.create(db);
+  await pglite.exec("create table kept as select generate_series(1, 1000) as n");
+  await pglite.close();
+  for (const sessions of ["isolated", "shared"]) {
+    const args = ["--port", "0", "-o", "json", "--migrations", "none", "--db", db, "--sessions", sessions];
+    const server = startCli(args);
+    const client = new pg.Client((JSON.parse((await server.line(/^.*\n/))[0]!) as { url: string }).url);
+    await client.connect();
+    expect((await client.query("select sum(n)::int from kept")).rows).toEqual([{ sum: 500500 }]);
+    await client.end();
+    server.child.kill("SIGTERM");
+    expect((await server.ended).code).toBe(143);
+  }
 });
 
 test("a cache whose files have all been cut off is made again", async () => {

@@ -6,7 +6,7 @@ import { beforeEach, expect, onTestFinished, test } from "vitest";
 import { lockDirectory, lockName } from "../../src/engine/data-directory/directory-lock.ts";
 import { openLivenessSocket } from "../../src/engine/data-directory/liveness-socket.ts";
 import { DataDirectoryError } from "../../src/errors.ts";
-import { ownIdentity, type ProcessIdentity } from "../../src/machine/process-identity.ts";
+import { ownIdentity, type ProcessIdentity } from "../../src/system/process-identity.ts";
 import { runCli, startCli } from "../support/cli-process.ts";
 import { initializedDirectory, initializeTemplate } from "../support/data-directory.ts";
 import { race, startLockRacer } from "../support/lock-racers.ts";

@@ -8,7 +8,7 @@
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { cacheDirectory } from "../../src/machine/user-cache.ts";
+import { cacheDirectory } from "../../src/system/user-cache.ts";
 import { temporaryDirectory } from "./cli-process.ts";
 import { currentPGlite } from "./pglite-versions.ts";
 

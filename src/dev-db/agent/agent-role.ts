@@ -6,8 +6,8 @@
  * its branches, is taken for a leftover only if its process is certainly dead.
  */
 import { randomBytes } from "node:crypto";
-import { judgeLiveness, ownIdentity, type ProcessIdentity } from "../../machine/process-identity.ts";
 import { quoteIdentifier, quoteLiteral } from "../../migrate/sql-quoting.ts";
+import { judgeLiveness, ownIdentity, type ProcessIdentity } from "../../system/process-identity.ts";
 
 /** Runs a query string as a superuser, in the source of the branch or in a database that an agent has; resolves with the rows of its last statement. */
 type RunAsSuperuser = (sql: string, database?: string) => Promise<readonly (readonly (string | null)[])[]>;

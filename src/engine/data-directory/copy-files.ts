@@ -45,7 +45,11 @@ export function copyFiles(from: string, to: string, pages: readonly FilePage[], 
     if (fsync) sync(to);
     return true;
   } catch (error) {
-    rmSync(to, { recursive: true, force: true });
+    try {
+      rmSync(to, { recursive: true, force: true });
+    } catch {
+      // Why it could not be copied is what counts.
+    }
     throw error;
   }
 }
@@ -53,7 +57,10 @@ export function copyFiles(from: string, to: string, pages: readonly FilePage[], 
 function overwrite(path: string, { position, bytes }: FilePage): void {
   const file = openSync(path, "r+");
   try {
-    writeSync(file, bytes, 0, bytes.length, position);
+    // On a disk that becomes full only a part of it is written, without an error; the next part has the error.
+    for (let done = 0; done < bytes.length; ) {
+      done += writeSync(file, bytes, done, bytes.length - done, position + done);
+    }
   } finally {
     closeSync(file);
   }

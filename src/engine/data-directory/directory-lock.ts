@@ -29,7 +29,7 @@ import {
   type ProcessIdentity,
   pidExists,
   sharesKernel,
-} from "../../machine/process-identity.ts";
+} from "../../system/process-identity.ts";
 import { type HeldDirectory, holdDirectory, letGo, OwnedDirectory } from "./directory-ownership.ts";
 import { askLivenessSocket, type LivenessSocket, openLivenessSocket } from "./liveness-socket.ts";
 

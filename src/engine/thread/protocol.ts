@@ -6,7 +6,7 @@
  * Invariant: nothing here is sent for what a client does.
  */
 import type { MessagePort } from "node:worker_threads";
-import type { SentError } from "../../machine/sent-error.ts";
+import type { SentError } from "../../system/sent-error.ts";
 import type { Branches } from "../branches.ts";
 import type { ClockChange, ClockState } from "../clock.ts";
 import type { DirectoryIdentity } from "../data-directory/directory-ownership.ts";

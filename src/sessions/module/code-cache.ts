@@ -2,7 +2,7 @@
  * The code that V8 has made of PostgreSQL, kept in a file: the next server begins with what this one has optimized.
  *
  * Owns: the file, its name and form, and whether this process has more to keep than is in it. Does not own: V8's side of it
- * (`v8-code.ts`), the moment (`code-keeper.ts`), the directory (`../../machine/user-cache.ts`).
+ * (`v8-code.ts`), the moment (`code-keeper.ts`), the directory (`../../system/user-cache.ts`).
  * Form: the SHA-256 of the rest, the length of a JSON (`Head`), that JSON, V8's bytes.
  * Invariant: V8 gets a file only if all of it is what this program has written, for this very V8 and this very module; with
  * anything else the module is compiled, as without a file.
@@ -10,7 +10,7 @@
 import { createHash } from "node:crypto";
 import { closeSync, fstatSync, readSync } from "node:fs";
 import { join } from "node:path";
-import { dropFromCache, keepInCache, openCached } from "../../machine/user-cache.ts";
+import { dropFromCache, keepInCache, openCached } from "../../system/user-cache.ts";
 import type { CompiledModule } from "../wasm/web-assembly.ts";
 import { codeEnvironment, readCode, writeCode } from "./v8-code.ts";
 

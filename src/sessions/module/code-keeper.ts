@@ -5,7 +5,7 @@
  * Invariant: no client waits for it. Writing takes some 20 ms, so it is done when nobody has asked for anything for a second,
  * or when PostgreSQL has ended.
  */
-import { pruneWhereWritten } from "../../machine/cache-pruning.ts";
+import { pruneWhereWritten } from "../../system/cache-pruning.ts";
 import type { SessionHost } from "../host.ts";
 import type { KeepableCode } from "./code-cache.ts";
 import { later, onceIdle } from "./once-idle.ts";

@@ -2,7 +2,7 @@
  * The rewritten module and its libraries, kept in files so that the rewrite is done once for each binary.
  *
  * Owns: the cache files, their names and their form. Does not own: the rewrite (`../rewrite/postgres.ts`), what V8 makes of the
- * module (`code-cache.ts`), the directory (`../../machine/user-cache.ts`).
+ * module (`code-cache.ts`), the directory (`../../system/user-cache.ts`).
  * Form: the SHA-256 of the rest, the length of the JSON of what was located, that JSON, the rewritten module; of a library,
  * the SHA-256 of the rest, the rewritten library.
  * Invariant: a file is either whole or not used (its hash is over all of it); one
@@ -10,9 +10,9 @@
  */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { madeOnce } from "../../machine/made-once.ts";
-import { abandoned } from "../../machine/separate.ts";
-import { cacheDirectory, keepInCache, readCached } from "../../machine/user-cache.ts";
+import { madeOnce } from "../../system/made-once.ts";
+import { abandoned } from "../../system/separate.ts";
+import { cacheDirectory, keepInCache, readCached } from "../../system/user-cache.ts";
 import { markWrites } from "../rewrite/mark-writes.ts";
 import { rewriteAndMark } from "../rewrite/marked-postgres.ts";
 import type { Located, RewrittenModule } from "../rewrite/postgres.ts";
@@ -84,8 +84,12 @@ export async function loadRewritten(
   return { ...compiled, located, known, ...(hash ? { hash } : {}) };
 }
 
-/** V8 has a copy. To collect the garbage of so few objects a thread would come late, or never. */
+/** What is smaller may lie beside something else, in memory that Node shares out. */
+const smallestGivenBack = 1 << 20;
+
+/** V8 has a copy. To collect the garbage of so few objects a thread would come late, or never. Nothing of the file can be read any more. */
 function giveBack({ buffer }: Uint8Array): void {
+  if (buffer.byteLength < smallestGivenBack) return;
   // Node 20 has no transfer().
   (buffer as ArrayBuffer & { transfer?: (bytes: number) => ArrayBuffer }).transfer?.(0);
 }
@@ -154,7 +158,8 @@ function readModule(path: string): { bytes: Uint8Array; located: Located; hash: 
 function readWhole(path: string): { hash: Buffer; body: Buffer } | undefined {
   try {
     const file = readCached(path);
-    const [hash, body] = [file.subarray(0, hashBytes), file.subarray(hashBytes)];
+    // The hash outlives the bytes, which are given back.
+    const [hash, body] = [Buffer.from(file.subarray(0, hashBytes)), file.subarray(hashBytes)];
     return sha256(body).equals(hash) ? { hash, body } : undefined;
   } catch {
     return undefined;

@@ -2,7 +2,7 @@
  * PGlite's binary as it was published, by its hash.
  *
  * Owns: remembering the hash of a file for as long as the file is as it was. Does not own: what the hash is looked up for
- * (`module-cache.ts`), the directory (`../../machine/user-cache.ts`).
+ * (`module-cache.ts`), the directory (`../../system/user-cache.ts`).
  * Form: what was known of the file when it was read, its SHA-256, and the SHA-256 of both, line by line.
  * Invariant: a file is read unless its path, size, times and number are those of one that was read whole, and its last change was
  * some time before that.
@@ -10,7 +10,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { cacheDirectory, keepInCache, readCached } from "../../machine/user-cache.ts";
+import { cacheDirectory, keepInCache, readCached } from "../../system/user-cache.ts";
 
 /** Part of the file's name: to be raised with every change of its form. */
 const stockVersion = 1;

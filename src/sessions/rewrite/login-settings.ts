@@ -40,6 +40,8 @@ export function skipEmptySettings(locator: Locator): void {
   if (last < 0 || !isStraight || Math.max(0, ...counts) !== searches) {
     throw new Error("process_settings, in InitPostgres of PGlite's WebAssembly, is not four searches in a row");
   }
+  const needed = setBetween(between).find((local) => isReadFirst(code.slice(last), local));
+  if (needed !== undefined) throw new Error(`what process_settings leaves in local ${needed} is needed behind it`);
   const body = module.body(index);
   const [start, end] = [code[first]!.offset, code[last]!.offset];
   const pages = [get(table), constant(mainFork), call(module.exportedFunction("RelationGetNumberOfBlocksInFork"))];
@@ -49,3 +51,20 @@ export function skipEmptySettings(locator: Locator): void {
 
 /** What can be left out as a whole. */
 const straight: ReadonlySet<number> = new Set([Op.i32Const, Op.call, Op.localGet, Op.localSet, Op.localTee]);
+
+interface Instruction {
+  readonly op: number;
+  readonly operand?: unknown;
+}
+
+function setBetween(code: readonly Instruction[]): unknown[] {
+  return code.filter(({ op }) => op === Op.localSet || op === Op.localTee).map(({ operand }) => operand);
+}
+
+/** Whether code reads a local before it sets it; a branch that leaves out the setting is not looked for. */
+function isReadFirst(code: readonly Instruction[], local: unknown): boolean {
+  const first = code.find(({ op, operand }) => operand === local && accesses.has(op));
+  return first?.op === Op.localGet;
+}
+
+const accesses: ReadonlySet<number> = new Set([Op.localGet, Op.localSet, Op.localTee]);

@@ -2,11 +2,12 @@
  * Whether a start can begin with a snapshot of an earlier one, and keeping one for the next.
  *
  * Owns: what a snapshot depends on (its key), its name. Does not own: the snapshot (`boot-snapshot.ts`), its file
- * (`snapshot-file.ts`), the moment of writing (`snapshot-keeper.ts`), the directory (`../../machine/user-cache.ts`).
+ * (`snapshot-file.ts`), the moment of writing (`snapshot-keeper.ts`), the directory (`../../system/user-cache.ts`).
  * Only for a database in memory, of a binary that is known: what is in a directory is of another moment than a snapshot, and
  * an unknown binary has to boot to be tried out.
  * Invariant: a start that finds no snapshot, or one that is not whole, of something else, or does not run, boots as ever.
  */
+import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { statSync } from "node:fs";
 import { basename, join } from "node:path";
@@ -14,7 +15,7 @@ import { resourceLimits } from "node:worker_threads";
 import { PGlite } from "@electric-sql/pglite";
 import { PackageFiles } from "../../cluster/package-files.ts";
 import { pgliteFile } from "../../cluster/pglite-files.ts";
-import { cacheDirectory, dropFromCache } from "../../machine/user-cache.ts";
+import { cacheDirectory, dropFromCache } from "../../system/user-cache.ts";
 import { type BootedPostgres, type BootOptions, bootPostgres } from "../boot.ts";
 import { SessionHost } from "../host.ts";
 import type { RewrittenPostgres } from "../module/module-cache.ts";
@@ -23,7 +24,10 @@ import { restorePostgres } from "./restore.ts";
 import { readSnapshot, writeSnapshot } from "./snapshot-file.ts";
 
 /** Part of the file's name: to be raised with every change of its form. */
-const snapshotVersion = 2;
+const snapshotVersion = 3;
+
+/** Of SHA-256. */
+const hashBytes = 32;
 
 /** The environment that a C library, or JavaScript under it, looks at. */
 const environment = ["TZ", "LANG", "LANGUAGE", "LC_ALL", "LC_COLLATE", "LC_CTYPE", "LC_MESSAGES", "LC_TIME"];
@@ -65,12 +69,13 @@ export class SnapshotCache {
   async restore(postgres: RewrittenPostgres, maxSessions: number): Promise<SessionHost | undefined> {
     const snapshot = this.#read();
     if (!snapshot) return undefined;
-    const packageFiles = new PackageFiles();
+    let packageFiles: PackageFiles | undefined;
     try {
+      packageFiles = new PackageFiles();
       return await SessionHost.begin(await restorePostgres(snapshot, postgres, packageFiles, maxSessions));
     } catch {
       // It would not run the next time either.
-      packageFiles.close();
+      packageFiles?.close();
       snapshot.cluster.close();
       dropFromCache(this.path);
       return undefined;
@@ -122,6 +127,7 @@ export class SnapshotCache {
 
 /** Equal only where a boot comes to the same. */
 function keyOf(hash: Uint8Array, options: Options): string {
+  assert(hash.length === hashBytes, "a snapshot is of a module that has a SHA-256");
   const offsets = [0, 6].map((month) => new Date(2020, month).getTimezoneOffset());
   const parts = {
     module: Buffer.from(hash).toString("hex"),

@@ -14,7 +14,7 @@ import { closeSync, fstatSync, readSync } from "node:fs";
 import { crc32 } from "node:zlib";
 import { type ClusterFile, partsOf, withoutZerosAtEnd } from "../../cluster/cluster-archive.ts";
 import { identifierOf } from "../../cluster/cluster-identity.ts";
-import { keepInCache, openCached } from "../../machine/user-cache.ts";
+import { keepInCache, openCached } from "../../system/user-cache.ts";
 import type { BootSnapshot, SnapshotFacts } from "./boot-snapshot.ts";
 import { type KeptSnapshot, postgresEpochMs } from "./restore.ts";
 

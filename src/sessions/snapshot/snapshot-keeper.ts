@@ -5,7 +5,7 @@
  * Invariant: no client waits for it: it is written when nobody has asked for anything for a second, or when
  * all clients have gone and PostgreSQL is going to end, unless that takes so long that the end would not be in time.
  */
-import { pruneWhereWritten } from "../../machine/cache-pruning.ts";
+import { pruneWhereWritten } from "../../system/cache-pruning.ts";
 import { onceIdle } from "../module/once-idle.ts";
 import type { SnapshotCache } from "./snapshot-cache.ts";
 

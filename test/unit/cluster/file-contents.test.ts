@@ -102,6 +102,29 @@ test("what has not been read is read once for all copies, and not at all for tho
   expect([forgotten.size, reads]).toEqual([0, 1]);
 });
 
+test("who has only written behind what can be read in parts has contents of his own", () => {
+  const first = Buffer.alloc(2 ** 19, "first");
+  const one = FileContents.unread(2 ** 19, { read: () => first, readPart: partsOf(first) });
+  const other = one.clone();
+  one.write(Buffer.from("written"), 0, 7, 2 ** 19);
+  expect(one.unreadBy).toBeUndefined();
+  expect(other.unreadBy).toBeDefined();
+  expect(one.isSharedWith(other)).toBe(false);
+});
+
+test("a part that could not be read is read the next time", () => {
+  const first = Buffer.alloc(2 ** 19, "first");
+  let fails = true;
+  const readPart = (from: number, to: number) => {
+    if (fails) throw new Error("EIO");
+    return partsOf(first)(from, to);
+  };
+  const file = FileContents.unread(2 ** 19, { read: () => first, readPart });
+  expect(() => read(file, 0, 5)).toThrow("EIO");
+  fails = false;
+  expect(read(file, 0, 5).toString("latin1")).toBe("first");
+});
+
 test("of what can be read in parts, those are that somebody needs, once for all copies", () => {
   const first = Buffer.alloc(2 ** 22, "first");
   const parts: [number, number][] = [];

@@ -86,7 +86,7 @@ describe("banned-import", () => {
     ["src/transport/a.ts", "pglite-socket-stock"],
     ["src/transport/a.ts", "@electric-sql/pglite"],
     ["src/wire/a.ts", "@electric-sql/pglite/live"],
-    ["src/machine/a.ts", "@electric-sql/pglite"],
+    ["src/system/a.ts", "@electric-sql/pglite"],
   ])("keeps %s from importing %s", async (path, name) => {
     expect(await find("banned-import", { [path]: `import type { X } from "${name}";\n` })).toEqual([`${path}:1`]);
   });

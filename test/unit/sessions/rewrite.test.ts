@@ -155,6 +155,8 @@ describe("the cache", () => {
     writeFileSync(path(), marked);
     const second = await loadStock();
     expect(second.located).toEqual({ addresses: first.located.addresses, tableSized: first.located.tableSize });
+    // By which snapshots and V8's code are known.
+    expect([first.hash, second.hash]).toEqual([file.subarray(0, 32), marked.subarray(0, 32)]);
   });
 
   test("has a number in its name that was raised with the last change of the rewrite", async () => {

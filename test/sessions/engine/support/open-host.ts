@@ -15,7 +15,8 @@ let postgres: ReturnType<typeof loadPostgres> | undefined;
 /** As `SessionHost.open`. */
 export async function openHost(options: Parameters<typeof SessionHost.open>[0]): Promise<SessionHost> {
   postgres ??= loadPostgres();
-  const files = options.dataDir === "memory://" ? { files: await openMemoryFiles() } : {};
+  const isForUs = options.dataDir === "memory://" && !options.files;
+  const files = isForUs ? { files: await openMemoryFiles() } : {};
   const host = await SessionHost.open({ postgres: await postgres, ...files, ...options });
   host.scheduler.checkImages();
   return host;

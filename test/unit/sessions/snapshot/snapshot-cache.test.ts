@@ -18,12 +18,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { openMemoryFiles } from "../../../../src/cluster/memory-files.ts";
-import { forgoCache } from "../../../../src/machine/user-cache.ts";
 import { type BootedPostgres, bootPostgres, loadPostgres } from "../../../../src/sessions/boot.ts";
 import type { RewrittenPostgres } from "../../../../src/sessions/module/module-cache.ts";
 import { type BootSnapshot, takeSnapshot } from "../../../../src/sessions/snapshot/boot-snapshot.ts";
 import { SnapshotCache } from "../../../../src/sessions/snapshot/snapshot-cache.ts";
 import { writeSnapshot } from "../../../../src/sessions/snapshot/snapshot-file.ts";
+import { forgoCache } from "../../../../src/system/user-cache.ts";
 import { Random, runSeed } from "../../../support/random.ts";
 
 const options = { maxSessions: 5, settings: {} };
@@ -123,6 +123,10 @@ test("nor is one of others, or that others may write to, nor what is no file", a
   }
   mkdirSync(path);
   expect(await restored()).toBe(false);
+});
+
+test("the key names the module", () => {
+  expect(keyOf(of())).toMatch(/"module":"[0-9a-f]{64}"/);
 });
 
 describe("a start of another kind", () => {

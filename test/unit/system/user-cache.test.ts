@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { packCluster, unpackCluster } from "../../../src/cluster/cluster-archive.ts";
-import { cacheDirectory, openCached, readCached } from "../../../src/machine/user-cache.ts";
+import { cacheDirectory, openCached, readCached } from "../../../src/system/user-cache.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 
 let home: string;

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vit
 import { isAlive } from "../../support/cli-process.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 
-const separate = new URL("../../../src/machine/separate.ts", import.meta.url).href;
+const separate = new URL("../../../src/system/separate.ts", import.meta.url).href;
 
 const threads = {
   needsMore: `if (!process.env.NODE_OPTIONS) throw new Error("what it needs is not there"); begin(); parentPort.postMessage({ bytes: [7e6], pid: process.pid, options: "none" });`,

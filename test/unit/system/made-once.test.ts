@@ -14,7 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, expect, test } from "vitest";
-import { madeOnce } from "../../../src/machine/made-once.ts";
+import { madeOnce } from "../../../src/system/made-once.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 
 let directory: string;
@@ -72,7 +72,7 @@ test("where no claim can be made it is made by everybody", async () => {
 });
 
 test("what a maker that was killed has left holds nobody up", async () => {
-  const module = new URL("../../../src/machine/made-once.ts", import.meta.url).href;
+  const module = new URL("../../../src/system/made-once.ts", import.meta.url).href;
   const script = join(directory, "maker.mjs");
   writeFileSync(
     script,

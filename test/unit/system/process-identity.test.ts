@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { expect, test } from "vitest";
-import { judgeLiveness, ownIdentity, pidExists, startedAtByPs } from "../../../src/machine/process-identity.ts";
+import { judgeLiveness, ownIdentity, pidExists, startedAtByPs } from "../../../src/system/process-identity.ts";
 
 const self = await ownIdentity();
 

@@ -14,8 +14,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, expect, test } from "vitest";
-import { pruneWhereWritten } from "../../../src/machine/cache-pruning.ts";
-import { cacheDirectory, forgoCache, keepInCache, readCached } from "../../../src/machine/user-cache.ts";
+import { pruneWhereWritten } from "../../../src/system/cache-pruning.ts";
+import { cacheDirectory, forgoCache, keepInCache, readCached } from "../../../src/system/user-cache.ts";
 
 const daySeconds = 24 * 3600;
 const now = () => Date.now() / 1000;
