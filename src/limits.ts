@@ -25,7 +25,7 @@ export const limits = {
   lastWordsMs: 600,
   /** How long the main thread waits for a listener to stop: its thread may not listen at all. */
   stopListeningMs: 2500,
-  /** How long the main thread waits for what runs to end, and for PostgreSQL to shut down: each. */
+  /** How long the main thread waits at least for what runs to end and PostgreSQL to shut down; what the listener has not used comes on top. */
   closeMs: 2000,
   /** How long a branch waits for a moment at which no transaction is open that has changed something in what it is made from. */
   branchWaitMs: 5000,

@@ -67,6 +67,8 @@ export interface BootedPostgres {
   /** The process itself, which is connected to a database; nobody sees it in there any more. */
   readonly process: PostgresProcess;
   readonly files: FileSystem;
+  /** Whether nobody will read its files when this process is gone. */
+  readonly inMemory: boolean;
   readonly copying: Copying;
   readonly maxSessions: number;
   readonly log: ServerLog;
@@ -155,6 +157,7 @@ export async function bootPostgres(options: BootOptions): Promise<BootedPostgres
     window,
     process,
     files: files(),
+    inMemory: options.dataDir === "memory://",
     copying: options.copying ?? { directory: () => false, isCheap: false },
     maxSessions: options.maxSessions,
     log,

@@ -195,17 +195,15 @@ export class SessionHost implements SessionContext {
     this.#signal(session, Signal.interrupt);
   }
 
-  /**
-   * Ends a session: at once if it is idle, else as PostgreSQL does on SIGTERM, also one that waits for a lock before it has begun. What it has said until then still goes to its
-   * output: it may be the answer to what was committed. Nobody waits for that to be taken.
-   */
+  /** Ends a session: at once if it is idle, else as PostgreSQL does on SIGTERM, also one that waits for a lock before it has begun. What it has said until then still goes to its
+   * output: it may be the answer to what was committed. Nobody waits for that to be taken. */
   async closeSession(session: Session): Promise<void> {
     session.abandoned = true;
     if (session.state === "running" || session.state === "new") this.#signal(session, Signal.terminate);
     await session.close();
   }
 
-  /** Ends all sessions, then PostgreSQL. Rejects when its last checkpoint failed, or it has crashed; the next start recovers then. */
+  /** Ends all sessions, then PostgreSQL. Rejects when the last checkpoint of a directory failed, or it has crashed; the next start recovers then. */
   async close(): Promise<void> {
     await this.unlessCrashed(this.#close());
   }
@@ -218,6 +216,8 @@ export class SessionHost implements SessionContext {
   async #close(): Promise<void> {
     while (this.#entrance.closed) await this.#entrance.closed;
     await Promise.all([...this.#sessions.values()].map((session) => this.closeSession(session)));
+    // Nobody recovers what was in memory: a last checkpoint would be for nothing.
+    if (this.#booted.inMemory) return this.#auxiliaries.exit();
     try {
       await this.#auxiliaries.shutDown();
     } catch (error) {

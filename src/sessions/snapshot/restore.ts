@@ -98,6 +98,7 @@ export async function restorePostgres(
   const { map, template, windows } = postmaster;
   return {
     ...{ pglite, machine, map, located, windows, window, files, copying: memoryFiles.copying, maxSessions, log },
+    inMemory: true,
     postmaster: { template, files: streams },
     process: new PostgresProcess(machine, located, facts.timeouts),
   };

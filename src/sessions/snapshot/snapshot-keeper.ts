@@ -9,7 +9,7 @@ import { pruneWhereWritten } from "../../system/cache-pruning.ts";
 import { onceIdle } from "../module/once-idle.ts";
 import type { SnapshotCache } from "./snapshot-cache.ts";
 
-/** Where taking it has taken longer, the machine is busy, and the end has two seconds in all (`limits.closeMs`). */
+/** Where taking it has taken longer, the machine is busy, and the end has some seconds in all (`limits.closeMs`). */
 const quickMs = 300;
 
 /** Keeps the snapshot of this thread's PostgreSQL. */
