@@ -24,19 +24,16 @@ export const run = {
 };
 
 const long = "test/**/*.long.test.ts";
-/** These have PostgreSQL, or what V8 makes of it, in the process of the test. */
-const ownProcess = [
-  "concurrency",
-  "explore",
-  "faults",
-  "protocol",
-  "sessions/engine",
-  "unit/cluster",
-  "unit/engine",
-  "unit/system",
-  "unit/sessions",
-  "unit/socket",
-].map((directory) => `test/${directory}/**/*.test.ts`);
+/** These have the engine thread's PostgreSQL, or what V8 makes of it, in the process of the test, where no other one would work any more. */
+export const ownProcess = [
+  "test/sessions/engine",
+  "test/unit/cluster",
+  "test/unit/engine",
+  "test/unit/system",
+  "test/unit/sessions",
+  "test/unit/socket",
+];
+const filesWithOwnProcess = ownProcess.map((directory) => `${directory}/**/*.test.ts`);
 
 // `npm test`: what proves the claims in some minutes. What takes long has the tag `long`, and is in files named `*.long.test.ts` where
 // all of the file does: `npm run test:long` (vitest.long.config.ts).
@@ -46,7 +43,7 @@ export default defineConfig({
     projects: [
       {
         test: {
-          ...{ ...common, name: "own process", include: ownProcess },
+          ...{ ...common, name: "own process", include: filesWithOwnProcess },
           exclude: [...configDefaults.exclude, long],
         },
       },
@@ -54,7 +51,7 @@ export default defineConfig({
         // A process for many files, one after the other: starting one, and reading the sources, took most of the time of many.
         test: {
           ...{ ...common, name: "one process", include: ["test/**/*.test.ts"], isolate: false },
-          exclude: [...configDefaults.exclude, long, ...ownProcess],
+          exclude: [...configDefaults.exclude, long, ...filesWithOwnProcess],
         },
       },
     ],

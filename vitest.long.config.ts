@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { configDefaults, defineConfig } from "vitest/config";
-import { common, run } from "./vitest.config.ts";
+import { common, ownProcess, run } from "./vitest.config.ts";
 
 /** Files with tests that take long; the others in them are those of `npm test`, and are not run again. */
 const include = readdirSync("test", { recursive: true, encoding: "utf8" })
@@ -18,6 +18,10 @@ function hasLongTests(path: string): boolean {
   }
   if (/tags: \[/.test(text)) throw new Error(`${path}: say tags: "long", by which this configuration finds it`);
   return isWhole || /tags: "long"|\b(?:describeSessions|describeTargets|golden)\(/.test(text);
+}
+
+function hasOwnProcess(path: string): boolean {
+  return ownProcess.some((directory) => path.startsWith(`${directory}/`));
 }
 
 /** Those that want a thousand connections, or all memory or both cores for themselves. */
@@ -39,8 +43,14 @@ export default defineConfig({
     projects: [
       {
         test: {
-          ...{ ...shared, name: "side by side", include },
+          ...{ ...shared, name: "own process", include: include.filter(hasOwnProcess) },
           ...{ exclude: [...shared.exclude, ...alone], sequence: { groupOrder: 0 } },
+        },
+      },
+      {
+        test: {
+          ...{ ...shared, name: "one process", include: include.filter((path) => !hasOwnProcess(path)) },
+          ...{ isolate: false, exclude: [...shared.exclude, ...alone], sequence: { groupOrder: 0 } },
         },
       },
       {

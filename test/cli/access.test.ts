@@ -75,7 +75,7 @@ describe("start", () => {
     expect(stderr).not.toMatch(/secret/);
   });
 
-  test("with --insecure lets everybody in on every address", async () => {
+  test("with --insecure lets everybody in on every address", { tags: "long" }, async () => {
     const cli = startCli(["--host", "0.0.0.0", "--insecure", ...options]);
     const [, url] = await cli.line(/ {2}URL {3}(\S+)/);
     const client = new pg.Client({ connectionString: url });
@@ -139,7 +139,7 @@ describe("run", () => {
     expect(end.stderr).not.toMatch(/secret/);
   });
 
-  test("keeps what Node was told to trust before, if that can be read", async () => {
+  test("keeps what Node was told to trust before, if that can be read", { tags: "long" }, async () => {
     const trusted = join(certificates(), "a.crt");
     const code = "console.log(require('tls').getCACertificates?.('extra').length ?? 'unknown')";
     const args = ["run", "--tls", "auto", ...options, "--", process.execPath, "-e", code];

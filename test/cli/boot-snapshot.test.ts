@@ -21,7 +21,7 @@ test("two that start at once without a snapshot leave one; two at once begin wit
   expect(readFileSync(path!).equals(whole)).toBe(true);
 });
 
-test("one is kept when nobody wants anything, and one that is damaged is made anew", async () => {
+test("one is kept when nobody wants anything, and one that is damaged is made anew", { tags: "long" }, async () => {
   const installation = install({ isRewritten: true });
   const { cache } = installation;
   await run(installation, [], kept(cache));

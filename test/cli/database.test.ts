@@ -68,7 +68,7 @@ describe("--user and --database", () => {
     ]);
   });
 
-  test("the database of a user is called like the user, and the variables say so", async () => {
+  test("the database of a user is called like the user, and the variables say so", { tags: "long" }, async () => {
     const cli = startCli(["--port", "0", "-o", "env"], { environment: { DEV_DB_USER: "ada" } });
     const [text] = await cli.line(/(\w+=.*\n)*PGSSLMODE=disable\n/);
     expect(text).toMatch(/^DATABASE_URL=postgresql:\/\/ada:postgres@127\.0\.0\.1:\d+\/ada$/m);
@@ -98,7 +98,7 @@ describe("--set", () => {
   const shown =
     "select current_setting('work_mem'), current_setting('search_path'), current_setting('auto_explain.log_min_duration')";
 
-  test.each(["isolated", "shared"] as const)("is every session's default (%s)", async (sessions) => {
+  test.each(["isolated", "shared"] as const)("is every session's default (%s)", { tags: "long" }, async (sessions) => {
     const db = await start({ sessions, set: settings });
     expect(await ask(db.url, shown)).toEqual([["7MB", "app, public", "5"]]);
     expect(await ask(db.url, "set work_mem = '1MB'; reset work_mem").then(() => ask(db.url, shown))).toEqual([

@@ -116,7 +116,7 @@ test("a seed takes COPY with its data, and so does restore on a running server",
   await sql.end();
 });
 
-test("what cannot be dumped or restored is said", async () => {
+test("what cannot be dumped or restored is said", { tags: "long" }, async () => {
   const db = initializedDirectory();
   const { cwd, file } = withFile("PGDMP\u0001");
   const cases: [string[], number, RegExp][] = [

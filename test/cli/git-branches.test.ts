@@ -105,7 +105,7 @@ test("what is of another repository is not collected", { tags: "long" }, async (
   expect(await names(server.url)).toEqual(["postgres", "postgres~mine"]);
 });
 
-test("the main branch has any name, as long as it is known which it is", async () => {
+test("the main branch has any name, as long as it is known which it is", { tags: "long" }, async () => {
   const { cwd, git } = checkout();
   git("branch", "-q", "-m", "trunk");
   git("branch", "-q", "other");
@@ -118,7 +118,9 @@ test("the main branch has any name, as long as it is known which it is", async (
   expect(await names(server.url)).toEqual(["postgres", "postgres~other"]);
 });
 
-test("no database is dropped while git may not see a branch; one that cannot be dropped stays", async () => {
+test("no database is dropped while git may not see a branch; one that cannot be dropped stays", {
+  tags: "long",
+}, async () => {
   const { cwd, git } = checkout();
   const db = initializedDirectory();
   const made = ["postgres", "postgres~empty", "postgres~lost", "postgres~prepared", "postgres~template"];
@@ -168,7 +170,7 @@ test("no database is dropped while git may not see a branch; one that cannot be 
   );
 });
 
-test("a rebase and a bisection are of the branch that they began with", () => {
+test("a rebase and a bisection are of the branch that they began with", { tags: "long" }, () => {
   const { cwd, git } = checkout();
   const head = join(cwd, ".git/HEAD");
   const commit = (text: string) => {
@@ -198,7 +200,9 @@ test("a rebase and a bisection are of the branch that they began with", () => {
   expect(checkedOut(head)).toBe(undefined);
 });
 
-test("a start while nothing is checked out is about the branch of the rebase, or is none", async () => {
+test("a start while nothing is checked out is about the branch of the rebase, or is none", {
+  tags: "long",
+}, async () => {
   const { cwd, git } = checkout();
   const db = initializedDirectory();
   git("switch", "-q", "-c", "feature");
@@ -232,7 +236,9 @@ test("a start while nothing is checked out is about the branch of the rebase, or
   );
 });
 
-test("the main branch stays the one that it was at the first start, and its heir has its data when it is gone", async () => {
+test("the main branch stays the one that it was at the first start, and its heir has its data when it is gone", {
+  tags: "long",
+}, async () => {
   const { cwd, git } = checkout();
   const db = join(cwd, "db");
   renameSync(initializedDirectory(), db);

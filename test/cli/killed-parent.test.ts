@@ -40,7 +40,7 @@ describe.skipIf(process.platform === "win32")("run", () => {
     await next.line(/"url"/);
   });
 
-  test("ended in order: nothing that guarded it is left", async () => {
+  test("ended in order: nothing that guarded it is left", { tags: "long" }, async () => {
     const run = startCli([
       "run",
       "--port",
@@ -77,14 +77,14 @@ describe.skipIf(process.platform === "win32")("start", () => {
   }
   const pipes = `const child = spawn(process.execPath, [cli, ...args], { stdio: ["pipe", "pipe", "inherit"] }); child.stdout.pipe(process.stdout);`;
 
-  test("whose parent was killed, which held its stdin, ends in order", async () => {
+  test("whose parent was killed, which held its stdin, ends in order", { tags: "long" }, async () => {
     const { parent: killed, ready } = parent(pipes, start(initializedDirectory()));
     const pid = mourn((await ready).pid);
     killed.kill("SIGKILL");
     await gone("the server", pid);
   });
 
-  test("whose parent only closes its stdin goes on", async () => {
+  test("whose parent only closes its stdin goes on", { tags: "long" }, async () => {
     const { ready } = parent(`${pipes} child.stdin.end();`, start(initializedDirectory()));
     const { pid, port } = await ready;
     mourn(pid);

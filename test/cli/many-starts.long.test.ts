@@ -10,10 +10,10 @@ import { requirePackage } from "../clients/support/npm-packages.ts";
 import { runCli, temporaryDirectory } from "../support/cli-process.ts";
 import { start, whole } from "./support/first-start.ts";
 
-test("fifty do, each with a cluster of its own, and leave one of each file", async () => {
+test("twenty do, each with a cluster of its own, and leave one of each file", async () => {
   const home = temporaryDirectory();
-  const servers = await Promise.all(Array.from({ length: 50 }, () => start(home)));
-  expect(new Set(servers.map(({ identifier }) => identifier)).size).toBe(50);
+  const servers = await Promise.all(Array.from({ length: 20 }, () => start(home)));
+  expect(new Set(servers.map(({ identifier }) => identifier)).size).toBe(20);
   // A checkpoint each: what ends all at once on a busy machine may not come to its end in time.
   for (const { end } of servers) await end();
   const kept = readdirSync(join(home, "pglite-devdb"));

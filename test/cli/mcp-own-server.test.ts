@@ -24,7 +24,7 @@ test("without --url it has a server of its own, with the options of one; stdout 
   for (const text of ["of a setup", "of a seed\nin parts\n", "of a thread\n"]) expect(agent.stderr()).toContain(text);
 });
 
-test("however it ends, in the directory of its own server nothing is left", async () => {
+test("however it ends, in the directory of its own server nothing is left", { tags: "long" }, async () => {
   const db = join(temporaryDirectory(), "db");
   const sleep = { id: 3, method: "tools/call", params: { name: "query", arguments: { sql: "select pg_sleep(1000)" } } };
   const ways = [

@@ -58,7 +58,7 @@ for (const { name, start, reset, there, options } of servers)
 
     const leftovers = () => query(db.url, leftoversSql);
 
-    test("a prepared transaction, or a branch that somebody drops, keeps nothing there", async () => {
+    test("a prepared transaction, or a branch that somebody drops, keeps nothing there", { tags: "long" }, async () => {
       const first = await startMcp("--url", db.url);
       // PostgreSQL takes it in a transaction that only reads, too; by default a native one has none.
       const prepared = await first.sql("prepare transaction 'left'");
@@ -278,7 +278,7 @@ for (const { name, start, reset, there, options } of servers)
       await expect.poll(() => query(db.url, busy)).toEqual([0]);
     });
 
-    test("whoever of the two is killed, nothing is left", async () => {
+    test("whoever of the two is killed, nothing is left", { tags: "long" }, async () => {
       const agent = spawnAgent(db.url, undefined, [], agentProgram);
       await agent.answered;
       expect((await leftovers()).length).toBe(2);

@@ -59,7 +59,9 @@ describe("the command", () => {
     expect(warnings).toEqual([expect.stringContaining("DATABASE_URL was set to another database")]);
   });
 
-  test("killed by SIGKILL is 137, and there is no warning without an earlier DATABASE_URL", async () => {
+  test("killed by SIGKILL is 137, and there is no warning without an earlier DATABASE_URL", {
+    tags: "long",
+  }, async () => {
     const end = await runCli(script("process.kill(process.pid, 'SIGKILL')"));
     expect(end.code).toBe(137);
     expect(end.stderr).not.toContain("warning");
@@ -92,10 +94,7 @@ describe("the command", () => {
 });
 
 describe.skipIf(process.platform === "win32")("signals", () => {
-  test.each([
-    ["SIGTERM", 143],
-    ["SIGINT", 130],
-  ] as const)("%s is forwarded, and the exit code is that of the command", async (signal, code) => {
+  const isForwarded = async (signal: NodeJS.Signals, code: number): Promise<void> => {
     const dies = startCli(script(staying()));
     const answers = startCli(script(staying(`process.on("${signal}", () => process.exit(9))`)));
     const pids = [await childPid(dies), await childPid(answers)];
@@ -104,7 +103,11 @@ describe.skipIf(process.platform === "win32")("signals", () => {
     expect((await dies.ended).code).toBe(code);
     expect((await answers.ended).code).toBe(9);
     expect(pids.filter(isAlive)).toEqual([]);
-  });
+  };
+  const forwarded = "is forwarded, and the exit code is that of the command";
+
+  test.each([["SIGTERM", 143]] as const)(`%s ${forwarded}`, isForwarded);
+  test.each([["SIGINT", 130]] as const)(`%s ${forwarded}`, { tags: "long" }, isForwarded);
 
   test("a command that ignores SIGTERM is killed, and the exit code is that of the signal", {
     tags: "long",

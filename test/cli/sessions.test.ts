@@ -31,7 +31,9 @@ test.each([patternTwice])(
   },
 );
 
-test("with the product's PGlite the default, once it is isolated, is that, without a warning or a self-check", async () => {
+test("with the product's PGlite the default, once it is isolated, is that, without a warning or a self-check", {
+  tags: "long",
+}, async () => {
   const { sessions, warnings, stderr } = await serve(install({ isolatedByDefault: true }), ["--log-level", "debug"]);
   expect({ sessions, warnings }).toEqual({ sessions: "isolated", warnings: [] });
   expect(stderr).not.toContain("self-check");

@@ -73,7 +73,7 @@ describe("the ready line", () => {
     expect(readdirSync(cwd)).toEqual(["migrations", "seed.sql"]);
   });
 
-  test("env is lines that a shell takes as they are", async () => {
+  test("env is lines that a shell takes as they are", { tags: "long" }, async () => {
     const cli = startCli(["--port", "0", "-o", "env", "--db", initializedDirectory()]);
     const [text] = await cli.line(/(\w+=.*\n)*PGSSLMODE=disable\n/);
     const names = ["DATABASE_URL", "PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGDATABASE", "PGSSLMODE"];
@@ -95,33 +95,33 @@ describe("the ready line", () => {
 });
 
 describe("the end", () => {
+  const endsBy = async (signal: NodeJS.Signals, code: number): Promise<void> => {
+    const cli = startCli(["--port", "0", "-o", "json"]);
+    const { port } = JSON.parse((await cli.line(/^.*\n/))[0]!);
+    const clients = [
+      await WireClient.login({ port }),
+      await WireClient.login({ port }),
+      await WireClient.login({ port }),
+    ];
+    const [, inTransaction, inPipeline] = clients;
+    inTransaction!.send(message.query("begin"));
+    await inTransaction!.until("Z");
+    inPipeline!.send(message.parse("", "select 1"));
+    cli.child.kill(signal);
+    for (const each of clients) {
+      const last = (await each.until("E")).at(-1)!;
+      expect(readErrorFields(last.body).get("C")).toBe("57P01");
+    }
+    expect(await cli.ended).toMatchObject({ code, signal: null });
+    await expect(reach(port)).rejects.toMatchObject({ code: "ECONNREFUSED" });
+  };
+  const told = "with clients connected: they get 57P01, the exit code is %i, the port is free";
+
   test.each([
     ["SIGINT", 130],
     ["SIGTERM", 143],
-    ["SIGHUP", 129],
-  ] as const)(
-    "%s with clients connected: they get 57P01, the exit code is %i, the port is free",
-    async (signal, code) => {
-      const cli = startCli(["--port", "0", "-o", "json"]);
-      const { port } = JSON.parse((await cli.line(/^.*\n/))[0]!);
-      const clients = [
-        await WireClient.login({ port }),
-        await WireClient.login({ port }),
-        await WireClient.login({ port }),
-      ];
-      const [, inTransaction, inPipeline] = clients;
-      inTransaction!.send(message.query("begin"));
-      await inTransaction!.until("Z");
-      inPipeline!.send(message.parse("", "select 1"));
-      cli.child.kill(signal);
-      for (const each of clients) {
-        const last = (await each.until("E")).at(-1)!;
-        expect(readErrorFields(last.body).get("C")).toBe("57P01");
-      }
-      expect(await cli.ended).toMatchObject({ code, signal: null });
-      await expect(reach(port)).rejects.toMatchObject({ code: "ECONNREFUSED" });
-    },
-  );
+  ] as const)(`%s ${told}`, endsBy);
+  test.each([["SIGHUP", 129]] as const)(`%s ${told}`, { tags: "long" }, endsBy);
 
   test("a signal during the start ends it, with the signal's exit code and no ready line", async () => {
     const cwd = temporaryDirectory();
@@ -131,7 +131,7 @@ describe("the end", () => {
     expect(await cli.ended).toMatchObject({ code: 143, stdout: "" });
   });
 
-  test("a reader of stdout that goes away does not end the server", async () => {
+  test("a reader of stdout that goes away does not end the server", { tags: "long" }, async () => {
     const cli = startCli(["--port", "0", "-o", "json", "--log-level", "debug", "--db", initializedDirectory()]);
     cli.child.stdout!.destroy();
     let log = "";
@@ -234,7 +234,7 @@ describe("migrations", () => {
     expect(existsSync(join(cwd, `.s.PGSQL.${port}`))).toBe(false);
   });
 
-  test("a failing seed: exit 3, for SQL as well as for a module", async () => {
+  test("a failing seed: exit 3, for SQL as well as for a module", { tags: "long" }, async () => {
     const cwd = temporaryDirectory();
     writeFileSync(join(cwd, "seed.sql"), "insert into nowhere values (1);");
     writeFileSync(join(cwd, "seed.mjs"), "export default async function () { throw new Error('no seed today'); }");

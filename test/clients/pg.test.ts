@@ -75,7 +75,9 @@ test.each([
   }
 });
 
-test("the equally named statements of one client are right on the stock library, those of six are not", async () => {
+test("the equally named statements of one client are right on the stock library, those of six are not", {
+  tags: "long",
+}, async () => {
   const stock = await startStock();
   const clients = await connect(stock.url, 6, 2000);
   try {

@@ -8,7 +8,7 @@ import { test } from "vitest";
 import { requirePackage } from "./support/npm-packages.ts";
 import { expectAllButOne, makeProject, runInProject } from "./support/runner-project.ts";
 
-test("Playwright", async (context) => {
+test("Playwright", { tags: "long" }, async (context) => {
   const playwright = requirePackage(context, "@playwright/test");
   const project = makeProject("playwright", { "@playwright/test": playwright });
   const ended = await runInProject(project, [join(playwright, "cli.js"), "test", "--reporter=list"]);

@@ -21,7 +21,7 @@ async function run(name: string) {
   return specs[0]!;
 }
 
-test("a permutation that never ends, or leaves something behind, fails alone", async () => {
+test("a permutation that never ends, or leaves something behind, fails alone", { tags: "long" }, async () => {
   // The second permutation cannot end: its last step is one of a session that waits. The tear-down of the third fails.
   writeSuite(
     "alone",

@@ -64,7 +64,8 @@ async function outcomesOf(
   return [...outcomes].sort();
 }
 
-test.each([
+type Given = [string, string[], string];
+const given: Given[] = [
   ["a row", ["update t set v = 5 where id = 1", "select 1 / 0"], "select v from t where id = 1 for update nowait"],
   [
     "an advisory lock",
@@ -82,13 +83,18 @@ test.each([
     ["savepoint x", "update t set v = 5 where id = 1", "select 1 / 0", "rollback to x"],
     "select v from t where id = 1 for update nowait",
   ],
-])("a statement that fails gives back %s at once", async (_, statements, asks) => {
+];
+const givenBack = "a statement that fails gives back %s at once";
+async function isGivenBack(...[, statements, asks]: Given): Promise<void> {
   const ann = sends(0, "begin", ...statements, "rollback");
   const bob = sends(1, "begin", asks, "rollback");
   const all = await outcomesOf("exhaustive", ann, bob, reset);
   expect(all.length).toBeGreaterThan(1);
   expect(await outcomesOf("dpor", ann, bob, reset)).toEqual(all);
-});
+}
+
+test.each(given.slice(0, 2))(givenBack, isGivenBack);
+test.each(given.slice(2))(givenBack, { tags: "long" }, isGivenBack);
 
 test("a driver's cursor reads its later pieces with the snapshot of the first", async () => {
   const sql = postgres(db.url, {

@@ -45,7 +45,7 @@ test("a branch, a snapshot, restore, reset and the end of the server do not wait
   expect(log).toEqual([]);
 });
 
-const rounds = 6;
+const rounds = 3;
 
 test(`${rounds} kills in the middle of it (SEED=${runSeed})`, { timeout: 240_000 }, async () => {
   const random = new Random(runSeed);

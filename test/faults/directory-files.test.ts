@@ -38,7 +38,9 @@ test("on: every COMMIT has synced the WAL when it is answered; the new database 
   expect(calls.some((file) => /\/base\/\d+\/\d+$/.test(file) || process.platform !== "linux")).toBe(true);
 });
 
-test("on, where it was off before: what is there is synced before anything is built on it", async () => {
+test("on, where it was off before: what is there is synced before anything is built on it", {
+  tags: "long",
+}, async () => {
   const db = initializedDirectory();
   const before = await PGlite.create(await openDirectoryFiles({ path: db, fsync: false }));
   await before.exec("create table t (n int); insert into t values (1)");
@@ -54,7 +56,7 @@ test("on, where it was off before: what is there is synced before anything is bu
   if (process.platform === "linux") expect(calls).toContain(join(db, file));
 });
 
-test("a rename replaces its target in one step", async () => {
+test("a rename replaces its target in one step", { tags: "long" }, async () => {
   const db = initializedDirectory();
   const engine = await PGlite.create(await openDirectoryFiles({ path: db, fsync: false }));
   onTestFinished(() => engine.close());
@@ -102,7 +104,7 @@ test("a postmaster.pid that a kill has left empty does not keep the next start f
   await engine.close();
 });
 
-test("off: nothing is synced, as in PGlite itself", async () => {
+test("off: nothing is synced, as in PGlite itself", { tags: "long" }, async () => {
   const db = initializedDirectory();
   const calls = noteFsyncs();
   const engine = await PGlite.create(await openDirectoryFiles({ path: db, fsync: false }));
@@ -112,7 +114,9 @@ test("off: nothing is synced, as in PGlite itself", async () => {
   expect(calls).toEqual([]);
 });
 
-test("on: a COMMIT whose sync fails is not answered as one; what was committed before stays (a stand-in makes it fail)", async () => {
+test("on: a COMMIT whose sync fails is not answered as one; what was committed before stays (a stand-in makes it fail)", {
+  tags: "long",
+}, async () => {
   const db = initializedDirectory();
   const failing = join(path, "failing");
   const cli = startCli(["--port", "0", "-o", "json", "--db", db, "--fsync", "on"], {

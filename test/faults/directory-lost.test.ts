@@ -153,7 +153,7 @@ describeSessions("%s sessions", (sessions) => {
     await expectSound(next, db, sessions, 1500);
   });
 
-  test("an empty directory in its place, as after an unmount, stays empty", async () => {
+  test("an empty directory in its place, as after an unmount, stays empty", { tags: "long" }, async () => {
     const db = initializedDirectory();
     const old = await serveRows(db, sessions);
     renameSync(db, `${db}.mounted`);
@@ -197,7 +197,7 @@ describeSessions("%s sessions", (sessions) => {
     expect(existsSync(db)).toBe(false);
   });
 
-  test("the command of `run` is ended, and run exits with 5", async () => {
+  test("the command of `run` is ended, and run exits with 5", { tags: "long" }, async () => {
     const db = initializedDirectory();
     const options = ["run", "--port", "0", "--migrations", "none", "--sessions", sessions, "--db", db];
     const command = ["--", process.execPath, "-e", "console.log('runs'); setInterval(() => {}, 1000)"];

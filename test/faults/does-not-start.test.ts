@@ -36,16 +36,6 @@ const causes: Causes = [
     [/syntax error in file ".*\/data\/postgresql.conf" line \d+/, /FATAL: {2}configuration file .* contains errors/],
   ],
   [
-    "no pg_hba.conf",
-    (db) => rmSync(join(db, "pg_hba.conf")),
-    [/could not open file ".*\/data\/pg_hba.conf": No such file/, /FATAL: {2}could not load .*\/data\/pg_hba.conf/],
-  ],
-  [
-    "standby.signal",
-    (db) => writeFileSync(join(db, "standby.signal"), ""),
-    [/FATAL: {2}standby mode is not supported by single-user servers/],
-  ],
-  [
     "pg_control that cannot be read",
     (db) => {
       rmSync(join(db, "global", "pg_control"));
@@ -57,6 +47,16 @@ const causes: Causes = [
 
 /** More of them, which end where one of the others does. */
 const alike: Causes = [
+  [
+    "standby.signal",
+    (db) => writeFileSync(join(db, "standby.signal"), ""),
+    [/FATAL: {2}standby mode is not supported by single-user servers/],
+  ],
+  [
+    "no pg_hba.conf",
+    (db) => rmSync(join(db, "pg_hba.conf")),
+    [/could not open file ".*\/data\/pg_hba.conf": No such file/, /FATAL: {2}could not load .*\/data\/pg_hba.conf/],
+  ],
   [
     "a setting that nobody knows",
     (db) => appendFileSync(join(db, "postgresql.auto.conf"), "no_such_setting = 1\n"),
@@ -88,7 +88,7 @@ describeSessions("%s sessions", (sessions) => {
   test.each(causes)("%s", (_, damage, words) => isSaid(damage, words));
   test.each(alike)("%s", { tags: "long" }, (_, damage, words) => isSaid(damage, words));
 
-  test("the error that the library throws has them, too", async () => {
+  test("the error that the library throws has them, too", { tags: "long" }, async () => {
     const db = initializedDirectory();
     writeFileSync(join(db, "standby.signal"), "");
     const starting = startDevDb({ port: 0, db, sessions, migrations: "none" });

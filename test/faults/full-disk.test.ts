@@ -65,7 +65,7 @@ describeSessions("%s sessions", (sessions) => {
     expect(cli.stderr()).not.toContain("Aborted");
   });
 
-  test("a file that cannot be read when a session starts is that client's error", async () => {
+  test("a file that cannot be read when a session starts is that client's error", { tags: "long" }, async () => {
     const directory = initializedDirectory();
     const cli = startCli(["--port", "0", "-o", "json", "--db", directory, "--sessions", sessions]);
     const endpoint = JSON.parse((await cli.line(/^.*\n/))[0]!) as { host: string; port: number };

@@ -89,7 +89,9 @@ test.each(replayed.filter(([name]) => waiting.has(name)))(
   },
 );
 
-test("all of it is replayed after a stop whose last checkpoint failed, and once more after a kill in that start", async () => {
+test("all of it is replayed after a stop whose last checkpoint failed, and once more after a kill in that start", {
+  tags: "long",
+}, async () => {
   const db = initializedDirectory();
   const { cli, sql } = await start(db);
   await run(sql, made);
@@ -164,7 +166,9 @@ describe("a prepared transaction is not lost by a kill inside of a checkpoint", 
   test("with one for all", { tags: "long" }, () => isThere("shared"));
 });
 
-test("a start that takes long says that it recovers, and one that has nothing to recover does not", async () => {
+test("a start that takes long says that it recovers, and one that has nothing to recover does not", {
+  tags: "long",
+}, async () => {
   const db = initializedDirectory();
   const said = async () => {
     const log: string[] = [];

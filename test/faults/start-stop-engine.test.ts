@@ -72,7 +72,9 @@ describe("a database", () => {
     expect(await reach(port)).toBe("ECONNREFUSED");
   });
 
-  test("that is durable keeps its data and its migrations over a stop and a start of one handle", async () => {
+  test("that is durable keeps its data and its migrations over a stop and a start of one handle", {
+    tags: "long",
+  }, async () => {
     const cwd = project({ "migrations/1.sql": "create table t (id int); insert into t values (1);" });
     const control = createDevDb({ port: 0, cwd, db: initializedDirectory() });
     const first = await control.start();
@@ -85,7 +87,7 @@ describe("a database", () => {
     await control.stop();
   });
 
-  test("loads the extensions that are named", async () => {
+  test("loads the extensions that are named", { tags: "long" }, async () => {
     await using db = await startDevDb({ port: 0, cwd: project(), extensions: ["pg_trgm"], db: initializedDirectory() });
     await query(db, "create extension pg_trgm");
     expect(await query(db, "select similarity('abc', 'abd') > 0 as alike")).toEqual([{ alike: true }]);
@@ -93,7 +95,9 @@ describe("a database", () => {
 });
 
 describe("a failed start", () => {
-  test("because of a migration can be retried once the file is repaired, on the same handle and data", async () => {
+  test("because of a migration can be retried once the file is repaired, on the same handle and data", {
+    tags: "long",
+  }, async () => {
     const cwd = project({
       "migrations/1.sql": "create table one (id int);",
       "migrations/2.sql": "create tabel two ();",

@@ -8,9 +8,9 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 
-test("forty starts and ends leave no process, socket, lock or file", async () => {
+test("twenty starts and ends leave no process, socket, lock or file", async () => {
   const script = join(import.meta.dirname, "../../scripts/start-stop.ts");
-  const child = spawn(process.execPath, [script, "--rounds", "40"], { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [script, "--rounds", "20"], { stdio: ["ignore", "pipe", "pipe"] });
   let said = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding("utf8").on("data", (text: string) => {

@@ -72,6 +72,7 @@ describe("a command", () => {
 
   test.each(["SIGTERM", "SIGKILL"] as const)(
     "ends with all that it has started when the server is ended by %s",
+    { tags: "long" },
     async (signal) => {
       const cwd = project();
       const staying = `${node} -e "require('fs').writeFileSync('pid', String(process.pid)); setInterval(() => {}, 1000)"`;
@@ -89,7 +90,7 @@ describe("a command", () => {
     },
   );
 
-  test("is read from package.json", async () => {
+  test("is read from package.json", { tags: "long" }, async () => {
     const cwd = project();
     writeFileSync(join(cwd, "package.json"), JSON.stringify({ "pglite-devdb": { setup: "exit 4" } }));
     const { code, stderr } = await runCli(["--port", "0", "--db", initializedDirectory()], { cwd });

@@ -306,23 +306,27 @@ describe("when PostgreSQL has crashed (a stand-in: its thread is told to fail)",
     return told;
   }
 
-  test.each(["memory://", "crashed"])("its branches in %s are as its other databases", async (place) => {
-    let thread!: EngineWorker;
-    const { boot } = EngineWorker;
-    EngineWorker.boot = async (...parameters) => {
-      thread = await boot.apply(EngineWorker, parameters);
-      return thread;
-    };
-    onTestFinished(() => {
-      EngineWorker.boot = boot;
-    });
-    await using db = await start({ db: place, branches: "on" });
-    expect(await crash(db, () => thread)).toMatchObject({ code: "57P02" });
-    const [found] = await client(`${db.url}~w1`)`select to_regclass('t')::text as t`;
-    expect(found).toEqual({ t: place === "memory://" ? null : "t" });
-    await using branch = await db.branch();
-    expect(await client(branch.url)`select 1 as one`).toEqual([{ one: 1 }]);
-  });
+  test.each(["memory://", "crashed"])(
+    "its branches in %s are as its other databases",
+    { tags: "long" },
+    async (place) => {
+      let thread!: EngineWorker;
+      const { boot } = EngineWorker;
+      EngineWorker.boot = async (...parameters) => {
+        thread = await boot.apply(EngineWorker, parameters);
+        return thread;
+      };
+      onTestFinished(() => {
+        EngineWorker.boot = boot;
+      });
+      await using db = await start({ db: place, branches: "on" });
+      expect(await crash(db, () => thread)).toMatchObject({ code: "57P02" });
+      const [found] = await client(`${db.url}~w1`)`select to_regclass('t')::text as t`;
+      expect(found).toEqual({ t: place === "memory://" ? null : "t" });
+      await using branch = await db.branch();
+      expect(await client(branch.url)`select 1 as one`).toEqual([{ one: 1 }]);
+    },
+  );
 });
 
 test("with --branch-ttl a branch is dropped to which nobody has been connected for so long", async () => {
@@ -343,7 +347,9 @@ test("with --branch-ttl a branch is dropped to which nobody has been connected f
   await unused.drop();
 });
 
-test("with --branch-ttl a short connection is use, though nobody looks while it is there", async () => {
+test("with --branch-ttl a short connection is use, though nobody looks while it is there", {
+  tags: "long",
+}, async () => {
   await using db = await start({ branchTtlMs: 3000 });
   const [used] = [await db.branch("used"), await db.branch("unused")];
   const names = () => query(db.url, "select datname from pg_database where datname ~ '~(un)?used$' order by 1");

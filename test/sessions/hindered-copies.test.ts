@@ -41,7 +41,9 @@ test("what ALTER ROLE has set for clients is not for the server's own copies", a
   expect(await query(db, "select count(*)::int as n from t")).toEqual([{ n: 0 }]);
 });
 
-test("what a server kept at its start does not outlive it where the database is in a tablespace", async () => {
+test("what a server kept at its start does not outlive it where the database is in a tablespace", {
+  tags: "long",
+}, async () => {
   const directory = newDirectory();
   let db = await start(directory);
   await query(db, "alter system set allow_in_place_tablespaces = on", "template1");

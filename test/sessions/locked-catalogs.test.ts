@@ -83,7 +83,10 @@ const asks: [string, catalog: string, Ask][] = [
   ["a first connection", "pg_authid", (db, _client, onFinished) => connect(onFinished, `${db.url}~b`)],
 ];
 describe.concurrent("a branch is refused, nobody else waits, and the transaction goes on", () => {
-  test.for(asks)("%s, with %s locked", async ([, catalog, ask], { onTestFinished: onFinished }) => {
+  const isRefusedAtOnce = async (
+    [, catalog, ask]: (typeof asks)[number],
+    { onTestFinished: onFinished }: TestContext,
+  ) => {
     const db = await start(onFinished, { branches: "on" });
     const { holder, other, before, refusal, served } = await locked(onFinished, db, catalog);
     const asked = ask(db, other, onFinished);
@@ -95,9 +98,13 @@ describe.concurrent("a branch is refused, nobody else waits, and the transaction
     expect(await databases(other)).toEqual(before);
     expect(await ownSessions(other)).toEqual([]);
     await (await db.branch("b")).drop();
-  });
+  };
+  test.for(asks.slice(0, 1))("%s, with %s locked", isRefusedAtOnce);
+  test.for(asks.slice(1))("%s, with %s locked", { tags: "long" }, isRefusedAtOnce);
 
-  test("in a directory snapshots, and going back to one, too", async ({ onTestFinished: onFinished }) => {
+  test("in a directory snapshots, and going back to one, too", { tags: "long" }, async ({
+    onTestFinished: onFinished,
+  }) => {
     const db = await start(onFinished, { db: "data", resets: "on" });
     await db.snapshot("one");
     const { holder, other, refusal, served } = await locked(onFinished, db, "pg_authid");
@@ -112,7 +119,9 @@ describe.concurrent("a branch is refused, nobody else waits, and the transaction
     expect((await other.query("select to_regclass('kept') as kept")).rows).toEqual([{ kept: null }]);
   });
 
-  test("what would be prepared is not, without a word; later it is", async ({ onTestFinished: onFinished }) => {
+  test("what would be prepared is not, without a word; later it is", { tags: "long" }, async ({
+    onTestFinished: onFinished,
+  }) => {
     const lines: string[] = [];
     const db = await start(onFinished, { log: (_level, text) => void lines.push(text) });
     const elsewhere = await connect(onFinished, db.url.replace(/postgres$/, "template1"));

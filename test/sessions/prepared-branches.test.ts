@@ -159,7 +159,9 @@ describe("in memory", () => {
     await sql.query("commit prepared 'p'");
   });
 
-  test("a lock on the database that somebody has elsewhere is waited for no longer than a transaction", async () => {
+  test("a lock on the database that somebody has elsewhere is waited for no longer than a transaction", {
+    tags: "long",
+  }, async () => {
     await ready(sql);
     const elsewhere = await connect(db.url.replace(/postgres$/, "template1"));
     await elsewhere.query("begin; comment on database postgres is 'locked'");
@@ -306,7 +308,7 @@ test("a state that is kept has none, and going back to it leaves none", async ()
   }
 });
 
-test("a server that is closed while one is prepared closes", async () => {
+test("a server that is closed while one is prepared closes", { tags: "long" }, async () => {
   for (const ms of [0, 4, 8, 12]) {
     const db = await start();
     await db.branch();

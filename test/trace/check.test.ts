@@ -226,7 +226,7 @@ test("settings leak from one client of the stock library to another", { tags: "l
   expect(findings(await recorded.stop())).toEqual([expect.stringContaining("leaked state: sees search_path")]);
 });
 
-test("a proxy that nobody told where to is a usage error", async () => {
+test("a proxy that nobody told where to is a usage error", { tags: "long" }, async () => {
   for (const args of [
     ["x", "--listen", "0"],
     ["x", "--listen", "0", "--upstream", "http://localhost"],
@@ -236,7 +236,7 @@ test("a proxy that nobody told where to is a usage error", async () => {
   }
 });
 
-test("a proxy says that its port is taken, and that there is no server for a client", async () => {
+test("a proxy says that its port is taken, and that there is no server for a client", { tags: "long" }, async () => {
   const nobody = await freePort();
   const flags = ["--upstream", `postgresql://127.0.0.1:${nobody}`];
   const proxy = startCli(["trace", "record", "one.trace", "--listen", "0", ...flags]);

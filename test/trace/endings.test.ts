@@ -71,7 +71,7 @@ test("a trace that cannot be made smaller leaves what is in the place of the sma
   expect(existsSync(join(cwd, "min.part"))).toBe(false);
 });
 
-test("a reset of the server is a part of its trace, and of the replay", async () => {
+test("a reset of the server is a part of its trace, and of the replay", { tags: "long" }, async () => {
   const file = join(temporaryDirectory(), "reset.trace");
   const db = await startDevDb({ port: 0, migrations: "none", resets: "on", trace: file });
   try {

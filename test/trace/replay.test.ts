@@ -84,7 +84,7 @@ async function keyed(db: { readonly port: number }) {
   return { client, pid: body.readInt32BE(0), key: Buffer.from(body.subarray(4)) };
 }
 
-test("it comes again on a new server of ours, again and again", async () => {
+test("it comes again on a new server of ours, again and again", { tags: "long" }, async () => {
   for (let round = 0; round < 3; round++) {
     const end = await runCli(["trace", "replay", file, "--against", "isolated"]);
     expect(end, end.stdout).toMatchObject({ code: 0, stderr: "" });
@@ -127,7 +127,7 @@ describe("the traffic of drivers comes again", () => {
   });
 });
 
-test("a password that the server asks for is that of the URL", async () => {
+test("a password that the server asks for is that of the URL", { tags: "long" }, async () => {
   const db = await startDevDb({ port: 0, migrations: "none", password: "right" });
   onTestFinished(() => db.close());
   const url = (password: string) => `postgresql://postgres:${password}@127.0.0.1:${db.port}/postgres`;

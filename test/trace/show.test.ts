@@ -125,7 +125,7 @@ test("a broken line is named; one that was cut off at the end is no error", asyn
   expect(() => rows(file)).toThrow(/line 6: broken/);
 });
 
-test("100,000 records take no more memory than 1,000", async () => {
+test("100,000 records take no more memory than 1,000", { tags: "long" }, async () => {
   const wide = "x".repeat(900);
   const make = async (records: number) => {
     const file = await makeTrace((trace) => login(trace, 1));

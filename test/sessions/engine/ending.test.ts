@@ -85,7 +85,9 @@ test("an idle session that is told to end by another says why", async () => {
   expect((await b.query("select 1")).status).toBe("ended");
 });
 
-test("the memory grows in one session and the others go on, also one that was parked meanwhile", async () => {
+test("the memory grows in one session and the others go on, also one that was parked meanwhile", {
+  tags: "long",
+}, async () => {
   const b = await SqlSession.open(host);
   const c = await SqlSession.open(host);
   const sleeping = await c.startsWaiting("select pg_sleep(0.3), 'c is well'");

@@ -118,7 +118,7 @@ test("initdb runs for the first cluster only; a template that is damaged is made
   expect(readdirSync(cache)).toEqual([name]);
 });
 
-test("a cache that cannot be written costs only time", async () => {
+test("a cache that cannot be written costs only time", { tags: "long" }, async () => {
   const blocked = join(directory, "blocked");
   writeFileSync(blocked, "a file");
   const cluster = await newCluster(join(blocked, "cache"));

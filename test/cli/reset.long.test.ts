@@ -1,4 +1,8 @@
-/** `pglite-devdb reset`: what it removes, and what it leaves alone. */
+/**
+ * `pglite-devdb reset`: what it removes, and what it leaves alone.
+ *
+ * @module-tag long
+ */
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
@@ -28,7 +32,7 @@ test("the next start of a directory is a first one", async () => {
   expect(await reset(join(cwd, "none"))).toMatchObject({ code: 0, stderr: expect.stringContaining("has no data") });
 });
 
-test("a directory in use and one of something else are left alone", { tags: "long" }, async () => {
+test("a directory in use and one of something else are left alone", async () => {
   const db = initializedDirectory();
   const cli = startCli(["--port", "0", "--migrations", "none", "--db", db]);
   await cli.line(/postgresql:/);

@@ -1,4 +1,8 @@
-/** The databases of a run's workers, in a directory that the run before has left. */
+/**
+ * The databases of a run's workers, in a directory that the run before has left.
+ *
+ * @module-tag long
+ */
 import { join } from "node:path";
 import pg from "pg";
 import { expect, test } from "vitest";

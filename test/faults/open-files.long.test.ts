@@ -1,4 +1,8 @@
-/** A process that may have few files open, and sessions that open many: none of them fails for what the others have. */
+/**
+ * A process that may have few files open, and sessions that open many: none of them fails for what the others have.
+ *
+ * @module-tag long
+ */
 import { chmodSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
@@ -12,6 +16,7 @@ const tables = 120;
 
 test.skipIf(process.platform !== "linux")(
   "three sessions read 120 tables each where 500 files may be open",
+  { tags: "long" },
   async () => {
     const node = join(temporaryDirectory(), "node");
     writeFileSync(node, `#!/bin/sh\nulimit -n 500\nexec '${process.execPath}' "$@"\n`);

@@ -1,4 +1,8 @@
-/** An event trigger ON LOGIN that lets nobody in: the server starts all the same, and who says so gets in and drops it. */
+/**
+ * An event trigger ON LOGIN that lets nobody in: the server starts all the same, and who says so gets in and drops it.
+ *
+ * @module-tag long
+ */
 import pg from "pg";
 import postgres from "postgres";
 import { beforeAll, expect, test } from "vitest";

@@ -1,5 +1,7 @@
 /**
  * What one schedule leaves for the next, what comes when nobody decides, and what does not end: undone, said, or not waited for.
+ *
+ * @module-tag long
  */
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";

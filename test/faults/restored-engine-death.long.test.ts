@@ -1,4 +1,8 @@
-/** The engine that takes the place of a dead one begins with the snapshot, too, and with nothing of the dead one. */
+/**
+ * The engine that takes the place of a dead one begins with the snapshot, too, and with nothing of the dead one.
+ *
+ * @module-tag long
+ */
 import { readdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { expect, test, vi } from "vitest";
@@ -8,7 +12,9 @@ import { killEngine } from "../support/killed-engine.ts";
 import { ProductServer } from "../support/product-server.ts";
 import { errorFields, rows } from "../support/wire-client.ts";
 
-test("a server that began with a snapshot does so again after its engine's death (mocked), as a server of its own", async () => {
+test("a server that began with a snapshot does so again after its engine's death (mocked), as a server of its own", {
+  tags: "long",
+}, async () => {
   const { cache } = install({ isRewritten: true });
   vi.stubEnv("XDG_CACHE_HOME", dirname(cache));
   const restored: string[] = [];

@@ -1,4 +1,8 @@
-/** Extensions whose libraries PostgreSQL has to have from its start on: both at once, and nothing of the directory changes for them. */
+/**
+ * Extensions whose libraries PostgreSQL has to have from its start on: both at once, and nothing of the directory changes for them.
+ *
+ * @module-tag long
+ */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import postgres from "postgres";

@@ -1,5 +1,7 @@
 /**
  * `explore()` where it is not sure, or where something is left behind: said in the report, and never a wrong verdict.
+ *
+ * @module-tag long
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";

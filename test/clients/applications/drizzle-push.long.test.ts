@@ -4,6 +4,8 @@
  *
  * Owns: that neither waits for the other, and that each ends with what it was to do. Does not own: what push makes of a
  * schema (`../drizzle-kit.test.ts`).
+ *
+ * @module-tag long
  */
 import { join } from "node:path";
 import pg from "pg";
@@ -47,7 +49,9 @@ function keepBusy(pool: pg.Pool, isOver: () => boolean): Promise<number[]> {
   });
 }
 
-test("drizzle-kit push alters a table that a running application uses, beside an open transaction", async () => {
+test("drizzle-kit push alters a table that a running application uses, beside an open transaction", {
+  tags: "long",
+}, async () => {
   // Nobody is to be freed by a timeout.
   const server = await startOurs(["--sessions", "isolated", "--transaction-idle-timeout", "600000"]);
   const pool = new pg.Pool({ connectionString: server.url, max: 4 });

@@ -1,4 +1,8 @@
-/** pytest-xdist with `--branches on`: a database for each worker by nothing but its URL, in the project test/runners/pytest. */
+/**
+ * pytest-xdist with `--branches on`: a database for each worker by nothing but its URL, in the project test/runners/pytest.
+ *
+ * @module-tag long
+ */
 import { join } from "node:path";
 import postgres from "postgres";
 import { expect, test } from "vitest";
@@ -8,7 +12,9 @@ import { root, startOurs } from "./support/server-process.ts";
 
 const runners = join(root, "test/runners");
 
-test("each of four workers has a branch of its own, which begins with what was migrated and seeded", async (context) => {
+test("each of four workers has a branch of its own, which begins with what was migrated and seeded", {
+  tags: "long",
+}, async (context) => {
   requireClient(context, "pytest-xdist");
   const project = ["--migrations", join(runners, "migrations"), "--seed", join(runners, "seed.sql")];
   const server = await startOurs(["--branches", "on", "--database", "app", ...project]);

@@ -1,4 +1,8 @@
-/** Checkpoints of real sessions in a directory: what fails, what is synced, how it ends and what is recovered. */
+/**
+ * Checkpoints of real sessions in a directory: what fails, what is synced, how it ends and what is recovered.
+ *
+ * @module-tag long
+ */
 import { cpSync, mkdirSync, renameSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
 import { amcheck } from "@electric-sql/pglite/contrib/amcheck";

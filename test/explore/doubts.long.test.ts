@@ -1,5 +1,7 @@
 /**
  * What `explore()` must never take for explored: statements that come by other messages than usual, actors that are not what they seem.
+ *
+ * @module-tag long
  */
 import { finished } from "node:stream/promises";
 import { setTimeout as delay } from "node:timers/promises";

@@ -1,4 +1,8 @@
-/** Threads in processes of their own: by real processes, each started by a small program, as the engine thread starts them. */
+/**
+ * Threads in processes of their own: by real processes, each started by a small program, as the engine thread starts them.
+ *
+ * @module-tag long
+ */
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
