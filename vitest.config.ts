@@ -24,16 +24,20 @@ export const run = {
 };
 
 const long = "test/**/*.long.test.ts";
-/** These have the engine thread's PostgreSQL, or what V8 makes of it, in the process of the test, where no other one would work any more. */
+/**
+ * Beginnings of paths: these have the engine thread's PostgreSQL, or what V8 makes of it, in the process of the test. No other PGlite
+ * works there afterwards.
+ */
 export const ownProcess = [
-  "test/sessions/engine",
-  "test/unit/cluster",
-  "test/unit/engine",
-  "test/unit/system",
-  "test/unit/sessions",
-  "test/unit/socket",
+  "test/faults/memory-bound.test.ts",
+  "test/sessions/engine/",
+  "test/unit/cluster/",
+  "test/unit/engine/",
+  "test/unit/system/",
+  "test/unit/sessions/",
+  "test/unit/socket/",
 ];
-const filesWithOwnProcess = ownProcess.map((directory) => `${directory}/**/*.test.ts`);
+const filesWithOwnProcess = ownProcess.map((path) => (path.endsWith("/") ? `${path}**/*.test.ts` : path));
 
 // `npm test`: what proves the claims in some minutes. What takes long has the tag `long`, and is in files named `*.long.test.ts` where
 // all of the file does: `npm run test:long` (vitest.long.config.ts).

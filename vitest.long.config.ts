@@ -21,7 +21,7 @@ function hasLongTests(path: string): boolean {
 }
 
 function hasOwnProcess(path: string): boolean {
-  return ownProcess.some((directory) => path.startsWith(`${directory}/`));
+  return ownProcess.some((beginning) => path.startsWith(beginning));
 }
 
 /** Those that want a thousand connections, or all memory or both cores for themselves. */

@@ -20,6 +20,8 @@ let compiled: ReturnType<typeof webAssembly.compile> | undefined;
 
 /** Boots an engine of its own for the caller, who closes it. */
 export async function createEngine(): Promise<PGlite> {
+  if (!String(webAssembly.compile).includes("[native code]"))
+    throw new Error("a test of this process has the engine's PostgreSQL in it: see ownProcess in vitest.config.ts");
   const template = readFileSync(await engineTemplate());
   const loadDataDir = new File([template], "engine-template.tar", { type: "application/x-tar" });
   compiled ??= webAssembly.compile(readFileSync(pgliteFile("pglite.wasm")));
