@@ -20,6 +20,7 @@ const letGoMs = 30_000;
 /** One performance. */
 export class Player {
   readonly #endpoint: Endpoint;
+  readonly #closeMs: number;
   readonly #clients = new Map<number, FuzzClient>();
   readonly #impatient = new Set<number>();
   readonly #halfClosed = new Set<FuzzClient>();
@@ -27,8 +28,10 @@ export class Player {
   /** What the server did wrong. */
   readonly problems: string[] = [];
 
-  constructor(endpoint: Endpoint) {
+  /** `lateMs`: how long a new client may wait. */
+  constructor(endpoint: Endpoint, lateMs: number) {
     this.#endpoint = endpoint;
+    this.#closeMs = Math.max(1_000, lateMs);
   }
 
   /** Does everything up to the last action. Clients that stay are still connected then. */
@@ -113,6 +116,7 @@ export class Player {
     client.isLeaving = true;
     await withinMs(1_000, client.connected());
     await client.write(message.cancelRequest(body.readInt32BE(0), sent));
-    if (!(await client.closed(1_000))) this.problems.push("the connection of a CancelRequest is not closed within 1 s");
+    if (!(await client.closed(this.#closeMs)))
+      this.problems.push(`the connection of a CancelRequest is not closed within ${this.#closeMs} ms`);
   }
 }

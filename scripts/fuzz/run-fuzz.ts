@@ -148,7 +148,7 @@ class Run {
   }
 
   async #perform(play: Play, name: string): Promise<{ problems: string[]; isStuck: boolean }> {
-    const player = new Player(this.#server.endpoint);
+    const player = new Player(this.#server.endpoint, this.#health.limitMs);
     await player.perform(play);
     const problems: string[] = [];
     let isStuck = false;

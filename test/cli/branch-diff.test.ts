@@ -252,7 +252,7 @@ for (const { name, start, lacks, there, options } of servers)
       expect(JSON.parse(seen.stdout).rows).toContainEqual({ table: "public.people", before: null, after: null });
     });
 
-    test("what cannot be compared has an exit code of its own", async () => {
+    test("what cannot be compared has an exit code of its own", { tags: "long" }, async () => {
       expect(await diff("nowhere")).toMatchObject({
         code: 2,
         stdout: "",

@@ -33,7 +33,7 @@ test("a branch is made and its URL printed; once more it is the same one; it is 
   });
 });
 
-test("what cannot be is a sentence", async () => {
+test("what cannot be is a sentence", { tags: "long" }, async () => {
   expect(await branch(["a b"])).toMatchObject({
     code: 2,
     stderr: expect.stringContaining(`"a b" cannot be a branch's name`),

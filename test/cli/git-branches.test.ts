@@ -73,7 +73,9 @@ test("a switch gives the data of that branch, a new one begins with main's, a de
   expect(await query(server.url, "select n from t order by n")).toEqual([1, 3]);
 });
 
-test("a start migrates the database of what is checked out; a worktree has its own branch", async () => {
+test("a start migrates the database of what is checked out; a worktree has its own branch", {
+  tags: "long",
+}, async () => {
   const { cwd, git } = checkout();
   const db = initializedDirectory();
   await (await start(cwd, db, { migrations: "none" })).close();

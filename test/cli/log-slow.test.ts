@@ -37,7 +37,7 @@ describeSessions("%s sessions", (sessions) => {
   });
 });
 
-test("auto_explain and log_statement are heard as well", async () => {
+test("auto_explain and log_statement are heard as well", { tags: "long" }, async () => {
   const log = await logOf(
     ["-e", "auto_explain", "--set", "auto_explain.log_min_duration=0", "--set", "log_statement=ddl"],
     async (sql) => {

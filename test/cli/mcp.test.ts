@@ -315,7 +315,7 @@ for (const { name, start, reset, there, options } of servers)
       await expect.poll(leftovers).toEqual([]);
     });
 
-    test("--keep: the branch stays, and is its maker's; no role is left", async () => {
+    test("--keep: the branch stays, and is its maker's; no role is left", { tags: "long" }, async () => {
       const mcp = await startMcp("--url", db.url, "--write", "--keep");
       await mcp.sql("create table kept as select 7 as n");
       // What it has set for all who connect is not for what is done at its end.
@@ -344,7 +344,7 @@ for (const { name, start, reset, there, options } of servers)
     });
   });
 
-test("what cannot be is a sentence", async () => {
+test("what cannot be is a sentence", { tags: "long" }, async () => {
   const run = (...args: readonly string[]) => runCli(["mcp", ...args]);
   expect(await run("x")).toMatchObject({ code: 2, stderr: expect.stringContaining(`"x" is an argument too many`) });
   expect(await run("--timeout", "1s")).toMatchObject({

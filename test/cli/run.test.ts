@@ -138,7 +138,7 @@ describe.skipIf(process.platform === "win32")("signals", () => {
     await waitUntil("the command is gone", () => !isAlive(pid));
   });
 
-  test("the server still answers the command while it ends", async () => {
+  test("the server still answers the command while it ends", { tags: "long" }, async () => {
     const code = staying(`
       process.on("SIGTERM", () => {
         const socket = require("net").connect(process.env.PGPORT, process.env.PGHOST);

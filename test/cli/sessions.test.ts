@@ -48,7 +48,9 @@ test("on a Node without JSPI (simulated: its functions are taken away) the defau
   await expectRefusal(install(), tooOld(process.version), { environment });
 });
 
-test("a library's user without a log is warned by the process, once, that all share one session (simulated as above)", async () => {
+test("a library's user without a log is warned by the process, once, that all share one session (simulated as above)", {
+  tags: "long",
+}, async () => {
   const installation = install({ isolatedByDefault: true });
   const program = `
     const { startDevDb } = await import(${JSON.stringify(pathToFileURL(join(dirname(installation.cli), "index.js")).href)});

@@ -163,7 +163,7 @@ describe("the port", () => {
     }
   });
 
-  test("the taken default port: the server moves to a free one and says so", async () => {
+  test("the taken default port: the server moves to a free one and says so", { tags: "long" }, async () => {
     // The only test that needs a port by number; it does not matter who holds it.
     await occupy(5432).catch((error) => expect(error.code).toBe("EADDRINUSE"));
     const cli = startCli(["-o", "json", "--db", initializedDirectory()]);

@@ -124,7 +124,7 @@ describe("a bad value is exit 2 and one sentence, and nothing is started", () =>
     await expectRefusal([], [`${where}: ["port"] is not an object`], {}, ["port"]);
   });
 
-  test("a path, a port or an extension that is not there", async () => {
+  test("a path, a port or an extension that is not there", { tags: "long" }, async () => {
     await expectRefusal(["--seed", "missing.sql"], ["--seed: there is no file ", "missing.sql"]);
     await expectRefusal([], ["DEV_DB_SOCKET_DIR: there is no directory "], { DEV_DB_SOCKET_DIR: "missing" });
     await expectRefusal([], ["DEV_DB_MIGRATIONS: ", "missing"], { DEV_DB_MIGRATIONS: "missing" });

@@ -69,7 +69,7 @@ describeSessions("%s sessions: a statement that does not listen", (sessions) => 
 });
 
 describeSessions("%s sessions", (sessions) => {
-  test.for(["memory", "directory"])("a stop does not wait for such a statement; in %s", async (where) => {
+  const stopsBeside = async (where: string): Promise<void> => {
     const dataDir = where === "directory" ? initializedDirectory() : undefined;
     const server = new ProductServer({ sessions, ...(dataDir ? { engine: { dataDir } } : {}) });
     await server.start();
@@ -90,5 +90,8 @@ describeSessions("%s sessions", (sessions) => {
       server.dropClients();
       await server.stop();
     }
-  });
+  };
+
+  test("a stop does not wait for such a statement in memory", () => stopsBeside("memory"));
+  test("nor in a directory", { tags: "long" }, () => stopsBeside("directory"));
 });

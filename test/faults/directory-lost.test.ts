@@ -118,7 +118,9 @@ describeSessions("%s sessions", (sessions) => {
     },
   );
 
-  test("mv: it ends and says where its directory is; there all that was committed is, and nothing of a new server", async () => {
+  test("mv: it ends and says where its directory is; there all that was committed is, and nothing of a new server", {
+    tags: "long",
+  }, async () => {
     const db = initializedDirectory();
     const old = await serveRows(db, sessions);
     const moved = `${db}.old`;

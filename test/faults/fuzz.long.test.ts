@@ -8,4 +8,4 @@ import { checkFuzz } from "../support/fuzz.ts";
 import { runSeed } from "../support/random.ts";
 
 test(`whatever clients say, cut off or leave unread, a new one is served (SEED=${runSeed})`, () =>
-  checkFuzz(String(runSeed), process.env.FUZZ_CASES ?? "220"));
+  checkFuzz(String(runSeed), process.env.FUZZ_CASES ?? "440"));

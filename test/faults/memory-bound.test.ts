@@ -43,7 +43,9 @@ describeSessions("%s sessions", (sessions) => {
     await ask(client, "select pg_reload_conf()");
   });
 
-  test("a checkpoint between two runs leaves a client's transaction, statements and settings alone", async () => {
+  test("a checkpoint between two runs leaves a client's transaction, statements and settings alone", {
+    tags: "long",
+  }, async () => {
     const client = await server.login();
     await ask(client, "prepare mine as select 7; set search_path to pg_catalog; create temp table kept (n int)");
     await ask(client, "begin");

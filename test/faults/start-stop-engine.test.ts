@@ -198,7 +198,9 @@ describe("a stop during a start", () => {
 });
 
 describe("a seed", () => {
-  test("that is a module gets a URL of its own, runs once, and no client ever sees half of it", async () => {
+  test("that is a module gets a URL of its own, runs once, and no client ever sees half of it", {
+    tags: "long",
+  }, async () => {
     const cwd = project({
       "migrations/1.sql": "create table seeded (url text);",
       "seed.mjs": `import postgres from ${JSON.stringify(import.meta.resolve("postgres"))};

@@ -58,7 +58,9 @@ describe("a command", () => {
     }
   });
 
-  test("that fails is exit 3 with its output, also where the log has none, and the seed has not run", async () => {
+  test("that fails is exit 3 with its output, also where the log has none, and the seed has not run", {
+    tags: "long",
+  }, async () => {
     const cwd = project({ "seed.sql": "this is not SQL" });
     const command = `echo before && echo trouble >&2 && exit 9`;
     const environment = { DEV_DB_SETUP: command };
@@ -100,7 +102,7 @@ describe("a command", () => {
 });
 
 describe("functions of the library", () => {
-  test("run in that order, and again in the engine that follows one that died (mocked)", async () => {
+  test("run in that order, and again in the engine that follows one that died (mocked)", { tags: "long" }, async () => {
     const { boot } = EngineWorker;
     onTestFinished(() => {
       EngineWorker.boot = boot;

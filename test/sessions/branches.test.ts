@@ -360,7 +360,9 @@ test("with --branch-ttl a short connection is use, though nobody looks while it 
   expect(await names()).toEqual([used.database]);
 });
 
-test("a directory keeps its branches; in memory they end with the server, and dropping one then is nothing", async () => {
+test("a directory keeps its branches; in memory they end with the server, and dropping one then is nothing", {
+  tags: "long",
+}, async () => {
   const first = await start({ db: "kept" });
   const { url } = await first.branch("feature");
   await client(url).unsafe("create table t as select 7 as n");

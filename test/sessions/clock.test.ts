@@ -132,7 +132,7 @@ describe("the time", () => {
     }
   });
 
-  test("is the real one again in the next server of a directory", async () => {
+  test("is the real one again in the next server of a directory", { tags: "long" }, async () => {
     const path = temporaryDirectory();
     const first = await start({ db: path });
     await first.clock.set("2035-01-01T00:00:00Z");

@@ -284,7 +284,10 @@ describe("snapshot and restore", () => {
     await expect(db.restore("other")).rejects.toThrow('there is no snapshot "other"; there are: "none", "some"');
   });
 
-  test("a snapshot waits for transactions, and says whose is in the way", { timeout: 30_000 }, async () => {
+  test("a snapshot waits for transactions, and says whose is in the way", {
+    tags: "long",
+    timeout: 30_000,
+  }, async () => {
     const pool = poolOf(db);
     const { client } = await clientOf(pool);
     await client.query("begin");
@@ -306,7 +309,7 @@ describe("snapshot and restore", () => {
 });
 
 describe("where there are none", () => {
-  test("with shared sessions it is said what to do", async () => {
+  test("with shared sessions it is said what to do", { tags: "long" }, async () => {
     const shared = await start({ sessions: "shared" });
     await expect(shared.reset()).rejects.toThrow(UsageError);
     await expect(shared.reset()).rejects.toThrow("db.reset() needs a PostgreSQL session for each connection");

@@ -35,7 +35,9 @@ async function drawn(seedRandom?: number, connections = 2): Promise<{ sessions: 
   }
 }
 
-test("the same seed draws the same, in sessions and in the seed; another one, and none, something else", async () => {
+test("the same seed draws the same, in sessions and in the seed; another one, and none, something else", {
+  tags: "long",
+}, async () => {
   const first = await drawn(42);
   expect(await drawn(42)).toEqual(first);
   const all = [...first.sessions, ...(await drawn(43)).sessions, ...(await drawn(undefined)).sessions].map((rows) =>

@@ -60,7 +60,9 @@ test("until a smaller trace is whole its place has what was there", async () => 
   expect(readFileSync(file, "latin1")).toMatch(/"end":true}\n$/);
 });
 
-test("a trace that cannot be made smaller leaves what is in the place of the smaller one", async () => {
+test("a trace that cannot be made smaller leaves what is in the place of the smaller one", {
+  tags: "long",
+}, async () => {
   const cwd = temporaryDirectory();
   const trace = join(import.meta.dirname, "gallery", "same-named-statements.trace");
   const earlier = readFileSync(trace);

@@ -59,7 +59,7 @@ test("a second connection inside of a transaction waits for no timeout, ten of t
   });
 });
 
-test("with shared sessions it waits until the transaction is ended from outside", async () => {
+test("with shared sessions it waits until the transaction is ended from outside", { tags: "long" }, async () => {
   await withPool("shared", 300, async (pool) => {
     await expect(placeOrder(pool, 1)).rejects.toMatchObject({ code: "25P03" });
     expect((await pool.query("select * from orders")).rows).toEqual([]);

@@ -83,7 +83,7 @@ test("the queue of requests to sync is emptied when it is full: many files are w
   expect((await b.query("checkpoint")).error).toBeUndefined();
 });
 
-test("databases are made, copied and dropped, with the checkpoints that this takes", async () => {
+test("databases are made, copied and dropped, with the checkpoints that this takes", { tags: "long" }, async () => {
   await a.rows("create database copied strategy file_copy");
   const inside = await SqlSession.open(host, { database: "copied" });
   await inside.rows("create table t as select g from generate_series(1, 1000) g");

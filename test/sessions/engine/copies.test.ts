@@ -119,7 +119,7 @@ describe("STRATEGY FILE_COPY", () => {
     await app.close();
   });
 
-  test("a template in use is refused as PostgreSQL does", { tags: "long" }, async () => {
+  test("a template in use is refused as PostgreSQL does", async () => {
     const app = await SqlSession.open(host, { database: "app" });
     expect(await admin.query("create database two template app strategy file_copy")).toMatchObject({
       error: "55006",
@@ -148,7 +148,7 @@ describe("a branch of a database in use", () => {
     await writer.close();
   });
 
-  test("ends with an error that says for whom it waited", { tags: "long" }, async () => {
+  test("ends with an error that says for whom it waited", async () => {
     const writer = await SqlSession.open(host, { database: "app" });
     await writer.rows("begin; insert into gone2 values (9)");
     const answer = await admin.query("create database two template app strategy file_copy");
