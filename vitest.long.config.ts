@@ -35,6 +35,7 @@ const alone = [
 ];
 
 const shared = { ...common, exclude: configDefaults.exclude, testTimeout: 3_600_000 };
+const sideBySide = { ...shared, exclude: [...shared.exclude, ...alone], sequence: { groupOrder: 0 } };
 
 // `npm run test:long`: what takes minutes, and at last, one file after the other, what wants to be alone.
 export default defineConfig({
@@ -43,14 +44,13 @@ export default defineConfig({
     projects: [
       {
         test: {
-          ...{ ...shared, name: "own process", include: include.filter(hasOwnProcess) },
-          ...{ exclude: [...shared.exclude, ...alone], sequence: { groupOrder: 0 } },
+          ...{ ...sideBySide, name: "own process", include: include.filter(hasOwnProcess) },
         },
       },
       {
         test: {
-          ...{ ...shared, name: "one process", include: include.filter((path) => !hasOwnProcess(path)) },
-          ...{ isolate: false, exclude: [...shared.exclude, ...alone], sequence: { groupOrder: 0 } },
+          ...{ ...sideBySide, name: "one process", include: include.filter((path) => !hasOwnProcess(path)) },
+          isolate: false,
         },
       },
       {

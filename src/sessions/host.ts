@@ -195,8 +195,7 @@ export class SessionHost implements SessionContext {
     this.#signal(session, Signal.interrupt);
   }
 
-  /** Ends a session: at once if it is idle, else as PostgreSQL does on SIGTERM, also one that waits for a lock before it has begun. What it has said until then still goes to its
-   * output: it may be the answer to what was committed. Nobody waits for that to be taken. */
+  /** Ends a session: at once if it is idle, else as on SIGTERM, also one that has not begun. What it has said, perhaps the answer to a commit, still goes to its output; nobody waits for that. */
   async closeSession(session: Session): Promise<void> {
     session.abandoned = true;
     if (session.state === "running" || session.state === "new") this.#signal(session, Signal.terminate);

@@ -2,12 +2,12 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { beforeAll, beforeEach, expect, onTestFinished, test } from "vitest";
-import { EngineWorker } from "../../src/engine/engine-worker.ts";
+import { beforeAll, beforeEach, expect, test } from "vitest";
 import { checkedOut } from "../../src/engine/git-branch.ts";
 import { type DevDb, startDevDb } from "../../src/index.ts";
 import { runCli, temporaryDirectory } from "../support/cli-process.ts";
 import { initializedDirectory, initializeTemplate } from "../support/data-directory.ts";
+import { lastEngineThread } from "../support/engine-thread.ts";
 import { connect, query } from "../support/query.ts";
 
 beforeAll(initializeTemplate);
@@ -212,15 +212,6 @@ test("a start while nothing is checked out is about the branch of the rebase, or
   // A tag that is called like a branch is none.
   git("tag", "feature");
   expect(() => git("rebase", "-x", "false", "--no-ff", "main")).toThrow();
-  let thread!: EngineWorker;
-  const { boot } = EngineWorker;
-  EngineWorker.boot = async (...parameters) => {
-    thread = await boot.apply(EngineWorker, parameters);
-    return thread;
-  };
-  onTestFinished(() => {
-    EngineWorker.boot = boot;
-  });
   {
     await using server = await start(cwd, db, { migrations: "none" });
     const current = () => query(server.url, "select current_database()");
@@ -230,7 +221,7 @@ test("a start while nothing is checked out is about the branch of the rebase, or
     expect(await current()).toEqual(["postgres~later"]);
     // Also for the thread that follows one that has died.
     git("checkout", "-q", "--detach", "refs/tags/feature");
-    await thread.fail(new Error("a test's crash"));
+    await lastEngineThread().fail(new Error("a test's crash"));
     expect(await current()).toEqual(["postgres~later"]);
   }
   await expect(start(cwd, db, { migrations: "none" })).rejects.toThrow(

@@ -12,9 +12,7 @@ import { root, startOurs } from "./support/server-process.ts";
 
 const runners = join(root, "test/runners");
 
-test("each of four workers has a branch of its own, which begins with what was migrated and seeded", {
-  tags: "long",
-}, async (context) => {
+test("each of four workers has a branch of its own, which begins with what was migrated and seeded", async (context) => {
   requireClient(context, "pytest-xdist");
   const project = ["--migrations", join(runners, "migrations"), "--seed", join(runners, "seed.sql")];
   const server = await startOurs(["--branches", "on", "--database", "app", ...project]);

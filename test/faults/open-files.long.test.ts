@@ -16,7 +16,6 @@ const tables = 120;
 
 test.skipIf(process.platform !== "linux")(
   "three sessions read 120 tables each where 500 files may be open",
-  { tags: "long" },
   async () => {
     const node = join(temporaryDirectory(), "node");
     writeFileSync(node, `#!/bin/sh\nulimit -n 500\nexec '${process.execPath}' "$@"\n`);

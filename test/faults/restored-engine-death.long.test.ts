@@ -5,17 +5,16 @@
  */
 import { readdirSync } from "node:fs";
 import { dirname } from "node:path";
-import { expect, test, vi } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { kept } from "../cli/support/boot-snapshot.ts";
 import { install } from "../support/installation.ts";
 import { killEngine } from "../support/killed-engine.ts";
 import { ProductServer } from "../support/product-server.ts";
 import { errorFields, rows } from "../support/wire-client.ts";
 
-test("a server that began with a snapshot does so again after its engine's death (mocked), as a server of its own", {
-  tags: "long",
-}, async () => {
+test("a server that began with a snapshot does so again after its engine's death (mocked), as a server of its own", async () => {
   const { cache } = install({ isRewritten: true });
+  onTestFinished(() => void vi.unstubAllEnvs());
   vi.stubEnv("XDG_CACHE_HOME", dirname(cache));
   const restored: string[] = [];
   const log = (_: string, line: string) => void (line.includes("from the snapshot") && restored.push(line));
@@ -48,5 +47,4 @@ test("a server that began with a snapshot does so again after its engine's death
     expect(errorFields(await next.query("drop role lost"))?.get("C")).toBe("42704");
   });
   expect(readdirSync(cache).filter((name) => name.startsWith("snapshot-"))).toHaveLength(1);
-  vi.unstubAllEnvs();
 });

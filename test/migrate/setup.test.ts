@@ -3,10 +3,10 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import pg from "pg";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { EngineWorker } from "../../src/engine/engine-worker.ts";
 import { MigrationError, startDevDb } from "../../src/index.ts";
 import { isAlive, runCli, startCli, temporaryDirectory } from "../support/cli-process.ts";
 import { initializedDirectory, initializeTemplate } from "../support/data-directory.ts";
+import { lastEngineThread } from "../support/engine-thread.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
 beforeAll(initializeTemplate);
@@ -103,16 +103,6 @@ describe("a command", () => {
 
 describe("functions of the library", () => {
   test("run in that order, and again in the engine that follows one that died (mocked)", { tags: "long" }, async () => {
-    const { boot } = EngineWorker;
-    onTestFinished(() => {
-      EngineWorker.boot = boot;
-    });
-    const threads: EngineWorker[] = [];
-    EngineWorker.boot = async (...parameters) => {
-      const thread = await boot.apply(EngineWorker, parameters);
-      threads.push(thread);
-      return thread;
-    };
     const order: string[] = [];
     const runSql = (name: string, sql: string) => async (url: string) => {
       order.push(name);
@@ -127,8 +117,9 @@ describe("functions of the library", () => {
     onTestFinished(() => db.close());
     expect(order).toEqual(["setup", "seed"]);
     await rowsOf(db.url, "insert into people values ('lost', 1)");
-    void threads.at(-1)!.fail(new Error("it was told to"));
-    await waitUntil("a new engine boots", () => threads.length > 1);
+    const thread = lastEngineThread();
+    void thread.fail(new Error("it was told to"));
+    await waitUntil("a new engine boots", () => lastEngineThread() !== thread);
     expect(await rowsOf(db.url, "select name from people")).toEqual([["ada"]]);
     expect(order).toEqual(["setup", "seed", "setup", "seed"]);
   });

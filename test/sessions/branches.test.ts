@@ -5,8 +5,8 @@ import { join } from "node:path";
 import pg from "pg";
 import postgres from "postgres";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { EngineWorker } from "../../src/engine/engine-worker.ts";
 import { type DevDb, type DevDbBranch, startDevDb, UsageError } from "../../src/index.ts";
+import { lastEngineThread } from "../support/engine-thread.ts";
 import { query } from "../support/query.ts";
 import { Random, runSeed } from "../support/random.ts";
 
@@ -297,12 +297,12 @@ describe("with --branches on", () => {
 
 describe("when PostgreSQL has crashed (a stand-in: its thread is told to fail)", () => {
   /** Has a client in a branch that has written there, and PostgreSQL crash; resolves with what the client is told. */
-  async function crash(db: DevDb, thread: () => EngineWorker): Promise<unknown> {
+  async function crash(db: DevDb): Promise<unknown> {
     const own = new pg.Client(`${db.url}~w1`);
     const told = new Promise((resolve) => own.on("error", resolve));
     await own.connect();
     await own.query("create table t as select 1 as n");
-    await thread().fail(new Error("a test's crash"));
+    await lastEngineThread().fail(new Error("a test's crash"));
     return told;
   }
 
@@ -310,17 +310,8 @@ describe("when PostgreSQL has crashed (a stand-in: its thread is told to fail)",
     "its branches in %s are as its other databases",
     { tags: "long" },
     async (place) => {
-      let thread!: EngineWorker;
-      const { boot } = EngineWorker;
-      EngineWorker.boot = async (...parameters) => {
-        thread = await boot.apply(EngineWorker, parameters);
-        return thread;
-      };
-      onTestFinished(() => {
-        EngineWorker.boot = boot;
-      });
       await using db = await start({ db: place, branches: "on" });
-      expect(await crash(db, () => thread)).toMatchObject({ code: "57P02" });
+      expect(await crash(db)).toMatchObject({ code: "57P02" });
       const [found] = await client(`${db.url}~w1`)`select to_regclass('t')::text as t`;
       expect(found).toEqual({ t: place === "memory://" ? null : "t" });
       await using branch = await db.branch();

@@ -4,20 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
 import { beforeAll, expect, onTestFinished, test } from "vitest";
-import { EngineWorker } from "../../src/engine/engine-worker.ts";
 import { type DevDb, startDevDb } from "../../src/index.ts";
+import { lastEngineThread } from "../support/engine-thread.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "directory-resets-"));
 
 const start = (options: Parameters<typeof startDevDb>[0] = {}) =>
   startDevDb({ port: 0, migrations: "none", cwd: directory, db: "data", log: () => {}, ...options });
-
-let thread: EngineWorker;
-const { boot } = EngineWorker;
-EngineWorker.boot = async (...parameters) => {
-  thread = await boot.apply(EngineWorker, parameters);
-  return thread;
-};
 
 let db: DevDb;
 beforeAll(async () => {
@@ -159,7 +152,7 @@ test("what is kept outlives an engine that dies", { tags: "long" }, async () => 
   await client.query("drop table if exists dead; create table dead (n int)");
   await db.snapshot("alive");
   await client.query("insert into dead values (1)");
-  await thread.fail(new Error("killed by a test"));
+  await lastEngineThread().fail(new Error("killed by a test"));
   await db.restore("alive");
   const again = await connect();
   expect((await again.client.query("select count(*)::int as n from dead")).rows).toEqual([{ n: 0 }]);

@@ -83,7 +83,7 @@ const asks: [string, catalog: string, Ask][] = [
   ["a first connection", "pg_authid", (db, _client, onFinished) => connect(onFinished, `${db.url}~b`)],
 ];
 describe.concurrent("a branch is refused, nobody else waits, and the transaction goes on", () => {
-  const isRefusedAtOnce = async (
+  const refusesBranch = async (
     [, catalog, ask]: (typeof asks)[number],
     { onTestFinished: onFinished }: TestContext,
   ) => {
@@ -99,8 +99,8 @@ describe.concurrent("a branch is refused, nobody else waits, and the transaction
     expect(await ownSessions(other)).toEqual([]);
     await (await db.branch("b")).drop();
   };
-  test.for(asks.slice(0, 1))("%s, with %s locked", isRefusedAtOnce);
-  test.for(asks.slice(1))("%s, with %s locked", { tags: "long" }, isRefusedAtOnce);
+  test.for(asks.slice(0, 1))("%s, with %s locked", refusesBranch);
+  test.for(asks.slice(1))("%s, with %s locked", { tags: "long" }, refusesBranch);
 
   test("in a directory snapshots, and going back to one, too", { tags: "long" }, async ({
     onTestFinished: onFinished,

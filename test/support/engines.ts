@@ -9,9 +9,8 @@ import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { PGlite } from "@electric-sql/pglite";
 import { inject } from "vitest";
-import { MemoryFiles } from "../../src/cluster/memory-files.ts";
-import { newCluster } from "../../src/cluster/new-cluster.ts";
 import { pgliteFile } from "../../src/cluster/pglite-files.ts";
+import { openBarePglite } from "../../src/engine/bare-pglite.ts";
 import { webAssembly } from "../../src/sessions/wasm/web-assembly.ts";
 import { within } from "./wait-until.ts";
 
@@ -33,7 +32,7 @@ export async function engineTemplate(): Promise<string> {
   const path = join(inject("runDirectory"), "engine-template.tar");
   if (existsSync(path)) return path;
   // Not `configured` for memory, and so as PGlite's own initdb leaves it, which takes several times as long as all of this.
-  const engine = await PGlite.create({ fs: new MemoryFiles(await newCluster()) });
+  const engine = await openBarePglite();
   const dump = await engine.dumpDataDir("none");
   await engine.close();
   // Another process may read it or write it at any time.

@@ -3,20 +3,10 @@
  *
  * Mocked: no SQL is known that breaks this engine. Its thread is told to fail. To be imported before the engine is booted.
  */
-import { EngineWorker } from "../../src/engine/engine-worker.ts";
 import { limits } from "../../src/limits.ts";
+import { lastEngineThread } from "./engine-thread.ts";
 import type { ProductServer } from "./product-server.ts";
 import { errorFields, message } from "./wire-client.ts";
-
-let thread: EngineWorker;
-const { boot } = EngineWorker;
-EngineWorker.boot = async (...parameters) => {
-  thread = await boot.apply(EngineWorker, parameters);
-  return thread;
-};
-
-// A thread that crashes says so itself, however busy the machine is; one that is told to, as when its directory is lost, is not waited for.
-Object.assign(limits, { heldMs: 60_000 });
 
 /** What its client has asked for last. */
 const last = "do $$begin loop end loop; end$$";
@@ -42,6 +32,11 @@ export async function killEngine(
     }
   }
   meanwhile();
-  void thread.fail(new Error("it was told to"));
+  // A thread that crashes says so itself, however busy the machine is; one that is told to, as when its directory is lost, is not waited for.
+  const { heldMs } = limits;
+  Object.assign(limits, { heldMs: 60_000 });
+  void lastEngineThread()
+    .fail(new Error("it was told to"))
+    .finally(() => Object.assign(limits, { heldMs }));
   return errorFields(await client.untilEnd())!;
 }

@@ -49,9 +49,7 @@ function keepBusy(pool: pg.Pool, isOver: () => boolean): Promise<number[]> {
   });
 }
 
-test("drizzle-kit push alters a table that a running application uses, beside an open transaction", {
-  tags: "long",
-}, async () => {
+test("drizzle-kit push alters a table that a running application uses, beside an open transaction", async () => {
   // Nobody is to be freed by a timeout.
   const server = await startOurs(["--sessions", "isolated", "--transaction-idle-timeout", "600000"]);
   const pool = new pg.Pool({ connectionString: server.url, max: 4 });

@@ -82,9 +82,7 @@ test("a dropped table's file goes with the next checkpoint", async () => {
   await host.close();
 });
 
-test(`under load with checkpoints all the time: an end leaves nothing to recover, a copy recovers, seed ${runSeed}`, {
-  tags: "long",
-}, async () => {
+test(`under load with checkpoints all the time: an end leaves nothing to recover, a copy recovers, seed ${runSeed}`, async () => {
   const [path, copy] = [initializedDirectory(), join(initializedDirectory(), "copy")];
   const host = await open(path, { settings: { max_wal_size: "32MB", min_wal_size: "32MB" } });
   const a = await SqlSession.open(host);
