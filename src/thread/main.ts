@@ -5,11 +5,6 @@
  * `one-session.ts`), serving (`session-server.ts`), what follows the end of this thread (`engine/kept-engine.ts`).
  * Invariant: this is a worker of its own; nothing else runs in it.
  */
-// Engine: Node's own modules come compiled, and V8 takes that only with the flags that it was compiled with. What is needed later
-// (`node:cluster` to listen) is loaded before they change.
-import "node:cluster";
-import "node:fs/promises";
-import "node:perf_hooks";
 import { parentPort, workerData } from "node:worker_threads";
 import { importExtensions } from "../engine/extensions.ts";
 import type { ThreadMessage, ThreadOptions, ThreadRequest } from "../engine/thread/protocol.ts";
@@ -44,17 +39,17 @@ try {
 }
 
 async function open() {
-  const watch = startWatchdog(options);
+  const { watch, isUp } = startWatchdog(options);
   const extensions = await importExtensions(options.extensions);
   const { isolated } = options;
   if (!isolated) {
     const { openOneSession } = await import("./one-session.ts");
-    optimizeSooner();
+    await changeFlags(isUp);
     return openOneSession(options, extensions, post, watch);
   }
   const { bootIsolated } = await import("../engine/thread/isolated.ts");
   const { OwnSessions } = await import("./own-sessions.ts");
-  optimizeSooner();
+  await changeFlags(isUp);
   const { host, code, snapshot } = await bootIsolated(options, isolated, extensions, post);
   const keepers = {
     code: code && new CodeKeeper(code, host),
@@ -63,4 +58,15 @@ async function open() {
   keepers.code?.keepWhenIdle();
   keepers.snapshot?.keepWhenIdle();
   return new OwnSessions(host, options, isolated, keepers, watch);
+}
+
+/**
+ * Engine: Node's own modules come compiled, and V8 takes that only with the flags that it has been compiled with, which are the
+ * process's. What is needed later (`node:cluster` to listen) is loaded before they change, and what another thread is loading.
+ */
+async function changeFlags(watchdogIsUp: Promise<void>): Promise<void> {
+  // The bundler leaves out an import that nothing is taken from.
+  for (const name of ["node:cluster", "node:dns", "node:perf_hooks"]) process.getBuiltinModule(name);
+  await watchdogIsUp;
+  optimizeSooner();
 }

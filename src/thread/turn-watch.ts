@@ -30,8 +30,15 @@ type WatchOptions = Pick<ThreadOptions, "turns" | "reports" | "deafAfterMs">;
 /** What a watchdog that waits for a PostgreSQL is to be told of it. */
 export type Watch = (postgres: WatchedPostgres) => void;
 
+/** A watchdog that has been started. */
+interface StartedWatchdog {
+  readonly watch: Watch;
+  /** Resolves when Node has loaded all that runs there. Rejects with why it could not. */
+  readonly isUp: Promise<void>;
+}
+
 /** Starts it; it ends with this thread. */
-export function startWatchdog({ turns, reports, deafAfterMs }: WatchOptions): Watch {
+export function startWatchdog({ turns, reports, deafAfterMs }: WatchOptions): StartedWatchdog {
   const workerData: WatchdogOptions = {
     ...turns,
     reports,
@@ -45,7 +52,11 @@ export function startWatchdog({ turns, reports, deafAfterMs }: WatchOptions): Wa
     transferList: [reports],
   });
   worker.unref();
-  return (postgres) => worker.postMessage(postgres);
+  const isUp = new Promise<void>((resolve, reject) => {
+    worker.once("message", resolve);
+    worker.once("error", reject);
+  });
+  return { watch: (postgres) => worker.postMessage(postgres), isUp };
 }
 
 /** Watches over the turns of a host's sessions until this thread ends; the result is to be called when a turn begins or ends. */

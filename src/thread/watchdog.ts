@@ -22,6 +22,7 @@ import { Interrupts, Timeout } from "../sessions/interrupts.ts";
 type TurnWordName = keyof typeof TurnWord;
 
 const { words, names, intervalMs, reports, reportAfterMs } = workerData as WatchdogOptions;
+parentPort!.postMessage("up");
 const watched = await new Promise<WatchedPostgres>((resolve) => parentPort!.once("message", resolve));
 const pending = watched.giveWay === undefined ? undefined : new Int32Array(watched.memory, watched.giveWay, 1);
 const interrupts = watched.interrupts && new Interrupts(watched.memory, watched.interrupts);

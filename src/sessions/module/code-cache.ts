@@ -3,21 +3,22 @@
  *
  * Owns: the file, its name and form, and whether this process has more to keep than is in it. Does not own: V8's side of it
  * (`v8-code.ts`), the moment (`code-keeper.ts`), the directory (`../../system/user-cache.ts`).
- * Form: the SHA-256 of the rest, the length of a JSON (`Head`), that JSON, V8's bytes.
+ * Form: the CRC-32 of the rest, the length of a JSON (`Head`), that JSON, V8's bytes.
  * Invariant: V8 gets a file only if all of it is what this program has written, for this very V8 and this very module; with
  * anything else the module is compiled, as without a file.
  */
 import { createHash } from "node:crypto";
 import { closeSync, fstatSync, readSync } from "node:fs";
 import { join } from "node:path";
+import { crc32 } from "node:zlib";
 import { dropFromCache, keepInCache, openCached } from "../../system/user-cache.ts";
 import type { CompiledModule } from "../wasm/web-assembly.ts";
 import { codeEnvironment, readCode, writeCode } from "./v8-code.ts";
 
 /** Part of the file's name: to be raised with every change of its form. */
-const codeVersion = 1;
+const codeVersion = 2;
 
-const hashBytes = 32;
+const sumBytes = 4;
 const lengthBytes = 4;
 const longestHead = 4096;
 
@@ -110,8 +111,9 @@ export class CodeCache {
     const head = Buffer.from(JSON.stringify({ key: this.#key, workMs, codeBytes: code.length } satisfies Head));
     const length = Buffer.alloc(lengthBytes);
     length.writeUInt32LE(head.length);
-    const hash = createHash("sha256").update(length).update(head).update(code).digest();
-    const isKept = keepInCache(this.#path, hash, length, head, code);
+    const sum = Buffer.alloc(sumBytes);
+    sum.writeUInt32LE(crc32(code, crc32(head, crc32(length))));
+    const isKept = keepInCache(this.#path, sum, length, head, code);
     code.buffer.transfer(0);
     return isKept;
   }
@@ -142,20 +144,20 @@ export class CodeCache {
 
 /** Of a file that has the length which it says. May throw. */
 function readHead(file: number, size: number): Head | undefined {
-  const headLength = readAt(file, hashBytes, lengthBytes).readUInt32LE();
+  const headLength = readAt(file, sumBytes, lengthBytes).readUInt32LE();
   if (headLength > longestHead) return undefined;
-  const head = JSON.parse(readAt(file, hashBytes + lengthBytes, headLength).toString("utf8")) as Head;
-  return hashBytes + lengthBytes + headLength + head.codeBytes === size ? head : undefined;
+  const head = JSON.parse(readAt(file, sumBytes + lengthBytes, headLength).toString("utf8")) as Head;
+  return sumBytes + lengthBytes + headLength + head.codeBytes === size ? head : undefined;
 }
 
-/** Of a file that has its hash. The code has memory of its own. May throw. */
+/** Of a file that has its sum. The code has memory of its own. May throw. */
 function readWhole(file: number, size: number): { head: Head; code: Uint8Array<ArrayBuffer> } | undefined {
   const head = readHead(file, size);
   if (!head || !(head.codeBytes <= largestCode)) return undefined;
   const before = readAt(file, 0, size - head.codeBytes);
   const code = readAt(file, before.length, head.codeBytes);
-  const hash = createHash("sha256").update(before.subarray(hashBytes)).update(code).digest();
-  return hash.equals(before.subarray(0, hashBytes)) ? { head, code } : undefined;
+  const sum = crc32(code, crc32(before.subarray(sumBytes)));
+  return sum === before.readUInt32LE(0) ? { head, code } : undefined;
 }
 
 /** Fewer bytes at the end of the file. */

@@ -3,13 +3,15 @@
  *
  * Owns: the cache files, their names and their form. Does not own: the rewrite (`../rewrite/postgres.ts`), what V8 makes of the
  * module (`code-cache.ts`), the directory (`../../system/user-cache.ts`).
- * Form: the SHA-256 of the rest, the length of the JSON of what was located, that JSON, the rewritten module; of a library,
- * the SHA-256 of the rest, the rewritten library.
- * Invariant: a file is either whole or not used (its hash is over all of it); one
- * that cannot be read or written, or is of another form, costs only the time of a rewrite.
+ * Form: the CRC-32 of the rest; of the module, the SHA-256 of the rest, the length of the JSON of what was located, that JSON, the
+ * rewritten module; of a library, the rewritten library.
+ * Invariant: a file is either whole or not used (its sum is over all of it); one
+ * that cannot be read or written, or is of another form, costs only the time of a rewrite. The SHA-256 is not computed again:
+ * it would be a tenth of a start.
  */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
+import { crc32 } from "node:zlib";
 import { madeOnce } from "../../system/made-once.ts";
 import { abandoned } from "../../system/separate.ts";
 import { cacheDirectory, keepInCache, readCached } from "../../system/user-cache.ts";
@@ -23,11 +25,12 @@ import { knownBinaries } from "./known-binaries.ts";
 import type { StockBinary } from "./stock-binary.ts";
 
 /** Part of the file's name: to be raised with every change of the rewrite or of the file's form. */
-const rewriteVersion = 56;
+const rewriteVersion = 57;
 
 /** A smaller library is rewritten sooner than read, also by code that V8 has yet to compile. */
 const smallestKept = 1 << 10;
 
+const sumBytes = 4;
 const hashBytes = 32;
 const lengthBytes = 4;
 
@@ -135,9 +138,9 @@ function loadEdited(
   if (!directory || stock.length < smallestKept) return edit(stock);
   const path = join(directory, `${kind}-${rewriteVersion}-${sha256(stock).toString("hex", 0, 16)}`);
   const cached = readWhole(path);
-  if (cached) return cached.body;
+  if (cached) return cached;
   const edited = edit(stock);
-  if (edited.length !== stock.length) keepInCache(path, sha256(edited), edited);
+  if (edited.length !== stock.length) writeWhole(path, edited);
   return edited;
 }
 
@@ -145,22 +148,11 @@ function readModule(path: string): { bytes: Uint8Array; located: Located; hash: 
   try {
     const whole = readWhole(path);
     if (!whole) return undefined;
-    const { hash, body } = whole;
+    // The hash outlives the bytes, which are given back.
+    const [hash, body] = [Buffer.from(whole.subarray(0, hashBytes)), whole.subarray(hashBytes)];
     const end = lengthBytes + body.readUInt32LE(0);
     const located = JSON.parse(body.toString("utf8", lengthBytes, end)) as Located;
     return { located, bytes: body.subarray(end), hash };
-  } catch {
-    return undefined;
-  }
-}
-
-/** The hash and what is behind it, if it is that. */
-function readWhole(path: string): { hash: Buffer; body: Buffer } | undefined {
-  try {
-    const file = readCached(path);
-    // The hash outlives the bytes, which are given back.
-    const [hash, body] = [Buffer.from(file.subarray(0, hashBytes)), file.subarray(hashBytes)];
-    return sha256(body).equals(hash) ? { hash, body } : undefined;
   } catch {
     return undefined;
   }
@@ -171,12 +163,30 @@ function writeCached(path: string, bytes: Uint8Array, located: Located): Buffer 
   const json = Buffer.from(JSON.stringify(located));
   const length = Buffer.alloc(lengthBytes);
   length.writeUInt32LE(json.length);
-  const body = Buffer.concat([length, json, bytes]);
-  const hash = sha256(body);
-  keepInCache(path, hash, body);
+  const hash = sha256(length, json, bytes);
+  writeWhole(path, hash, length, json, bytes);
   return hash;
 }
 
-function sha256(bytes: Uint8Array): Buffer {
-  return createHash("sha256").update(bytes).digest();
+/** What is behind the sum, if it is that of it. */
+function readWhole(path: string): Buffer | undefined {
+  try {
+    const file = readCached(path);
+    const body = file.subarray(sumBytes);
+    return crc32(body) === file.readUInt32LE(0) ? body : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function writeWhole(path: string, ...parts: readonly Uint8Array[]): void {
+  const sum = Buffer.alloc(sumBytes);
+  sum.writeUInt32LE(parts.reduce((crc, part) => crc32(part, crc), 0));
+  keepInCache(path, sum, ...parts);
+}
+
+function sha256(...parts: readonly Uint8Array[]): Buffer {
+  const hash = createHash("sha256");
+  for (const part of parts) hash.update(part);
+  return hash.digest();
 }

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { crc32 } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { knownBinaries } from "../../../src/sessions/module/known-binaries.ts";
 import { loadMarked, loadRewritten } from "../../../src/sessions/module/module-cache.ts";
@@ -150,13 +151,13 @@ describe("the cache", () => {
     // To show that it is read: something of the same form that the rewrite would not make.
     const file = readFileSync(path());
     const marked = Buffer.from(file.toString("latin1").replace('"tableSize":', '"tableSized":'), "latin1");
-    marked.writeUInt32LE(marked.readUInt32LE(32) + 1, 32);
-    createHash("sha256").update(marked.subarray(32)).digest().copy(marked);
-    writeFileSync(path(), marked);
+    marked.writeUInt32LE(marked.readUInt32LE(36) + 1, 36);
+    createHash("sha256").update(marked.subarray(36)).digest().copy(marked, 4);
+    writeFileSync(path(), withSum(marked.subarray(4)));
     const second = await loadStock();
     expect(second.located).toEqual({ addresses: first.located.addresses, tableSized: first.located.tableSize });
     // By which snapshots and V8's code are known.
-    expect([first.hash, second.hash]).toEqual([file.subarray(0, 32), marked.subarray(0, 32)]);
+    expect([first.hash, second.hash]).toEqual([file.subarray(4, 36), marked.subarray(4, 36)]);
   });
 
   test("has a number in its name that was raised with the last change of the rewrite", async () => {
@@ -166,12 +167,13 @@ describe("the cache", () => {
       .update(rewriteOnce(stockOf(stock)).bytes)
       .digest("hex");
     // If only the second one is not as here, of the same PGlite: raise `rewriteVersion`, or the files of the last version are taken for those of this one.
-    expect([version, module]).toEqual(["56", "369285bb841dec475aafb4b87f69b564fa4ca611b51bd5a129083b3e1cf28aca"]);
+    expect([version, module]).toEqual(["57", "369285bb841dec475aafb4b87f69b564fa4ca611b51bd5a129083b3e1cf28aca"]);
   });
 
   const damages: readonly [string, (file: Buffer) => Uint8Array][] = [
     ["is empty", () => new Uint8Array(0)],
-    ["ends within the hash", (file) => file.subarray(0, 20)],
+    ["ends within the sum", (file) => file.subarray(0, 3)],
+    ["ends within the hash", (file) => withSum(file.subarray(4, 20))],
     ["was half written", (file) => file.subarray(0, file.length >> 1)],
     ["lacks its last byte", (file) => file.subarray(0, -1)],
     [
@@ -179,8 +181,8 @@ describe("the cache", () => {
       (file) => withBit(file, file.indexOf("localLatch") + "localLatch".length + 3),
     ],
     ["has another bit in the module", (file) => withBit(file, file.length - 100)],
-    ["is something else with the right hash", () => withHash(Buffer.from("something else"))],
-    ["is no module behind the right hash", (file) => withHash(file.subarray(32, 2000))],
+    ["is something else with the right sum", () => withSum(Buffer.from("something else"))],
+    ["is no module behind the right sum", (file) => withSum(file.subarray(4, 2000))],
   ];
 
   let kept: { readonly name: string; readonly whole: Buffer; readonly located: unknown } | undefined;
@@ -237,7 +239,7 @@ describe("the cache of libraries", () => {
     const [name] = readdirSync(directory);
     const path = join(directory, name!);
     // To show that it is read: something that the rewrite would not make.
-    writeFileSync(path, withHash(Buffer.from("another")));
+    writeFileSync(path, withSum(Buffer.from("another")));
     expect(gives(library, Buffer.from("another"))).toBe(true);
     writeFileSync(path, readFileSync(path).subarray(0, -1));
     expect(gives(library, marked)).toBe(true);
@@ -260,6 +262,8 @@ function withBit(file: Buffer, at: number): Buffer {
   return other;
 }
 
-function withHash(body: Buffer): Buffer {
-  return Buffer.concat([createHash("sha256").update(body).digest(), body]);
+function withSum(body: Buffer): Buffer {
+  const sum = Buffer.alloc(4);
+  sum.writeUInt32LE(crc32(body));
+  return Buffer.concat([sum, body]);
 }
