@@ -1,7 +1,7 @@
 /**
- * What clients are told before a backend can speak, or when it has no memory to speak with.
+ * What clients are told before a backend can speak, or when it cannot.
  *
- * Owns: these texts, which are PostgreSQL's. Does not own: who is told (`host.ts`).
+ * Owns: these texts, which are PostgreSQL's. Does not own: who is told (`host.ts`, `session.ts`).
  */
 import { encodeMessage } from "../wire/frontend.ts";
 
@@ -16,6 +16,9 @@ export const outOfMemory = {
 export const tooManyClients = fatal("53300", "sorry, too many clients already");
 /** The same, of a backend that found no memory for what it speaks with. */
 export const noMemory = fatal("53200", outOfMemory.message);
+
+/** What a client is told by a backend that fails at telling it anything else. */
+export const errorsRecur = fatal("XX000", "could not report an error or the status of the session to the client");
 
 function fatal(code: string, message: string): Uint8Array {
   return encodeMessage("E", ...["SFATAL", "VFATAL", `C${code}`, `M${message}`], new Uint8Array(1));

@@ -10,6 +10,7 @@
 import assert from "node:assert/strict";
 import type { FileDescriptors } from "./file-descriptors.ts";
 import type { Image } from "./image.ts";
+import { errorsRecur } from "./refusals.ts";
 import { Dismissed } from "./scheduler.ts";
 import {
   type ClientState,
@@ -34,6 +35,9 @@ type TransactionStatus = "I" | "T" | "E";
 /** PGlite's exit statuses (pglitec.c): an error reached the top of the stack; the input has ended. */
 const errorStatus = 100;
 const inputEndedStatus = 99;
+
+/** How many errors in a row may come from no message of the client's: from what the backend reports on its own. */
+const mostOwnErrors = 2;
 
 /** A Sync and a Flush message. */
 const syncMessage = new Uint8Array([0x53, 0, 0, 0, 4]);
@@ -78,6 +82,8 @@ export class Session implements SessionState {
   /** Settled when the calls so far are; the next one begins then. */
   #last: Promise<unknown> | undefined;
   #hasBatch = false;
+  /** How many bytes the backend has read of the input. */
+  #read = 0;
 
   constructor(host: SessionContext, pid: number, image: Image, files: FileDescriptors, window = new Window()) {
     this.#host = host;
@@ -215,7 +221,7 @@ export class Session implements SessionState {
     this.#host.idleTimers.clear(this);
     this.saidReady = false;
     this.state = "running";
-    this.input = input;
+    this.input = this.#counted(input);
     this.output = output;
     this.#host.process.waitEvent = 0;
     this.#host.deliverSignals(this);
@@ -236,7 +242,11 @@ export class Session implements SessionState {
   async #drive(): Promise<boolean> {
     const { entry } = this.#host;
     let status = await this.#exits(entry.runBatch);
-    while (status === errorStatus) {
+    let handled = -1;
+    for (let ownErrors = 0; status === errorStatus; ) {
+      ownErrors = this.#handledBytes === handled ? ownErrors + 1 : 0;
+      if (ownErrors > mostOwnErrors) return this.#endSpeechless();
+      handled = this.#handledBytes;
       status = await this.#exits(entry.mainLongJump);
       if (status === undefined) entry.forgetFailedStatements();
       const more = this.input.pending || entry.unreadBytes() > 0;
@@ -245,6 +255,36 @@ export class Session implements SessionState {
     if (status === undefined) return true;
     if (status === inputEndedStatus) await this.#exits(() => entry.exitPrepare(0));
     return this.#end();
+  }
+
+  /** Ends a backend that fails whenever it says anything, as PostgreSQL does for a FATAL error. */
+  async #endSpeechless(): Promise<false> {
+    const { entry } = this.#host;
+    entry.forgetErrors();
+    void this.output(errorsRecur);
+    await this.#exits(() => entry.exitPrepare(1));
+    return this.#end();
+  }
+
+  /** How much of the input the main loop has taken for a message. */
+  get #handledBytes(): number {
+    return this.#read - this.#host.entry.unreadBytes();
+  }
+
+  #counted(input: SessionInput): SessionInput {
+    const count = (bytes: Uint8Array) => {
+      this.#read += bytes.length;
+      return bytes;
+    };
+    return {
+      get pending() {
+        return input.pending;
+      },
+      read: (length) => {
+        const bytes = input.read(length);
+        return bytes instanceof Uint8Array ? count(bytes) : bytes.then(count);
+      },
+    };
   }
 
   /** Runs a call of PostgreSQL; resolves with its exit status if it exits. */
