@@ -30,6 +30,7 @@ export class AuxiliaryProcess implements SessionState {
   proc = 0;
   latch = 0;
   saidReady = false;
+  hasLateSignals = false;
   lockWait: LockWait | undefined;
   checkDeadlock = false;
   hasListened = false;

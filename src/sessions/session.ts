@@ -68,6 +68,7 @@ export class Session implements SessionState {
   onEnded: () => void = () => undefined;
   /** Whether the last output ended with ReadyForQuery; if not, the client is in the middle of a pipeline. */
   saidReady = false;
+  hasLateSignals = false;
   lockWait: LockWait | undefined;
   /** Set to have PostgreSQL check for a deadlock in the session's next turn. */
   checkDeadlock = false;
@@ -198,19 +199,24 @@ export class Session implements SessionState {
   /**
    * Has the backend do what PostgreSQL's main loop does before it reads a message: handle signals, and let go of a snapshot
    * that would hold up others while it waits. It gets a Sync for that, or, in the middle of a pipeline, which a Sync would
-   * end, a Flush. What it says to that and the client did not ask for goes to `client`.
+   * end, a Flush. What it says to that and the client did not ask for goes to `client`, which may park it: then the rest of its notifications
+   * stays in PostgreSQL's queue.
    */
   async #idle(): Promise<TransactionStatus | "ended"> {
     const betweenPipelines = this.saidReady;
-    const parts: Uint8Array[] = [];
     const input = bytesInput(betweenPipelines ? syncMessage : flushMessage);
-    const status = await this.#run(input, (bytes) => void parts.push(bytes.slice()));
-    const answer = Buffer.concat(parts);
+    // The last of what it says is ReadyForQuery, which may come in two pieces.
+    let last: Uint8Array = new Uint8Array(0);
+    const status = await this.#run(input, (bytes) => {
+      const said = Buffer.concat([last, bytes]);
+      const end = startOfReady(said);
+      last = said.subarray(end);
+      if (end > 0) return this.client(said.subarray(0, end));
+    });
     const hasReady = betweenPipelines && status !== "ended";
     this.saidReady = betweenPipelines;
-    const said = hasReady ? answer.subarray(0, answer.length - readyForQueryBytes) : answer;
     // Nobody waits for the client to take it: it is little, and the turn is everybody's.
-    if (said.length > 0) void this.client(said);
+    if (!hasReady && last.length > 0) void this.client(last);
     return status;
   }
 
@@ -221,6 +227,7 @@ export class Session implements SessionState {
     this.#host.idleTimers.clear(this);
     this.saidReady = false;
     this.state = "running";
+    this.hasLateSignals = false;
     this.input = this.#counted(input);
     this.output = output;
     this.#host.process.waitEvent = 0;
@@ -229,6 +236,7 @@ export class Session implements SessionState {
     this.input = noInput;
     this.state = "idle";
     this.#host.becameIdle(this);
+    if (this.hasLateSignals) void this.serveSignals();
     return this.#transactionStatus();
   }
 
@@ -349,6 +357,15 @@ export class Session implements SessionState {
 }
 
 function nothing(): void {}
+
+/** Where a ReadyForQuery begins that is the end of these bytes, or that the next ones may complete; their length if there is none. */
+function startOfReady(bytes: Buffer): number {
+  for (let at = Math.max(0, bytes.length - readyForQueryBytes); at < bytes.length; at++) {
+    const end = bytes.subarray(at, at + readyForQueryStart.length);
+    if (end.every((byte, place) => byte === readyForQueryStart[place])) return at;
+  }
+  return bytes.length;
+}
 
 /** An input of these bytes and no more. */
 export function bytesInput(whole: Uint8Array): SessionInput {
