@@ -24,7 +24,7 @@ import type { Machine } from "./machine.ts";
 import { ownParameters } from "./own-parameters.ts";
 import { Places } from "./places.ts";
 import { noSuchProcess, ownPid, type PostgresProcess, Signal } from "./postgres-process.ts";
-import { noMemory, outOfMemory, tooManyClients } from "./refusals.ts";
+import { noMemory, noRoomForMark, outOfMemory, tooManyClients } from "./refusals.ts";
 import { type Mark, Rewinding } from "./rewind.ts";
 import { Hook } from "./rewrite/hooks.ts";
 import { Scheduler } from "./scheduler.ts";
@@ -231,9 +231,11 @@ export class SessionHost implements SessionContext {
     await this.#booted.pglite.close();
   }
 
-  /** Remembers the whole server as it is. All sessions are ended first: they are to be idle, outside of transactions. */
-  mark(): Promise<Mark> {
-    return this.withoutSessions(() => this.marks.take(this.#hasReloaded));
+  /** Remembers the whole server as it is. All sessions are ended first: they are to be idle, outside of transactions. Rejects when there is no room for it. */
+  async mark(): Promise<Mark> {
+    const mark = await this.withoutSessions(() => this.marks.take(this.#hasReloaded));
+    if (!mark) throw noRoomForMark(this.marks.mostBytes);
+    return mark;
   }
 
   /** Runs `work` when all sessions have ended, which are to be idle, and PostgreSQL's own processes, which begin anew afterwards. */
