@@ -72,9 +72,9 @@ export class SessionHost implements SessionContext {
   readonly places: Places<Session>;
 
   constructor(booted: BootedPostgres) {
-    const { machine, process, files, postmaster } = booted;
+    const { machine, process, files, postmaster, maxSessions } = booted;
     this.#booted = booted;
-    this.places = new Places(booted.maxSessions, this.#sessions, (session) => void this.closeSession(session));
+    this.places = new Places(maxSessions, this.#sessions, this.#entrance, (session) => void this.closeSession(session));
     this.crash = new Promise((resolve) => {
       this.#crash = resolve;
     });
@@ -145,8 +145,7 @@ export class SessionHost implements SessionContext {
     onBegun: (session: Session) => void = () => undefined,
   ): Promise<Session | undefined> {
     const { template, files } = this.#booted.postmaster;
-    while (this.#entrance.closed) await this.#entrance.closed;
-    for (let { ending } = this.places; ending; { ending } = this.places) await ending;
+    for (let { delay } = this.places; delay; { delay } = this.places) await delay;
     if (this.places.areTaken) {
       await output(tooManyClients);
       return undefined;
