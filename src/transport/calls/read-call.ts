@@ -37,6 +37,7 @@ const functions = {
   show_time: { result: "text" },
   branch: { takes: asText, result: "text" },
   drop_branch: { takes: asText, result: "void" },
+  reset_branch: { takes: asText, result: "void" },
   reset: { result: "void" },
   snapshot: { takes: asText, result: "void", waitsForTransactions: true },
   restore: { takes: asText, result: "void" },
