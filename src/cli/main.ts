@@ -25,6 +25,7 @@ import { SignalReceived } from "./signals.ts";
 import { snapshotCommand } from "./snapshot.ts";
 import { startCommand } from "./start.ts";
 import { traceCommand } from "./trace.ts";
+import { wipeCommand } from "./wipe.ts";
 
 /** Every command, in the order of `--help`; the first one is the default. A new command is one file and one entry. */
 const commands: readonly CliCommand[] = [
@@ -37,6 +38,7 @@ const commands: readonly CliCommand[] = [
   dumpCommand,
   restoreCommand,
   resetCommand,
+  wipeCommand,
   doctorCommand,
   traceCommand,
   exploreCommand,

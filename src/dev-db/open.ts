@@ -105,19 +105,15 @@ export async function openDevDb(options: ResolvedOptions, context: OpenContext):
   const directory = await step("lock the data directory", () => lockDataDirectory(options, cwd, cleanup, log));
   const perGitBranch = await step("find the main branch", async () => git?.settle());
   const clients = { ...databaseOf(options), certificateFile: access.certificateFile };
-  let forSetup: SetupListener | undefined;
+  const forSetup = new SetupListener(log);
   const prepare = async (fresh: Engine) => {
     await prepareDatabase(fresh, options);
     await git?.enter(fresh);
     const migrated = migrations && (await applyMigrations(fresh, migrations, log, progress));
-    // The listeners of an engine that has died are gone with it.
-    await forSetup?.close().catch(() => undefined);
     const listenAlone = () => parts.listen(fresh, { ...listenOptions(options, access, 0, log), host: "127.0.0.1" });
-    const listener = new SetupListener(listenAlone, log);
-    forSetup = listener;
     const reach: Reach = (name, use) =>
-      listener.use(name, (transport) =>
-        use({ ...clientAddress(transport, clients), certificateFile: clients.certificateFile }),
+      forSetup.use(name, listenAlone, (at) =>
+        use({ ...clientAddress(at, clients), certificateFile: clients.certificateFile }),
       );
     await runSetup(fresh, setup, { reach, cleanup, cwd, log, progress });
     return migrated?.applied ?? [];
@@ -136,7 +132,7 @@ export async function openDevDb(options: ResolvedOptions, context: OpenContext):
       (opened) => opened.close(),
     ),
   );
-  cleanup.defer(() => forSetup?.close());
+  cleanup.defer(() => forSetup.close());
   // Behind the engine, which tells the clients first.
   directory?.onLost(onLost);
   if (directory && engine.states)

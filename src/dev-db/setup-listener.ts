@@ -15,19 +15,21 @@ const lookAgainMs = 5;
 
 /** See the head of the file. */
 export class SetupListener {
-  readonly #listen: () => Promise<Transport>;
   readonly #log: Log;
-  #left: Transport[] = [];
+  readonly #left = new Set<Transport>();
 
-  constructor(listen: () => Promise<Transport>, log: Log) {
-    this.#listen = listen;
+  constructor(log: Log) {
     this.#log = log;
   }
 
-  /** Runs a step, called `name` in the log, while the listener is there. */
-  async use(name: string, step: (transport: Transport) => Promise<void>): Promise<void> {
-    const transport = await this.#listen();
-    this.#left.push(transport);
+  /** Runs a step, called `name` in the log, while a listener is there. */
+  async use(
+    name: string,
+    listen: () => Promise<Transport>,
+    step: (transport: Transport) => Promise<void>,
+  ): Promise<void> {
+    const transport = await listen();
+    this.#left.add(transport);
     await step(transport);
     const open = await stillOpen(transport);
     if (open > 0) {
@@ -35,13 +37,14 @@ export class SetupListener {
       this.#log("info", `the ${name} left ${connections} open; close clients before it returns`);
       return;
     }
-    this.#left = this.#left.filter((each) => each !== transport);
+    this.#left.delete(transport);
     await transport.stop();
   }
 
-  /** Ends the clients that are left. */
+  /** Ends the clients that are left. Those of an engine that has died are gone with it. */
   async close(): Promise<void> {
-    await Promise.all(this.#left.splice(0).map((transport) => transport.stop()));
+    await Promise.allSettled([...this.#left].map((transport) => transport.stop()));
+    this.#left.clear();
   }
 }
 

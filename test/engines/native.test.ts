@@ -71,7 +71,7 @@ test("a directory: kill -9 of ours ends it, and what was committed is there at t
   next.child.kill("SIGTERM");
   expect((await next.ended).code).toBe(143);
   expect(existsSync(join(db, "postgresql/postmaster.pid"))).toBe(false);
-  expect(await runCli(["reset", "--db", db])).toMatchObject({ code: 0 });
+  expect(await runCli(["wipe", "--yes", "--db", db])).toMatchObject({ code: 0 });
   expect(readdirSync(db)).toEqual([]);
 });
 
@@ -85,11 +85,11 @@ test("a project that has a directory of that name is not a data directory: neith
   const refused = { code: 5, stderr: expect.stringContaining("holds other files (") };
   expect(await runCli(["run", ...args, "--db", ".", "--", "true"], { cwd })).toMatchObject(refused);
   expect(left()).toEqual(before);
-  expect(await runCli(["reset", "--db", "."], { cwd })).toMatchObject(refused);
+  expect(await runCli(["wipe", "--yes", "--db", "."], { cwd })).toMatchObject(refused);
   expect(left()).toEqual(before);
   // Nor is one with a cluster in it, of which only that is ours.
   writeFileSync(join(cwd, "postgresql/PG_VERSION"), "18\n");
-  expect(await runCli(["reset", "--db", "."], { cwd })).toMatchObject(refused);
+  expect(await runCli(["wipe", "--yes", "--db", "."], { cwd })).toMatchObject(refused);
   expect(left()).toEqual([...before, "postgresql/PG_VERSION"].sort());
 });
 
