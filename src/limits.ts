@@ -45,6 +45,8 @@ export const limits = {
   prepared: 4,
   /** One is prepared when no session has had a turn for so long. */
   prepareIdleMs: 5,
+  /** How much the snapshots of a server in memory may have together, of the 4 GB that sessions have a part of, too. */
+  marksBytes: 2 ** 30,
   /** How much of a message of PostgreSQL's is taken in one call, before a full socket is noticed. */
   writeBytes: 1 << 18,
   /** With one session for all, an answer waits so long at most for those of the statements behind it that are not long. */

@@ -63,11 +63,13 @@ export interface DevDb extends AsyncDisposable {
   reset(): Promise<void>;
   /**
    * Keeps what the whole server is now under a name, in the place of an earlier snapshot of that name. Waits up to 5 seconds for clients that are at
-   * work or in a transaction, and rejects then. In a directory it is this database, and the snapshot outlives the server.
+   * work or in a transaction, and rejects then; in memory also (`53200`) when all snapshots together have 1 GB. In a directory it is this database, and the snapshot outlives the server.
    */
   snapshot(name: string): Promise<void>;
   /** As `reset`, to a snapshot. */
   restore(name: string): Promise<void>;
+  /** Gives a snapshot up, and its memory. Rejects where there is none of that name. */
+  dropSnapshot(name: string): Promise<void>;
   /**
    * The clock of the whole server: `now()`, `pg_sleep()` and all timeouts of statements and transactions go by it, in all sessions, also those that
    * are open. Its methods reject with a `UsageError` with shared sessions.

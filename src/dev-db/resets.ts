@@ -1,5 +1,5 @@
 /**
- * `db.reset()`, `db.snapshot()` and `db.restore()`, as a caller of the library gets them.
+ * `db.reset()`, `db.snapshot()`, `db.restore()` and `db.dropSnapshot()`, as a caller of the library gets them.
  *
  * Owns: where they are not there, and what is said then. Does not own: what they do (`engine/states.ts`).
  */
@@ -15,7 +15,7 @@ import type { OpenedDevDb } from "./open.ts";
 export function resetsOf(
   { states, withoutStates, address: { database } }: Pick<OpenedDevDb, "states" | "withoutStates" | "address">,
   keepsStates: boolean,
-): Pick<DevDb, "reset" | "snapshot" | "restore"> {
+): Pick<DevDb, "reset" | "snapshot" | "restore" | "dropSnapshot"> {
   const begun = keepsStates ? states?.begin(database) : undefined;
   // Whoever asks for a reset sees why there is none.
   begun?.catch(() => {});
@@ -28,5 +28,6 @@ export function resetsOf(
     reset: () => use("reset", (there) => there.reset(database)),
     snapshot: (name) => use("snapshot", (there) => there.snapshot(database, name)),
     restore: (name) => use("restore", (there) => there.restore(database, name)),
+    dropSnapshot: (name) => use("dropSnapshot", (there) => there.drop(database, name)),
   };
 }

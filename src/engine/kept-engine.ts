@@ -100,6 +100,7 @@ class KeptEngine implements Engine {
       reset: async (database) => (await this.#alive()).ask("resetState", database),
       snapshot: async (database, name) => (await this.#alive()).ask("keepState", database, name),
       restore: async (database, name) => (await this.#alive()).ask("restoreState", database, name),
+      drop: async (database, name) => (await this.#alive()).ask("dropState", database, name),
     };
   }
 

@@ -18,12 +18,12 @@ export interface States {
   snapshot(database: string, name: string, signal?: AbortSignal): Promise<void>;
   /** Goes back to a snapshot. Rejects where there is none of that name. */
   restore(database: string, name: string): Promise<void>;
+  /** Gives a snapshot up. Rejects where there is none of that name. */
+  drop(database: string, name: string): Promise<void>;
 }
 
 /** As they are on the engine's thread, where clients ask for more. */
 export interface ServedStates extends States {
-  /** Gives a snapshot up. Rejects where there is none of that name. */
-  drop(database: string, name: string): Promise<void>;
   /** The names of the snapshots, in the order in which they were taken. */
   names(database: string): Promise<string[]>;
 }

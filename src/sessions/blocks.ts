@@ -35,17 +35,16 @@ export class Blocks {
     return this.#used;
   }
 
-  /** A block of at least so many bytes, which hold anything. Throws RangeError when the memory cannot grow. */
+  /** A block of at least so many bytes, which hold anything. Throws RangeError when the memory cannot grow, and hands out nothing then. */
   take(atLeast: number): Block {
     let bytes = smallest;
     while (bytes < atLeast) bytes *= 2;
-    this.#used += bytes;
     const known = this.#free.get(bytes)?.pop();
-    if (known) return known;
-    const block = { at: this.#end, bytes };
-    this.#end += bytes;
-    const missing = this.#end - this.#memory.buffer.byteLength;
+    const block = known ?? { at: this.#end, bytes };
+    const missing = block.at + bytes - this.#memory.buffer.byteLength;
     if (missing > 0) this.#memory.grow(Math.ceil(missing / pageBytes));
+    if (!known) this.#end += bytes;
+    this.#used += bytes;
     return block;
   }
 

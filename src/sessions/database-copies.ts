@@ -124,7 +124,7 @@ export class DatabaseCopies implements CopyRequests {
     const pages = session === this.#privileged ? this.#newerPages(session, from) : [];
     const isDone = this.#copyFiles(session, this.#path(from), this.#path(to), pages);
     if (isDone) this.#needNoCheckpoint.add(session);
-    else if (session === this.#privileged) this.#refuse(objectInUse, "its files could not be copied", "");
+    else if (session === this.#privileged) this.#refuse(objectInUse, "its files could not be copied");
     return isDone;
   }
 
@@ -136,7 +136,7 @@ export class DatabaseCopies implements CopyRequests {
       if (session !== this.#privileged) return false;
       const { code, reason } = fileError(error as NodeJS.ErrnoException);
       const message = `could not copy directory "${from}" to "${to}": ${reason}`;
-      return raiseError(this.#host.machine, { code, message, hint: "" });
+      return raiseError(this.#host.machine, { code, message });
     }
   }
 
@@ -176,11 +176,11 @@ export class DatabaseCopies implements CopyRequests {
     return pages;
   }
 
-  #refuse(code: number, reason: string, hint: string): never {
+  #refuse(code: number, reason: string, hint?: string): never {
     raiseError(this.#host.machine, {
       code,
       message: `a database in use could not be copied: ${reason}`,
-      hint,
+      ...(hint === undefined ? {} : { hint }),
     });
   }
 

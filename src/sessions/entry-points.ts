@@ -44,6 +44,8 @@ export interface EntryPoints {
   isAborted(): number;
   /** After `mainLongJump`; see there. */
   forgetFailedStatements(): void;
+  /** `FlushErrorState` (utils/error/elog.c): forgets errors that were raised and not reported. */
+  forgetErrors(): void;
   stack(): number;
   restoreStack(stack: number): void;
 }
@@ -99,6 +101,7 @@ export function entryPoints(machine: Machine, hasInput: () => boolean): EntryPoi
     isTransactionBlock: machine.function("IsTransactionBlock"),
     isAborted: machine.function("IsAbortedTransactionBlockState"),
     forgetFailedStatements: () => forgetFailedStatements(afterError),
+    forgetErrors: machine.function("FlushErrorState"),
     stack: machine.function("emscripten_stack_get_current"),
     restoreStack,
   };

@@ -24,7 +24,7 @@ import type { Machine } from "./machine.ts";
 import { ownParameters } from "./own-parameters.ts";
 import { Places } from "./places.ts";
 import { noSuchProcess, ownPid, type PostgresProcess, Signal } from "./postgres-process.ts";
-import { noMemory, outOfMemory, tooManyClients } from "./refusals.ts";
+import { noMemory, noRoomForMark, outOfMemory, tooManyClients } from "./refusals.ts";
 import { type Mark, Rewinding } from "./rewind.ts";
 import { Hook } from "./rewrite/hooks.ts";
 import { Scheduler } from "./scheduler.ts";
@@ -72,9 +72,9 @@ export class SessionHost implements SessionContext {
   readonly places: Places<Session>;
 
   constructor(booted: BootedPostgres) {
-    const { machine, process, files, postmaster } = booted;
+    const { machine, process, files, postmaster, maxSessions } = booted;
     this.#booted = booted;
-    this.places = new Places(booted.maxSessions, this.#sessions, (session) => void this.closeSession(session));
+    this.places = new Places(maxSessions, this.#sessions, this.#entrance, (session) => void this.closeSession(session));
     this.crash = new Promise((resolve) => {
       this.#crash = resolve;
     });
@@ -145,8 +145,7 @@ export class SessionHost implements SessionContext {
     onBegun: (session: Session) => void = () => undefined,
   ): Promise<Session | undefined> {
     const { template, files } = this.#booted.postmaster;
-    while (this.#entrance.closed) await this.#entrance.closed;
-    for (let { ending } = this.places; ending; { ending } = this.places) await ending;
+    for (let { delay } = this.places; delay; { delay } = this.places) await delay;
     if (this.places.areTaken) {
       await output(tooManyClients);
       return undefined;
@@ -231,9 +230,11 @@ export class SessionHost implements SessionContext {
     await this.#booted.pglite.close();
   }
 
-  /** Remembers the whole server as it is. All sessions are ended first: they are to be idle, outside of transactions. */
-  mark(): Promise<Mark> {
-    return this.withoutSessions(() => this.marks.take(this.#hasReloaded));
+  /** Remembers the whole server as it is. All sessions are ended first: they are to be idle, outside of transactions. Rejects when there is no room for it. */
+  async mark(): Promise<Mark> {
+    const mark = await this.withoutSessions(() => this.marks.take(this.#hasReloaded));
+    if (!mark) throw noRoomForMark(this.marks.mostBytes);
+    return mark;
   }
 
   /** Runs `work` when all sessions have ended, which are to be idle, and PostgreSQL's own processes, which begin anew afterwards. */

@@ -208,12 +208,8 @@ function linkLibrary(imports: Imports): Imports {
       return isForeign ? tracked(field, value as (...values: number[]) => unknown, machine) : value;
     },
   });
-  type Functions = Readonly<Record<string, (...parameters: number[]) => number>>;
   return {
     ...imports,
-    env: refuseMissingFunctions(linked, () => {
-      machine.written.addUnknown();
-      return { exports: machine.exports as Functions, bytes: machine.bytes };
-    }),
+    env: refuseMissingFunctions(linked, () => machine),
   };
 }

@@ -9,12 +9,12 @@
  * (test/faults/engine-death.test.ts).
  */
 
-import { type PostgresCalls, raiseUnsupported } from "./unsupported.ts";
+import { featureNotSupported, type RaisingPostgres, raiseError } from "./errors.ts";
 
 /** The imports of a library, with every function that turns out to be missing replaced by an error. */
 export function refuseMissingFunctions(
   env: Record<string, unknown>,
-  postgres: () => PostgresCalls,
+  postgres: () => RaisingPostgres,
 ): Record<string, unknown> {
   return new Proxy(env, {
     get(target, name: string) {
@@ -32,8 +32,9 @@ export function refuseMissingFunctions(
   });
 }
 
-function raise(postgres: PostgresCalls, name: string): number {
-  return raiseUnsupported(postgres, {
+function raise(postgres: RaisingPostgres, name: string): never {
+  raiseError(postgres, {
+    code: featureNotSupported,
     message: `this PostgreSQL was built without the function ${name}`,
     hint: "PGlite cannot convert between encodings: use UTF8.",
   });

@@ -4,6 +4,8 @@
  * Owns: who waits for one, and which sessions are no reason to refuse anybody. Does not own: the sessions (`host.ts`).
  */
 
+import type { Entrance } from "./entrance.ts";
+
 /** What is asked of a session here. */
 interface Occupant {
   readonly abandoned: boolean;
@@ -15,14 +17,21 @@ export class Places<S extends Occupant> {
   dispensable: S | undefined;
   readonly #most: number;
   readonly #sessions: ReadonlyMap<number, S>;
+  readonly #entrance: Pick<Entrance, "closed">;
   readonly #end: (session: S) => void;
   /** Those who wait for the end of a session whose client has gone. */
   #waiting: (() => void)[] = [];
 
   /** `sessions`: those who have a place; `end` ends one of them soon. */
-  constructor(most: number, sessions: ReadonlyMap<number, S>, end: (session: S) => void) {
+  constructor(
+    most: number,
+    sessions: ReadonlyMap<number, S>,
+    entrance: Pick<Entrance, "closed">,
+    end: (session: S) => void,
+  ) {
     this.#most = most;
     this.#sessions = sessions;
+    this.#entrance = entrance;
     this.#end = end;
   }
 
@@ -30,8 +39,16 @@ export class Places<S extends Occupant> {
     return this.#sessions.size >= this.#most;
   }
 
+  /**
+   * Settled when a session that begins has to look again; undefined if it may begin, or there will be no place for it. While it waits for a
+   * place the entrance may be closed, and the other way round.
+   */
+  get delay(): Promise<void> | undefined {
+    return this.#entrance.closed ?? this.#ending;
+  }
+
   /** Settled when a place that is going to be free may be; undefined if there is one, or there will be none. */
-  get ending(): Promise<void> | undefined {
+  get #ending(): Promise<void> | undefined {
     if (!this.areTaken) return undefined;
     this.endDispensable();
     // Those whose clients have gone end as soon as the thread gets to it.

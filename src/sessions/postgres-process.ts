@@ -71,6 +71,7 @@ const variables = [
   "MyStartTime",
   "MyProcPort",
   "InterruptPending",
+  "ProcDiePending",
   "wal_segment_size",
 ] as const;
 type Variable = (typeof variables)[number];
@@ -183,6 +184,11 @@ export class PostgresProcess {
   get mayBeInterrupted(): boolean {
     const { words } = this.#machine;
     return words[this.#holdoffCount >> 2] === 0 && words[(this.#holdoffCount + 8) >> 2] === 0;
+  }
+
+  /** Whether it has been told to end, and has not come to it. */
+  get isDying(): boolean {
+    return this.#read("ProcDiePending") !== 0;
   }
 
   /** The size of a WAL segment. */

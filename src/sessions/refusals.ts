@@ -1,8 +1,9 @@
 /**
- * What clients are told before a backend can speak, or when it has no memory to speak with.
+ * What clients are told before a backend can speak, or when it cannot.
  *
- * Owns: these texts, which are PostgreSQL's. Does not own: who is told (`host.ts`).
+ * Owns: these texts, which are PostgreSQL's. Does not own: who is told (`host.ts`, `session.ts`).
  */
+import { SqlStateError } from "../errors.ts";
 import { encodeMessage } from "../wire/frontend.ts";
 
 /** As malloc's callers in PostgreSQL say it; the code is MAKE_SQLSTATE('5','3','2','0','0'). */
@@ -16,6 +17,17 @@ export const outOfMemory = {
 export const tooManyClients = fatal("53300", "sorry, too many clients already");
 /** The same, of a backend that found no memory for what it speaks with. */
 export const noMemory = fatal("53200", outOfMemory.message);
+
+/** For a state of the server that is not kept; `mostBytes` is what all of them may have. */
+export function noRoomForMark(mostBytes: number): Error {
+  const hint =
+    "Drop one: db.dropSnapshot(NAME), pglite-devdb snapshot rm NAME, or SELECT pglite_devdb.drop_snapshot(NAME).";
+  const detail = `All snapshots together may have ${Math.round(mostBytes / 2 ** 20)} MB.`;
+  return new SqlStateError("53200", `could not keep a snapshot: out of memory. ${detail} ${hint}`);
+}
+
+/** What a client is told by a backend that fails at telling it anything else. */
+export const errorsRecur = fatal("XX000", "could not report an error or the status of the session to the client");
 
 function fatal(code: string, message: string): Uint8Array {
   return encodeMessage("E", ...["SFATAL", "VFATAL", `C${code}`, `M${message}`], new Uint8Array(1));

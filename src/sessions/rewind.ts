@@ -10,6 +10,7 @@
  */
 import assert from "node:assert/strict";
 import type { FilesMark } from "../cluster/files-mark.ts";
+import { limits } from "../limits.ts";
 import type { Block } from "./blocks.ts";
 import type { BootedPostgres } from "./boot.ts";
 import type { FileDescriptors } from "./file-descriptors.ts";
@@ -39,6 +40,8 @@ export interface Mark {
 export class Rewinding {
   /** For tests: whether all memory and all files are compared behind each rewind. */
   isChecked = false;
+  /** How many bytes of shared memory all marks may have together; sessions need the rest of the store. */
+  mostBytes = limits.marksBytes;
   readonly #booted: BootedPostgres;
   readonly #own: SessionState;
   readonly #marks = new Set<Mark>();
@@ -59,18 +62,21 @@ export class Rewinding {
     return this.#booted.copying.obstacle?.();
   }
 
-  /** Takes a mark, in a turn of the process itself. */
-  take(hasReloaded: boolean): Mark {
+  /** Takes a mark, in a turn of the process itself; undefined when there is no room for it: nothing has happened then. */
+  take(hasReloaded: boolean): Mark | undefined {
     const { machine, map, copying, window, postmaster } = this.#booted;
     const { granules } = postmaster.template;
     assert(copying.mark, "a directory has no marks");
     this.#noteWritten();
+    const room = this.mostBytes - [...this.#marks].reduce((sum, mark) => sum + mark.pages.bytes, 0);
+    const pages = KeptPages.of(machine, { ranges: sharedRanges(map), granules, room });
+    if (!pages) return undefined;
     const { image, files } = this.#own;
     image.save(machine);
     files.save();
     const mark = {
       hasReloaded,
-      pages: new KeptPages(machine, sharedRanges(map), granules),
+      pages,
       files: copying.mark(),
       image: image.copy(),
       streams: files.fork(),
@@ -151,7 +157,24 @@ class KeptPages {
   /** How much of the last block is used. */
   #used = blockBytes;
 
-  constructor(machine: Machine, ranges: readonly Range[], granules: Granules) {
+  /** `ranges` as they are now. Undefined when that takes more than `room`, in bytes, or than there is memory for. */
+  static of(
+    machine: Machine,
+    { ranges, granules, room }: { ranges: readonly Range[]; granules: Granules; room: number },
+  ): KeptPages | undefined {
+    const kept = new KeptPages(machine, ranges, granules);
+    if (kept.#findPlaces(room)) {
+      kept.#forRuns(
+        () => true,
+        (address, place, length) => place > 0 && granules.code.copyOut(place, address, length),
+      );
+      return kept;
+    }
+    kept.release();
+    return undefined;
+  }
+
+  private constructor(machine: Machine, ranges: readonly Range[], granules: Granules) {
     this.#machine = machine;
     this.#granules = granules;
     this.#ranges = ranges;
@@ -159,17 +182,28 @@ class KeptPages {
     const pages = (Math.max(...ranges.map(({ end }) => end)) - this.#first) / pageBytes;
     this.#places = new Uint32Array(pages);
     this.#noted = new Uint8Array(pages);
-    const memory = Buffer.from(machine.bytes.buffer);
-    for (const range of ranges) {
-      for (let address = range.start; address < range.end; address += pageBytes) {
-        const isZero = memory.compare(zeros, 0, pageBytes, address, address + pageBytes) === 0;
-        if (!isZero) this.#places[this.#pageAt(address)] = this.#nextPlace();
+  }
+
+  /** How much of the store it has. */
+  get bytes(): number {
+    return this.#blocks.length * blockBytes;
+  }
+
+  /** Finds a place for each page that is not zeros; false when there is no room. */
+  #findPlaces(room: number): boolean {
+    try {
+      for (const range of this.#ranges) {
+        for (let address = range.start; address < range.end; address += pageBytes) {
+          if (this.#isClear(address, address + pageBytes)) continue;
+          this.#places[this.#pageAt(address)] = this.#nextPlace();
+          if (this.bytes > room) return false;
+        }
       }
+      return true;
+    } catch (error) {
+      if (error instanceof RangeError) return false;
+      throw error;
     }
-    this.#forRuns(
-      () => true,
-      (address, place, length) => place > 0 && granules.code.copyOut(place, address, length),
-    );
   }
 
   /** A page may not be as it was. */

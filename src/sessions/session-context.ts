@@ -76,6 +76,8 @@ export interface SessionState extends Schedulable {
   readonly mayGiveWay: boolean;
   /** Whether the last output ended with ReadyForQuery; if not, the client is in the middle of a pipeline. */
   saidReady: boolean;
+  /** Whether handlers of signals have run while its output was not taken: PostgreSQL looks at what they have set before it reads. */
+  hasLateSignals: boolean;
   /** While it waits for a lock. */
   lockWait: LockWait | undefined;
   /** Set to have PostgreSQL check for a deadlock in the session's next turn. */

@@ -10,6 +10,7 @@
 import assert from "node:assert/strict";
 import type { FileDescriptors } from "./file-descriptors.ts";
 import type { Image } from "./image.ts";
+import { errorsRecur } from "./refusals.ts";
 import { Dismissed } from "./scheduler.ts";
 import {
   type ClientState,
@@ -34,6 +35,9 @@ type TransactionStatus = "I" | "T" | "E";
 /** PGlite's exit statuses (pglitec.c): an error reached the top of the stack; the input has ended. */
 const errorStatus = 100;
 const inputEndedStatus = 99;
+
+/** How many errors in a row may come from no message of the client's: from what the backend reports on its own. */
+const mostOwnErrors = 2;
 
 /** A Sync and a Flush message. */
 const syncMessage = new Uint8Array([0x53, 0, 0, 0, 4]);
@@ -64,6 +68,7 @@ export class Session implements SessionState {
   onEnded: () => void = () => undefined;
   /** Whether the last output ended with ReadyForQuery; if not, the client is in the middle of a pipeline. */
   saidReady = false;
+  hasLateSignals = false;
   lockWait: LockWait | undefined;
   /** Set to have PostgreSQL check for a deadlock in the session's next turn. */
   checkDeadlock = false;
@@ -80,6 +85,8 @@ export class Session implements SessionState {
   /** Settled when the calls so far are; the next one begins then. */
   #last: Promise<unknown> | undefined;
   #hasBatch = false;
+  /** How many bytes the backend has read of the input. */
+  #read = 0;
 
   constructor(host: SessionContext, pid: number, image: Image, files: FileDescriptors, window = new Window()) {
     this.#host = host;
@@ -194,19 +201,24 @@ export class Session implements SessionState {
   /**
    * Has the backend do what PostgreSQL's main loop does before it reads a message: handle signals, and let go of a snapshot
    * that would hold up others while it waits. It gets a Sync for that, or, in the middle of a pipeline, which a Sync would
-   * end, a Flush. What it says to that and the client did not ask for goes to `client`.
+   * end, a Flush. What it says to that and the client did not ask for goes to `client`, which may park it: then the rest of its notifications
+   * stays in PostgreSQL's queue.
    */
   async #idle(): Promise<TransactionStatus | "ended"> {
     const betweenPipelines = this.saidReady;
-    const parts: Uint8Array[] = [];
     const input = bytesInput(betweenPipelines ? syncMessage : flushMessage);
-    const status = await this.#run(input, (bytes) => void parts.push(bytes.slice()));
-    const answer = Buffer.concat(parts);
+    // The last of what it says is ReadyForQuery, which may come in two pieces.
+    let last: Uint8Array = new Uint8Array(0);
+    const status = await this.#run(input, (bytes) => {
+      const said = Buffer.concat([last, bytes]);
+      const end = startOfReady(said);
+      last = said.subarray(end);
+      if (end > 0) return this.client(said.subarray(0, end));
+    });
     const hasReady = betweenPipelines && status !== "ended";
     this.saidReady = betweenPipelines;
-    const said = hasReady ? answer.subarray(0, answer.length - readyForQueryBytes) : answer;
     // Nobody waits for the client to take it: it is little, and the turn is everybody's.
-    if (said.length > 0) void this.client(said);
+    if (!hasReady && last.length > 0) void this.client(last);
     return status;
   }
 
@@ -217,7 +229,8 @@ export class Session implements SessionState {
     this.#host.idleTimers.clear(this);
     this.saidReady = false;
     this.state = "running";
-    this.input = input;
+    this.hasLateSignals = false;
+    this.input = this.#counted(input);
     this.output = output;
     this.#host.process.waitEvent = 0;
     this.#host.deliverSignals(this);
@@ -225,6 +238,7 @@ export class Session implements SessionState {
     this.input = noInput;
     this.state = "idle";
     this.#host.becameIdle(this);
+    if (this.hasLateSignals) void this.serveSignals();
     return this.#transactionStatus();
   }
 
@@ -238,7 +252,11 @@ export class Session implements SessionState {
   async #drive(): Promise<boolean> {
     const { entry } = this.#host;
     let status = await this.#exits(entry.runBatch);
-    while (status === errorStatus) {
+    let handled = -1;
+    for (let ownErrors = 0; status === errorStatus; ) {
+      ownErrors = this.#handledBytes === handled ? ownErrors + 1 : 0;
+      if (ownErrors > mostOwnErrors) return this.#endSpeechless();
+      handled = this.#handledBytes;
       status = await this.#exits(entry.mainLongJump);
       if (status === undefined) entry.forgetFailedStatements();
       const more = this.input.pending || entry.unreadBytes() > 0;
@@ -247,6 +265,36 @@ export class Session implements SessionState {
     if (status === undefined) return true;
     if (status === inputEndedStatus) await this.#exits(() => entry.exitPrepare(0));
     return this.#end();
+  }
+
+  /** Ends a backend that fails whenever it says anything, as PostgreSQL does for a FATAL error. */
+  async #endSpeechless(): Promise<false> {
+    const { entry } = this.#host;
+    entry.forgetErrors();
+    void this.output(errorsRecur);
+    await this.#exits(() => entry.exitPrepare(1));
+    return this.#end();
+  }
+
+  /** How much of the input the main loop has taken for a message. */
+  get #handledBytes(): number {
+    return this.#read - this.#host.entry.unreadBytes();
+  }
+
+  #counted(input: SessionInput): SessionInput {
+    const count = (bytes: Uint8Array) => {
+      this.#read += bytes.length;
+      return bytes;
+    };
+    return {
+      get pending() {
+        return input.pending;
+      },
+      read: (length) => {
+        const bytes = input.read(length);
+        return bytes instanceof Uint8Array ? count(bytes) : bytes.then(count);
+      },
+    };
   }
 
   /** Runs a call of PostgreSQL; resolves with its exit status if it exits. */
@@ -311,6 +359,15 @@ export class Session implements SessionState {
 }
 
 function nothing(): void {}
+
+/** Where a ReadyForQuery begins that is the end of these bytes, or that the next ones may complete; their length if there is none. */
+function startOfReady(bytes: Buffer): number {
+  for (let at = Math.max(0, bytes.length - readyForQueryBytes); at < bytes.length; at++) {
+    const end = bytes.subarray(at, at + readyForQueryStart.length);
+    if (end.every((byte, place) => byte === readyForQueryStart[place])) return at;
+  }
+  return bytes.length;
+}
 
 /** An input of these bytes and no more. */
 export function bytesInput(whole: Uint8Array): SessionInput {

@@ -9,7 +9,7 @@
  */
 import { posix } from "node:path";
 import { PGlite } from "@electric-sql/pglite";
-import { raiseUnsupported } from "./unsupported.ts";
+import { featureNotSupported, raiseError } from "./errors.ts";
 
 /** Emscripten's, which also takes a node of its file system. */
 type Chmod = (path: unknown, ...rest: unknown[]) => void;
@@ -24,9 +24,10 @@ export function refuseTablespacesInMemory(pglite: PGlite): void {
   files.chmod = (path, ...rest) => {
     if (typeof path === "string" && pglite.ready && !isInside(path)) {
       const functions = new Proxy({}, { get: (_, name: string) => Reflect.get(postgres, `_${name}`) });
-      raiseUnsupported(
-        { exports: functions, bytes: postgres.HEAPU8 },
+      raiseError(
+        { exports: functions, write: (address, bytes) => postgres.HEAPU8.set(bytes, address) },
         {
+          code: featureNotSupported,
           message: "tablespaces outside of the data directory are not supported",
           detail: `Of the system's directories this server has its data directory only: what lies in "${path}" would be gone with the process.`,
           hint: "Leave the tablespace out, or have it in the data directory: SET allow_in_place_tablespaces = on, and LOCATION ''.",

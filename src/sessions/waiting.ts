@@ -195,16 +195,25 @@ function write(host: SessionContext, address: number, wanted: number): number | 
   const bytes = host.machine.bytes.subarray(address, address + length);
   const last = length - readyForQueryStart.length - 1;
   session.saidReady = last >= 0 && readyForQueryStart.every((byte, at) => bytes[last + at] === byte);
+  if (silenced.has(session)) return length;
   const taken = session.output(bytes);
   if (!taken) return length;
-  return waitForClient(host, session, taken).then(() => length);
+  const isDying = () => host.process.isDying;
+  return waitForClient(host, session, taken, isDying).then(() => {
+    if (isDying()) silenced.add(session);
+    return length;
+  });
 }
 
-/** Parks until the client has done its part; undefined when the session is told to end meanwhile. */
+/** Those that were told to end while their clients did not read: as in ProcessClientWriteInterrupt() (tcop/postgres.c) they say no more. */
+const silenced = new WeakSet<SessionState>();
+
+/** Parks until the client has done its part; undefined when the session is told to end meanwhile, or `isOver`. */
 async function waitForClient<T>(
   host: SessionContext,
   session: SessionState,
   until: Promise<T>,
+  isOver: () => boolean = () => false,
 ): Promise<T | undefined> {
   let result: T | undefined;
   let settled = false;
@@ -219,8 +228,9 @@ async function waitForClient<T>(
   );
   while (!settled) {
     // It may have been told so before this wait began, while its batch waited for a turn: nobody would end the wait.
-    if (session.abandoned) return undefined;
+    if (session.abandoned || isOver()) return undefined;
     await park(host, session, { until: done });
+    session.hasLateSignals ||= session.signals.length > 0;
     host.deliverSignals(session);
     // A turn may be too short for the hook of the interrupts: a COPY whose data comes late and in small pieces has only such.
     raiseAlarm(host);

@@ -19,6 +19,7 @@ import { ownParameters, unhindered } from "../sessions/own-parameters.ts";
 import type { Session } from "../sessions/session.ts";
 import { DatabaseError } from "../wire/query-results.ts";
 import { autovacuumPid } from "./autovacuum-look.ts";
+import { closed, copyAccess, requireAccess } from "./branch-access.ts";
 import { onceNobodyRuns } from "./idle-moments.ts";
 import { hasPreparedTransactions, inUse, lockedTooLong } from "./lock-errors.ts";
 import { OwnSession } from "./own-session.ts";
@@ -32,11 +33,6 @@ const valid = "datconnlimit <> -2";
 const idleMs = 200;
 /** How long to wait between two looks at the transactions of others, in ms. */
 const lookAgainMs = 1;
-
-const mayNot = new Map([
-  ["C", "42501"],
-  ["M", "permission denied to create database"],
-]);
 
 type Undisturbed = <T>(work: () => Promise<T>) => Promise<T>;
 
@@ -85,7 +81,8 @@ export class DatabaseBranches implements Branches {
 
   /**
    * Makes a branch that is named as a database, unless there is that database, or nothing that it could be a branch of, or the user may
-   * not log in: PostgreSQL says so then. With `makes` it rejects for one who may not make databases.
+   * not log in: PostgreSQL says so then. Rejects for a role that may not connect to what
+   * it would be a branch of; with `makes` also for one that may not make a database of that.
    */
   async ensure(
     database: string,
@@ -101,11 +98,7 @@ export class DatabaseBranches implements Branches {
         ([name]) => name,
       );
       if (!there.includes(branch.source) || there.includes(database)) return;
-      const [role] = await run(
-        `select rolsuper or rolcreatedb from pg_roles where rolname = ${quoteLiteral(user)} and rolcanlogin`,
-      );
-      if (!role) return;
-      if (makes && role[0] !== "t") throw new DatabaseError(mayNot);
+      if (!(await requireAccess(run, branch.source, user, makes))) return;
       await this.#make(run, session, branch.source, database);
       if (description !== undefined)
         await run(`comment on database ${quoteIdentifier(database)} is ${quoteLiteral(description)}`);
@@ -170,10 +163,13 @@ export class DatabaseBranches implements Branches {
     await requireNonePrepared(run, source);
     const [facts] = await run(`select oid, pg_get_userbyid(datdba),
       exists (select from pg_db_role_setting where setdatabase = pg_database.oid),
-      exists (select from pg_database where datname = ${to} and not ${valid})
+      exists (select from pg_database where datname = ${to} and not ${valid}),
+      datallowconn, datacl is not null or datconnlimit <> -1
       from pg_database where datname = ${from}`);
     if (!facts) throw new Error(`there is no database ${JSON.stringify(source)} to make a branch of`);
-    const [oid, owner, hasSettings, isHalfDropped] = facts;
+    const [oid, owner, hasSettings, isHalfDropped, isOpen, isGuarded] = facts;
+    const isBranch = more === "";
+    if (isBranch && isOpen !== "t") throw closed(source);
     if (isHalfDropped === "t") await run(`drop database ${quoteIdentifier(database)}`);
     const copy = `create database ${quoteIdentifier(database)} template ${quoteIdentifier(source)}`;
     const create = () => run(`${copy} owner ${quoteIdentifier(owner!)} strategy file_copy${more}`);
@@ -183,6 +179,7 @@ export class DatabaseBranches implements Branches {
       await run(`drop database ${quoteIdentifier(database)}`);
       throw error;
     });
+    if (isBranch && isGuarded === "t") await run(copyAccess(source, database));
     if (hasSettings !== "t") return Number(oid);
     // CREATE DATABASE leaves out what ALTER DATABASE and ALTER ROLE … IN DATABASE have set.
     const oidOf = (name: string) => `(select oid from pg_database where datname = ${name})`;

@@ -7,6 +7,7 @@
 import { quoteIdentifier, quoteLiteral } from "../migrate/sql-quoting.ts";
 import type { SessionHost } from "../sessions/host.ts";
 import type { IsolatedQueue } from "../transport/isolated-queue.ts";
+import { copyAccess } from "./branch-access.ts";
 import type { Run } from "./prepared-branches.ts";
 
 /** A copy, and the database that it replaces. */
@@ -76,19 +77,14 @@ export async function takePlace(run: Run, { made, name, old, factsOf, isUsed }: 
 function copyFacts(from: string, to: string): string {
   const oid = (name: string) => `(select oid from pg_database where datname = ${quoteLiteral(name)})`;
   const [source, target] = [oid(from), oid(to)];
-  const own = "dbid = 0 and classid = 'pg_database'::regclass and deptype = 'a'";
   const comment = "classoid = 'pg_database'::regclass";
   return `
     delete from pg_db_role_setting where setdatabase = ${target};
     insert into pg_db_role_setting select ${target}, setrole, setconfig from pg_db_role_setting where setdatabase = ${source};
-    delete from pg_shdepend where ${own} and objid = ${target};
-    insert into pg_shdepend select dbid, classid, ${target}, objsubid, refclassid, refobjid, deptype
-      from pg_shdepend where ${own} and objid = ${source};
     delete from pg_shdescription where ${comment} and objoid = ${target};
     insert into pg_shdescription select ${target}, classoid, description
       from pg_shdescription where ${comment} and objoid = ${source};
-    update pg_database set (datacl, datconnlimit) =
-      (select datacl, datconnlimit from pg_database where oid = ${source}) where oid = ${target};`;
+    ${copyAccess(from, to)}`;
 }
 
 /** Whether there is a database, as a whole. */

@@ -10,6 +10,7 @@
 import { preparedDatabase } from "../engine/branches.ts";
 import { limits } from "../limits.ts";
 import { quoteIdentifier, quoteLiteral } from "../migrate/sql-quoting.ts";
+import { namedInPrivileges } from "./branch-access.ts";
 import type { OwnSession } from "./own-session.ts";
 
 /** `OwnSession.ask`. */
@@ -186,10 +187,10 @@ async function read(run: Run, database: string): Promise<Prepared | undefined> {
   return row && { oid: Number(row[0]), database, made: row[1]! };
 }
 
-/** What CREATE DATABASE takes over from its template (`createdb`, commands/dbcommands.c). Nobody has read it in what is prepared. */
+/** What CREATE DATABASE takes over from its template (`createdb`, commands/dbcommands.c), and who may connect. Nobody has read it in what is prepared. */
 const takenOver = [
   ...["datdba", "encoding", "datlocprovider", "datcollate", "datctype", "datlocale", "daticurules", "datcollversion"],
-  ...["dathasloginevt", "datfrozenxid", "datminmxid"],
+  ...["datallowconn", "datconnlimit", "datacl", "dathasloginevt", "datfrozenxid", "datminmxid"],
 ];
 
 /** The OIDs of pg_default and pg_global. */
@@ -210,17 +211,21 @@ function becomes(source: Source, { oid, made }: Prepared, database: string): str
   return `
     with source as (
       select * from pg_database
-      where oid = ${source.oid} and datname = ${quoteLiteral(source.name)} and datconnlimit <> -2 and dattablespace = 1663
+      where oid = ${source.oid} and datname = ${quoteLiteral(source.name)} and datconnlimit <> -2 and datallowconn
+        and dattablespace = 1663
         and not exists (select from pg_prepared_xact() x where x.dbid = pg_database.oid)
         and not exists (select from pg_tablespace t where t.oid not in (${ownTablespaces})
           and pg_database.oid in (select pg_tablespace_databases(t.oid)))
     ), branch as (
       update pg_database d
-      set datname = ${quoteLiteral(database)}, datallowconn = true, ${takenOver.map((name) => `${name} = s.${name}`).join()}
+      set datname = ${quoteLiteral(database)}, ${takenOver.map((name) => `${name} = s.${name}`).join()}
       from source s where d.oid = ${oid} and d.xmin = '${made}' and ${untouched} returning d.oid, d.datdba, s.oid as source
     ), owner as (
       insert into pg_shdepend select 0, 'pg_database'::regclass, oid, 0, 'pg_authid'::regclass, datdba, 'o'
       from branch where datdba >= ${firstUnpinned}
+    ), access as (
+      insert into pg_shdepend select dbid, classid, b.oid, objsubid, refclassid, refobjid, deptype
+      from branch b join pg_shdepend on ${namedInPrivileges} and objid = b.source
     ), objects as (
       insert into pg_shdepend select b.oid, classid, objid, objsubid, refclassid, refobjid, deptype
       from branch b join pg_shdepend on dbid = source

@@ -110,9 +110,11 @@ export class ServerStates implements ServedStates {
     const { obstacle } = this.#host.marks;
     if (obstacle !== undefined) throw new Error(`not all of this server can be brought back: ${obstacle}`);
     for (const queue of this.#queues) queue.letGo();
-    const done = await work();
-    await Promise.all(this.#queues.map((queue) => queue.comeBack()));
-    return done;
+    try {
+      return await work();
+    } finally {
+      await Promise.all(this.#queues.map((queue) => queue.comeBack()));
+    }
   }
 
   #atWork(): ClientSession[] {

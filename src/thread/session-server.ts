@@ -104,6 +104,7 @@ export class SessionServer {
       await this.#states.restore(database, name);
       this.#record("restore", `${database} ${name}`);
     },
+    dropState: (database, name) => this.#states.drop(database, name),
     changeClock: (change) => {
       if (!this.#served.changeClock) throw new Error("one session for all has the machine's clock");
       return this.#served.changeClock(change);

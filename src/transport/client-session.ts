@@ -1,10 +1,9 @@
 /**
  * One client and its PostgreSQL session: input, turn, output, one write to the socket.
  *
- * Owns: the session's start on first need, its input and output, when a batch has run, what a cancel is for, its end. Does
- * not own: turns (`sessions/`), the socket and its backpressure (the library).
- * Invariant: `#state` says what may happen next. A batch is settled when PostgreSQL has read it and asks for more; a session
- * whose client does not read its answers is parked, and only that; after `ending` nothing of its input is begun.
+ * Owns: the session's start on first need, its input and output, when a batch has run, what a cancel is for, its end. Does not own:
+ * turns (`sessions/`), the socket and its backpressure (the library). Invariant: `#state` says what may happen next. A batch is settled
+ * when PostgreSQL has read it and asks for more; a session whose client does not read is parked; after `ending` none of its input begins.
  */
 import type { Batch, ErrorFields, SocketConnection, TransactionStatus } from "@electric-sql/pglite-socket";
 import type { ConnectionActivity } from "../engine/listener.ts";
@@ -209,7 +208,8 @@ export class ClientSession {
   /** Whether its session may go and come again without its noticing. */
   get mayLetGo(): boolean {
     if (this.#state !== "idle") return this.#state !== "running";
-    return this.#status === "I" && !this.isMidway && !this.#taken;
+    const isHeldUp = this.#connection.drained() !== undefined && !this.#session!.isAtRest;
+    return this.#status === "I" && !this.isMidway && !this.#taken && !isHeldUp;
   }
 
   /** The server is going to be brought back, and with it its session, if that may go: it has another one when it needs one. */
@@ -252,7 +252,7 @@ export class ClientSession {
     if (!session) return this.#refused(words);
     this.#session = session;
     session.owner = this.#owner;
-    session.client = (message) => this.#reader.feed(message);
+    session.client = this.#take;
     session.onTurnEnd = () => this.#answer();
     session.onEnded = () => void setImmediate(() => this.#ended());
     if (this.#is("ending")) return;

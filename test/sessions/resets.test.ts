@@ -282,6 +282,35 @@ describe("snapshot and restore", () => {
     await db.restore("some");
     expect(await value()).toBe("one three");
     await expect(db.restore("other")).rejects.toThrow('there is no snapshot "other"; there are: "none", "some"');
+    await db.dropSnapshot("none");
+    await expect(db.restore("none")).rejects.toMatchObject({ code: "42704" });
+    await expect(db.dropSnapshot("none")).rejects.toMatchObject({ code: "42704" });
+    expect(await value()).toBe("one three");
+    await db.dropSnapshot("some");
+  });
+
+  test("a snapshot for which there is no room is refused, and the server goes on", {
+    tags: "long",
+    timeout: 120_000,
+  }, async () => {
+    const pool = poolOf(db);
+    await pool.query("create table room as select 7 as n");
+    const keepMany = async () => {
+      for (let count = 0; count < 500; count++) {
+        const refused = await db.snapshot(`many ${count}`).catch((error: unknown) => error);
+        if (refused) return { refused, count };
+      }
+      return { refused: undefined, count: 500 };
+    };
+    const { refused, count } = await keepMany();
+    expect(refused).toMatchObject({ code: "53200" });
+    expect((await pool.query("select n from room")).rows).toEqual([{ n: 7 }]);
+    await db.dropSnapshot("many 0");
+    await db.snapshot("another");
+    await db.restore("many 1");
+    expect((await pool.query("select n from room")).rows).toEqual([{ n: 7 }]);
+    await db.dropSnapshot("another");
+    for (let name = 1; name < count; name++) await db.dropSnapshot(`many ${name}`);
   });
 
   test("a snapshot waits for transactions, and says whose is in the way", {

@@ -75,6 +75,7 @@ export interface ThreadRequests {
   resetState(database: string): void;
   keepState(database: string, name: string): void;
   restoreState(database: string, name: string): void;
+  dropState(database: string, name: string): void;
   changeClock(change: ClockChange): ClockState;
   /** Ends all sessions, checkpoints and shuts down; the thread ends. */
   close(): void;

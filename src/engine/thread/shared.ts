@@ -7,6 +7,7 @@
 import { types } from "node:util";
 import type { Extensions } from "@electric-sql/pglite";
 import { BundledExtensions } from "../../sessions/bundled-extensions.ts";
+import type { RaisingPostgres } from "../../sessions/errors.ts";
 import { findTimeouts, type InterruptAddresses, Interrupts } from "../../sessions/interrupts.ts";
 import { refuseMissingFunctions } from "../../sessions/missing-functions.ts";
 import { loadReserved } from "../../sessions/module/module-cache.ts";
@@ -14,7 +15,6 @@ import { compileParser, parserGuard, parserName } from "../../sessions/module/ti
 import { maxPreparedTransactions } from "../../sessions/prepared-transactions.ts";
 import { ServerLog } from "../../sessions/server-log.ts";
 import { original, shareMemories } from "../../sessions/shared-memory.ts";
-import type { PostgresCalls } from "../../sessions/unsupported.ts";
 import { keepLibraries } from "../../sessions/wanted-libraries.ts";
 import { insertOnEntry } from "../../sessions/wasm/module.ts";
 import { type CompiledModule, type Imports, type WasmInstance, webAssembly } from "../../sessions/wasm/web-assembly.ts";
@@ -27,7 +27,7 @@ import { SharedSession } from "./shared-session.ts";
 /** Of the last instance, which is the server's. */
 let bundled: BundledExtensions | undefined;
 /** By memory: while a database is made there are two. */
-const running = new WeakMap<object, PostgresCalls>();
+const running = new WeakMap<object, RaisingPostgres>();
 
 // PostgreSQL touches all of it when it starts. PGlite's default is 128 MB; behind it there is a cache anyway: the system's, or
 // the file system in memory.
@@ -117,10 +117,8 @@ async function instantiate(source: CompiledModule | Uint8Array, imports?: Import
       "instance" in (result as object) ? (result as { instance: WasmInstance }).instance : (result as WasmInstance);
     if (guarded) compileParser(exports);
     running.set(memory, {
-      exports: exports as PostgresCalls["exports"],
-      get bytes() {
-        return new Uint8Array(memory.buffer);
-      },
+      exports,
+      write: (address, bytes) => new Uint8Array(memory.buffer).set(bytes, address),
     });
   }
   return result;

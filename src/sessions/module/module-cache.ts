@@ -15,6 +15,7 @@ import { crc32 } from "node:zlib";
 import { madeOnce } from "../../system/made-once.ts";
 import { abandoned } from "../../system/separate.ts";
 import { cacheDirectory, keepInCache, readCached } from "../../system/user-cache.ts";
+import { refuseEncodings } from "../rewrite/encodings.ts";
 import { markWrites } from "../rewrite/mark-writes.ts";
 import { rewriteAndMark } from "../rewrite/marked-postgres.ts";
 import type { Located, RewrittenModule } from "../rewrite/postgres.ts";
@@ -25,7 +26,7 @@ import { knownBinaries } from "./known-binaries.ts";
 import type { StockBinary } from "./stock-binary.ts";
 
 /** Part of the file's name: to be raised with every change of the rewrite or of the file's form. */
-const rewriteVersion = 58;
+const rewriteVersion = 59;
 
 /** A smaller library is rewritten sooner than read, also by code that V8 has yet to compile. */
 const smallestKept = 1 << 10;
@@ -126,7 +127,7 @@ export function loadMarked(stock: Uint8Array, directory: string | undefined = ca
 
 /** A module or library with larger frames only, for one session that all share, from the cache if it is there. */
 export function loadReserved(stock: Uint8Array, directory: string | undefined = cacheDirectory()): Uint8Array {
-  return loadEdited("shared", stock, reserveStack, directory);
+  return loadEdited("shared", stock, (bytes) => refuseEncodings(reserveStack(bytes)), directory);
 }
 
 function loadEdited(

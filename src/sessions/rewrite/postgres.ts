@@ -16,6 +16,7 @@ import { WasmModule } from "../wasm/module.ts";
 import { rewriteCheckpoints } from "./checkpoints.ts";
 import { call, callOnEntry, constant, functionBody, get, ifTrue, set } from "./code.ts";
 import { rewriteDatabases } from "./databases.ts";
+import { refuseEncodingsIn } from "./encodings.ts";
 import { rewriteFootprints } from "./footprints.ts";
 import { Hook, hookImport } from "./hooks.ts";
 import { Locator, only } from "./locate.ts";
@@ -107,6 +108,7 @@ export function rewritePostgres(stock: Uint8Array): RewrittenModule {
 
   enlargeStreamBuffers(locator);
   skipEmptySettings(locator);
+  refuseEncodingsIn(locator);
   rewriteDatabases(locator, hook);
   rewriteFootprints(locator, hook);
   reserveStackIn(module);

@@ -1,5 +1,5 @@
 /** How sessions end, and that nothing of them is left; and what the engine does when it needs more memory. */
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import type { SessionHost } from "../../../src/sessions/host.ts";
 import { checkSessions } from "../../../src/sessions/self-check.ts";
 import { waitUntil } from "../../support/wait-until.ts";
@@ -115,3 +115,19 @@ function firstThenNothing(first: Uint8Array) {
     return first;
   };
 }
+
+test("a session that waits for a place does not begin while there are to be none", async () => {
+  const full = await openHost({ dataDir: "memory://", maxSessions: 2 });
+  onTestFinished(() => full.close());
+  await SqlSession.open(full);
+  const leaving = await SqlSession.open(full);
+  const left = leaving.close();
+  const begun = SqlSession.open(full);
+  let open: number | undefined;
+  await full.withoutSessions(() => {
+    open = full.openSessions;
+  });
+  await left;
+  expect(open).toBe(0);
+  expect(await (await begun).rows("select 1")).toEqual(["1"]);
+});

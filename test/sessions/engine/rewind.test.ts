@@ -116,6 +116,22 @@ describe("rewind", () => {
   });
 });
 
+test("a mark for which there is no room is refused, and nothing else happens", async () => {
+  const { mostBytes } = host.marks;
+  host.marks.mostBytes = 20 << 20;
+  const before = await facts();
+  const marks: Mark[] = [];
+  const keepMany = async () => {
+    for (let count = 0; count < 100; count++) marks.push(await host.mark());
+  };
+  await expect(keepMany()).rejects.toMatchObject({ code: "53200" });
+  expect(await facts()).toEqual(before);
+  for (const each of marks) host.marks.release(each);
+  host.marks.release(await host.mark());
+  host.marks.mostBytes = mostBytes;
+  await host.rewind(mark);
+});
+
 async function facts(): Promise<unknown> {
   const session = await SqlSession.open(host);
   const found = {

@@ -183,6 +183,20 @@ test("a notification reaches idle listeners at once, without a ReadyForQuery, an
   await Promise.all([one.close(), two.close()]);
 });
 
+test("pg_terminate_backend ends a session whose client takes neither its answer nor its notifications", async () => {
+  for (const isIdle of [false, true]) {
+    const session = await SqlSession.open(host);
+    await session.rows("listen news");
+    const never = () => new Promise<void>(() => {});
+    session.session.client = never;
+    if (isIdle) await a.rows("notify news, 'unread'");
+    else void session.session.run(bytesInput(encodeQuery("select 1")), never);
+    await session.parked();
+    expect(await a.rows(`select pg_terminate_backend(${session.session.pid}, 10000)`)).toEqual(["t"]);
+    expect(session.session.state).toBe("ended");
+  }
+});
+
 test("what an idle session is told comes before the answer of its next batch", async () => {
   const session = await SqlSession.open(host);
   await session.rows("listen news");

@@ -1,0 +1,53 @@
+/**
+ * Who may have a branch of a database, and who may connect to the branch then.
+ *
+ * Owns: PostgreSQL's checks of a role that asks for a branch by its name, and copying what CREATE DATABASE leaves out. Does not own: making
+ * the branch (`database-branches.ts`, `prepared-branches.ts`).
+ * Mirrors CheckMyDatabase (utils/init/postinit.c) and createdb (commands/dbcommands.c).
+ * Invariant: a branch opens nothing to a role that its source does not open to it.
+ */
+import { SqlStateError } from "../errors.ts";
+import { quoteLiteral } from "../migrate/sql-quoting.ts";
+import type { OwnSession } from "./own-session.ts";
+
+/** In `pg_shdepend`, the roles that the privileges of a database name. */
+export const namedInPrivileges = "dbid = 0 and classid = 'pg_database'::regclass and deptype = 'a'";
+
+/** Whether a role that logs in may have a branch made; rejects with PostgreSQL's error if not. False for a role that may not log in: PostgreSQL says so. */
+export async function requireAccess(
+  run: OwnSession["ask"],
+  source: string,
+  user: string,
+  makes: boolean,
+): Promise<boolean> {
+  const [facts] =
+    await run(`select datallowconn, has_database_privilege(r.oid, d.oid, 'connect'), datconnlimit = 0 and not rolsuper,
+      rolsuper or rolcreatedb, datistemplate or pg_has_role(r.oid, datdba, 'usage')
+    from pg_database d, pg_roles r
+    where datname = ${quoteLiteral(source)} and rolname = ${quoteLiteral(user)} and rolcanlogin`);
+  if (!facts) return false;
+  const [isOpen, mayConnect, isFull, mayCreate, mayCopy] = facts.map((fact) => fact === "t");
+  if (!isOpen) throw closed(source);
+  if (!mayConnect) throw new SqlStateError("42501", `permission denied for database "${source}"`);
+  if (isFull) throw new SqlStateError("53300", `too many connections for database "${source}"`);
+  if (makes && !mayCreate) throw new SqlStateError("42501", "permission denied to create database");
+  if (makes && !mayCopy) throw new SqlStateError("42501", `permission denied to copy database "${source}"`);
+  return true;
+}
+
+/** The error for a database to which nobody may connect. */
+export function closed(database: string): Error {
+  return new SqlStateError("55000", `database "${database}" is not currently accepting connections`);
+}
+
+/** Statements that give a database the privileges and the connection limit of another one. */
+export function copyAccess(from: string, to: string): string {
+  const oid = (name: string) => `(select oid from pg_database where datname = ${quoteLiteral(name)})`;
+  const [source, target] = [oid(from), oid(to)];
+  return `
+    delete from pg_shdepend where ${namedInPrivileges} and objid = ${target};
+    insert into pg_shdepend select dbid, classid, ${target}, objsubid, refclassid, refobjid, deptype
+      from pg_shdepend where ${namedInPrivileges} and objid = ${source};
+    update pg_database set (datacl, datconnlimit) =
+      (select datacl, datconnlimit from pg_database where oid = ${source}) where oid = ${target};`;
+}
