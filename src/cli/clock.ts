@@ -27,7 +27,7 @@ export const clockCommand: CliCommand = {
     if (call.takes && value === undefined)
       throw new UsageError(`clock ${word}: say which: pglite-devdb clock ${word} ${call.takes}`);
     const change = call.sql(`'${(value ?? "").replaceAll("'", "''")}'`);
-    const url = serverUrl(flags.url, environment).href;
+    const { url } = serverUrl(flags.url, environment);
     const statements = [...(change ? [`select pglite_devdb.${change}`] : []), "select pglite_devdb.show_time()"];
     const [row] = await inWords(
       "clock",

@@ -9,6 +9,7 @@ import { dirname, join, resolve } from "node:path";
 import { environmentWith } from "../dev-db/address.ts";
 import { controlDevDb, type DevDbContext } from "../dev-db/control.ts";
 import { DataDirectoryError, ExitCode, UsageError } from "../errors.ts";
+import { readServerUrl, writeServerUrl } from "../options/server-url.ts";
 import type { Log, ResolvedOptions } from "../options.ts";
 import { removeTraceFile } from "../trace/record/trace-file.ts";
 import { type Child, checkCommand, startChild } from "./child.ts";
@@ -105,9 +106,7 @@ function trustBoth(own: string, certificate: string): string {
 
 /** The log is kept longer than a password should be. */
 function withoutPassword(url: string): string {
-  const shown = new URL(url);
-  shown.password = "";
-  return shown.href;
+  return writeServerUrl({ ...readServerUrl(url, "the server"), password: "" });
 }
 
 function childEnvironment(

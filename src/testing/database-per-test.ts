@@ -13,7 +13,7 @@ import { ServerClient } from "../dev-db/server-client.ts";
 import { branchDatabase, sourceOfRun } from "../engine/branches.ts";
 import { executeSql } from "../engine/execute-sql.ts";
 import { quoteIdentifier, quoteLiteral } from "../migrate/sql-quoting.ts";
-import { partsOf } from "../options/server-url.ts";
+import { readServerUrl, withDatabase } from "../options/server-url.ts";
 import type { DatabaseError, StatementResult } from "../wire/query-results.ts";
 
 /** A database of a test's own. */
@@ -32,11 +32,13 @@ const workers = "worker_";
 
 /** Branches of the database that a URL names. */
 export class DatabasesPerTest {
-  readonly #source: URL;
+  readonly #source: string;
+  readonly #name: string;
   #admin: Promise<ServerClient> | undefined;
 
   constructor(url: string) {
-    this.#source = new URL(url);
+    this.#source = url;
+    this.#name = readServerUrl(url, "the server").database;
   }
 
   /** Makes one with a name that nobody has. */
@@ -47,12 +49,11 @@ export class DatabasesPerTest {
   /** The one with this name, which is made unless it is there. */
   async ensure(branch: string): Promise<TestDatabase> {
     const name = this.#nameOf(branch);
-    const url = new URL(this.#source);
-    url.pathname = `/${name}`;
-    await ensureBranch({ url: url.href, database: name, template: this.#name }, async (sql) => {
+    const url = withDatabase(this.#source, name);
+    await ensureBranch({ url, database: name, template: this.#name }, async (sql) => {
       return (await this.#run(sql)).at(-1)?.rows ?? [];
     });
-    return { name, url: url.href };
+    return { name, url };
   }
 
   /** A worker's, which goes from one of its files to the next. */
@@ -91,19 +92,23 @@ export class DatabasesPerTest {
     return branchDatabase(this.#name, branch);
   }
 
-  get #name(): string {
-    return partsOf(this.#source, "the server").database;
-  }
-
   /** Where to be while databases are made and dropped: nobody can copy one that somebody is connected to. */
   #adminUrl(): string {
-    const url = new URL(this.#source);
-    url.pathname = `/${encodeURIComponent(sourceOfRun(this.#name) ?? this.#name)}`;
-    return url.href;
+    return withDatabase(this.#source, sourceOfRun(this.#name) ?? this.#name);
   }
 
   async #run(sql: string): Promise<StatementResult[]> {
-    this.#admin ??= ServerClient.connect(this.#adminUrl());
+    this.#admin ??= this.#connect();
     return executeSql(await this.#admin, sql);
+  }
+
+  /** A connection that failed, or has ended, is forgotten, so that the next call makes another one. */
+  #connect(): Promise<ServerClient> {
+    const forget = () => {
+      if (this.#admin === connecting) this.#admin = undefined;
+    };
+    const connecting = ServerClient.connect(this.#adminUrl(), { onLost: forget });
+    connecting.catch(forget);
+    return connecting;
   }
 }

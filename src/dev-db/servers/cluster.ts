@@ -16,6 +16,7 @@ import {
 } from "../../engine/data-directory/data-directory.ts";
 import { lockDirectory } from "../../engine/data-directory/directory-lock.ts";
 import { DataDirectoryError, ExitCode } from "../../errors.ts";
+import { inTemporaryDirectory } from "../../system/temporary.ts";
 import type { CleanupStack } from "../cleanup.ts";
 import { guardDirectory, guardServer } from "./guard.ts";
 import type { Programs, ProgramUser } from "./programs.ts";
@@ -34,7 +35,7 @@ export function temporaryPlace(cleanup: CleanupStack): Promise<ClusterPlace> {
       const directory = join(tmpdir(), `pglite-devdb-postgres-${randomUUID()}`);
       // Before there is anything to leave.
       const endGuard = guardDirectory(directory);
-      mkdirSync(directory, { mode: 0o700 });
+      inTemporaryDirectory("--engine postgres", () => mkdirSync(directory, { mode: 0o700 }));
       return { directory, isTemporary: true, endGuard };
     },
     ({ directory, endGuard }) => {
