@@ -8,6 +8,7 @@ import { urlOfEngine } from "../dev-db/engines.ts";
 import { ServerClient } from "../dev-db/server-client.ts";
 import { executeSql } from "../engine/execute-sql.ts";
 import { ExitCode, ServerConnectionError, UsageError } from "../errors.ts";
+import { quoteLiteral } from "../migrate/index.ts";
 import { readServerUrl, writeServerUrl } from "../options/server-url.ts";
 import { nameOf, optionTable, type ResolvedOptions } from "../options.ts";
 import { DatabaseError } from "../wire/query-results.ts";
@@ -86,7 +87,7 @@ export async function callOwnFunction(
   name: string,
   argument?: string,
 ): Promise<string> {
-  const literal = argument === undefined ? "" : `'${argument.replaceAll("'", "''")}'`;
+  const literal = argument === undefined ? "" : quoteLiteral(argument);
   const [row] = await inWords(
     command,
     () => queryServer(url, command, [`select pglite_devdb.${name}(${literal})`]),

@@ -34,6 +34,9 @@ test("a server with --resets on goes back to its start and to snapshots, while w
   expect(await values()).toBe("one two");
   expect((await client.query("show application_name")).rows).toEqual([{ application_name: "stays" }]);
   expect(await asked("snapshot", "rm", "two")).toMatchObject(done);
+  expect(await asked("snapshot", "save", "a\\b's")).toMatchObject(done);
+  expect(await asked("snapshot", "ls")).toMatchObject({ ...done, stdout: "it's one\na\\b's\n" });
+  expect(await asked("snapshot", "rm", "a\\b's")).toMatchObject(done);
   expect(await asked("snapshot", "restore", "two")).toMatchObject({
     code: 1,
     stderr: `pglite-devdb: snapshot: there is no snapshot "two"; there are: "it's one"\n`,
