@@ -10,10 +10,13 @@ import { homedir } from "node:os";
 import { join } from "node:path";
 import { ServerConnectionError, UsageError } from "../errors.ts";
 import { isSocketDirectory, type ServerUrl } from "../options/server-url.ts";
+import { staysHere } from "../system/loopback.ts";
 import { encodeSslRequest } from "../wire/frontend.ts";
 
 /** What is on the way may forget a connection that nothing goes over. */
 const keepAliveMs = 30_000;
+/** How long one of a host's addresses may take before the next one is tried; Node's 250 ms are too short for a distant server. */
+const addressMs = 2_500;
 
 /** Whether an attempt asks for TLS. */
 export type Encryption = "never" | "if offered" | "always";
@@ -47,7 +50,7 @@ export async function openSocket(
   signal.throwIfAborted();
   const socket = await reach(server, signal);
   try {
-    const isLocal = socket.remoteAddress === undefined || isLoopback(socket.remoteAddress);
+    const isLocal = staysHere(socket);
     if (encryption === "never" || !(await offersTls(socket, signal))) {
       if (encryption === "always")
         throw new ServerConnectionError(
@@ -64,14 +67,11 @@ export async function openSocket(
   }
 }
 
-function isLoopback(address: string): boolean {
-  return address === "::1" || /^(::ffff:)?127\./.test(address);
-}
-
 function reach(server: ServerUrl, signal: AbortSignal): Promise<Socket> {
   const host = server.hostAddress ?? server.host;
   const address = isSocketDirectory(host) ? { path: placeOf({ ...server, host }) } : { host, port: server.port };
-  const socket = connect({ ...address, noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveMs });
+  const settings = { noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveMs };
+  const socket = connect({ ...address, ...settings, autoSelectFamilyAttemptTimeout: addressMs });
   return settled(socket, signal, (resolve, reject) => ({
     connect: () => resolve(socket),
     error: (error: NodeJS.ErrnoException) => {
