@@ -102,14 +102,14 @@ export class ServerClient implements SqlEngine {
     signal: AbortSignal,
     told: { isEncrypted: boolean } = { isEncrypted: false },
   ): Promise<ServerClient> {
-    const { stream, isPrivate } = await openSocket(server, encryption, signal, told);
+    const { stream, isPrivate, binding } = await openSocket(server, encryption, signal, told);
     const client = new ServerClient(stream);
     client.#onNotification = options.onNotification;
     const abort = () => client.#end(signal.reason);
     signal.addEventListener("abort", abort, { once: true });
     stream.once("close", () => signal.removeEventListener("abort", abort));
     try {
-      await client.#logIn(server, options.parameters, isPrivate);
+      await client.#logIn(server, options.parameters, { mayReveal: isPrivate, binding });
       return client;
     } catch (error) {
       client.close();
@@ -143,11 +143,15 @@ export class ServerClient implements SqlEngine {
   }
 
   async #logIn(
-    { user, password, database, options, applicationName }: ServerUrl,
+    { user, password, database, options, applicationName, channelBinding }: ServerUrl,
     own: ConnectOptions["parameters"],
-    isPrivate: boolean,
+    { mayReveal, binding }: { readonly mayReveal: boolean; readonly binding: Buffer | undefined },
   ): Promise<void> {
-    const login = new LoginClient(await preparePassword(password), user, isPrivate);
+    const login = new LoginClient(await preparePassword(password), user, {
+      mayReveal,
+      binding: channelBinding === "disable" ? undefined : binding,
+      requiresBinding: channelBinding === "require",
+    });
     const parameters = {
       user,
       database,

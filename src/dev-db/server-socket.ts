@@ -8,9 +8,11 @@ import { existsSync, readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import type { TLSSocket } from "node:tls";
 import { ServerConnectionError, UsageError } from "../errors.ts";
 import { isSocketDirectory, type ServerUrl } from "../options/server-url.ts";
 import { staysHere } from "../system/loopback.ts";
+import { hashForBinding } from "../transport/certificate-hash.ts";
 import { encodeSslRequest } from "../wire/frontend.ts";
 
 /** What is on the way may forget a connection that nothing goes over. */
@@ -26,6 +28,8 @@ interface ServerSocket {
   readonly stream: Socket;
   /** Whether nobody but the server that was meant can read what is sent. */
   readonly isPrivate: boolean;
+  /** The hash of the server's certificate that SCRAM can be bound to. */
+  readonly binding?: Buffer | undefined;
 }
 
 /** The attempts that libpq makes, in order. */
@@ -60,7 +64,9 @@ export async function openSocket(
     }
     told.isEncrypted = true;
     const { stream, isVerified } = await encrypt(socket, server, signal);
-    return { stream, isPrivate: isLocal || isVerified };
+    const certificate = stream.getPeerX509Certificate();
+    const binding = certificate && hashForBinding(certificate.raw);
+    return { stream, isPrivate: isLocal || isVerified, binding };
   } catch (error) {
     socket.destroy();
     throw error;
@@ -110,7 +116,7 @@ function encrypt(
   socket: Socket,
   server: ServerUrl,
   signal: AbortSignal,
-): Promise<{ stream: Socket; isVerified: boolean }> {
+): Promise<{ stream: TLSSocket; isVerified: boolean }> {
   const { connect: connectTls, checkServerIdentity } = process.getBuiltinModule("node:tls");
   const { isIP } = process.getBuiltinModule("node:net");
   const { host, sslMode } = server;

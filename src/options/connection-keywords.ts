@@ -12,6 +12,9 @@ export const sslModes = ["disable", "allow", "prefer", "require", "verify-ca", "
 /** A value of `sslmode`. */
 export type SslMode = (typeof sslModes)[number];
 
+/** The values of `channel_binding`. */
+export const channelBindings = ["disable", "prefer", "require"] as const;
+
 /** One parameter. */
 interface Keyword {
   /** The environment variable that stands for it. */
@@ -40,7 +43,7 @@ export const connectionKeywords: Readonly<Record<string, Keyword>> = {
   application_name: { variable: "PGAPPNAME" },
   fallback_application_name: anyValue,
   client_encoding: { only: ["utf8", "utf-8", "unicode", "auto"] },
-  channel_binding: { variable: "PGCHANNELBINDING", only: ["disable", "prefer"] },
+  channel_binding: { variable: "PGCHANNELBINDING", only: channelBindings },
   gssencmode: { variable: "PGGSSENCMODE", only: ["disable", "prefer"] },
   sslnegotiation: { variable: "PGSSLNEGOTIATION", only: ["postgres"] },
   sslcompression: { variable: "PGSSLCOMPRESSION", only: ["0"] },

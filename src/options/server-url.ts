@@ -8,7 +8,7 @@
 import { existsSync } from "node:fs";
 import { userInfo } from "node:os";
 import { UsageError } from "../errors.ts";
-import { connectionKeywords, type SslMode, sslModes } from "./connection-keywords.ts";
+import { channelBindings, connectionKeywords, type SslMode, sslModes } from "./connection-keywords.ts";
 import { defaultPassfile, passwordFromFile } from "./passfile.ts";
 import { splitUrl } from "./url-syntax.ts";
 
@@ -32,6 +32,7 @@ export interface ServerUrl extends ServerPlace {
   /** The address to connect to instead of looking up `host`. */
   readonly hostAddress: string | undefined;
   readonly sslMode: SslMode;
+  readonly channelBinding: (typeof channelBindings)[number];
   /** The file with the root certificates, or `system`. */
   readonly rootCertificate: string | undefined;
   /** 0 for no limit; undefined if neither the URL nor the environment says. */
@@ -46,7 +47,15 @@ const defaultPort = 5432;
 /** Debian's, and PostgreSQL's own. */
 const socketDirectories = ["/var/run/postgresql", "/tmp"];
 /** What the environment says of a connection must stand in a URL that is passed on. */
-const passedOn = ["hostaddr", "sslmode", "sslrootcert", "connect_timeout", "options", "application_name"];
+const passedOn = [
+  "hostaddr",
+  "sslmode",
+  "channel_binding",
+  "sslrootcert",
+  "connect_timeout",
+  "options",
+  "application_name",
+];
 
 /** For a URL that has all that it needs. */
 const noEnvironment: NodeJS.ProcessEnv = {};
@@ -81,6 +90,7 @@ export function readServerUrl(text: string, name: string, environment: NodeJS.Pr
       (environment === noEnvironment ? "" : (passwordFromFile(passfile, nameInPassfile(place)) ?? "")),
     hostAddress: value("hostaddr"),
     sslMode: readSslMode(value("sslmode"), rootCertificate, called("sslmode")),
+    channelBinding: channelBindings.find((one) => one === value("channel_binding")) ?? "prefer",
     rootCertificate,
     connectTimeoutMs: readTimeout(value("connect_timeout")?.trim(), called("connect_timeout")),
     options: value("options"),
@@ -90,12 +100,15 @@ export function readServerUrl(text: string, name: string, environment: NodeJS.Pr
   };
 }
 
+/** Parameters that are read further: another spelling would be the default. */
+const exactly: ReadonlySet<string> = new Set(["sslmode", "channel_binding"]);
+
 function checkValue(keyword: string, value: string, called: string): void {
   const { only } = connectionKeywords[keyword]!;
   if (/^(host|hostaddr|port)$/.test(keyword) && value.includes(","))
     throw new UsageError(`${called} names several servers: ${JSON.stringify(value)}; name one`);
   if (only?.length === 0) throw new UsageError(`${called} is not supported by pglite-devdb`);
-  if (only && !only.includes(keyword === "sslmode" ? value : value.toLowerCase()))
+  if (only && !only.includes(exactly.has(keyword) ? value : value.toLowerCase()))
     throw new UsageError(`${called} is ${JSON.stringify(value)}, but pglite-devdb supports only ${only.join(", ")}`);
 }
 

@@ -175,7 +175,7 @@ test("a URL with several servers is refused, in the URL and in the environment",
 test.each([
   "sslcert=c",
   "require_auth=scram-sha-256",
-  "channel_binding=require",
+  "channel_binding=Require",
   "gssencmode=require",
   "service=s",
   "target_session_attrs=primary",

@@ -1,14 +1,16 @@
 /** Our client's TLS against a real PostgreSQL, by libpq's `sslmode`; and servers that do not keep to the protocol. */
 import { chownSync, writeFileSync } from "node:fs";
-import { createServer, type Socket } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import { networkInterfaces } from "node:os";
 import { join } from "node:path";
+import { connect as connectTls, createSecureContext, TLSSocket } from "node:tls";
 
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { dropDirectory, makeDirectory } from "../../scripts/bench/leftovers.ts";
 import { ServerClient } from "../../src/dev-db/server-client.ts";
 import { systemUser } from "../../src/dev-db/servers/programs.ts";
 import { executeSql } from "../../src/engine/execute-sql.ts";
+import { encodeSslRequest } from "../../src/wire/frontend.ts";
 import { type RealPostgres, startRealPostgres } from "../support/real-postgres.ts";
 import { selfSigned } from "../support/self-signed.ts";
 import { waitUntil } from "../support/wait-until.ts";
@@ -23,6 +25,7 @@ let server: RealPostgres;
 const hba = `hostnossl all tls all reject
 hostssl all clear all reject
 host all cleartext all password
+host all scram all scram-sha-256
 host all all all trust
 `;
 
@@ -44,7 +47,7 @@ beforeAll(async () => {
   });
   await ask(
     urlOf("postgres", "sslmode=disable"),
-    "create role tls login; create role clear login; create role cleartext login password 'pw'",
+    "create role tls login; create role clear login; create role cleartext login password 'pw'; create role scram login password 'pw'",
   );
 });
 afterAll(async () => {
@@ -73,6 +76,10 @@ describe("sslmode against a real server", () => {
     ["postgres", "sslmode=prefer", "127.0.0.1", "t"],
     ["postgres", "application_name=x", "127.0.0.1", "t"],
     ["postgres", "sslmode=allow", "127.0.0.1", "f"],
+    ["scram:pw", "sslmode=require", "127.0.0.1", "t"],
+    ["scram:pw", "sslmode=require&channel_binding=require", "127.0.0.1", "t"],
+    ["scram:pw", "sslmode=require&channel_binding=disable", "127.0.0.1", "t"],
+    ["scram:pw", "sslmode=disable", "127.0.0.1", "f"],
     ["tls", "sslmode=allow", "127.0.0.1", "t"],
     ["clear", "sslmode=prefer", "127.0.0.1", "f"],
     ["postgres", "sslmode=require", "127.0.0.1", "t"],
@@ -91,9 +98,33 @@ describe("sslmode against a real server", () => {
     ["postgres", "sslmode=verify-full&sslrootcert=system", "localhost", /TLS failed/],
     ["postgres", "sslmode=require&sslrootcert=system", "localhost", /sslmode.*verify-full/],
     ["tls", "sslmode=disable", "127.0.0.1", /pg_hba.conf/],
+    ["scram:wrong", "sslmode=require&channel_binding=require", "127.0.0.1", /password authentication failed/],
+    ["scram:pw", "sslmode=disable&channel_binding=require", "127.0.0.1", /channel_binding=require/],
+    ["cleartext:pw", "sslmode=require&channel_binding=require", "127.0.0.1", /channel_binding=require/],
+    ["postgres", "sslmode=require&channel_binding=require", "127.0.0.1", /channel_binding=require/],
     ["clear", "sslmode=require", "127.0.0.1", /pg_hba.conf/],
   ])("a login as %s with %s at %s is refused", async (user, query, host, why) => {
     await expect(ask(urlOf(user, query, host))).rejects.toThrow(why);
+  });
+
+  test("a machine between with a certificate of its own cannot pass a login on", async () => {
+    const { url } = await listener((socket) => {
+      const there = connect(server.port, "127.0.0.1");
+      socket.once("data", () => {
+        socket.write("S");
+        const inside = new TLSSocket(socket, { isServer: true, secureContext: createSecureContext(other) });
+        there.write(encodeSslRequest());
+        there.once("data", () => {
+          const outside = connectTls({ socket: there, rejectUnauthorized: false });
+          for (const end of [inside, outside]) end.on("error", () => {});
+          inside.pipe(outside).pipe(inside);
+        });
+      });
+    });
+    const through = url.replace("u:p@", "scram:pw@").replace(/db$/, "postgres?sslmode=require");
+    await expect(ask(through)).rejects.toThrow(/channel binding/);
+    // Only the binding tells.
+    expect(await ask(`${through}&channel_binding=disable`)).toBe("t");
   });
 
   const outside = Object.values(networkInterfaces())
