@@ -11,6 +11,7 @@ import { controlDevDb, type DevDbContext } from "../dev-db/control.ts";
 import { DataDirectoryError, ExitCode, UsageError } from "../errors.ts";
 import { readServerUrl, writeServerUrl } from "../options/server-url.ts";
 import type { Log, ResolvedOptions } from "../options.ts";
+import { inTemporaryDirectory } from "../system/temporary.ts";
 import { removeTraceFile } from "../trace/record/trace-file.ts";
 import { type Child, checkCommand, startChild } from "./child.ts";
 import { type CliCommand, serverOptions } from "./command.ts";
@@ -100,7 +101,8 @@ function trustBoth(own: string, certificate: string): string {
     return certificate;
   }
   const both = join(dirname(certificate), "trusted.pem");
-  writeFileSync(both, `${trusted.trimEnd()}\n${readFileSync(certificate, "utf8")}`);
+  const text = `${trusted.trimEnd()}\n${readFileSync(certificate, "utf8")}`;
+  inTemporaryDirectory("run", () => writeFileSync(both, text));
   return both;
 }
 

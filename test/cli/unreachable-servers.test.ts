@@ -1,10 +1,12 @@
 /** Servers that refuse, close at once or never answer: each command says so in one line. */
+import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { type DevDb, startDevDb } from "../../src/index.ts";
 import { runCli, temporaryDirectory } from "../support/cli-process.ts";
+import { selfSigned } from "../support/self-signed.ts";
 
 let server: DevDb;
 beforeAll(async () => {
@@ -89,4 +91,39 @@ describe("--tls auto", () => {
     expect(stderr).toMatch(new RegExp(`--tls.*${TMPDIR}.*(ENOENT|ENOTDIR)`));
     expect(stderr).not.toMatch(/^ +at /m);
   });
+
+  /** A file system with room for so many files; undefined where this user may not mount one. */
+  function small(inodes: number): string | undefined {
+    const directory = temporaryDirectory();
+    const options = ["-t", "tmpfs", "-o", `size=4k,nr_inodes=${inodes}`, "tmpfs", directory];
+    if (spawnSync("mount", options).status !== 0) return undefined;
+    onTestFinished(() => void spawnSync("umount", [directory]));
+    return directory;
+  }
+
+  test.for([1, 2, 3])(
+    "says in one line that the temporary directory is full after %d files",
+    async (inodes, context) => {
+      const TMPDIR = small(inodes);
+      if (TMPDIR === undefined) return context.skip("needs the right to mount a file system");
+      const trusted = join(temporaryDirectory(), "trusted.pem");
+      writeFileSync(trusted, `${selfSigned().cert}\n`.repeat(9));
+      const args = [
+        "run",
+        "--tls",
+        "auto",
+        "--port",
+        "0",
+        "--migrations",
+        "none",
+        "--log-level",
+        "error",
+        "--",
+        "true",
+      ];
+      const { code, stderr } = await runCli(args, { environment: { TMPDIR, NODE_EXTRA_CA_CERTS: trusted } });
+      expect(code).toBe(2);
+      expect(stderr).toMatch(new RegExp(`^pglite-devdb: (--tls|run): .*${TMPDIR}: ENOSPC.*\n$`));
+    },
+  );
 });
