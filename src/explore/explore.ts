@@ -9,7 +9,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { inspect } from "node:util";
 import type { GateHold, GateRecord } from "../engine/gate.ts";
 import { UsageError } from "../errors.ts";
-import { partsOf } from "../options/server-url.ts";
+import { readServerUrl } from "../options/server-url.ts";
 import { DatabaseError } from "../wire/query-results.ts";
 import { checkOptions } from "./check-options.ts";
 import { exhaustive, random, replay, roundRobin, type Strategy } from "./choices.ts";
@@ -158,7 +158,7 @@ class Exploration {
     const unseen = Object.keys(this.#options.actors).filter((name) => !this.#seen.has(name));
     if (unseen.length === 0 || this.#stopped !== undefined) return;
     const names = unseen.map((name) => `"${name}"`).join(", ");
-    const { database } = partsOf(new URL(this.#options.db.url), "the server");
+    const { database } = readServerUrl(this.#options.db.url, "the server");
     throw new UsageError(
       `${unseen.length === 1 ? "the actor" : "the actors"} ${names} sent nothing to the database "${database}" in any schedule`,
     );

@@ -13,7 +13,7 @@ import { ServerClient } from "../dev-db/server-client.ts";
 import { branchDatabase, sourceOfRun } from "../engine/branches.ts";
 import { executeSql } from "../engine/execute-sql.ts";
 import { quoteIdentifier, quoteLiteral } from "../migrate/sql-quoting.ts";
-import { partsOf } from "../options/server-url.ts";
+import { readServerUrl, withDatabase } from "../options/server-url.ts";
 import { DatabaseError, type StatementResult } from "../wire/query-results.ts";
 import { workerBranch } from "./run-address.ts";
 
@@ -37,13 +37,15 @@ const pauseMs = 20;
 
 /** Branches of the database that a URL names. */
 export class DatabasesPerTest {
-  readonly #source: URL;
+  readonly #source: string;
+  readonly #name: string;
   /** Whether the server can renew a database under its clients. */
   #renews = true;
   #admin: Promise<ServerClient> | undefined;
 
   constructor(url: string) {
-    this.#source = new URL(url);
+    this.#source = url;
+    this.#name = readServerUrl(url, "the server").database;
   }
 
   /** Makes one with a name that nobody has. */
@@ -139,29 +141,31 @@ export class DatabasesPerTest {
   }
 
   #at(database: string): TestDatabase {
-    const url = new URL(this.#source);
-    url.pathname = `/${database}`;
-    return { name: database, url: url.href };
+    return { name: database, url: withDatabase(this.#source, database) };
   }
 
   #nameOf(branch: string): string {
     return branchDatabase(this.#name, branch);
   }
 
-  get #name(): string {
-    return partsOf(this.#source, "the server").database;
-  }
-
   /** Where to be while databases are made and dropped: nobody can copy one that somebody is connected to. */
   #adminUrl(): string {
-    const url = new URL(this.#source);
-    url.pathname = `/${encodeURIComponent(sourceOfRun(this.#name) ?? this.#name)}`;
-    return url.href;
+    return withDatabase(this.#source, sourceOfRun(this.#name) ?? this.#name);
   }
 
   async #run(sql: string): Promise<StatementResult[]> {
-    this.#admin ??= ServerClient.connect(this.#adminUrl());
+    this.#admin ??= this.#connect();
     return executeSql(await this.#admin, sql);
+  }
+
+  /** A connection that failed, or has ended, is forgotten, so that the next call makes another one. */
+  #connect(): Promise<ServerClient> {
+    const forget = () => {
+      if (this.#admin === connecting) this.#admin = undefined;
+    };
+    const connecting = ServerClient.connect(this.#adminUrl(), { onLost: forget });
+    connecting.catch(forget);
+    return connecting;
   }
 }
 

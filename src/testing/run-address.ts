@@ -6,7 +6,7 @@
  * own reader leave alone what is set.
  */
 import { branchDatabase } from "../engine/branches.ts";
-import { partsOf } from "../options/server-url.ts";
+import { readServerUrl, withDatabase } from "../options/server-url.ts";
 
 /** `DATABASE_URL` and `PG*` of a server (`connectionEnvironment`). */
 export type ServerEnvironment = Readonly<Record<string, string>>;
@@ -53,10 +53,9 @@ export function serverOfRun(): ServerEnvironment | undefined {
 }
 
 function inDatabase(server: ServerEnvironment, worker: string): ServerEnvironment & Record<"DATABASE_URL", string> {
-  const url = new URL(server.DATABASE_URL!);
-  const database = branchDatabase(partsOf(url, "the server").database, workerBranch(worker));
-  url.pathname = `/${database}`;
-  return { ...server, DATABASE_URL: url.href, PGDATABASE: database };
+  const url = server.DATABASE_URL!;
+  const database = branchDatabase(readServerUrl(url, "the server").database, workerBranch(worker));
+  return { ...server, DATABASE_URL: withDatabase(url, database), PGDATABASE: database };
 }
 
 function setVariables(variables: Readonly<Record<string, string>>): () => void {
