@@ -51,7 +51,9 @@ const entries = {
   testing: "src/testing/index.ts",
   vitest: "src/testing/vitest.ts",
   "vitest-setup": "src/testing/vitest-setup.ts",
+  "vitest-worker": "src/testing/vitest-worker.ts",
   "node-test": "src/testing/node-test.ts",
+  "node-test-worker": "src/testing/node-test-worker.ts",
   jest: "src/testing/jest.ts",
   "jest-setup": "src/testing/jest-setup.ts",
   playwright: "src/testing/playwright.ts",
@@ -64,6 +66,9 @@ const entries = {
   "dump-thread": "src/dev-db/dump-thread.ts",
 };
 
+/** The modules that jest loads as CommonJS: in dist/ as NAME.cjs. */
+const commonJsEntries = { jest: entries.jest, "jest-worker": "src/testing/jest-worker.ts" };
+
 /** Dependencies of the published package; everything else is bundled in. */
 export const external = [
   "@electric-sql/pglite",
@@ -74,7 +79,7 @@ export const external = [
   ...Object.values(packageExtensions).map((install) => install.replace(/(?!^)@.*$/, "")),
 ];
 
-/** `jest.ts` is the one module that is there as CommonJS, too. */
+/** `jest.ts` is there as an ES module and as CommonJS. */
 const jestTypes = `type Jest = typeof import("./jest.js", { with: { "resolution-mode": "import" } });
 export declare const devDb: Jest["devDb"];
 export declare const useDatabase: Jest["useDatabase"];
@@ -100,9 +105,6 @@ async function buildBundles(): Promise<void> {
     bundle: true,
     platform: "node",
     target: "node20",
-    sourcemap: true,
-    // A stack has files and lines all the same; the sources would be a third of what is installed of our own.
-    sourcesContent: false,
     legalComments: "none",
     logLevel: "warning",
     external,
@@ -115,7 +117,7 @@ async function buildBundles(): Promise<void> {
   const { metafile } = await bundle({ ...common, ...split, entryPoints: entries, plugins: [asFile] });
   await bundle({
     ...common,
-    entryPoints: { jest: entries.jest },
+    entryPoints: commonJsEntries,
     format: "cjs",
     outExtension: { ".js": ".cjs" },
     define: { "import.meta.dirname": "__dirname" },
@@ -137,7 +139,7 @@ const mcpSdk = () => ({ path: "./mcp-sdk.js", external: true });
 /** The SDK of `pglite-devdb mcp`: most of it is other packages', so it is small and has no map; with their licences. */
 async function buildMcpSdk(common: BuildOptions): Promise<void> {
   const entryPoints = { "mcp-sdk": "src/cli/mcp/sdk.ts" };
-  const small = { minify: true, sourcemap: false, format: "esm", metafile: true } as const;
+  const small = { minify: true, format: "esm", metafile: true } as const;
   const { metafile } = await bundle({ ...common, ...small, entryPoints });
   const packages = Object.keys(metafile.inputs).flatMap(
     (path) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(path) ?? [],

@@ -39,6 +39,12 @@ export class DataDirectoryError extends Error {
   readonly exitCode = ExitCode.dataDirectory;
 }
 
+/** A server that could not be connected to, or that did not keep to the protocol. Exit code 1. */
+export class ServerConnectionError extends Error {
+  override readonly name = "ServerConnectionError";
+  readonly exitCode = ExitCode.failure;
+}
+
 /** Isolated sessions cannot be had with this Node or this PGlite. Shared ones can. */
 export class SessionsUnavailableError extends Error {
   override readonly name = "SessionsUnavailableError";

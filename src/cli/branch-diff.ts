@@ -9,7 +9,8 @@ import { compareContents, type Differences, differenceLines, rowsDiffer } from "
 import { readContents } from "../dev-db/schema/read.ts";
 import { branchDatabase } from "../engine/branches.ts";
 import { ExitCode, UsageError } from "../errors.ts";
-import { connectionOf, inWords, queryServer, urlOf } from "./running-server.ts";
+import { withDatabase } from "../options/server-url.ts";
+import { connectionOf, inWords, type NamedServer, queryServer } from "./running-server.ts";
 
 /** The exit code of two that are not the same. */
 export const differentExitCode = 1;
@@ -22,8 +23,7 @@ interface Printed {
 
 /** Compares two databases, each named by its branch's name or its own; without a second one the first is compared to what `url` names. Rejects with exit code 2. */
 export async function diffBranches(
-  url: URL,
-  source: string,
+  { url, database: source }: NamedServer,
   names: readonly string[],
   form: unknown,
 ): Promise<Printed> {
@@ -35,15 +35,15 @@ export async function diffBranches(
     throw new UsageError("branch diff: name the branches to compare: pglite-devdb branch diff [A] B");
   try {
     return await inWords("branch diff", async () => {
-      const there = new Set((await queryServer(url.href, "branch", [databasesSql])).map(([database]) => database!));
+      const there = new Set((await queryServer(url, "branch", [databasesSql])).map(([database]) => database!));
       const two = (second === undefined ? [source, first] : [first, second]).map((name, i) =>
         second === undefined && i === 0 ? name : databaseOf(name, source, there),
       );
       const [before, after] = [two[0]!, two[1]!];
       const { parameters } = connectionOf("branch");
       const differences = compareContents(
-        await readContents(urlOf(url, before), parameters),
-        await readContents(urlOf(url, after), parameters),
+        await readContents(withDatabase(url, before), parameters),
+        await readContents(withDatabase(url, after), parameters),
       );
       return print(before, after, differences, form === "json");
     });

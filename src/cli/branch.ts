@@ -10,10 +10,10 @@ import { Option } from "commander";
 import { ensureBranch } from "../dev-db/server-branches.ts";
 import { branchDatabase, readBranch } from "../engine/branches.ts";
 import { ExitCode, UsageError } from "../errors.ts";
-import { partsOf } from "../options/server-url.ts";
+import { withDatabase } from "../options/server-url.ts";
 import { diffBranches, differentExitCode } from "./branch-diff.ts";
 import type { CliCommand } from "./command.ts";
-import { connectionOf, inWords, queryServer, serverUrl, urlFlag, urlHelp, urlOf } from "./running-server.ts";
+import { connectionOf, inWords, type NamedServer, queryServer, serverUrl, urlFlag, urlHelp } from "./running-server.ts";
 
 /** The command `branch`. */
 export const branchCommand: CliCommand = {
@@ -27,31 +27,32 @@ export const branchCommand: CliCommand = {
     command.configureHelp({ formatHelp: () => helpText });
   },
   async run(operands, _options, { environment, stdout }, flags) {
-    const url = serverUrl(flags.url, environment);
+    const server = serverUrl(flags.url, environment);
     const [word, name, more] = operands;
-    const source = partsOf(url, "the server").database;
+    const { database: source } = server;
+    const print = (database: string) => stdout.write(`${withDatabase(server.given, database)}\n`);
     if (word === "diff") {
-      const { text, same } = await diffBranches(url, source, operands.slice(1), flags.output);
+      const { text, same } = await diffBranches(server, operands.slice(1), flags.output);
       stdout.write(`${text}\n`);
       return same ? ExitCode.ok : differentExitCode;
     }
     if (flags.output !== undefined) throw new UsageError("branch: --output is for branch diff");
     const extra = word === "rm" ? more : name;
     if (extra !== undefined) throw new UsageError(`branch: ${JSON.stringify(extra)} is an argument too many`);
-    const list = async () => (await ask(url, source, branchesSql)).map(([database]) => database!);
+    const list = async () => (await ask(server, source, branchesSql)).map(([database]) => database!);
     if (word === "ls") {
-      for (const database of await list()) if (readBranch(database)) stdout.write(`${urlOf(url, database)}\n`);
+      for (const database of await list()) if (readBranch(database)) print(database);
       return ExitCode.ok;
     }
     if (word === "rm") {
       if (name === undefined) throw new UsageError("branch rm: name the branch to drop: pglite-devdb branch rm NAME");
-      await ask(url, source, `drop database "${branchDatabase(source, name)}" with (force)`);
+      await ask(server, source, `drop database "${branchDatabase(source, name)}" with (force)`);
       return ExitCode.ok;
     }
     const database = branchDatabase(source, word ?? `b${randomBytes(4).toString("hex")}`);
-    const wanted = { url: urlOf(url, database), ...connectionOf("branch"), database, template: source };
-    await inWords("branch", () => ensureBranch(wanted, (sql) => query(url, source, sql)));
-    stdout.write(`${urlOf(url, database)}\n`);
+    const wanted = { url: withDatabase(server.url, database), ...connectionOf("branch"), database, template: source };
+    await inWords("branch", () => ensureBranch(wanted, (sql) => query(server, source, sql)));
+    print(database);
     return ExitCode.ok;
   },
 };
@@ -71,10 +72,10 @@ A branch is a copy of a database as it is now, made in milliseconds: see docs/br
                   -o, --output text|json   [default text]
 ${urlHelp}`;
 
-function ask(url: URL, database: string, sql: string) {
-  return inWords("branch", () => query(url, database, sql));
+function ask(server: NamedServer, database: string, sql: string) {
+  return inWords("branch", () => query(server, database, sql));
 }
 
-function query(url: URL, database: string, sql: string) {
-  return queryServer(urlOf(url, database), "branch", [sql]);
+function query({ url }: NamedServer, database: string, sql: string) {
+  return queryServer(withDatabase(url, database), "branch", [sql]);
 }

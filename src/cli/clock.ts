@@ -6,6 +6,7 @@
  * Invariant: stdout gets the time and nothing else.
  */
 import { ExitCode, UsageError } from "../errors.ts";
+import { quoteLiteral } from "../migrate/index.ts";
 import type { CliCommand } from "./command.ts";
 import { inWords, queryServer, serverUrl, urlFlag, urlHelp } from "./running-server.ts";
 
@@ -26,8 +27,8 @@ export const clockCommand: CliCommand = {
     if (surplus !== undefined) throw new UsageError(`clock: ${JSON.stringify(surplus)} is an argument too many`);
     if (call.takes && value === undefined)
       throw new UsageError(`clock ${word}: say which: pglite-devdb clock ${word} ${call.takes}`);
-    const change = call.sql(`'${(value ?? "").replaceAll("'", "''")}'`);
-    const url = serverUrl(flags.url, environment).href;
+    const change = call.sql(quoteLiteral(value ?? ""));
+    const { url } = serverUrl(flags.url, environment);
     const statements = [...(change ? [`select pglite_devdb.${change}`] : []), "select pglite_devdb.show_time()"];
     const [row] = await inWords(
       "clock",

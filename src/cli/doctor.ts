@@ -29,9 +29,9 @@ export const doctorCommand: CliCommand = {
   summary:
     "say what stands in the way of a start here; or, of the server at URL, what is different there and what the migrations need that it lacks",
   options: serverOptions("other"),
-  async run([operand, more], options, { cwd, stdout, stderr }) {
+  async run([operand, more], options, { cwd, stdout, stderr, environment }) {
     if (more !== undefined) throw new UsageError(`doctor: ${JSON.stringify(more)} is an argument too many`);
-    const url = namedServer("doctor", operand, options);
+    const url = namedServer("doctor", operand, options, environment);
     const signal = listenForSignals(() => {});
     const source = await findMigrations(options.migrations, cwd);
     const needs = source ? await neededExtensions(source, cwd) : [];

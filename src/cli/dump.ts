@@ -14,15 +14,15 @@ import { urlOfEngine } from "../dev-db/engines.ts";
 import { ServerClient } from "../dev-db/server-client.ts";
 import { UsageError } from "../errors.ts";
 import { restoreSql } from "../migrate/index.ts";
-import { readServerUrl, withoutPassword } from "../options/server-url.ts";
+import { isServerUrl, withoutPassword } from "../options/server-url.ts";
 import type { Log, Progress, ResolvedOptions } from "../options.ts";
 import { type CliCommand, type CommandContext, serverOptions } from "./command.ts";
 import { logTo } from "./log.ts";
 import { ProgressLine } from "./progress.ts";
-import { namedServer } from "./running-server.ts";
+import { inWords, namedServer } from "./running-server.ts";
 import { listenForSignals } from "./signals.ts";
 
-const isUrl = (text: string | undefined) => text !== undefined && readServerUrl(text) !== undefined;
+const isUrl = (text: string | undefined) => text !== undefined && isServerUrl(text);
 
 /** The command `dump`. */
 export const dumpCommand: CliCommand = {
@@ -40,9 +40,11 @@ export const dumpCommand: CliCommand = {
         `dump: ${JSON.stringify(withoutPassword(stray))} is neither the URL of a server nor an option of pg_dump (--table=NAME)`,
       );
     }
-    const server = namedServer("dump", url, options);
+    const server = namedServer("dump", url, options, context.environment);
     if (server === undefined) mustExist(options.db, context);
-    const sql = await withServer(server, options, context, (at, { progress }) => dumpDatabase(at, forPgDump, progress));
+    const sql = await withServer(server, options, context, (at, { progress }) =>
+      inWords("dump", () => dumpDatabase(at, forPgDump, progress), undefined, ""),
+    );
     await new Promise<void>((written) => context.stdout.write(sql, () => written()));
     return 0;
   },
@@ -67,9 +69,9 @@ export const restoreCommand: CliCommand = {
     }
     const [path, text] =
       file === "-" ? ["stdin", await readStdin()] : [resolve(context.cwd, file), await readDump(context, file)];
-    const server = url && namedServer("restore", url, options);
+    const server = url && namedServer("restore", url, options, context.environment);
     await withServer(server, options, context, async (at, { log, progress }) => {
-      const client = await ServerClient.connect(at);
+      const client = await inWords("restore", () => ServerClient.connect(at), undefined, "");
       try {
         await restoreSql(client, path, text, log, progress);
       } finally {

@@ -6,8 +6,10 @@
  * Invariant: a usage error starts nothing; every end of the process has one of the documented exit codes.
  */
 import { createRequire } from "node:module";
+import { debuglog } from "node:util";
 import { Command, CommanderError } from "commander";
 import { ExitCode, UsageError } from "../errors.ts";
+import { DatabaseError } from "../wire/query-results.ts";
 import { branchCommand } from "./branch.ts";
 import { clockCommand } from "./clock.ts";
 import { type CliCommand, type CommandContext, declareOptions, readOptions } from "./command.ts";
@@ -23,6 +25,7 @@ import { SignalReceived } from "./signals.ts";
 import { snapshotCommand } from "./snapshot.ts";
 import { startCommand } from "./start.ts";
 import { traceCommand } from "./trace.ts";
+import { wipeCommand } from "./wipe.ts";
 
 /** Every command, in the order of `--help`; the first one is the default. A new command is one file and one entry. */
 const commands: readonly CliCommand[] = [
@@ -35,6 +38,7 @@ const commands: readonly CliCommand[] = [
   dumpCommand,
   restoreCommand,
   resetCommand,
+  wipeCommand,
   doctorCommand,
   traceCommand,
   exploreCommand,
@@ -105,6 +109,28 @@ class OutputError extends Error {
   readonly exitCode = ExitCode.failure;
 }
 
+/**
+ * A client that a seed or a module has left open hears of the end of its connection by an `error` event; without a listener that
+ * would end this process. All other errors that nobody catches do.
+ */
+function watchLeftClients(): void {
+  const debug = debuglog("pglite-devdb");
+  process.on("uncaughtException", (error) => {
+    if (isConnectionEnd(error)) return debug("a client that was left open: %s", error.message);
+    process.exit(report(error));
+  });
+}
+
+/** `admin_shutdown` and the other ends of a connection that PostgreSQL announces (class 57), or the end of a socket. */
+function isConnectionEnd(error: unknown): boolean {
+  if (!(error instanceof Error) || error instanceof DatabaseError) return false;
+  const { code } = error as { readonly code?: unknown };
+  if (typeof code === "string" && /^(57P0[1-5]|ECONNRESET|EPIPE|CONNECTION_(CLOSED|ENDED|DESTROYED))$/.test(code))
+    return true;
+  return /^Connection terminated/.test(error.message);
+}
+
+watchLeftClients();
 watchOutput("the output", process.stdout);
 watchOutput("the standard error", process.stderr);
 const exitCode = await main(process.argv).catch(report);

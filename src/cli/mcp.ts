@@ -9,6 +9,7 @@ import { Option } from "commander";
 import { AgentBranch } from "../dev-db/agent/agent-branch.ts";
 import { controlDevDb } from "../dev-db/control.ts";
 import { ExitCode, UsageError } from "../errors.ts";
+import { readServerUrl } from "../options/server-url.ts";
 import type { OptionKey, ResolvedOptions } from "../options.ts";
 import { optionTable } from "../options.ts";
 import { type CliCommand, type CommandContext, serverOptions } from "./command.ts";
@@ -57,7 +58,7 @@ export const mcpCommand: CliCommand = {
         log("error", `the branch could not be ended: ${error.message}`);
         exitCode = ExitCode.failure;
       });
-      if (kept) log("info", `the branch stays: ${new URL(kept).pathname.slice(1)}`);
+      if (kept) log("info", `the branch stays: ${readServerUrl(kept, "the branch").database}`);
       await server.stop().finally(() => output.giveBack());
     }
     return signal.aborted ? (signal.reason as SignalReceived).exitCode : exitCode;
@@ -82,8 +83,8 @@ function chooseServer(
   if (flags.url !== undefined && given !== undefined)
     throw new UsageError(`mcp: ${given} is for a server of its own; --url names one that runs`);
   if (flags.url !== undefined || (given === undefined && environment.DATABASE_URL !== undefined)) {
-    const { href } = serverUrl(flags.url, environment);
-    return { url: async () => href, giveUpStart: () => {}, stop: async () => {} };
+    const { url } = serverUrl(flags.url, environment);
+    return { url: async () => url, giveUpStart: () => {}, stop: async () => {} };
   }
   // Another one may have the port that is configured: that of the same project.
   const own = flags.port === undefined ? { ...options, port: 0 } : options;

@@ -8,6 +8,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { ExitCode } from "../errors.ts";
+import { inTemporaryDirectory } from "../system/temporary.ts";
 import { startProxy } from "../trace/record/proxy.ts";
 import { Recorder } from "../trace/record/recorder.ts";
 import { createTraceFile } from "../trace/record/trace-file.ts";
@@ -31,7 +32,7 @@ export class RecordedStorm {
     this.#context = context;
     this.#output = resolve(context.cwd, output);
     new TraceOutput(this.#output, "--trace").end();
-    this.#directory = mkdtempSync(join(tmpdir(), "pglite-devdb-repro-"));
+    this.#directory = inTemporaryDirectory("--trace", () => mkdtempSync(join(tmpdir(), "pglite-devdb-repro-")));
     this.#file = join(this.#directory, "storm.trace");
   }
 

@@ -9,7 +9,9 @@ import { dirname, join, resolve } from "node:path";
 import { environmentWith } from "../dev-db/address.ts";
 import { controlDevDb, type DevDbContext } from "../dev-db/control.ts";
 import { DataDirectoryError, ExitCode, UsageError } from "../errors.ts";
+import { readServerUrl, writeServerUrl } from "../options/server-url.ts";
 import type { Log, ResolvedOptions } from "../options.ts";
+import { inTemporaryDirectory } from "../system/temporary.ts";
 import { removeTraceFile } from "../trace/record/trace-file.ts";
 import { type Child, checkCommand, startChild } from "./child.ts";
 import { type CliCommand, serverOptions } from "./command.ts";
@@ -99,15 +101,14 @@ function trustBoth(own: string, certificate: string): string {
     return certificate;
   }
   const both = join(dirname(certificate), "trusted.pem");
-  writeFileSync(both, `${trusted.trimEnd()}\n${readFileSync(certificate, "utf8")}`);
+  const text = `${trusted.trimEnd()}\n${readFileSync(certificate, "utf8")}`;
+  inTemporaryDirectory("run", () => writeFileSync(both, text));
   return both;
 }
 
 /** The log is kept longer than a password should be. */
 function withoutPassword(url: string): string {
-  const shown = new URL(url);
-  shown.password = "";
-  return shown.href;
+  return writeServerUrl({ ...readServerUrl(url, "the server"), password: "" });
 }
 
 function childEnvironment(

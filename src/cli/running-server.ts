@@ -7,8 +7,9 @@ import { Option } from "commander";
 import { urlOfEngine } from "../dev-db/engines.ts";
 import { ServerClient } from "../dev-db/server-client.ts";
 import { executeSql } from "../engine/execute-sql.ts";
-import { ExitCode, UsageError } from "../errors.ts";
-import { requireServerUrl } from "../options/server-url.ts";
+import { ExitCode, ServerConnectionError, UsageError } from "../errors.ts";
+import { quoteLiteral } from "../migrate/index.ts";
+import { readServerUrl, writeServerUrl } from "../options/server-url.ts";
 import { nameOf, optionTable, type ResolvedOptions } from "../options.ts";
 import { DatabaseError } from "../wire/query-results.ts";
 
@@ -21,13 +22,20 @@ export const urlHelp = `
                   with the port and the password of DEV_DB_PORT and DEV_DB_PASSWORD]
 `;
 
-/** Where it is. Throws a `UsageError` for a URL that is none. */
-export function serverUrl(flag: unknown, environment: NodeJS.ProcessEnv): URL {
-  const text = (flag as string | undefined) ?? environment.DATABASE_URL ?? defaultUrl(environment);
-  return requireServerUrl(
-    text,
-    flag === undefined && environment.DATABASE_URL !== undefined ? "DATABASE_URL" : "--url",
-  );
+/** A server that is named by its URL. */
+export interface NamedServer {
+  /** As it was given, for output. */
+  readonly given: string;
+  /** With all that libpq would add, for connections. */
+  readonly url: string;
+  readonly database: string;
+}
+
+/** Where it is. Throws a `UsageError` for a URL that cannot be used. */
+export function serverUrl(flag: unknown, environment: NodeJS.ProcessEnv): NamedServer {
+  const text = flag ?? environment.DATABASE_URL;
+  if (text === undefined) return read(defaultUrl(environment), "--url", {});
+  return read(String(text), flag === undefined ? "DATABASE_URL" : "--url", environment);
 }
 
 /** The server that the argument of a command names, or --engine; undefined for none. Throws a `UsageError` for a URL that cannot be used. */
@@ -35,22 +43,21 @@ export function namedServer(
   command: string,
   argument: string | undefined,
   options: ResolvedOptions,
+  environment: NodeJS.ProcessEnv,
 ): string | undefined {
-  if (argument !== undefined) return requireServerUrl(argument, `${command} URL`).href;
+  if (argument !== undefined) return read(argument, `${command} URL`, environment).url;
   const engine = urlOfEngine(options);
-  return engine && requireServerUrl(engine, nameOf(options, "engine")).href;
+  return engine && read(engine, nameOf(options, "engine"), environment).url;
+}
+
+function read(text: string, name: string, environment: NodeJS.ProcessEnv): NamedServer {
+  const server = readServerUrl(text, name, environment);
+  return { given: text, url: writeServerUrl(server), database: server.database };
 }
 
 function defaultUrl({ DEV_DB_PORT: port, DEV_DB_PASSWORD: password }: NodeJS.ProcessEnv): string {
   const secret = encodeURIComponent(password ?? "postgres");
   return `postgresql://postgres:${secret}@127.0.0.1:${port ?? optionTable.port.default}/postgres`;
-}
-
-/** The URL of another database there. */
-export function urlOf(server: URL, database: string): string {
-  const url = new URL(server);
-  url.pathname = `/${database}`;
-  return url.href;
 }
 
 /** How long an answer may take. */
@@ -74,27 +81,38 @@ export async function queryServer(url: string, command: string, statements: read
 }
 
 /** Calls a function of a server's own; resolves with its answer. `argument`: a text. */
-export async function callOwnFunction(url: URL, command: string, name: string, argument?: string): Promise<string> {
-  const literal = argument === undefined ? "" : `'${argument.replaceAll("'", "''")}'`;
+export async function callOwnFunction(
+  { url }: NamedServer,
+  command: string,
+  name: string,
+  argument?: string,
+): Promise<string> {
+  const literal = argument === undefined ? "" : quoteLiteral(argument);
   const [row] = await inWords(
     command,
-    () => queryServer(url.href, command, [`select pglite_devdb.${name}(${literal})`]),
+    () => queryServer(url, command, [`select pglite_devdb.${name}(${literal})`]),
     (code) => (code === "3F000" ? `; a ${command} needs a pglite-devdb with isolated sessions` : ""),
   );
   return row?.[0] ?? "";
 }
 
-/** What `work` resolves or rejects with, as the command says it. `explain` has what is added to an error of PostgreSQL's, by its SQLSTATE. */
+/**
+ * What `work` resolves or rejects with, as the command says it. `explain` has what is added to an error of PostgreSQL's, by its SQLSTATE,
+ * `another` what is added where no server answers.
+ */
 export async function inWords<T>(
   command: string,
   work: () => Promise<T>,
   explain: (code: string) => string = () => "",
+  another = "; --url names another server",
 ): Promise<T> {
   try {
     return await work();
   } catch (error) {
     const { message } = error as Error;
-    if (error instanceof UsageError) throw new UsageError(`${command}: ${message}; --url names another server`);
+    if (error instanceof UsageError) throw new UsageError(`${command}: ${message}${another}`, { cause: error });
+    if (error instanceof ServerConnectionError)
+      throw new ServerConnectionError(`${command}: ${message}`, { cause: error });
     if (!(error instanceof DatabaseError)) throw error;
     const more = [error.fields.get("D"), error.fields.get("H")].filter((text) => text !== undefined);
     const text = [`${command}: ${message}${explain(error.code)}`, ...more].join("; ");

@@ -12,6 +12,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { UsageError } from "../errors.ts";
 import { nameOf, type ResolvedOptions } from "../options.ts";
+import { inTemporaryDirectory } from "../system/temporary.ts";
 import { type Certificate, readCertificate } from "../transport/certificate.ts";
 import { makeSelfSigned } from "../transport/self-signed.ts";
 import type { CleanupStack } from "./cleanup.ts";
@@ -32,7 +33,11 @@ export async function prepareAccess(options: ResolvedOptions, cwd: string, clean
   if (certificate || options.tls === "off") return { password, certificate, certificateFile: undefined };
   const wildcard = host === "0.0.0.0" || host === "::";
   const made = await makeSelfSigned(wildcard ? [] : [host]);
-  return { password, certificate: made, certificateFile: await writeForClients(made.cert, cleanup) };
+  return {
+    password,
+    certificate: made,
+    certificateFile: await writeForClients(nameOf(options, "tls"), made.cert, cleanup),
+  };
 }
 
 /** Addresses that only this machine can reach. */
@@ -73,12 +78,12 @@ function readNamedCertificate(options: ResolvedOptions, cwd: string): Certificat
   );
 }
 
-async function writeForClients(cert: string, cleanup: CleanupStack): Promise<string> {
+async function writeForClients(name: string, cert: string, cleanup: CleanupStack): Promise<string> {
   const directory = await cleanup.open(
-    async () => mkdtempSync(join(tmpdir(), "pglite-devdb-tls-")),
+    async () => inTemporaryDirectory(name, () => mkdtempSync(join(tmpdir(), "pglite-devdb-tls-"))),
     (made) => rmSync(made, { recursive: true, force: true }),
   );
   const file = join(directory, "certificate.pem");
-  writeFileSync(file, cert);
+  inTemporaryDirectory(name, () => writeFileSync(file, cert));
   return file;
 }

@@ -6,6 +6,7 @@
  */
 
 import { reachableHost } from "../engine/listener.ts";
+import { writeServerUrl } from "../options/server-url.ts";
 
 /** A server that asks for no password is given one all the same: many drivers and tools insist on having one. */
 const anyPassword = "postgres";
@@ -43,14 +44,7 @@ export function clientAddress(
 
 /** The address as a URL that every driver takes. */
 export function connectionUrl(address: ClientAddress): string {
-  const host = address.host.includes(":") ? `[${address.host}]` : address.host;
-  const [user, secret] = [address.user, address.password].map(percentEncode);
-  // One of ours is always given a password; of one that is not ours, nobody knows what it would make of it.
-  const password = secret === "" ? "" : `:${secret}`;
-  const parameters = address.parameters ? `?${address.parameters}` : "";
-  // A branch's name has a `~`, which no shell expands behind a slash; postgres.js decodes no name of a database.
-  const database = percentEncode(address.database).replaceAll("%7E", "~");
-  return `postgresql://${user}${password}@${host}:${address.port}/${database}${parameters}`;
+  return writeServerUrl(address);
 }
 
 /**
@@ -87,12 +81,4 @@ export function environmentWith(own: NodeJS.ProcessEnv, server: Readonly<Record<
   const environment: NodeJS.ProcessEnv = { ...own, ...server };
   for (const name of misleading) delete environment[name];
   return environment;
-}
-
-/** Also what encodeURIComponent leaves and a shell would read as something else. */
-function percentEncode(text: string): string {
-  return encodeURIComponent(text).replace(
-    /[!'()*~]/g,
-    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
-  );
 }

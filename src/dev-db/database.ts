@@ -48,10 +48,15 @@ export async function loginOf(engine: Engine, of: Pick<OwnLogin, "user" | "datab
   return { ...of, isSuperuser: found!.rows[0]?.[0] === "t" };
 }
 
-/** Makes a superuser unless there is a role of that name. `option` is named in the error. */
-export async function ensureUser(sql: SqlEngine, user: string, option: string): Promise<void> {
+/** Makes a superuser unless there is a role of that name; one without a password gets `password`. `option` is named in the error. */
+export async function ensureUser(sql: SqlEngine, user: string, option: string, password?: string): Promise<void> {
   const there = `pg_roles WHERE rolname = ${quoteLiteral(user)}`;
   await makeUnless(sql, option, there, `CREATE ROLE ${quoteIdentifier(user)} SUPERUSER LOGIN`);
+  if (password === undefined) return;
+  // The log is kept longer than a password should be.
+  await executeSql(sql, "SET log_statement = 'none'; SET log_min_duration_statement = -1");
+  const has = `pg_authid WHERE rolname = ${quoteLiteral(user)} AND rolpassword IS NOT NULL`;
+  await makeUnless(sql, option, has, `ALTER ROLE ${quoteIdentifier(user)} PASSWORD ${quoteLiteral(password)}`);
 }
 
 /** Makes a database unless it is there. Resolves with whether it did. */

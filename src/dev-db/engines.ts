@@ -16,6 +16,7 @@ import { type Refusals, refusedByNative, refusedByUrl, refuseOptions } from "./s
 interface EngineKind {
   /** For messages: the value of `--engine`, without a password. */
   readonly name: string;
+  readonly isPglite: boolean;
   /** The options that it has no place for. */
   readonly refuses: Refusals;
   /** What tests have branches of, where nothing is said; undefined: what its URL names. */
@@ -29,6 +30,7 @@ const databaseOfTests = "test";
 
 const pglite: EngineKind = {
   name: "pglite",
+  isPglite: true,
   refuses: {},
   databaseOfTests,
   describeData: ({ db }, cwd) =>
@@ -40,6 +42,7 @@ const pglite: EngineKind = {
 
 const native: EngineKind = {
   name: "postgres",
+  isPglite: false,
   refuses: refusedByNative,
   databaseOfTests,
   describeData: ({ db }, cwd) =>
@@ -51,6 +54,7 @@ const native: EngineKind = {
 
 const elsewhere: EngineKind = {
   name: "postgresql://…",
+  isPglite: false,
   refuses: refusedByUrl,
   databaseOfTests: undefined,
   describeData: (options) => {

@@ -33,7 +33,8 @@ import { openEngineAt } from "./open-engine.ts";
 import { listenOnPort, probePort } from "./port.ts";
 import { awaitReady } from "./readiness.ts";
 import { settingsOf } from "./settings.ts";
-import { findSetup, runSetup } from "./setup.ts";
+import { findSetup, type Reach, runSetup } from "./setup.ts";
+import { SetupListener } from "./setup-listener.ts";
 import { makeTrace, traceOptions } from "./trace.ts";
 
 /** What resets, snapshots and the clock need, to follow the name of what was called. */
@@ -104,17 +105,16 @@ export async function openDevDb(options: ResolvedOptions, context: OpenContext):
   const directory = await step("lock the data directory", () => lockDataDirectory(options, cwd, cleanup, log));
   const perGitBranch = await step("find the main branch", async () => git?.settle());
   const clients = { ...databaseOf(options), certificateFile: access.certificateFile };
+  const forSetup = new SetupListener(log);
   const prepare = async (fresh: Engine) => {
     await prepareDatabase(fresh, options);
     await git?.enter(fresh);
     const migrated = migrations && (await applyMigrations(fresh, migrations, log, progress));
-    // A listener that nobody else knows, so that no client ever sees half of what code does.
     const listenAlone = () => parts.listen(fresh, { ...listenOptions(options, access, 0, log), host: "127.0.0.1" });
-    const reach = async (use: (address: ClientAddress) => Promise<void>) => {
-      const listener = await cleanup.open(listenAlone, (opened) => opened.stop());
-      await use({ ...clientAddress(listener, clients), certificateFile: clients.certificateFile });
-      await listener.stop();
-    };
+    const reach: Reach = (name, use) =>
+      forSetup.use(name, listenAlone, (at) =>
+        use({ ...clientAddress(at, clients), certificateFile: clients.certificateFile }),
+      );
     await runSetup(fresh, setup, { reach, cleanup, cwd, log, progress });
     return migrated?.applied ?? [];
   };
@@ -132,6 +132,7 @@ export async function openDevDb(options: ResolvedOptions, context: OpenContext):
       (opened) => opened.close(),
     ),
   );
+  cleanup.defer(() => forSetup.close());
   // Behind the engine, which tells the clients first.
   directory?.onLost(onLost);
   if (directory && engine.states)

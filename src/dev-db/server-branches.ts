@@ -12,6 +12,8 @@ import { quoteIdentifier, quoteLiteral } from "../migrate/sql-quoting.ts";
 import { DatabaseError } from "../wire/query-results.ts";
 import { ServerClient } from "./server-client.ts";
 
+/** A login that makes a branch copies a database. */
+const makingMs = 60_000;
 const missingDatabase = "3D000";
 const objectInUse = "55006";
 /** duplicate_database, unique_violation (of the catalog). */
@@ -34,7 +36,8 @@ type Run = (sql: string) => Promise<readonly (readonly (string | null)[])[]>;
 export async function ensureBranch(wanted: WantedBranch, run: Run): Promise<void> {
   const { url, database, template, parameters, silenceMs = 0 } = wanted;
   try {
-    const client = await ServerClient.connect(url, { parameters: { ...parameters, ...makesBranch }, silenceMs });
+    const login = { parameters: { ...parameters, ...makesBranch }, silenceMs, connectTimeoutMs: makingMs };
+    const client = await ServerClient.connect(url, login);
     await executeSql(client, "select 1").finally(() => client.close());
   } catch (error) {
     if (!(error instanceof DatabaseError) || error.code !== missingDatabase) throw error;

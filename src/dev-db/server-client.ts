@@ -4,28 +4,32 @@
  * Owns: the socket, the login, and that one batch of messages is answered before the next. Does not own: what is asked.
  * Invariant: whatever ends the connection is an error of the batch that runs, or of the next one.
  */
-import { connect, type Socket } from "node:net";
-import { UsageError } from "../errors.ts";
+import type { Socket } from "node:net";
+import { ServerConnectionError } from "../errors.ts";
 import type { SqlEngine } from "../migrate/index.ts";
-import { partsOf } from "../options/server-url.ts";
-import { encodeMessage, encodeSslRequest, encodeStartup } from "../wire/frontend.ts";
+import { readServerUrl, type ServerUrl } from "../options/server-url.ts";
+import { encodeMessage, encodeStartup } from "../wire/frontend.ts";
 import { LoginClient } from "../wire/login-client.ts";
 import { type BackendMessage, MessageReader } from "../wire/message-reader.ts";
 import { DatabaseError, readErrorFields } from "../wire/query-results.ts";
 import { preparePassword } from "../wire/scram.ts";
+import { attemptsOf, type Encryption, openSocket, placeOf } from "./server-socket.ts";
 
-const defaultPort = 5432;
 /** How long the server may take to hang up. */
 const goodByeMs = 1000;
-/** What is on the way may forget a connection that nothing goes over. */
-const keepAliveMs = 30_000;
+/** How long connecting and the login may take where neither the URL nor the caller says. */
+const defaultConnectTimeoutMs = 10_000;
+/** invalid_authorization_specification: the server lets this user in over TLS only, or without TLS only. */
+const isNotLetIn = "28000";
 
 /** What a connection may have beside its URL. */
 interface ConnectOptions {
   /** More startup parameters. */
   readonly parameters?: Readonly<Record<string, string>>;
-  /** How long the server may say nothing; for ever by default. */
+  /** How long the server may say nothing after the login; for ever by default. */
   readonly silenceMs?: number;
+  /** How long connecting and the login may take unless the URL says; 0 for as long as they like. */
+  readonly connectTimeoutMs?: number;
   /** Gets the payloads of notifications. */
   readonly onNotification?: (payload: string) => void;
   /** Ends the connection, also before it is one. */
@@ -46,33 +50,66 @@ export class ServerClient implements SqlEngine {
   private constructor(stream: Socket) {
     this.#stream = stream;
     stream.on("data", (chunk: Buffer) => this.#receive(chunk));
-    stream.on("error", (error) => this.#fail(error));
-    stream.on("close", () => this.#fail(new Error("the server closed the connection")));
+    stream.on("error", (error) => this.#fail(new ServerConnectionError(error.message, { cause: error })));
+    stream.on("close", () => this.#fail(new ServerConnectionError("the server closed the connection")));
   }
 
-  /** Logs in. Rejects with a `UsageError` when nobody is there, or with the server's own error. */
+  /** Logs in. Rejects with a `UsageError` if no server answers, a `ServerConnectionError`, or the server's own error. */
   static async connect(url: string, options: ConnectOptions = {}): Promise<ServerClient> {
-    const { parameters = {}, silenceMs = 0, signal } = options;
-    const parsed = new URL(url);
-    const { hostname, port, searchParams } = parsed;
-    const { user, password, database } = partsOf(parsed, "the server");
-    const host = hostname.replace(/^\[(.*)\]$/, "$1");
-    const socket = await open({ host, port: Number(port || defaultPort) }, signal);
-    const isEncrypted = /^(require|verify-ca|verify-full)$/.test(searchParams.get("sslmode") ?? "");
-    const client = new ServerClient(isEncrypted ? await encrypt(socket) : socket);
-    client.#onNotification = options.onNotification;
-    const silent = () => client.#fail(new Error(`the server did not answer within ${silenceMs / 1000} s`));
-    if (silenceMs > 0) client.#stream.setTimeout(silenceMs, silent);
-    const settings = searchParams.get("options");
-    const own = {
-      ...(settings === null ? {} : { options: settings }),
-      client_encoding: "UTF8",
-      application_name: "pglite-devdb",
-      ...parameters,
-    };
+    const server = readServerUrl(url, "the server");
+    const { silenceMs = 0, connectTimeoutMs = defaultConnectTimeoutMs } = options;
+    const limitMs = server.connectTimeoutMs ?? connectTimeoutMs;
+    const deadline = new AbortController();
+    const late = () =>
+      deadline.abort(
+        new ServerConnectionError(`could not connect to ${placeOf(server)}: no answer within ${limitMs / 1000} s`),
+      );
+    const timer = limitMs > 0 ? setTimeout(late, limitMs) : undefined;
+    const signal = options.signal ? AbortSignal.any([deadline.signal, options.signal]) : deadline.signal;
     try {
-      await client.#logIn({ user, database, ...own }, password);
+      const client = await ServerClient.#connect(server, options, signal);
+      const silent = () =>
+        client.#fail(new ServerConnectionError(`the server did not answer within ${silenceMs / 1000} s`));
+      if (silenceMs > 0) client.#stream.setTimeout(silenceMs, silent);
       client.#onLost = options.onLost;
+      return client;
+    } catch (error) {
+      throw deadline.signal.aborted ? deadline.signal.reason : error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** One attempt after the other. */
+  static async #connect(server: ServerUrl, options: ConnectOptions, signal: AbortSignal): Promise<ServerClient> {
+    const [first, second] = attemptsOf(server);
+    const told = { isEncrypted: false };
+    try {
+      return await ServerClient.#attempt(server, first!, options, signal, told);
+    } catch (error) {
+      const isOther = error instanceof ServerConnectionError ? told.isEncrypted : isRefusedLogin(error);
+      if (!second || !isOther || told.isEncrypted !== (second === "never")) throw error;
+      return await ServerClient.#attempt(server, second, options, signal).catch((again: unknown) => {
+        throw again instanceof DatabaseError ? again : error;
+      });
+    }
+  }
+
+  static async #attempt(
+    server: ServerUrl,
+    encryption: Encryption,
+    options: ConnectOptions,
+    signal: AbortSignal,
+    told: { isEncrypted: boolean } = { isEncrypted: false },
+  ): Promise<ServerClient> {
+    const { stream, isPrivate, binding } = await openSocket(server, encryption, signal, told);
+    const client = new ServerClient(stream);
+    client.#onNotification = options.onNotification;
+    const abort = () => client.#end(signal.reason);
+    signal.addEventListener("abort", abort, { once: true });
+    stream.once("close", () => signal.removeEventListener("abort", abort));
+    try {
+      await client.#logIn(server, options.parameters, { mayReveal: isPrivate, binding });
       return client;
     } catch (error) {
       client.close();
@@ -94,19 +131,35 @@ export class ServerClient implements SqlEngine {
 
   /** Says good-bye. */
   close(): void {
-    this.#failure ??= new Error("the connection was closed");
+    this.#failure ??= new ServerConnectionError("the connection was closed");
     this.#stream.end(encodeMessage("X"));
     this.#stream.setTimeout(goodByeMs, () => this.#stream.destroy());
   }
 
   /** Hangs up. */
   destroy(): void {
-    this.#failure ??= new Error("the connection was closed");
+    this.#failure ??= new ServerConnectionError("the connection was closed");
     this.#stream.destroy();
   }
 
-  async #logIn(parameters: Readonly<Record<string, string>>, password: string): Promise<void> {
-    const login = new LoginClient(await preparePassword(password), parameters.user);
+  async #logIn(
+    { user, password, database, options, applicationName, channelBinding }: ServerUrl,
+    own: ConnectOptions["parameters"],
+    { mayReveal, binding }: { readonly mayReveal: boolean; readonly binding: Buffer | undefined },
+  ): Promise<void> {
+    const login = new LoginClient(await preparePassword(password), user, {
+      mayReveal,
+      binding: channelBinding === "disable" ? undefined : binding,
+      requiresBinding: channelBinding === "require",
+    });
+    const parameters = {
+      user,
+      database,
+      ...(options === undefined ? {} : { options }),
+      client_encoding: "UTF8",
+      application_name: applicationName ?? "pglite-devdb",
+      ...own,
+    };
     await this.#converse(encodeStartup(parameters), ({ type, body }) => {
       if (type === "E") throw new DatabaseError(readErrorFields(body));
       const answer = type === "R" ? login.answer(body) : undefined;
@@ -136,9 +189,13 @@ export class ServerClient implements SqlEngine {
         else if (this.#waiting?.take(message)) this.#waiting.settle();
       }
     } catch (error) {
-      this.#fail(error as Error);
-      this.#stream.destroy();
+      this.#end(error as Error);
     }
+  }
+
+  #end(reason: Error): void {
+    this.#fail(reason);
+    this.#stream.destroy();
   }
 
   #fail(error: Error): void {
@@ -154,31 +211,6 @@ function payloadOf(body: Buffer): string {
   return body.toString("utf8", body.indexOf(0, 4) + 1, body.length - 1);
 }
 
-function open(address: { host: string; port: number }, signal: AbortSignal | undefined): Promise<Socket> {
-  const settings = { noDelay: true, keepAlive: true, keepAliveInitialDelay: keepAliveMs };
-  return new Promise((resolve, reject) => {
-    const socket = connect({ ...address, ...settings, ...(signal ? { signal } : {}) });
-    socket.once("connect", () => {
-      socket.removeAllListeners("error");
-      resolve(socket);
-    });
-    socket.once("error", (error) => {
-      reject(new UsageError(`nobody answers at ${address.host}:${address.port}: ${error.message}`, { cause: error }));
-    });
-  });
-}
-
-/** As `sslmode=require` does, it does not ask whose certificate it is. */
-function encrypt(socket: Socket): Promise<Socket> {
-  return new Promise((resolve, reject) => {
-    socket.once("error", reject);
-    socket.once("close", () => reject(new Error("the server closed the connection")));
-    socket.once("data", (answer: Buffer) => {
-      if (answer.toString("latin1") !== "S") return reject(new Error("the server has no TLS"));
-      const { connect: connectTls } = process.getBuiltinModule("node:tls");
-      const encrypted = connectTls({ socket, rejectUnauthorized: false }, () => resolve(encrypted));
-      encrypted.once("error", reject);
-    });
-    socket.write(encodeSslRequest());
-  });
+function isRefusedLogin(error: unknown): boolean {
+  return error instanceof DatabaseError && error.code === isNotLetIn;
 }

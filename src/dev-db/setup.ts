@@ -32,10 +32,12 @@ export interface SetupSteps {
   readonly seed: Seed | undefined;
 }
 
+/** Calls `use` with an address by which the database can be reached for that time; `name`: of the step, for the log. */
+export type Reach = (name: "setup" | "seed", use: (address: ClientAddress) => Promise<void>) => Promise<void>;
+
 /** What running them needs. */
 interface SetupContext {
-  /** Calls `use` with an address by which the database can be reached meanwhile. */
-  reach: (use: (address: ClientAddress) => Promise<void>) => Promise<void>;
+  reach: Reach;
   cleanup: CleanupStack;
   cwd: string;
   log: Log;
@@ -64,7 +66,7 @@ export async function runSetup(engine: SqlEngine, { setup, seed }: SetupSteps, c
   if (setup !== undefined) {
     // What code of others writes in this process would be in the midst of what is shown.
     progress(typeof setup === "string" ? `setup: ${setup}` : undefined);
-    await context.reach((address) =>
+    await context.reach("setup", (address) =>
       typeof setup === "string" ? runCommand(setup, address, context) : runFunction(setup, address),
     );
   }
@@ -72,7 +74,7 @@ export async function runSetup(engine: SqlEngine, { setup, seed }: SetupSteps, c
   if ("sql" in seed) await applySeed(engine, seed.sql, log, progress);
   else if (await isNewCodeSeed(engine, seed.code, log)) {
     progress(undefined);
-    await context.reach((address) => runCodeSeed(seed.code, connectionUrl(address)));
+    await context.reach("seed", (address) => runCodeSeed(seed.code, connectionUrl(address)));
     await recordCodeSeed(engine, seed.code);
   }
 }

@@ -177,12 +177,13 @@ function areInConflict(a: Effect, b: Effect): boolean {
   return false;
 }
 
-/** Whether what is written is read: a whole relation has all of its rows and pages. */
+/** Whether what is written is read: a whole relation has all of its rows and pages, a page (of an index-only scan, too) its rows. */
 function isRead(writes: ReadonlySet<string>, reads: ReadonlySet<string>): boolean {
   for (const key of writes) {
     if (reads.has(key)) return true;
-    const whole = /^(r:\d+):/.exec(key)?.[1];
+    const [, whole, block] = /^(r:\d+):(?:t(\d+)\.)?/.exec(key) ?? [];
     if (whole !== undefined ? reads.has(whole) : isWhole(key) && isWithin(key, reads)) return true;
+    if (block !== undefined && reads.has(`${whole}:p${block}`)) return true;
   }
   return false;
 }

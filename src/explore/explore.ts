@@ -9,7 +9,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { inspect } from "node:util";
 import type { GateHold, GateRecord } from "../engine/gate.ts";
 import { UsageError } from "../errors.ts";
-import { partsOf } from "../options/server-url.ts";
+import { readServerUrl } from "../options/server-url.ts";
 import { DatabaseError } from "../wire/query-results.ts";
 import { checkOptions } from "./check-options.ts";
 import { exhaustive, random, replay, roundRobin, type Strategy } from "./choices.ts";
@@ -72,6 +72,9 @@ class Exploration {
   /** The actors that have sent something. */
   readonly #seen = new Set<string>();
   readonly #codes: Record<string, number> = {};
+  readonly #succeeded = new Set<string>();
+  /** How actors failed last. */
+  readonly #failures = new Map<string, string>();
   #schedules = 0;
   #orders = 0;
   #silences = 0;
@@ -116,15 +119,20 @@ class Exploration {
       if (this.#stopped !== undefined) break;
     }
 
+    // The next exploration begins where this one did.
+    if (!this.#options.reset) await this.#rewind();
     this.#requireSteps();
     if (this.#stopped === undefined) await this.#lookAfter();
-    const isSure = this.#silences + this.#strays + this.#diverged === 0 && this.#stopped === undefined;
+    const failed = Object.fromEntries([...this.#failures].filter(([name]) => !this.#succeeded.has(name)));
+    const isSure =
+      Object.keys(failed).length + this.#silences + this.#strays + this.#diverged === 0 && this.#stopped === undefined;
     return {
       schedules: this.#schedules,
       orders: this.#orders,
       complete: !hasNext && isSure && typeof strategy === "string" && this.#options.replay === undefined,
       failing: this.#failing,
       outcomes: this.#outcomes,
+      failed,
       codes: this.#codes,
       silences: this.#silences,
       strays: this.#strays,
@@ -150,7 +158,7 @@ class Exploration {
     const unseen = Object.keys(this.#options.actors).filter((name) => !this.#seen.has(name));
     if (unseen.length === 0 || this.#stopped !== undefined) return;
     const names = unseen.map((name) => `"${name}"`).join(", ");
-    const { database } = partsOf(new URL(this.#options.db.url), "the server");
+    const { database } = readServerUrl(this.#options.db.url, "the server");
     throw new UsageError(
       `${unseen.length === 1 ? "the actor" : "the actors"} ${names} sent nothing to the database "${database}" in any schedule`,
     );
@@ -190,6 +198,10 @@ class Exploration {
     this.#silences += outcome.silences;
     this.#strays += outcome.strays;
     count(this.#outcomes, wordsOf(outcome));
+    for (const [name, result] of Object.entries(outcome.results)) {
+      if (result.status === "fulfilled") this.#succeeded.add(name);
+      else this.#failures.set(name, messageOf(result.reason));
+    }
     for (const { code } of outcome.steps) if (code) count(this.#codes, code);
     const failure = outcome.stuck ?? (await this.#broken(outcome));
     if (failure === undefined) return;
@@ -255,6 +267,13 @@ function wordsOf({ results }: ScheduleOutcome): string {
   return Object.entries(results)
     .map(([name, result]) => `${name} ${result.status === "fulfilled" ? "ok" : reasonOf(result.reason)}`)
     .join(", ");
+}
+
+/** With its SQLSTATE, if it has one. */
+function messageOf(reason: unknown): string {
+  const code = reasonOf(reason);
+  const message = reason instanceof Error ? reason.message : String(reason);
+  return code === message ? message : `${code} ${message}`;
 }
 
 /** A SQLSTATE, wherever the driver's wrappers have it, or what was said. */

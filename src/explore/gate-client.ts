@@ -43,6 +43,8 @@ export class GateClient {
   constructor(url: string) {
     this.#client = ServerClient.connect(url, {
       parameters: controlsGate,
+      // Its turn may come after another exploration.
+      connectTimeoutMs: 0,
       onNotification: (payload) => {
         const event: GateEvent = JSON.parse(payload);
         if ("number" in event) this.seen = event.number;

@@ -26,7 +26,7 @@ export function sqlActor(statements: readonly string[], { url, closers }: Stage)
   let connecting: Promise<ServerClient> | undefined;
   closers.push(() => void connecting?.then((client) => client.close()).catch(() => {}));
   return async () => {
-    connecting ??= ServerClient.connect(url);
+    connecting ??= ServerClient.connect(url, { connectTimeoutMs: 0 });
     const client = await connecting;
     for (const statement of statements) {
       const { status, failure } = await run(client, statement);

@@ -7,6 +7,7 @@
  * what a pool sets when it connects stays.
  */
 import type { AsideRun } from "../engine/gate.ts";
+import { quoteLiteral } from "../migrate/sql-quoting.ts";
 import type { GateClient } from "./gate-client.ts";
 
 const authorization = "session_authorization";
@@ -71,12 +72,8 @@ function backTo(before: Settings, now: Settings): string {
   const names = changed.filter((name) => name !== authorization && name !== "role");
   const calls = [...names, "role"].map((name) => {
     const value = before.get(name);
-    return `set_config(${literal(name)}, ${value === undefined ? "NULL" : literal(value)}, false)`;
+    return `set_config(${quoteLiteral(name)}, ${value === undefined ? "NULL" : quoteLiteral(value)}, false)`;
   });
-  const first = isOther ? `SET SESSION AUTHORIZATION ${literal(before.get(authorization)!)}; ` : "";
+  const first = isOther ? `SET SESSION AUTHORIZATION ${quoteLiteral(before.get(authorization)!)}; ` : "";
   return `${first}RESET ROLE; SELECT ${calls.join(", ")}`;
-}
-
-function literal(value: string): string {
-  return `'${value.replaceAll("'", "''")}'`;
 }

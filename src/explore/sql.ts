@@ -28,7 +28,7 @@ export class SqlConnection {
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(url: string) {
-    this.#client = ServerClient.connect(url, { parameters: ownConnection });
+    this.#client = ServerClient.connect(url, { parameters: ownConnection, connectTimeoutMs: 0 });
     this.#client.catch(() => {});
   }
 

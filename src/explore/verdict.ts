@@ -12,13 +12,17 @@ export function failureOf(
   { strategy = "exhaustive", schedules, replay }: Pick<ExploreOptions, "strategy" | "schedules" | "replay">,
 ): string | undefined {
   const [first] = report.failing;
+  const broken = Object.entries(report.failed).map(
+    ([name, how]) => `the actor "${name}" failed in every schedule: ${how}`,
+  );
   if (first) {
     const { length } = report.failing;
     const traced = first.trace === undefined ? [] : [`trace: pglite-devdb trace show ${first.trace}`];
     const head = `${length} of ${report.schedules} schedules ${length === 1 ? "fails" : "fail"}${ofOrders(report.orders)}; the first of them:`;
-    return [head, first.table, `replay: "${first.decisions}"`, ...traced].join("\n");
+    return [...broken, head, first.table, `replay: "${first.decisions}"`, ...traced].join("\n");
   }
   if (report.complete) return undefined;
+  if (broken.length > 0) return [...broken, passed(report)].join("\n");
   const doubts = doubtsOf(report);
   const isPart = typeof strategy === "object" || schedules !== undefined || replay !== undefined;
   if (isPart && report.schedules > 0 && doubts.length === 0) return undefined;

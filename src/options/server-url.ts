@@ -1,54 +1,188 @@
 /**
- * The URL of a PostgreSQL server, wherever one is taken.
+ * A PostgreSQL server, by its URL: the one reader for all commands, options and connections.
  *
- * Owns: which texts are one, and what its parts name. Does not own: which option it is the value of.
- * Invariant: no message says the password.
+ * Owns: what a URL means with libpq's defaults, and writing one. Does not own: the syntax (`url-syntax.ts`), which option it is the value of,
+ * connecting (`dev-db/server-client.ts`).
+ * Invariant: a URL that `writeServerUrl` has written needs no default, and means the same to libpq, to drivers and here.
  */
+import { existsSync } from "node:fs";
+import { userInfo } from "node:os";
 import { UsageError } from "../errors.ts";
+import { channelBindings, connectionKeywords, type SslMode, sslModes } from "./connection-keywords.ts";
+import { defaultPassfile, passwordFromFile } from "./passfile.ts";
+import { splitUrl } from "./url-syntax.ts";
 
-/** What is accepted, for messages. */
-export const serverUrlForm = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE";
+export { isServerUrl, serverUrlForm, withoutPassword } from "./url-syntax.ts";
 
-/** Undefined for a text that is none. What its parts name is not looked at: see `partsOf`. */
-export function readServerUrl(text: string): URL | undefined {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  return url && /^postgres(ql)?:$/.test(url.protocol) && url.hostname !== "" ? url : undefined;
+/** Where a server is, and as whom to log in there. */
+interface ServerPlace {
+  /** A name, an address, or the directory of a Unix socket, which begins with `/`. */
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly password: string;
+  readonly database: string;
+  /** The URL's other parameters, percent-encoded, with `&` between them. */
+  readonly parameters?: string | undefined;
 }
 
-/** The URL that an option or an argument has, which is called `name`. Throws a `UsageError` for one that cannot be used. */
-export function requireServerUrl(text: string, name: string): URL {
-  const url = readServerUrl(text);
-  if (!url) throw new UsageError(`${name}: ${JSON.stringify(withoutPassword(text))} is not ${serverUrlForm}`);
-  partsOf(url, name);
-  return url;
+/** What a URL means. */
+export interface ServerUrl extends ServerPlace {
+  readonly parameters: string;
+  /** The address to connect to instead of looking up `host`. */
+  readonly hostAddress: string | undefined;
+  readonly sslMode: SslMode;
+  readonly channelBinding: (typeof channelBindings)[number];
+  /** The file with the root certificates, or `system`. */
+  readonly rootCertificate: string | undefined;
+  /** 0 for no limit; undefined if neither the URL nor the environment says. */
+  readonly connectTimeoutMs: number | undefined;
+  readonly options: string | undefined;
+  readonly applicationName: string | undefined;
+  /** What stands in the URL itself, by libpq's names. */
+  readonly given: ReadonlyMap<string, string>;
 }
 
-/** As whom to log in, and where to; a URL without a user is that of "postgres". Throws a `UsageError` that begins with `name`, the URL's option. */
-export function partsOf(url: URL, name: string): { user: string; password: string; database: string } {
-  const part = (what: string, text: string) =>
-    decoded(text, `${name}: the ${what} in its URL has`, what !== "password");
-  const user = part("user", url.username) || "postgres";
+const defaultPort = 5432;
+/** Debian's, and PostgreSQL's own. */
+const socketDirectories = ["/var/run/postgresql", "/tmp"];
+/** What the environment says of a connection must stand in a URL that is passed on. */
+const passedOn = [
+  "hostaddr",
+  "sslmode",
+  "channel_binding",
+  "sslrootcert",
+  "connect_timeout",
+  "options",
+  "application_name",
+];
+
+/** For a URL that has all that it needs. */
+const noEnvironment: NodeJS.ProcessEnv = {};
+
+/** Reads the URL that messages call `name`, with the defaults of `environment`. Throws a `UsageError`. */
+export function readServerUrl(text: string, name: string, environment: NodeJS.ProcessEnv = noEnvironment): ServerUrl {
+  const { values: given, parameters } = splitUrl(text, name);
+  const values = new Map(given);
+  const from = new Map<string, string>();
+  for (const [keyword, { variable }] of Object.entries(connectionKeywords)) {
+    const value = variable === undefined ? undefined : environment[variable];
+    if (!value || values.has(keyword)) continue;
+    values.set(keyword, value);
+    from.set(keyword, variable!);
+  }
+  const value = (keyword: string) => values.get(keyword) || undefined;
+  const called = (keyword: string) => from.get(keyword) ?? `${name}: the parameter ${keyword} in its URL`;
+  for (const keyword of values.keys()) checkValue(keyword, values.get(keyword)!, called(keyword));
+  const rootCertificate = value("sslrootcert");
+  const port = readPort(values.get("port")?.trim(), called("port"));
+  const host = value("host") ?? value("hostaddr") ?? defaultHost(port);
+  const user = value("user") ?? userInfo().username;
+  const place = { host, port, user, database: value("dbname") ?? user };
+  const passfile = value("passfile") ?? defaultPassfile(environment);
+  const more = passedOn
+    .filter((keyword) => from.has(keyword))
+    .map((keyword) => `${keyword}=${percentEncode(value(keyword)!)}`);
   return {
-    user,
-    password: part("password", url.password),
-    database: part("database", url.pathname.slice(1)) || user,
+    ...place,
+    password:
+      value("password") ??
+      (environment === noEnvironment ? "" : (passwordFromFile(passfile, nameInPassfile(place)) ?? "")),
+    hostAddress: value("hostaddr"),
+    sslMode: readSslMode(value("sslmode"), rootCertificate, called("sslmode")),
+    channelBinding: channelBindings.find((one) => one === value("channel_binding")) ?? "prefer",
+    rootCertificate,
+    connectTimeoutMs: readTimeout(value("connect_timeout")?.trim(), called("connect_timeout")),
+    options: value("options"),
+    applicationName: value("application_name") ?? value("fallback_application_name"),
+    parameters: [...parameters, ...more].join("&"),
+    given,
   };
 }
 
-function decoded(text: string, hasWhat: string, mayShow: boolean): string {
-  const shown = mayShow ? `: ${JSON.stringify(text)}` : "";
-  try {
-    const name = decodeURIComponent(text);
-    if (!name.includes("\0")) return name;
-  } catch {
-    throw new UsageError(`${hasWhat} a % that begins no character${shown}; a % itself is written as %25 there`);
-  }
-  throw new UsageError(`${hasWhat} the character %00, which no name in PostgreSQL has${shown}`);
+/** Parameters that are read further: another spelling would be the default. */
+const exactly: ReadonlySet<string> = new Set(["sslmode", "channel_binding"]);
+
+function checkValue(keyword: string, value: string, called: string): void {
+  const { only } = connectionKeywords[keyword]!;
+  if (/^(host|hostaddr|port)$/.test(keyword) && value.includes(","))
+    throw new UsageError(`${called} names several servers: ${JSON.stringify(value)}; name one`);
+  if (only?.length === 0) throw new UsageError(`${called} is not supported by pglite-devdb`);
+  if (only && !only.includes(exactly.has(keyword) ? value : value.toLowerCase()))
+    throw new UsageError(`${called} is ${JSON.stringify(value)}, but pglite-devdb supports only ${only.join(", ")}`);
 }
 
-/** A text that may have been meant as such a URL, or as what else names a server, for a message. */
-export function withoutPassword(text: string): string {
-  return text
-    .replace(/^([^@]*?:\/\/)?([^:@]*:).*@/s, "$1$2…@")
-    .replace(/(password\s*=\s*)('(?:[^'\\]|\\.)*'?|[^\s&]*)/gi, "$1…");
+function readPort(text: string | undefined, called: string): number {
+  if (!text) return defaultPort;
+  const port = /^\d+$/.test(text) ? Number(text) : 0;
+  if (port < 1 || port > 65_535)
+    throw new UsageError(`${called} is ${JSON.stringify(text)}, but must be a whole number from 1 to 65535`);
+  return port;
+}
+
+/** In seconds; as in libpq 1 is 2, and 0 or less is no limit. */
+function readTimeout(text: string | undefined, called: string): number | undefined {
+  if (text === undefined) return undefined;
+  const seconds = Number(text);
+  if (!/^[+-]?\d{1,6}$/.test(text))
+    throw new UsageError(`${called} is ${JSON.stringify(text)}, but must be a whole number of seconds`);
+  return seconds <= 0 ? 0 : Math.max(2, seconds) * 1000;
+}
+
+function readSslMode(text: string | undefined, rootCertificate: string | undefined, called: string): SslMode {
+  const mode = sslModes.find((one) => one === text);
+  if (rootCertificate !== "system") return mode ?? "prefer";
+  if (mode !== undefined && mode !== "verify-full")
+    throw new UsageError(`${called} is "${mode}", but must be "verify-full" with sslrootcert=system`);
+  return "verify-full";
+}
+
+/** As in libpq the Unix socket of this machine, if there is one. */
+function defaultHost(port: number): string {
+  if (process.platform === "win32") return "localhost";
+  return socketDirectories.find((directory) => existsSync(`${directory}/.s.PGSQL.${port}`)) ?? "localhost";
+}
+
+function nameInPassfile<P extends { readonly host: string }>(place: P): P {
+  return socketDirectories.includes(place.host) ? { ...place, host: "localhost" } : place;
+}
+
+/** The URL of a place. A socket's directory is a parameter, which drivers understand, too. */
+export function writeServerUrl({ host, port, user, password, database, parameters }: ServerPlace): string {
+  const isDirectory = isSocketDirectory(host);
+  const shown = isDirectory
+    ? "localhost"
+    : host.includes(":")
+      ? `[${host}]`
+      : host.replaceAll(/[^\w.-]/g, percentEncode);
+  // One of ours is always given a password; of one that is not ours, nobody knows what it would make of it.
+  const secret = password === "" ? "" : `:${percentEncode(password)}`;
+  const all = [isDirectory ? `host=${percentEncode(host)}` : "", parameters ?? ""].filter((text) => text !== "");
+  const query = all.length === 0 ? "" : `?${all.join("&")}`;
+  return `postgresql://${percentEncode(user)}${secret}@${shown}:${port}/${encodeDatabase(database)}${query}`;
+}
+
+/** A URL as it was given, but of another database of its server. */
+export function withDatabase(text: string, database: string): string {
+  const [, before, query = ""] = /^([^:]*:\/\/[^/?]*)[^?]*(?:\?(.*))?$/s.exec(text)!;
+  const others = query.split("&").filter((pair) => pair !== "" && !pair.startsWith("dbname="));
+  return `${before}/${encodeDatabase(database)}${others.length === 0 ? "" : `?${others.join("&")}`}`;
+}
+
+/** Whether a host is the directory of a Unix socket. */
+export function isSocketDirectory(host: string): boolean {
+  return host.startsWith("/");
+}
+
+/** A branch's name has a `~`, which no shell expands behind a slash; postgres.js decodes no name of a database. */
+function encodeDatabase(database: string): string {
+  return percentEncode(database).replaceAll("%7E", "~");
+}
+
+/** Also what encodeURIComponent leaves and a shell would read as something else. */
+function percentEncode(text: string): string {
+  return encodeURIComponent(text).replace(
+    /[!'()*~]/g,
+    (character) => `%${character.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
 }

@@ -5,8 +5,7 @@
  * which option has which kind (`options.ts`), or the sentence of the error.
  * Invariant: both readings accept the same set of values, and neither guesses: `1e3`, `0x10`, ` 5` and `""` are refused.
  */
-import { readServerUrl, serverUrlForm } from "./server-url.ts";
-
+import { isServerUrl, serverUrlForm } from "./server-url.ts";
 import type { Sessions } from "./words.ts";
 
 /** A kind of value; both readings return undefined for a value that is not of the kind. */
@@ -105,5 +104,5 @@ export const identifier = text(
 /** Which PostgreSQL: one of two words, or where one is. */
 export const engineName = text(
   `pglite, postgres or ${serverUrlForm}`,
-  (value) => value === "pglite" || value === "postgres" || readServerUrl(value) !== undefined,
+  (value) => value === "pglite" || value === "postgres" || isServerUrl(value),
 );

@@ -21,6 +21,7 @@ export class AuxiliaryProcess implements SessionState {
   // A jump over a year would come to a checkpoint for every five minutes of it.
   readonly waitsInRealTime = true;
   readonly mayGiveWay = false;
+  readonly isUnwatched = false;
   readonly owner = undefined;
   readonly input = noInput;
   readonly output = () => undefined;

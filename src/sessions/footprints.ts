@@ -63,8 +63,17 @@ class Part {
   isDirty = false;
   tuple = 0;
   row = "";
+  /** The page to which an index has led, until a row is seen there: of one that was pruned nothing else is told. */
+  visited: string | undefined;
+
+  /** Whoever was led to a row that is not there any more depends on what removed it. */
+  settleVisit(): void {
+    if (this.visited !== undefined) this.reads.add(this.visited);
+    this.visited = undefined;
+  }
 
   toFootprint(): Footprint {
+    this.settleVisit();
     return {
       reads: merged(this.reads),
       writes: merged(this.writes),
@@ -138,9 +147,13 @@ export class Footprints {
     }
     const whole = `r:${relation}`;
     const reads = part.isDirty ? part.writes : part.reads;
+    if (kind === Hook.examineTuple) part.visited = undefined;
     if (kind === Hook.readRelation) reads.add(whole);
     else if (kind === Hook.readPage) reads.add(`${whole}:p${second}`);
-    else if (kind === Hook.readTid) this.#read(reads, whole, second);
+    else if (kind === Hook.visitTid) {
+      part.settleVisit();
+      part.visited = `${whole}:p${this.#block(second)}`;
+    } else if (kind === Hook.readTid) this.#read(reads, whole, second);
     else if (kind === Hook.examineTuple) this.#read(reads, whole, second + heapTupleSelf);
     else if (kind === Hook.writeTid) {
       part.tuple = second;
@@ -191,11 +204,18 @@ export class Footprints {
     return { type: bytes[tag + lockTag.type]!, fields };
   }
 
-  /** A block's number is in two halves, the upper one first. */
   #tid(address: number): string {
+    return `${this.#block(address)}.${this.#half(address + 4)}`;
+  }
+
+  /** A block's number is in two halves, the upper one first. */
+  #block(address: number): number {
+    return this.#half(address) * 0x10000 + this.#half(address + 2);
+  }
+
+  #half(address: number): number {
     const { bytes } = this.#machine;
-    const half = (at: number) => bytes[address + at]! | (bytes[address + at + 1]! << 8);
-    return `${half(0) * 0x10000 + half(2)}.${half(4)}`;
+    return bytes[address]! | (bytes[address + 1]! << 8);
   }
 
   #watch(): void {

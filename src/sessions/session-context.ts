@@ -86,6 +86,8 @@ export interface SessionState extends Schedulable {
   readonly idleInTransactionSince: number | undefined;
   /** Whether it has ever said LISTEN. */
   hasListened: boolean;
+  /** Whether it works for the server and not for its client: its footprints are not recorded. */
+  readonly isUnwatched: boolean;
   /** Set when nobody is interested in the session any more, to end its waiting for a client. */
   abandoned: boolean;
 }

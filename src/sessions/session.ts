@@ -75,6 +75,8 @@ export class Session implements SessionState {
   /** See `SessionState`. What the backend does meanwhile of its own accord does not count. */
   idleInTransactionSince: number | undefined;
   hasListened = false;
+  /** Whether it works for the server and not for its client: no footprint is recorded. */
+  isUnwatched = false;
   /** Is told, when the session is going to end or to be undone, what its client has set up in it; with undefined that this is not known. */
   onLeaving: ((state: ClientState | undefined) => void) | undefined;
   /** Set when nobody is interested in the session any more, to end its waiting for a client. */

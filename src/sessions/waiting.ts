@@ -36,7 +36,7 @@ export function sessionCalls(host: SessionContext): MachineCalls {
       const { running } = host.scheduler;
       if (!running) return second;
       if (kind >= firstFootprintHook) {
-        host.machine.footprints.see(running.pid, kind, first, second);
+        if (!running.isUnwatched) host.machine.footprints.see(running.pid, kind, first, second);
         return second;
       }
       if (kind === Hook.utility) return host.copies.statement(running, first);

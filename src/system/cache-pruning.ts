@@ -1,5 +1,5 @@
 /**
- * What nobody has read for a month goes from the user's cache.
+ * What nobody has read for a month goes from the user's cache, and of the rest what was read longest ago until it is small enough.
  *
  * Owns: which files that are. Does not own: writing and reading them (`user-cache.ts`), which notes the time of a read.
  * Invariant: only regular files of this user go, whose names this program has given; what this start has read stays, since it
@@ -10,6 +10,10 @@ import { join } from "node:path";
 import { takeWrittenDirectories } from "./user-cache.ts";
 
 const unreadMs = 30 * 24 * 3600 * 1000;
+/** Of one version 70 MB are needed, 25 of them a snapshot, of which there is one for each combination of settings. */
+const mostBytes = 150_000_000;
+/** What is made soonest again, and there is most of. */
+const goesFirst = /^snapshot-/;
 
 /** Of any version; also one that was being written, or a claim on one, when its writer was killed. */
 const ownName =
@@ -22,15 +26,39 @@ const ownName =
 export function pruneWhereWritten(now = Date.now()): void {
   for (const directory of takeWrittenDirectories()) {
     try {
-      for (const name of readdirSync(directory)) if (ownName.test(name)) pruneFile(join(directory, name), now);
+      prune(directory, now);
     } catch {
       // It is not there any more, or nobody may look into it.
     }
   }
 }
 
-function pruneFile(path: string, now: number): void {
+interface OwnFile {
+  readonly path: string;
+  readonly bytes: number;
+  /** When it was last read or written. */
+  readonly usedMs: number;
+  readonly goesFirst: boolean;
+}
+
+function prune(directory: string, now: number): void {
+  const files = readdirSync(directory).flatMap((name) => ownFile(directory, name));
+  // Those that stay the longest come first.
+  files.sort((a, b) => Number(a.goesFirst) - Number(b.goesFirst) || b.usedMs - a.usedMs);
+  let bytes = 0;
+  for (const file of files) {
+    bytes += file.bytes;
+    if (bytes <= mostBytes && now - file.usedMs <= unreadMs) continue;
+    rmSync(file.path, { force: true });
+    bytes -= file.bytes;
+  }
+}
+
+function ownFile(directory: string, name: string): OwnFile[] {
+  if (!ownName.test(name)) return [];
+  const path = join(directory, name);
   const found = lstatSync(path, { throwIfNoEntry: false });
-  if (!found?.isFile() || (process.getuid && found.uid !== process.getuid())) return;
-  if (now - Math.max(found.atimeMs, found.mtimeMs) > unreadMs) rmSync(path, { force: true });
+  if (!found?.isFile() || (process.getuid && found.uid !== process.getuid())) return [];
+  const usedMs = Math.max(found.atimeMs, found.mtimeMs);
+  return [{ path, bytes: found.size, usedMs, goesFirst: goesFirst.test(name) }];
 }

@@ -30,7 +30,7 @@ import { dirname, isAbsolute, join } from "node:path";
 const longestFileBytes = 1 << 28;
 
 /** What is read at least so often has been read lately: the system may not note when files are read. */
-const notedReadMs = 24 * 3600 * 1000;
+const notedReadMs = 3600 * 1000;
 
 let isForgone = false;
 
@@ -41,7 +41,7 @@ export function forgoCache(): void {
 
 /**
  * Where the user's programs keep what can be made again (XDG base directory specification); undefined for nowhere. What is
- * in it is run: a directory of somebody else, or one that others may write to, is not used, with a warning that names it.
+ * in it is run: a directory of somebody else is not used, with a warning that names it; one that others may write to is closed to them first.
  */
 export function cacheDirectory(): string | undefined {
   if (isForgone) return undefined;
@@ -84,9 +84,10 @@ function reasonNotToTrust(path: string): string | undefined {
     if (!found) return undefined;
     if (!found.isDirectory()) return "it is not a directory";
     if (found.uid !== user) return `it belongs to the user with the id ${found.uid}, this process runs as ${user}`;
-    if (found.mode & 0o022) return `others may write to it (${(found.mode & 0o777).toString(8)}); chmod 0700 ${path}`;
-    if (found.mode & 0o055) chmodSync(path, 0o700);
-    return undefined;
+    if (found.mode & 0o077) chmodSync(path, 0o700);
+    // Some file systems take no modes. What others have put there before is theirs, and `openCached` does not read it.
+    const mode = statSync(path).mode & 0o777;
+    return mode & 0o022 ? `others may write to it (${mode.toString(8)}), and its mode could not be changed` : undefined;
   } catch (error) {
     return `it cannot be looked at (${(error as NodeJS.ErrnoException).code})`;
   }

@@ -14,5 +14,5 @@ export default async function setUpOrTearDown({ rootDir }: { readonly rootDir: s
   const running = end;
   end = undefined;
   if (running) await running();
-  else end = await serveRun(rootDir, optionsOf());
+  else ({ end } = await serveRun(rootDir, optionsOf()));
 }

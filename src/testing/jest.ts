@@ -15,11 +15,21 @@ import { type UseDatabaseOptions, useDatabaseOf } from "./use-database.ts";
 export type { TestDatabase } from "./database-per-test.ts";
 export type { UseDatabaseOptions } from "./use-database.ts";
 
-/** What is spread into jest's configuration: the run has a server. The options are those of `startDevDb`. */
-export function devDb(options: DevDbOptions = {}): { globalSetup: string; globalTeardown: string } {
+/** What `devDb` gives to jest's configuration. */
+interface JestConfig {
+  readonly globalSetup: string;
+  readonly globalTeardown: string;
+  readonly setupFiles: readonly string[];
+}
+
+/**
+ * Spread into jest's configuration: the run has a server. The options are those of `startDevDb`. A configuration with `setupFiles` of
+ * its own puts them behind these.
+ */
+export function devDb(options: DevDbOptions = {}): JestConfig {
   rememberOptions(options);
   const setup = join(import.meta.dirname, "jest-setup.js");
-  return { globalSetup: setup, globalTeardown: setup };
+  return { globalSetup: setup, globalTeardown: setup, setupFiles: [join(import.meta.dirname, "jest-worker.cjs")] };
 }
 
 type Hook = (hook: () => Promise<void>) => void;
@@ -50,8 +60,9 @@ export function useDatabase(options: UseDatabaseOptions = {}): TestDatabase {
     if (name === "test_fn_failure" || name === "hook_failure") failed = test?.name;
   });
   const runner = {
-    url: serverOfRun(),
+    server: serverOfRun(),
     configuration: "...devDb() in jest's configuration",
+    leads: "setupFiles: [...devDb().setupFiles, …] in jest's configuration",
     worker: process.env.JEST_WORKER_ID ?? "1",
     beforeAll,
     beforeEach,

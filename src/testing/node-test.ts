@@ -27,13 +27,20 @@ interface Outcome {
 /** For the exports of that module: the run has a server. The options are those of `startDevDb`. */
 export function devDb(options: DevDbOptions = {}): GlobalSetup {
   let end: (() => Promise<void>) | undefined;
+  const optionsBefore = process.env.NODE_OPTIONS;
   return {
     globalSetup: async () => {
       // Tests import this module, too, and need no server of their own.
       const { serveRun } = await import("./run-server.ts");
-      end = await serveRun(process.cwd(), options);
+      ({ end } = await serveRun(process.cwd(), options));
+      const worker = new URL("node-test-worker.js", import.meta.url).href;
+      process.env.NODE_OPTIONS = `${optionsBefore ?? ""} --import=${worker}`;
     },
-    globalTeardown: async () => end?.(),
+    globalTeardown: async () => {
+      if (optionsBefore === undefined) delete process.env.NODE_OPTIONS;
+      else process.env.NODE_OPTIONS = optionsBefore;
+      await end?.();
+    },
   };
 }
 
@@ -43,7 +50,7 @@ export function devDb(options: DevDbOptions = {}): GlobalSetup {
  */
 export function useDatabase(options: UseDatabaseOptions = {}): TestDatabase {
   const runner = {
-    url: serverOfRun(),
+    server: serverOfRun(),
     configuration:
       "node --test --test-global-setup=FILE, where FILE has: export const { globalSetup, globalTeardown } = devDb()",
     // A process has one file, unless files are not isolated; then there is one process.

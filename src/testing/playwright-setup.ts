@@ -14,6 +14,6 @@ interface FullConfig {
 }
 
 /** What Playwright calls; it calls the answer at the end. */
-export default function setup({ configFile, rootDir }: FullConfig): Promise<() => Promise<void>> {
-  return serveRun(configFile === undefined ? rootDir : dirname(configFile), optionsOf());
+export default async function setup({ configFile, rootDir }: FullConfig): Promise<() => Promise<void>> {
+  return (await serveRun(configFile === undefined ? rootDir : dirname(configFile), optionsOf())).end;
 }

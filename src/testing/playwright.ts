@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { test } from "@playwright/test";
 import type { DevDbOptions } from "../index.ts";
 import type { TestDatabase } from "./database-per-test.ts";
-import { serverOfRun } from "./run-address.ts";
+import { leadToWorker, serverOfRun } from "./run-address.ts";
 import { rememberOptions } from "./run-options.ts";
 import { type UseDatabaseOptions, useDatabaseOf } from "./use-database.ts";
 
@@ -18,6 +18,9 @@ export type { UseDatabaseOptions } from "./use-database.ts";
 /** What is spread into Playwright's configuration: the run has a server. The options are those of `startDevDb`. */
 export function devDb(options: DevDbOptions = {}): { globalSetup: string } {
   rememberOptions(options);
+  // A worker reads the configuration, too, before its first test file.
+  const worker = process.env.TEST_WORKER_INDEX;
+  if (worker !== undefined) leadToWorker(worker);
   return { globalSetup: fileURLToPath(new URL("playwright-setup.js", import.meta.url)) };
 }
 
@@ -27,7 +30,7 @@ export function devDb(options: DevDbOptions = {}): { globalSetup: string } {
  */
 export function useDatabase(options: UseDatabaseOptions = {}): TestDatabase {
   const runner = {
-    url: serverOfRun(),
+    server: serverOfRun(),
     configuration: "...devDb() in Playwright's configuration",
     // After a test that has failed there is a new worker, and with it a new database.
     worker: process.env.TEST_WORKER_INDEX ?? "0",

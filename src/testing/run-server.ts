@@ -9,7 +9,7 @@ import { engineOf } from "../dev-db/engines.ts";
 import type { DevDb, DevDbOptions } from "../index.ts";
 import { optionTable, resolveOptions } from "../options.ts";
 import { DatabasesPerTest } from "./database-per-test.ts";
-import { tellServerOfRun } from "./run-address.ts";
+import { leadToServer, type ServerEnvironment } from "./run-address.ts";
 
 /** Of the environment's options this one: the same tests on another PostgreSQL, without a change of the configuration. */
 const engineVariable = optionTable.engine.environment!;
@@ -18,8 +18,14 @@ const engineVariable = optionTable.engine.environment!;
 export async function startForRun(root: string, given: DevDbOptions): Promise<DevDb> {
   const { cwd = root, signal, log, ...library } = given;
   const environment = { [engineVariable]: process.env[engineVariable] };
-  const { databaseOfTests } = engineOf(resolveOptions({ library, environment }));
-  const forTests = { port: 0, sessions: "isolated", ...(databaseOfTests ? { database: databaseOfTests } : {}) };
+  const { databaseOfTests, isPglite } = engineOf(resolveOptions({ library, environment }));
+  const forTests = {
+    port: 0,
+    sessions: "isolated",
+    // A pool that a test file makes at its import may connect before a hook has made its database.
+    ...(isPglite ? { branches: "on" } : {}),
+    ...(databaseOfTests ? { database: databaseOfTests } : {}),
+  } as const;
   const options = resolveOptions({ library: { ...forTests, ...library }, environment });
   const db = await controlDevDb(options, { cwd, signal, log, keepsStates: true, forBranches: true }).start();
   const databases = new DatabasesPerTest(db.url);
@@ -35,12 +41,19 @@ export async function startForRun(root: string, given: DevDbOptions): Promise<De
   }
 }
 
-/** As `startForRun`, and tells the processes of the tests. The answer ends it. */
-export async function serveRun(root: string, options: DevDbOptions): Promise<() => Promise<void>> {
+/** The server of a run. */
+interface RunServer {
+  readonly environment: ServerEnvironment;
+  end(): Promise<void>;
+}
+
+/** Starts the server of a run, and leads this process and those of the tests to it. */
+export async function serveRun(root: string, options: DevDbOptions): Promise<RunServer> {
   const db = await startForRun(root, options);
-  tellServerOfRun(db.url);
-  return () => {
-    tellServerOfRun(undefined);
+  const leadBack = leadToServer(db.env);
+  const end = () => {
+    leadBack();
     return db.close();
   };
+  return { environment: db.env, end };
 }

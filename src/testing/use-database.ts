@@ -1,12 +1,13 @@
 /**
  * `useDatabase`: a database for each test, file or worker, whatever runs the tests.
  *
- * Owns: when one is made, dropped and kept, and `DATABASE_URL` meanwhile. Does not own: how one is made (`database-per-test.ts`), what a
- * runner calls its hooks (`vitest.ts`, `jest.ts`, `playwright.ts`, `node-test.ts`).
- * Invariant: there is one database at a time. It is a branch, never the server brought back: who else uses the server cannot be known here, a reset would take
- * the databases of others and those that are kept, and it would end a client that a test has left at work, which this never does.
+ * Owns: when one is made, renewed, dropped and kept, and `DATABASE_URL` for that time. Does not own: how one is made
+ * (`database-per-test.ts`), what a runner calls its hooks (`vitest.ts`, `jest.ts`, `playwright.ts`, `node-test.ts`).
+ * Invariant: a process has one database at a time. On our server it is the worker's, under one name, which is renewed for each test or
+ * file: a pool that the application has made at its import uses the same database as the test.
  */
 import { DatabasesPerTest, type TestDatabase } from "./database-per-test.ts";
+import { isUnnamedWorker, leadToDatabase, type ServerEnvironment } from "./run-address.ts";
 
 /** Whom a database belongs to, and what becomes of it. */
 export interface UseDatabaseOptions {
@@ -18,10 +19,12 @@ export interface UseDatabaseOptions {
 
 /** What there is of a runner. */
 interface Runner {
-  /** Where the run's server is; undefined where the configuration names none. */
-  readonly url: string | undefined;
+  /** The run's server; undefined where the configuration names none. */
+  readonly server: ServerEnvironment | undefined;
   /** What the configuration lacks then. */
   readonly configuration: string;
+  /** What leads a worker to its database before its test file is imported, where that is said apart. */
+  readonly leads?: string;
   /** Which worker this is. */
   readonly worker: string;
   readonly beforeAll: (hook: () => Promise<void>) => void;
@@ -33,10 +36,12 @@ interface Runner {
 
 /** Registers the hooks, and answers with the database of the test that runs. */
 export function useDatabaseOf(runner: Runner, { per = "test", keepFailed = false }: UseDatabaseOptions): TestDatabase {
-  if (runner.url === undefined) throw new Error(`useDatabase needs a server: ${runner.configuration}`);
-  const use = new UsedDatabase(new DatabasesPerTest(runner.url), keepFailed);
+  const { server, worker, leads } = runner;
+  if (!server) throw new Error(`useDatabase needs a server: ${runner.configuration}`);
+  if (leads !== undefined && isUnnamedWorker()) throw new Error(`useDatabase needs ${leads}`);
+  const use = new UsedDatabase(new DatabasesPerTest(server.DATABASE_URL!), worker, keepFailed);
   const begin = per === "test" ? runner.beforeEach : runner.beforeAll;
-  begin(() => use.begin((all) => (per === "worker" ? all.ensureWorkers(runner.worker) : all.create())));
+  begin(() => use.begin(per));
   runner.afterEach(async (failed) => {
     if (failed !== undefined) use.failed(failed);
     if (per === "test") await use.end();
@@ -52,13 +57,17 @@ export function useDatabaseOf(runner: Runner, { per = "test", keepFailed = false
 /** The database of the test that runs. */
 class UsedDatabase implements TestDatabase {
   readonly #databases: DatabasesPerTest;
+  readonly #worker: string;
   readonly #keepFailed: boolean;
   #current: TestDatabase | undefined;
-  #isKept = false;
-  #urlBefore: string | undefined;
+  /** Whether it is a test's only, and not the worker's. */
+  #isOwn = false;
+  #failed: string | undefined;
+  #leadBack: (() => void) | undefined;
 
-  constructor(databases: DatabasesPerTest, keepFailed: boolean) {
+  constructor(databases: DatabasesPerTest, worker: string, keepFailed: boolean) {
     this.#databases = databases;
+    this.#worker = worker;
     this.#keepFailed = keepFailed;
   }
 
@@ -70,32 +79,43 @@ class UsedDatabase implements TestDatabase {
     return this.#now().name;
   }
 
-  async begin(make: (databases: DatabasesPerTest) => Promise<TestDatabase>): Promise<void> {
+  async begin(per: NonNullable<UseDatabaseOptions["per"]>): Promise<void> {
     if (this.#current)
       throw new Error('tests that run at once cannot have one database each: useDatabase({ per: "file" })');
-    this.#current = await make(this.#databases);
-    this.#isKept = false;
-    this.#urlBefore = process.env.DATABASE_URL;
-    process.env.DATABASE_URL = this.#current.url;
+    const workers =
+      per === "worker"
+        ? await this.#databases.ensureWorkers(this.#worker, warnOfUse)
+        : await this.#databases.renewWorkers(this.#worker, warnOfUse);
+    this.#current = workers ?? (await this.#databases.create());
+    this.#isOwn = workers === undefined;
+    this.#leadBack = leadToDatabase(this.#current);
   }
 
   failed(test: string): void {
-    if (!this.#keepFailed || !this.#current) return;
-    this.#isKept = true;
-    process.stderr.write(`pglite-devdb: ${JSON.stringify(test)} has failed; its database is kept: ${this.url}\n`);
+    this.#failed = test;
   }
 
   async end(): Promise<void> {
-    const database = this.#current;
+    const [database, failed] = [this.#current, this.#failed];
     this.leave();
-    if (database && !this.#isKept) await this.#databases.drop(database);
+    this.#failed = undefined;
+    if (!database) return;
+    if (failed !== undefined && this.#keepFailed) await this.#keep(database, failed);
+    else if (this.#isOwn) await this.#databases.drop(database);
+  }
+
+  /** The worker's goes on with the next test: what is kept is a copy. */
+  async #keep(database: TestDatabase, failed: string): Promise<void> {
+    const kept = this.#isOwn ? database : await this.#databases.keep(database, failed);
+    const test = `pglite-devdb: ${JSON.stringify(failed)} has failed`;
+    if (kept) process.stderr.write(`${test}; its database is kept: ${kept.url}\n`);
+    else process.stderr.write(`${test}; its database could not be kept: a client was in a transaction\n`);
   }
 
   leave(): void {
-    if (!this.#current) return;
     this.#current = undefined;
-    if (this.#urlBefore === undefined) delete process.env.DATABASE_URL;
-    else process.env.DATABASE_URL = this.#urlBefore;
+    this.#leadBack?.();
+    this.#leadBack = undefined;
   }
 
   close(): Promise<void> {
@@ -107,4 +127,10 @@ class UsedDatabase implements TestDatabase {
       throw new Error("there is a database while a test runs, and not before: ask for its url in the test or a hook");
     return this.#current;
   }
+}
+
+function warnOfUse(message: string): void {
+  process.stderr.write(
+    `pglite-devdb: ${message}. This test gets a database of another name, which a pool of an earlier test does not use\n`,
+  );
 }

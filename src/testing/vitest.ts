@@ -12,6 +12,7 @@ import type { ExploreOptions } from "../explore/report.ts";
 import { failureOf } from "../explore/verdict.ts";
 import type { DevDbOptions } from "../index.ts";
 import type { TestDatabase } from "./database-per-test.ts";
+import type { ServerEnvironment } from "./run-address.ts";
 import { rememberOptions } from "./run-options.ts";
 import { type UseDatabaseOptions, useDatabaseOf } from "./use-database.ts";
 
@@ -20,21 +21,40 @@ export type { UseDatabaseOptions } from "./use-database.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
-    pgliteDevDb: { readonly id: string; readonly url?: string };
+    pgliteDevDb: { readonly id: string; readonly environment?: ServerEnvironment };
   }
+}
+
+/** The part of vitest's configuration that the plugin changes. */
+interface VitestConfig {
+  test?: { setupFiles?: string | string[] };
 }
 
 /** What vitest takes as a plugin. */
 interface VitestPlugin {
   readonly name: string;
-  readonly config: () => { test: { globalSetup: string[]; provide: { pgliteDevDb: { id: string } } } };
+  readonly enforce: "post";
+  readonly config: (config: VitestConfig) => {
+    test: { globalSetup: string[]; provide: { pgliteDevDb: { id: string } } };
+  };
 }
 
 /** For `plugins` in vitest's configuration: the run has a server. The options are those of `startDevDb`. */
 export function devDb(options: DevDbOptions = {}): VitestPlugin {
   const id = rememberOptions(options);
-  const globalSetup = [fileURLToPath(new URL("vitest-setup.js", import.meta.url))];
-  return { name: "pglite-devdb", config: () => ({ test: { globalSetup, provide: { pgliteDevDb: { id } } } }) };
+  const fileOf = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+  const globalSetup = [fileOf("vitest-setup.js")];
+  return {
+    name: "pglite-devdb",
+    // The setup files of other plugins are there by then.
+    enforce: "post",
+    config(config) {
+      config.test ??= {};
+      // Not returned, as Vite would append it: the others may import what connects.
+      config.test.setupFiles = [fileOf("vitest-worker.js"), ...[config.test.setupFiles ?? []].flat()];
+      return { test: { globalSetup, provide: { pgliteDevDb: { id } } } };
+    },
+  };
 }
 
 /**
@@ -43,7 +63,7 @@ export function devDb(options: DevDbOptions = {}): VitestPlugin {
  */
 export function useDatabase(options: UseDatabaseOptions = {}): TestDatabase {
   const runner = {
-    url: inject("pgliteDevDb")?.url,
+    server: inject("pgliteDevDb")?.environment,
     configuration: "plugins: [devDb()] in vitest's configuration",
     worker: process.env.VITEST_POOL_ID ?? "1",
     beforeAll,

@@ -14,8 +14,8 @@ import { quoteIdentifier, quoteLiteral } from "../migrate/sql-quoting.ts";
 import type { SessionHost } from "../sessions/host.ts";
 import { ownLogin, ownParameters, unhindered } from "../sessions/own-parameters.ts";
 import type { IsolatedQueue } from "../transport/isolated-queue.ts";
-import { copyAccess } from "./branch-access.ts";
 import { type DatabaseBranches, requireNonePrepared, withHint } from "./database-branches.ts";
+import { dropDatabase as drop, isThere, replaceDatabase, takePlace } from "./database-swap.ts";
 import { OwnSession } from "./own-session.ts";
 import type { Run } from "./prepared-branches.ts";
 import type { WithoutOwn } from "./server-states.ts";
@@ -112,24 +112,7 @@ export class DirectoryStates implements ServedStates {
     const [owner] = await run(`select pg_get_userbyid(datdba) from pg_database where datname = ${quoteLiteral(kept)}`);
     const as = `template ${quoteIdentifier(kept)} owner ${quoteIdentifier(owner![0]!)} strategy file_copy`;
     await run(`create database ${quoteIdentifier(made)} ${as}`);
-    let ended: Promise<unknown> = Promise.resolve();
-    const letGo = () => {
-      const clients = this.#queues.map((queue) => queue.letGoOf(database));
-      ended = Promise.all(clients.map((each) => each.ended));
-      return clients.flatMap(({ idle }) => idle);
-    };
-    const swap = async () => {
-      await ended;
-      await takePlace(run, { made, name: database, old, factsOf: kept, isUsed: true });
-    };
-    try {
-      await this.#host.without(letGo, swap);
-    } catch (error) {
-      await drop(run, made);
-      throw error;
-    } finally {
-      await Promise.all(this.#queues.map((queue) => queue.comeBack()));
-    }
+    await replaceDatabase(this.#host, this.#queues, run, { made, name: database, old, factsOf: kept });
   }
 
   #oneAtATime<T>(work: () => Promise<T>): Promise<T> {
@@ -159,64 +142,10 @@ function refusal(message: string): Error {
   return Object.assign(new Error(message), { code: "0A000" });
 }
 
-/** A copy, and whose place it takes. */
-interface Copied {
-  readonly made: string;
-  readonly name: string;
-  /** What had the name is called so until it is dropped. */
-  readonly old: string;
-  readonly factsOf: string;
-  /** Whether clients connect to it. */
-  readonly isUsed: boolean;
-}
-
-/** What is made gets its name, and the facts about a database that are not in it, those of `factsOf`. What had that name goes. */
-async function takePlace(run: Run, { made, name, old, factsOf, isUsed }: Copied): Promise<void> {
-  await drop(run, old);
-  const replaces = await isThere(run, name);
-  const rename = (from: string, to: string) =>
-    `alter database ${quoteIdentifier(from)} rename to ${quoteIdentifier(to)};`;
-  // One query string is one transaction.
-  await run(
-    [
-      copyFacts(factsOf, made),
-      ...(replaces ? [`alter database ${quoteIdentifier(name)} is_template false;`, rename(name, old)] : []),
-      rename(made, name),
-      ...(isUsed ? [`alter database ${quoteIdentifier(name)} allow_connections true;`] : []),
-    ].join("\n"),
-  );
-  // It is done: what cannot be dropped now is dropped by the next one, or at the next start.
-  await drop(run, old).catch(() => undefined);
-}
-
-/** The owner is that of the copy already. What it is said in these catalogs depends on nothing but roles. */
-function copyFacts(from: string, to: string): string {
-  const oid = (name: string) => `(select oid from pg_database where datname = ${quoteLiteral(name)})`;
-  const [source, target] = [oid(from), oid(to)];
-  const comment = "classoid = 'pg_database'::regclass";
-  return `
-    delete from pg_db_role_setting where setdatabase = ${target};
-    insert into pg_db_role_setting select ${target}, setrole, setconfig from pg_db_role_setting where setdatabase = ${source};
-    delete from pg_shdescription where ${comment} and objoid = ${target};
-    insert into pg_shdescription select ${target}, classoid, description
-      from pg_shdescription where ${comment} and objoid = ${source};
-    ${copyAccess(from, to)}`;
-}
-
-/** Whether there is a database, as a whole. */
-async function isThere(run: Run, database: string): Promise<boolean> {
-  const rows = await run(`select from pg_database where datname = ${quoteLiteral(database)} and datconnlimit <> -2`);
-  return rows.length > 0;
-}
-
 async function namesOf(run: Run, database: string): Promise<string[]> {
   const prefix = snapshotPrefix(database);
   const rows = await run(
     `select datname from pg_database where starts_with(datname, ${quoteLiteral(prefix)}) and datconnlimit <> -2 order by oid`,
   );
   return rows.map(([name]) => name!.slice(prefix.length));
-}
-
-async function drop(run: Run, database: string): Promise<void> {
-  await run(`drop database if exists ${quoteIdentifier(database)} with (force)`);
 }

@@ -21,6 +21,7 @@ import { IsolatedQueue } from "../transport/isolated-queue.ts";
 import type { Behind } from "../transport/serve.ts";
 import { Autovacuum, ownNumber } from "./autovacuum.ts";
 import { BranchExpiry } from "./branch-expiry.ts";
+import { BranchResets } from "./branch-resets.ts";
 import { DatabaseBranches } from "./database-branches.ts";
 import { DirectoryStates } from "./directory-states.ts";
 import { watchHolders } from "./holder-watch.ts";
@@ -80,7 +81,9 @@ export class OwnSessions implements Served {
       ? new ServerStates(host, this.#queues, this.branches, withoutOwn)
       : new DirectoryStates(host, this.#queues, this.branches, withoutOwn);
     this.#clock = new ServerClock(host, this.#queues, withoutOwn);
-    this.#functions = serverFunctions({ clock: this.#clock, branches: this.branches, states: this.states });
+    const branchResets = new BranchResets(host, this.#queues, this.branches, withoutOwn);
+    const [clock, branches, states] = [this.#clock, this.branches, this.states];
+    this.#functions = serverFunctions({ clock, branches, branchResets, states });
     if (isolated.branchTtlMs > 0) this.#expiry = new BranchExpiry(this.branches, isolated.branchTtlMs);
     this.#makesBranches = isolated.makesBranches;
     this.#gitDatabases = isolated.perGitBranch && new GitDatabases(isolated.perGitBranch);

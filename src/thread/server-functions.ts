@@ -8,6 +8,7 @@ import { branchDatabase } from "../engine/branches.ts";
 import type { ClockState } from "../engine/clock.ts";
 import type { ServedStates } from "../engine/states.ts";
 import type { RunOwnFunction } from "../transport/calls/own-calls.ts";
+import type { BranchResets } from "./branch-resets.ts";
 import type { DatabaseBranches } from "./database-branches.ts";
 import type { ServerClock } from "./server-clock.ts";
 
@@ -15,11 +16,12 @@ import type { ServerClock } from "./server-clock.ts";
 interface Server {
   readonly clock: ServerClock;
   readonly branches: DatabaseBranches;
+  readonly branchResets: BranchResets;
   readonly states: ServedStates;
 }
 
 /** Those of a server. */
-export function serverFunctions({ clock, branches, states }: Server): RunOwnFunction {
+export function serverFunctions({ clock, branches, branchResets, states }: Server): RunOwnFunction {
   return async (name, argument, { client, database, signal }) => {
     if (name === "set_time") await clock.change({ do: "set", to: Number(argument) }, client);
     else if (name === "advance_time") await clock.change({ do: "advance", by: Number(argument) }, client);
@@ -28,6 +30,7 @@ export function serverFunctions({ clock, branches, states }: Server): RunOwnFunc
     else if (name === "show_time") return shown(await clock.change({ do: "show" }));
     else if (name === "branch") return branches.create(database, argument);
     else if (name === "drop_branch") await branches.drop(branchDatabase(database, argument));
+    else if (name === "reset_branch") await branchResets.reset(database, argument);
     else if (name === "reset") await states.reset(database);
     else if (name === "snapshot") await states.snapshot(database, argument, signal);
     else if (name === "snapshots") return (await states.names(database)).join("\n");

@@ -22,9 +22,9 @@ const hashFunctions: Readonly<Record<string, string>> = {
   "2a8648ce3d040304": "sha512",
 };
 
-/** The hash of the first certificate of `pem`; undefined if its signature algorithm has no hash function of its own. */
-export function hashForBinding(pem: string): Buffer | undefined {
-  const { raw } = new X509Certificate(pem);
+/** The hash of the first certificate of a PEM text, or of a certificate in DER; undefined if its signature algorithm has no hash function of its own. */
+export function hashForBinding(certificate: string | Buffer): Buffer | undefined {
+  const { raw } = new X509Certificate(certificate);
   const name = hashFunctions[signatureAlgorithm(raw)];
   return name === undefined ? undefined : createHash(name).update(raw).digest();
 }

@@ -243,6 +243,12 @@ export class IsolatedQueue implements SocketQueue {
     return this.connected.filter((client) => !client.mayLetGo);
   }
 
+  /** Those of them that are connected to a database. */
+  atWorkIn(database: string): readonly ClientSession[] {
+    const there = [...this.#clients].filter(([{ parameters }]) => databaseOf(parameters) === database);
+    return there.map(([, client]) => client).filter((client) => !client.mayLetGo);
+  }
+
   /** All sessions are going to be undone. In one step with that. */
   letGo(): void {
     for (const client of [...this.#clients.values()]) {

@@ -2,10 +2,11 @@
  * Frontend messages in words, for a log.
  *
  * Owns: one line about a run of them. Does not own: their names (`message-names.ts`), traces of connections.
- * Invariant: reads no further than the bytes that it is given, which may end in the middle of a message.
+ * Invariant: passwords in SQL are masked; reads no further than the bytes that it is given, which may end in the middle of a message.
  */
 
 import { messageName } from "./message-names.ts";
+import { Redaction } from "./redaction.ts";
 
 /** For example `Parse "s1" "select $1", Bind, Execute, Sync`; what was cut off ends in `…`. */
 export function describeMessages(bytes: Uint8Array): string {
@@ -24,6 +25,14 @@ export function describeMessages(bytes: Uint8Array): string {
 
 function readTexts(type: string, body: Buffer): string[] {
   if (type !== "Q" && type !== "P") return [];
-  const texts = body.toString("utf8").split("\0");
+  let shown: Uint8Array | undefined;
+  const copy = () => {
+    shown ??= new Uint8Array(body);
+    return shown;
+  };
+  new Redaction().hide(type.charCodeAt(0), body, 0, body.length, true, copy);
+  const texts = Buffer.from(shown ?? body)
+    .toString("utf8")
+    .split("\0");
   return texts.slice(0, type === "P" ? 2 : 1).map((text) => JSON.stringify(text.replace(/\s+/g, " ")));
 }

@@ -1,5 +1,5 @@
 /**
- * The client's side of one SCRAM-SHA-256 exchange, without channel binding.
+ * The client's side of one SCRAM-SHA-256 exchange, bound to a TLS connection where the caller says so.
  *
  * Owns: the client's two messages and the check that the server knows the password too. Does not own: the messages of
  * the protocol around them (`authentication.ts`).
@@ -14,12 +14,19 @@ export class ScramClient {
   readonly first: string;
   readonly #password: string;
   readonly #nonce = randomBytes(18).toString("base64");
+  readonly #header: string;
+  readonly #binding: Uint8Array;
   #serverSignature: Buffer = Buffer.alloc(0);
 
-  /** `password` is a prepared one (`preparePassword`). */
-  constructor(password: string) {
+  /**
+   * `password` is a prepared one (`preparePassword`). `header`: `n,,` for a client that has no channel binding, `y,,` for one that thinks the server
+   * has none, `bindingHeader` with what the exchange is bound to.
+   */
+  constructor(password: string, header = "n,,", binding: Uint8Array = Buffer.alloc(0)) {
     this.#password = password;
-    this.first = `n,,${this.#firstBare}`;
+    this.#header = header;
+    this.#binding = binding;
+    this.first = `${header}${this.#firstBare}`;
   }
 
   get #firstBare(): string {
@@ -31,7 +38,8 @@ export class ScramClient {
     const [, nonce, salt, iterations] = /^r=([^,]+),s=([^,]+),i=(\d+)(?:,|$)/.exec(serverFirst) ?? [];
     if (!nonce?.startsWith(this.#nonce) || salt === undefined) throw new Error("malformed SCRAM message of the server");
     const salted = saltPassword(this.#password, Buffer.from(salt, "base64"), Number(iterations));
-    const withoutProof = `c=biws,r=${nonce}`;
+    const channel = Buffer.concat([Buffer.from(this.#header), this.#binding]).toString("base64");
+    const withoutProof = `c=${channel},r=${nonce}`;
     const authMessage = [this.#firstBare, serverFirst, withoutProof].join(",");
     const clientKey = clientKeyOf(salted);
     this.#serverSignature = hmac(serverKeyOf(salted), authMessage);

@@ -47,7 +47,7 @@ test("what cannot be is a sentence", { tags: "long" }, async () => {
   const wrong = await branch(["w2"], { DATABASE_URL: url.replace("a%20secret", "wrong") });
   expect(wrong).toMatchObject({ code: 1, stderr: expect.stringContaining("password authentication failed") });
   const nobody = await branch(["w2"], { DATABASE_URL: "postgresql://postgres@127.0.0.1:1/postgres" });
-  expect(nobody).toMatchObject({ code: 2, stderr: expect.stringContaining("nobody answers at 127.0.0.1:1") });
+  expect(nobody).toMatchObject({ code: 2, stderr: expect.stringContaining("could not connect to 127.0.0.1:1") });
   const app = await branch(["w2"], { DATABASE_URL: url.replace(/postgres$/, "app") });
   expect(app).toMatchObject({ code: 1, stderr: expect.stringContaining('database "app~w2" does not exist') });
 });

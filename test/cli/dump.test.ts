@@ -121,7 +121,7 @@ test("what cannot be dumped or restored is said", { tags: "long" }, async () => 
   const { cwd, file } = withFile("PGDMP\u0001");
   const cases: [string[], number, RegExp][] = [
     [["dump", "nope"], 2, /"nope" is neither the URL of a server nor an option of pg_dump/],
-    [["dump", "postgresql://127.0.0.1:1/x"], 2, /nobody answers at 127\.0\.0\.1:1/],
+    [["dump", "postgresql://127.0.0.1:1/x"], 2, /could not connect to 127\.0\.0\.1:1/],
     [["dump", "--db", "typo"], 2, /^pglite-devdb: dump: there is no database in .*typo$/m],
     [["dump", "--db", db, "--", "--nope"], 1, /^pglite-devdb: pg_dump: unrecognized option: nope\n {2}hint: /m],
     [["restore", file], 2, /name where to: --db DIR, or the URL of a server/],

@@ -356,5 +356,5 @@ test("what cannot be is a sentence", { tags: "long" }, async () => {
     stderr: expect.stringContaining("--db <path> is for a server of its own; --url names one that runs"),
   });
   const nobody = await startMcp("--url", "postgresql://postgres@127.0.0.1:1/postgres");
-  expect(await nobody.sql("select 1")).toMatch(/^ERROR nobody answers at 127.0.0.1:1/);
+  expect(await nobody.sql("select 1")).toMatch(/^ERROR could not connect to 127.0.0.1:1/);
 });

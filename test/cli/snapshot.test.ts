@@ -34,6 +34,9 @@ test("a server with --resets on goes back to its start and to snapshots, while w
   expect(await values()).toBe("one two");
   expect((await client.query("show application_name")).rows).toEqual([{ application_name: "stays" }]);
   expect(await asked("snapshot", "rm", "two")).toMatchObject(done);
+  expect(await asked("snapshot", "save", "a\\b's")).toMatchObject(done);
+  expect(await asked("snapshot", "ls")).toMatchObject({ ...done, stdout: "it's one\na\\b's\n" });
+  expect(await asked("snapshot", "rm", "a\\b's")).toMatchObject(done);
   expect(await asked("snapshot", "restore", "two")).toMatchObject({
     code: 1,
     stderr: `pglite-devdb: snapshot: there is no snapshot "two"; there are: "it's one"\n`,
@@ -62,8 +65,8 @@ test("what cannot be is a sentence", { tags: "long" }, async () => {
     [["snapshot", "save", ""], 2, "snapshot save: name it"],
     [["snapshot", "ls", "x"], 2, '"x" is an argument too many'],
     [["snapshot", "rm", "a", "b"], 2, '"b" is an argument too many'],
-    [["snapshot", "ls", "--url", nobody], 2, "snapshot: nobody answers at 127.0.0.1:1"],
-    [["reset", "--url", nobody], 2, "reset: nobody answers at 127.0.0.1:1"],
+    [["snapshot", "ls", "--url", nobody], 2, "snapshot: could not connect to 127.0.0.1:1"],
+    [["reset", "--url", nobody], 2, "reset: could not connect to 127.0.0.1:1"],
     [["reset", "--url", nobody, "--db", "data"], 2, "reset: either --url"],
     [["reset", "all"], 2, 'reset: what is "all"?'],
     [["--resets", "on", "--sessions", "shared"], 2, "--resets: needs isolated sessions"],

@@ -158,7 +158,6 @@ describe("the URL of a server is read before anything is asked of it", () => {
   const percent = 'the user in its URL has a % that begins no character: "m%zz"; a % itself is written as %25 there';
   const gallery = join(import.meta.dirname, "../trace/gallery");
   const trace = join(gallery, readdirSync(gallery).find((name) => name.endsWith(".trace"))!);
-  const shown = JSON.stringify("postgresql://m%zz:…@127.0.0.1:1/x");
 
   test.each([
     [["branch", "--url", bad], `--url: ${percent}`],
@@ -169,16 +168,13 @@ describe("the URL of a server is read before anything is asked of it", () => {
     [["restore", trace, bad], `restore URL: ${percent}`],
     [["doctor", bad], `doctor URL: ${percent}`],
     [["explore", "--engine", bad, "file.json"], `--engine: ${percent}`],
-    [
-      ["trace", "record", "f", "--listen", "0", "--upstream", bad],
-      `--upstream: ${shown} is not a URL like postgresql:`,
-    ],
-    [["trace", "replay", trace, "--against", bad], `--against: ${shown} is not isolated, shared, stock or a URL like`],
+    [["trace", "record", "f", "--listen", "0", "--upstream", bad], `--upstream: ${percent}`],
+    [["trace", "replay", trace, "--against", bad], `--against: ${percent}`],
     [
       ["branch", "--url", "mysql://me:secret@127.0.0.1/x"],
       '--url: "mysql://me:…@127.0.0.1/x" is not postgresql://USER',
     ],
-    [["dump", "postgresql://me:secret@127.0.0.1:99999/x"], 'me:…@127.0.0.1:99999/x" is neither the URL of a server'],
+    [["dump", "postgresql://me:secret@127.0.0.1:99999/x"], 'port in its URL is "99999"'],
     [["doctor", "127.0.0.1:5432"], 'doctor URL: "127.0.0.1:5432" is not postgresql://USER'],
     [["doctor", "me:secret@127.0.0.1/x"], 'doctor URL: "me:…@127.0.0.1/x" is not postgresql://USER'],
     [

@@ -17,7 +17,7 @@ test("a worker's database goes from file to file, and not to the next run", asyn
     const db = await startForRun(directory, { db: directory, migrations: "none", log: () => {} });
     for (let file = 0; file < 2; file++) {
       const databases = new DatabasesPerTest(db.url);
-      const { url } = await databases.ensureWorkers("1");
+      const { url } = await databases.ensureWorkers("1", expect.fail);
       const client = new pg.Client(url);
       await client.connect();
       await client.query(`create table made_by_${run}_${file} ()`);

@@ -13,9 +13,9 @@ function project(shards: readonly DevDb[]): string {
   const cwd = temporaryDirectory();
   mkdirSync(join(cwd, "migrations"));
   const [first, ...others] = shards.map(
-    ({ host, port }, n) => `
+    ({ host, port, url }, n) => `
       create server shard${n} foreign data wrapper postgres_fdw options (host '${host}', port '${port}', dbname 'shard');
-      create user mapping for public server shard${n} options (user 'postgres', password 'postgres');
+      create user mapping for public server shard${n} options (user 'postgres', password '${new URL(url).password}');
       create foreign table orders_${n} partition of orders for values with (modulus ${shards.length}, remainder ${n})
         server shard${n} options (table_name 'orders');`,
   );

@@ -1,5 +1,5 @@
 /** `--engine postgres`: a native PostgreSQL that starts and ends with us, as processes. */
-import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -48,6 +48,34 @@ test("run: PostgreSQL as it is, with a temporary directory that goes; nothing is
   expect(ended.stderr).toMatch(/^pglite-devdb: postgresql:\/\/me@127\.0\.0\.1:\d+\/shop is ready \([\d.]+ s\)\n$/);
 });
 
+test("only a client with the password of DATABASE_URL is let in, also by a cluster from before there was one", async () => {
+  const db = join(open(), "data");
+  const start = async (last = "select 1") => {
+    const cli = startCli([...args, "--db", db, "--user", "me", "-o", "json"]);
+    const { url } = JSON.parse((await cli.line(/.*\n/))[0]);
+    for (const login of ["me:postgres", "postgres:postgres"]) {
+      const stranger = url.replace(/\/\/[^@]*@/, `//${login}@`);
+      const asked = new pg.Client(stranger);
+      await expect(asked.connect(), login).rejects.toMatchObject({ code: "28P01" });
+    }
+    expect(await query(url, "select current_user::text")).toEqual(["me"]);
+    await query(url, last);
+    cli.child.kill("SIGTERM");
+    await cli.ended;
+    return url as string;
+  };
+  const first = await start();
+  const file = join(db, "postgresql/pglite_devdb.password");
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+  expect(new URL(await start("alter role me password null")).password).toBe(new URL(first).password);
+  // As an older version has left it: no password, and everybody is let in.
+  rmSync(file);
+  const access = join(db, "postgresql/pg_hba.conf");
+  writeFileSync(access, readFileSync(access, "utf8").replaceAll("scram-sha-256", "trust"));
+  const second = new URL(await start());
+  expect(second.password).not.toBe(new URL(first).password);
+});
+
 test("a directory: kill -9 of ours ends it, and what was committed is there at the next start", {
   tags: "long",
 }, async () => {
@@ -71,7 +99,7 @@ test("a directory: kill -9 of ours ends it, and what was committed is there at t
   next.child.kill("SIGTERM");
   expect((await next.ended).code).toBe(143);
   expect(existsSync(join(db, "postgresql/postmaster.pid"))).toBe(false);
-  expect(await runCli(["reset", "--db", db])).toMatchObject({ code: 0 });
+  expect(await runCli(["wipe", "--yes", "--db", db])).toMatchObject({ code: 0 });
   expect(readdirSync(db)).toEqual([]);
 });
 
@@ -85,11 +113,11 @@ test("a project that has a directory of that name is not a data directory: neith
   const refused = { code: 5, stderr: expect.stringContaining("holds other files (") };
   expect(await runCli(["run", ...args, "--db", ".", "--", "true"], { cwd })).toMatchObject(refused);
   expect(left()).toEqual(before);
-  expect(await runCli(["reset", "--db", "."], { cwd })).toMatchObject(refused);
+  expect(await runCli(["wipe", "--yes", "--db", "."], { cwd })).toMatchObject(refused);
   expect(left()).toEqual(before);
   // Nor is one with a cluster in it, of which only that is ours.
   writeFileSync(join(cwd, "postgresql/PG_VERSION"), "18\n");
-  expect(await runCli(["reset", "--db", "."], { cwd })).toMatchObject(refused);
+  expect(await runCli(["wipe", "--yes", "--db", "."], { cwd })).toMatchObject(refused);
   expect(left()).toEqual([...before, "postgresql/PG_VERSION"].sort());
 });
 

@@ -160,9 +160,9 @@ test.each([
 
 test("nobody there, a wrong password: exit 2, in a sentence", { tags: "long" }, async () => {
   const nobody = await runCli(["run", "--engine", "postgresql://postgres@127.0.0.1:1/x", "--", "true"]);
-  expect(nobody).toMatchObject({ code: 2, stderr: expect.stringContaining("nobody answers at 127.0.0.1:1") });
+  expect(nobody).toMatchObject({ code: 2, stderr: expect.stringContaining("could not connect to 127.0.0.1:1") });
   const stranger = await runCli(["run", "--engine", server.url.replace("postgres:", "nobody:"), "--", "true"]);
-  expect(stranger).toMatchObject({ code: 2, stderr: expect.stringContaining(`role "nobody" does not exist (28000)`) });
+  expect(stranger).toMatchObject({ code: 2, stderr: expect.stringContaining(`28P01`) });
 });
 
 test.each([

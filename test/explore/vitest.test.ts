@@ -37,6 +37,7 @@ const clean: ExploreReport = {
   complete: true,
   failing: [],
   outcomes: {},
+  failed: {},
   codes: {},
   silences: 0,
   strays: 0,
@@ -49,6 +50,8 @@ test("a schedule that fails is the message, and so is what is in doubt", () => {
   expect(failureOf({ ...clean, failing: [schedule] }, {})).toBe(
     '1 of 2 schedules fails (6 orders of the statements); the first of them:\n✗ x\nthe table\nreplay: "ann bob"',
   );
+  const broken = { ...clean, complete: false, failed: { ann: "42601 syntax error" } };
+  expect(failureOf(broken, {})).toMatch(/^the actor "ann" failed in every schedule: 42601 syntax error\n/);
   const doubt = "2 schedules pass (6 orders of the statements), but not every one was run, or is sure: ";
   const strays = { ...clean, complete: false, strays: 3 };
   expect(failureOf(strays, {})).toBe(`${doubt}3 strays, statements of which it is not known who sent them`);

@@ -14,12 +14,14 @@ import type { PlayTarget } from "../../trace/replay/replay-connection.ts";
 import type { Step } from "../../trace/replay/script.ts";
 import { startServerProcess } from "../../trace/repro/server-process.ts";
 import { preparePassword } from "../../wire/scram.ts";
-import { type ServerUrl, serverUrl } from "./server-url.ts";
+import { type ServerUrl, serverUrlOf } from "./server-url.ts";
 import type { FlagValues } from "./subcommand.ts";
 
 const ours = ["isolated", "shared"] as const;
 
 type Against = (typeof ours)[number] | "stock" | ServerUrl;
+
+const serverUrl = serverUrlOf("--against");
 
 const against: ValueKind<Against> = {
   takes: `isolated, shared, stock or ${serverUrl.takes}`,

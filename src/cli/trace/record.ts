@@ -12,7 +12,7 @@ import { Recorder } from "../../trace/record/recorder.ts";
 import { createTraceFile, removeTraceFile } from "../../trace/record/trace-file.ts";
 import { logTo } from "../log.ts";
 import { listenForSignals } from "../signals.ts";
-import { serverUrl } from "./server-url.ts";
+import { serverUrlOf } from "./server-url.ts";
 import { oneFile, type TraceSubcommand } from "./subcommand.ts";
 
 const flag = {
@@ -23,7 +23,7 @@ const flag = {
   },
   upstream: {
     flags: "--upstream <url>",
-    kind: serverUrl,
+    kind: serverUrlOf("--upstream"),
     help: "the server; user and database are those of each client",
   },
   limit: {

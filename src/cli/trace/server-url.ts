@@ -1,40 +1,40 @@
 /**
- * A server that is given by its URL.
+ * A server that a trace is recorded of or played to, by its URL.
  *
- * Owns: reading it. Does not own: connecting.
+ * Owns: what of a URL can be used there. Does not own: reading it (`options/server-url.ts`), connecting.
  */
+import { UsageError } from "../../errors.ts";
+import { isServerUrl, isSocketDirectory, readServerUrl, serverUrlForm } from "../../options/server-url.ts";
 import type { ValueKind } from "../../options/value-kinds.ts";
 import type { Upstream } from "../../trace/record/proxy.ts";
 
 /** What a URL says. */
 export interface ServerUrl {
   readonly address: Upstream;
+  /** What the URL itself names: otherwise each client of a trace has its own. */
   readonly user: string | undefined;
-  readonly password: string | undefined;
   readonly database: string | undefined;
+  readonly password: string | undefined;
 }
 
-/** `postgresql://user:password@host:port/database`, or with `?host=` the directory of a Unix socket. */
-export const serverUrl: ValueKind<ServerUrl> = {
-  takes: "a URL like postgresql://127.0.0.1:5432/postgres, with %25 for a % in a name",
-  fromText: (given) => {
-    if (!/^postgres(?:ql)?:\/\//.test(given) || !URL.canParse(given)) return undefined;
-    try {
-      return read(new URL(given));
-    } catch (error) {
-      if (error instanceof URIError) return undefined;
-      throw error;
-    }
-  },
-  fromData: () => undefined,
-};
+/** The URL that a flag has. Its `fromText` throws a `UsageError` for a URL that cannot be used. */
+export function serverUrlOf(flag: string): ValueKind<ServerUrl> {
+  return {
+    takes: `a URL like ${serverUrlForm}`,
+    fromText: (given) => (isServerUrl(given) ? read(given, flag) : undefined),
+    fromData: () => undefined,
+  };
+}
 
-function read({ hostname, port, searchParams, username, password, pathname }: URL): ServerUrl {
-  const host = searchParams.get("host") ?? (hostname === "" ? "127.0.0.1" : decodeURIComponent(hostname));
-  const number = Number(searchParams.get("port") ?? (port === "" ? 5432 : port));
-  const address = host.startsWith("/")
-    ? { path: `${host}/.s.PGSQL.${number}` }
-    : { host: host.replaceAll(/[[\]]/g, ""), port: number };
-  const part = (text: string): string | undefined => (text === "" ? undefined : decodeURIComponent(text));
-  return { address, user: part(username), password: part(password), database: part(pathname.slice(1)) };
+function read(text: string, flag: string): ServerUrl {
+  const { host, hostAddress = host, port, password, sslMode, given } = readServerUrl(text, flag, process.env);
+  const isSocket = isSocketDirectory(hostAddress);
+  if (!isSocket && /^(require|verify-ca|verify-full)$/.test(sslMode))
+    throw new UsageError(`${flag}: sslmode=${sslMode} cannot be used here, as a trace has no TLS; use sslmode=disable`);
+  return {
+    address: isSocket ? { path: `${hostAddress}/.s.PGSQL.${port}` } : { host: hostAddress, port },
+    user: given.get("user"),
+    database: given.get("dbname"),
+    password: password === "" ? undefined : password,
+  };
 }

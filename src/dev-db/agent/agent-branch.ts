@@ -10,7 +10,7 @@ import { randomBytes } from "node:crypto";
 import { branchDatabase } from "../../engine/branches.ts";
 import { executeSql } from "../../engine/execute-sql.ts";
 import { quoteLiteral } from "../../migrate/sql-quoting.ts";
-import { partsOf } from "../../options/server-url.ts";
+import { readServerUrl, withDatabase, writeServerUrl } from "../../options/server-url.ts";
 import { DatabaseError } from "../../wire/query-results.ts";
 import { compareContents, type Differences } from "../schema/compare.ts";
 import { readContents } from "../schema/read.ts";
@@ -110,7 +110,7 @@ export class AgentBranch {
     return this.#inTurn(async () => {
       const made = await this.#make();
       const before = await readContents(made.sourceUrl, parameters);
-      const after = await readContents(urlOf(made.sourceUrl, made.database), made.guarded);
+      const after = await readContents(withDatabase(made.sourceUrl, made.database), made.guarded);
       const { schema, rows } = compareContents(before, after);
       // All was given to the agent's role when the branch was made.
       const isOurs = ({ kind, after: owner }: { kind: string; after?: string }) =>
@@ -143,7 +143,7 @@ export class AgentBranch {
       await dropAgent(run, made);
       return undefined;
     }
-    const url = urlOf(made.sourceUrl, made.database);
+    const url = withDatabase(made.sourceUrl, made.database);
     await releaseDatabase(run, made.database);
     await runAt(url, `reassign owned by ${made.role} to current_user; drop owned by ${made.role}`, made.guarded);
     await run(`drop role ${made.role}`);
@@ -163,7 +163,8 @@ export class AgentBranch {
     if (this.#made) return this.#made;
     const sourceUrl = await this.#options.source();
     const run = (sql: string) => runAt(sourceUrl, sql);
-    const [facts] = await run(`select rolsuper, rolname, current_setting('server_version_num')::int >= 170000
+    const [facts] = await run(`select rolsuper, rolname, current_setting('server_version_num')::int >= 170000,
+      version() like '%(PGlite %'
       from pg_roles where rolname = current_user`);
     if (facts?.[0] !== "t")
       throw new Error(
@@ -173,16 +174,15 @@ export class AgentBranch {
     const guarded = { ...parameters, ...withoutTriggers, ...withoutItsSettings, ...since17 };
     const runner = runnerOf({ sourceUrl, guarded });
     await dropDeadAgents(runner);
-    const { database: source, password } = partsOf(new URL(sourceUrl), "the server");
-    // A server of ours has one password for all roles.
-    const secret = password || randomBytes(16).toString("hex");
+    const server = readServerUrl(sourceUrl, "the server");
+    // A server of ours has one password for all roles; to any other the superuser's own would be given away.
+    const isOurs = facts[3] === "t";
+    const secret = (isOurs && server.password) || randomBytes(16).toString("hex");
     const agent = await makeRole(run, secret);
     try {
-      const database = branchDatabase(source, agent.branch);
-      const url = new URL(urlOf(sourceUrl, database));
-      url.username = agent.role;
-      url.password = encodeURIComponent(secret);
-      const made: Made = { ...agent, sourceUrl, database, url: url.href, guarded };
+      const database = branchDatabase(server.database, agent.branch);
+      const url = writeServerUrl({ ...server, database, user: agent.role, password: secret });
+      const made: Made = { ...agent, sourceUrl, database, url, guarded };
       await copy(made);
       this.#made = made;
       return made;
@@ -219,8 +219,8 @@ export class AgentBranch {
 
 /** The copy, with all in it the agent's. */
 async function copy({ sourceUrl, database, role, guarded }: Made): Promise<void> {
-  const { database: template } = partsOf(new URL(sourceUrl), "the server");
-  const url = urlOf(sourceUrl, database);
+  const { database: template } = readServerUrl(sourceUrl, "the server");
+  const url = withDatabase(sourceUrl, database);
   await ensureBranch({ url, database, template, parameters }, (sql) => runAt(sourceUrl, sql));
   await runAt(url, giveAllTo(role), guarded);
 }
@@ -228,7 +228,7 @@ async function copy({ sourceUrl, database, role, guarded }: Made): Promise<void>
 /** In the source, or in a database in which an agent may have left something that runs. */
 function runnerOf({ sourceUrl, guarded }: Pick<Made, "sourceUrl" | "guarded">) {
   return (sql: string, database?: string) =>
-    database === undefined ? runAt(sourceUrl, sql) : runAt(urlOf(sourceUrl, database), sql, guarded);
+    database === undefined ? runAt(sourceUrl, sql) : runAt(withDatabase(sourceUrl, database), sql, guarded);
 }
 
 async function runAt(url: string, sql: string, its: Readonly<Record<string, string>> = parameters, silenceMs = 0) {
@@ -242,10 +242,4 @@ async function runAt(url: string, sql: string, its: Readonly<Record<string, stri
 
 function sessionIsEnding(): Error {
   return new Error("the session is ending");
-}
-
-function urlOf(server: string, database: string): string {
-  const url = new URL(server);
-  url.pathname = `/${encodeURIComponent(database)}`;
-  return url.href;
 }

@@ -16,7 +16,9 @@ import {
 } from "../../engine/data-directory/data-directory.ts";
 import { lockDirectory } from "../../engine/data-directory/directory-lock.ts";
 import { DataDirectoryError, ExitCode } from "../../errors.ts";
+import { inTemporaryDirectory } from "../../system/temporary.ts";
 import type { CleanupStack } from "../cleanup.ts";
+import { keepPassword, makePassword, passwordOf, withPasswordFile } from "./cluster-password.ts";
 import { guardDirectory, guardServer } from "./guard.ts";
 import type { Programs, ProgramUser } from "./programs.ts";
 
@@ -34,7 +36,7 @@ export function temporaryPlace(cleanup: CleanupStack): Promise<ClusterPlace> {
       const directory = join(tmpdir(), `pglite-devdb-postgres-${randomUUID()}`);
       // Before there is anything to leave.
       const endGuard = guardDirectory(directory);
-      mkdirSync(directory, { mode: 0o700 });
+      inTemporaryDirectory("--engine postgres", () => mkdirSync(directory, { mode: 0o700 }));
       return { directory, isTemporary: true, endGuard };
     },
     ({ directory, endGuard }) => {
@@ -70,16 +72,22 @@ export async function namedPlace(directory: string, cleanup: CleanupStack): Prom
   return { directory, isTemporary: false };
 }
 
-/** The data directory there, which is made unless it is there. Rejects with what initdb says. */
+/** A cluster, and the password of its user `postgres`. */
+interface Cluster {
+  readonly data: string;
+  readonly password: string;
+}
+
+/** The cluster there, which is made unless it is there. Rejects with what initdb says. */
 export async function ensureCluster(
   place: ClusterPlace,
-  { initdb }: Programs,
+  programs: Programs,
   user: ProgramUser,
   signal: AbortSignal,
-): Promise<string> {
+): Promise<Cluster> {
   const { directory } = place;
   const data = join(directory, clusterName);
-  if (existsSync(data)) return data;
+  if (existsSync(data)) return { data, password: await passwordOf(data, programs, user, withoutPostgres()) };
   const made = join(directory, unfinishedClusterName);
   rmSync(made, { recursive: true, force: true });
   mkdirSync(made, { mode: 0o700 });
@@ -87,13 +95,28 @@ export async function ensureCluster(
     chownSync(made, user.uid, user.gid);
     if (place.isTemporary) chownSync(directory, user.uid, user.gid);
   }
+  const password = makePassword();
+  await withPasswordFile(password, user, (file) => runInitdb(place, programs, made, file, user, signal));
+  keepPassword(made, password, user);
+  renameSync(made, data);
+  return { data, password };
+}
+
+function runInitdb(
+  { directory, isTemporary }: ClusterPlace,
+  { initdb }: Programs,
+  made: string,
+  passwordFile: string,
+  user: ProgramUser,
+  signal: AbortSignal,
+): Promise<void> {
   // As those of PGlite.
   const locale = process.platform === "linux" ? ["--locale=C", "--lc-ctype=C.UTF-8"] : ["--no-locale"];
-  const options = ["-D", made, "-U", "postgres", "-A", "trust", "-E", "UTF8", "-N", ...locale];
-  await new Promise<void>((resolve, reject) => {
+  const options = ["-D", made, "-U", "postgres", "-A", "scram-sha-256", "-E", "UTF8", "-N", ...locale];
+  return new Promise<void>((resolve, reject) => {
     const child = execFile(
       initdb,
-      options,
+      [...options, `--pwfile=${passwordFile}`],
       { cwd: directory, env: withoutPostgres(), ...user },
       // It and whatever it has started have ended: nobody writes there any more.
       (error, stdout, stderr) => {
@@ -105,13 +128,11 @@ export async function ensureCluster(
         reject(Object.assign(new Error(`initdb failed in ${directory}:\n  ${said}`), { exitCode: ExitCode.failure }));
       },
     );
-    const endGuard = guardServer(child, place.isTemporary ? directory : undefined);
+    const endGuard = guardServer(child, isTemporary ? directory : undefined);
     const end = () => void child.kill();
     if (signal.aborted) end();
     else signal.addEventListener("abort", end, { once: true });
   });
-  renameSync(made, data);
-  return data;
 }
 
 /** The environment without what PostgreSQL's programs would take from it. */

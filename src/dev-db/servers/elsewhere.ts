@@ -5,7 +5,7 @@
  */
 
 import { UsageError } from "../../errors.ts";
-import { partsOf } from "../../options/server-url.ts";
+import { readServerUrl, type ServerUrl } from "../../options/server-url.ts";
 import { longestTimeoutMs } from "../../options/value-kinds.ts";
 import { nameOf, type ResolvedOptions } from "../../options.ts";
 import type { ClientAddress } from "../address.ts";
@@ -13,21 +13,14 @@ import type { CleanupStack } from "../cleanup.ts";
 import type { Server } from "./server.ts";
 import { rowsOf } from "./server-sql.ts";
 
-const defaultPort = 5432;
-
 /** Whom and what a URL names; `--database` is another database of the same server. Throws a `UsageError`, which never says the password. */
 export function addressOf(options: ResolvedOptions): ClientAddress {
-  const url = new URL(options.engine);
-  const { user, password, database } = partsOf(url, nameOf(options, "engine"));
-  return {
-    host: url.hostname.replace(/^\[(.*)\]$/, "$1"),
-    port: Number(url.port || defaultPort),
-    user,
-    password,
-    database: options.database ?? database,
-    offersTls: false,
-    parameters: url.search.slice(1),
-  };
+  const { host, port, user, password, database, parameters } = urlOf(options);
+  return { host, port, user, password, database: options.database ?? database, offersTls: false, parameters };
+}
+
+function urlOf(options: ResolvedOptions): ServerUrl {
+  return readServerUrl(options.engine, nameOf(options, "engine"), process.env);
 }
 
 /** The server of a URL. */
@@ -55,7 +48,7 @@ async function requireExtensions(address: ClientAddress, admin: string, options:
 
 /** The first that lets us in of the URL's own database and those that a cluster has from its beginning. */
 async function adminDatabase(address: ClientAddress, options: ResolvedOptions): Promise<string> {
-  const { database: named } = partsOf(new URL(options.engine), nameOf(options, "engine"));
+  const { database: named } = urlOf(options);
   for (const database of new Set([named, "postgres"])) {
     if (database === address.database) continue;
     const isThere = await rowsOf(address, database, "SELECT 1").then(

@@ -9,12 +9,14 @@ import { setTimeout as delay } from "node:timers/promises";
 import { clusterName } from "../../engine/data-directory/data-directory.ts";
 import { UsageError } from "../../errors.ts";
 import { nameOf, type ResolvedOptions } from "../../options.ts";
+import { DatabaseError } from "../../wire/query-results.ts";
 import type { ClientAddress } from "../address.ts";
 import { databaseOf, ensureUser } from "../database.ts";
 import type { OpenContext } from "../open.ts";
 import { listenOnPort, probePort } from "../port.ts";
 import { settingsOf, takenFromNative } from "../settings.ts";
 import { ensureCluster, namedPlace, temporaryPlace } from "./cluster.ts";
+import { passwordFileOf } from "./cluster-password.ts";
 import { startOnFreePort } from "./free-port.ts";
 import { PostgresProcess } from "./postgres-process.ts";
 import { findPrograms, hasExtension, type Programs, programUser } from "./programs.ts";
@@ -24,6 +26,7 @@ import { rowsOf, withClient } from "./server-sql.ts";
 const host = "127.0.0.1";
 /** Whom and what every cluster has. */
 const everywhere = "postgres";
+const wrongPassword = "28P01";
 /** For connections of our own: who makes branches, who reads `db.stats()`. */
 const spareConnections = 5;
 /** How long clients have to hang up by themselves. */
@@ -48,7 +51,7 @@ export async function startNative(
     ...(place.isTemporary ? [resolve(place.directory, "..")] : [place.directory]),
   ]);
   // What it writes is not removed before it has ended.
-  const data = await cleanup.open(
+  const { data, password } = await cleanup.open(
     () => ensureCluster(place, programs, user, signal),
     () => {},
   );
@@ -72,20 +75,28 @@ export async function startNative(
   const { port } = await cleanup.open(
     () => listenOnPort(wanted, start, options, log),
     async (started) => {
-      await letLeave(started.port);
+      await letLeave(ownerAt(started.port, password));
       await started.server.close();
     },
   );
   const { user: name, database } = databaseOf(options);
-  const address: ClientAddress = { host, port, user: name, password: everywhere, database, offersTls: false };
-  if (name !== everywhere)
-    await withClient(ownerAt(port), everywhere, (sql) => ensureUser(sql, name, nameOf(options, "user")));
+  const owner = ownerAt(port, password);
+  const address: ClientAddress = { ...owner, user: name, database };
+  await withClient(owner, everywhere, async (sql) => {
+    if (name !== everywhere) await ensureUser(sql, name, nameOf(options, "user"), password);
+  }).catch((error: unknown) => {
+    if (!(error instanceof DatabaseError) || error.code !== wrongPassword) throw error;
+    throw new UsageError(
+      `${option}: ${error.message}: the password of the user ${everywhere} was changed; write it into ${passwordFileOf(data)}`,
+      { cause: error },
+    );
+  });
   return { address, adminDatabase: everywhere, isOurs: true };
 }
 
-/** The superuser that every cluster has, who is asked for no password. */
-function ownerAt(port: number): ClientAddress {
-  return { host, port, user: everywhere, password: everywhere, database: everywhere, offersTls: false };
+/** The superuser that every cluster has. */
+function ownerAt(port: number, password: string): ClientAddress {
+  return { host, port, user: everywhere, password, database: everywhere, offersTls: false };
 }
 
 function ownSettings(options: ResolvedOptions, programs: Programs): Record<string, string> {
@@ -111,12 +122,12 @@ function ownSettings(options: ResolvedOptions, programs: Programs): Record<strin
 }
 
 /** Clients that are about to hang up do so before they are told that the server ends. */
-async function letLeave(port: number): Promise<void> {
+async function letLeave(owner: ClientAddress): Promise<void> {
   const deadline = performance.now() + leavingMs;
   const others =
     "SELECT 1 FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() LIMIT 1";
   while (performance.now() < deadline) {
-    const rows = await rowsOf(ownerAt(port), everywhere, others).catch(() => []);
+    const rows = await rowsOf(owner, everywhere, others).catch(() => []);
     if (rows.length === 0) return;
     await delay(lookAgainMs);
   }

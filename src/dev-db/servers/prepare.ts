@@ -55,7 +55,7 @@ export function prepareOnServer(
       try {
         if (!isOurs) await requireOwn(sql, address, preparation);
         const migrated = migrations && (await applyMigrations(sql, migrations, log, progress));
-        await runSetup(sql, setup, { reach: (use) => use(address), cleanup, cwd, log, progress });
+        await runSetup(sql, setup, { reach: (_, use) => use(address), cleanup, cwd, log, progress });
         return migrated?.applied ?? [];
       } finally {
         isAtWork = false;

@@ -41,7 +41,7 @@ export const refusedByNative: Refusals = {
   ...notPglite,
   host: { why: "can only be 127.0.0.1; leave it out", accepts: ["127.0.0.1", "localhost"] },
   socketDir: { why: "cannot be had, as it listens on 127.0.0.1 only; leave it out" },
-  password: { why: "cannot be had, as whoever can connect to 127.0.0.1 gets in; leave it out" },
+  password: { why: "is made by itself, and is in DATABASE_URL and PGPASSWORD; leave it out" },
   tls: { why: needsPglite, accepts: ["off"] },
   tlsCert: { why: needsPglite },
   tlsKey: { why: needsPglite },

@@ -26,6 +26,7 @@ export function rewriteFootprints(locator: Locator, hook: number): void {
     callOnEntry(module, index, [[Op.globalGet, ...unsigned(watched)], ...ifTrue(code)]);
 
   const { tid, page, relation, out } = locatePredicateLocks(locator);
+  onEntry(locateHotSearch(locator, out), ...tell(1, 0, Hook.visitTid));
   onEntry(tid, ...tell(2, 0, Hook.footprintSnapshot), ...tell(0, 1, Hook.readTid));
   onEntry(out, ...tell(4, 1, Hook.footprintSnapshot), ...tell(1, 2, Hook.examineTuple));
   onEntry(page, ...tell(2, 0, Hook.footprintSnapshot), ...tell(0, 1, Hook.readPage));
@@ -51,6 +52,16 @@ export function rewriteFootprints(locator: Locator, hook: number): void {
   const nothing = constant(0);
   const snapshot = [nothing, nothing, constant(Hook.takeSnapshot), call(hook), [Op.drop]];
   onEntry(module.exportedFunction("GetTransactionSnapshot"), ...snapshot);
+}
+
+/** access/heap/heapam.c, heap_hot_search_buffer: of what calls HeapCheckForSerializableConflictOut, it has seven parameters and a result. */
+function locateHotSearch(locator: Locator, out: number): number {
+  const { module } = locator;
+  const found = locator.functionsCalling(out).filter((index) => {
+    const { parameters, results } = module.signatureOf(index);
+    return parameters === 7 && results === 1;
+  });
+  return only(found, "heap_hot_search_buffer, which calls HeapCheckForSerializableConflictOut");
 }
 
 /**

@@ -58,6 +58,8 @@ export const Hook = {
   unlock: 0x5aff0a,
   /** (the sequence's OID). */
   sequence: 0x5aff0b,
+  /** (Relation, ItemPointer): an index leads there. A row that is seen there is told next; none is told where one was pruned. */
+  visitTid: 0x5aff0d,
   /** A statement takes the transaction's snapshot. */
   takeSnapshot: 0x5aff0c,
 } as const;

@@ -7,7 +7,7 @@
  */
 import type { TraceTarget } from "../../engine/listener.ts";
 import { MessageWalker } from "../../wire/message-walker.ts";
-import { Redaction, sensitive } from "./redaction.ts";
+import { Redaction, sensitive } from "../../wire/redaction.ts";
 import { TraceFile, traceEnd } from "./trace-file.ts";
 
 /** Both directions of a connection. */

@@ -6,6 +6,7 @@
  */
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
+import { staysHere } from "../../system/loopback.ts";
 import { request } from "../../wire/authentication.ts";
 import { ConnectionReader, type WireMessage } from "../../wire/connection-reader.ts";
 import { encodeMessage, encodeStartup, encodeSync } from "../../wire/frontend.ts";
@@ -147,7 +148,9 @@ export class ReplayConnection {
     const kind = body.readInt32BE(0);
     if (kind === request.ok) return;
     const { password } = this.#target;
-    if (password === undefined) this.destroy();
+    // There is no TLS here: another machine's server may have a proof of the password only.
+    const reveals = kind === request.cleartext || kind === request.md5;
+    if (password === undefined || (reveals && !staysHere(this.#socket))) this.destroy();
     else if (kind === request.cleartext) this.send(encodeMessage("p", password));
     else this.#prove(password, body);
   }

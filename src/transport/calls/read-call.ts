@@ -37,6 +37,7 @@ const functions = {
   show_time: { result: "text" },
   branch: { takes: asText, result: "text" },
   drop_branch: { takes: asText, result: "void" },
+  reset_branch: { takes: asText, result: "void" },
   reset: { result: "void" },
   snapshot: { takes: asText, result: "void", waitsForTransactions: true },
   restore: { takes: asText, result: "void" },
@@ -57,10 +58,10 @@ export interface OwnCall {
   readonly describe: (format: number) => Buffer;
 }
 
-// A backslash in a literal means what `standard_conforming_strings` says, which is not known here: it is left to PostgreSQL.
+// A backslash in a literal means what `standard_conforming_strings` says, which is not known here, unless it is E'…': it is left to PostgreSQL.
 // No two repetitions that take the same characters follow each other: a text that is no call is seen to be none in one pass.
 const cast = String.raw`(?:\s*::\s*[a-z][a-z\d]*(?: +[a-z\d]+)*)?`;
-const argument = String.raw`(?:[a-z]+\s+)?'(?:[^'\\]|'')*'${cast}|\$\d+${cast}|true|false|null`;
+const argument = String.raw`(?:[a-z]+\s+)?'(?:[^'\\]|'')*'${cast}|e'(?:[^'\\]|''|\\[^])*'${cast}|\$\d+${cast}|true|false|null`;
 const comment = String.raw`\s|--[^\n]*(?:\n|$)|/\*(?:[^*]|\*(?!/))*\*/`;
 const callPattern = new RegExp(
   `^(?:${comment})*select\\s+(?:\\*\\s+from\\s+)?pglite_devdb\\.([a-z_]+)\\s*\\(\\s*(?:(${argument})\\s*)?\\)` +

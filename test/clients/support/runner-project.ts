@@ -65,7 +65,7 @@ export function runInProject(project: string, args: readonly string[]): Promise<
 export function expectAllButOne({ code, all }: Run, ...counts: readonly RegExp[]): void {
   for (const count of counts) expect(all).toMatch(count);
   expect(all).toMatch(
-    /pglite-devdb: ".*on purpose" has failed; its database is kept: postgresql:\S+\/test~(run_[0-9a-f]{8}~)?[0-9a-f]{12}\n/,
+    /pglite-devdb: ".*on purpose" has failed; its database is kept: postgresql:\S+\/test~(run_[0-9a-f]{8}~)?([0-9a-f]{12}|worker_\w+~[\w-]*on-purpose-\w+)\n/,
   );
   expect(all.match(/its database is kept/g)).toHaveLength(1);
   expect(all).not.toMatch(/did not exit|open handles|force exit|unhandled/i);

@@ -8,6 +8,7 @@ import {
   rmSync,
   statSync,
   symlinkSync,
+  truncateSync,
   utimesSync,
   writeFileSync,
 } from "node:fs";
@@ -59,6 +60,28 @@ test("files of any kind that nobody has read for a month go when one is written,
   expect(readdirSync(directory).sort()).toEqual(stay.sort());
 });
 
+test("of more than 150 MB the files that were read longest ago go, and snapshots before all others", () => {
+  const sized = (name: string, mb: number, daysUnread: number) => {
+    const path = file(name, daysUnread);
+    truncateSync(path, mb * 1_000_000);
+    utimesSync(path, now() - daysUnread * daySeconds, now() - 365 * daySeconds);
+  };
+  sized("cluster-1-aa", 30, 20);
+  sized("sessions-1-aa", 10, 20);
+  for (const day of [1, 2, 3, 4, 5, 6, 7]) sized(`snapshot-1-a${day}`, 25, day);
+  write();
+  pruneWhereWritten();
+  const stay = ["cluster-1-aa", "code-1-aa", "sessions-1-aa", ...[1, 2, 3, 4].map((day) => `snapshot-1-a${day}`)];
+  expect(readdirSync(directory).sort()).toEqual(stay.sort());
+  // Without snapshots it is the oldest of the others.
+  for (const day of [1, 2, 3, 4]) rmSync(join(directory, `snapshot-1-a${day}`));
+  sized("cluster-1-bb", 100, 1);
+  sized("cluster-1-cc", 25, 2);
+  write();
+  pruneWhereWritten();
+  expect(readdirSync(directory).sort()).toEqual(["cluster-1-bb", "cluster-1-cc", "code-1-aa", "sessions-1-aa"]);
+});
+
 test("what is not ours stays, however old: other names, directories, links and what they lead to, other users' files", () => {
   const names = [
     "notes.txt",
@@ -81,7 +104,7 @@ test("what is not ours stays, however old: other names, directories, links and w
   expect(readdirSync(directory).filter((name) => name !== "code-1-aa")).toEqual(before);
 });
 
-test("a read is noted, also where the system does not; at most once a day, and the time of writing stays", () => {
+test("a read is noted, also where the system does not; at most once an hour, and the time of writing stays", () => {
   const path = file("code-1-bb", 31);
   const { mtimeMs } = statSync(path);
   readCached(path);

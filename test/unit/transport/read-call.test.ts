@@ -8,6 +8,9 @@ test.each([
   "select pglite_devdb.set_time(timestamp '2030-01-01' :: timestamp with time zone)",
   "select pglite_devdb.snapshot('it''s')",
   "select pglite_devdb.reset( )",
+  // In E'…' a backslash means the same everywhere.
+  String.raw`select pglite_devdb.snapshot(E'a\') -- ')`,
+  String.raw`select pglite_devdb.snapshot(E'a\\b''s\'')`,
 ])("a call: %s", (sql) => {
   expect(readCall(sql)).toBeDefined();
 });

@@ -15,6 +15,14 @@ test.each([
   expect(describeMessages(Buffer.concat(messages))).toBe(expected);
 });
 
+test("a password in a statement is masked, also where it is cut off", () => {
+  const statements = ["alter role a password 'hidden'", "select dblink_connect('host=h password=hidden')"];
+  for (const statement of statements)
+    for (const bytes of [message.query(statement), message.parse("s", statement)])
+      for (let length = 1; length <= bytes.length; length++)
+        expect(describeMessages(bytes.subarray(0, length))).not.toMatch(/hi|dden/);
+});
+
 test("what was cut off is marked, wherever it was", () => {
   const bytes = Buffer.concat([message.query("select 1"), message.query("select 2")]);
   for (let length = 1; length < bytes.length; length++) {

@@ -74,6 +74,16 @@ const secrets = [
   encodeQuery("alter role a password -- said here\n 'secret'"),
   encodeQuery("alter role a password /* it */ 'secret'"),
   encodeQuery("do $$begin execute 'alter role a password ''secret'''; end$$"),
+  encodeQuery("create subscription s connection 'host=h user=u password=secret dbname=d' publication p"),
+  encodeQuery("-- it's\ncreate subscription s connection 'host=h password = secret' publication p"),
+  encodeQuery("create subscription s connection 'password=sec\\ ret' publication p"),
+  encodeQuery("create subscription s connection 'password=''sec ret'' host=h' publication p"),
+  encodeQuery("create subscription s connection E'password=\\'sec ret\\' host=h' publication p"),
+  encodeQuery("select dblink_connect($$host=h password=secret$$)"),
+  encodeQuery("select dblink('postgresql://u:secret@h/d', 'select 1')"),
+  encodeQuery("select dblink('postgres://h/d?user=u&password=secret&sslmode=require', 'select 1')"),
+  encodeQuery("do $$begin execute 'create subscription s connection ''password=secret host=h'''; end$$"),
+  encodeQuery("create user mapping for u server s options (user 'u', password 'secret')"),
   encodeMessage("p", "secret"),
 ];
 
@@ -102,7 +112,9 @@ test("a column that is called password hides no value of another", async () => {
   const file = fresh();
   createTraceFile(file, "--trace");
   const trace = recorder(file);
-  const message = encodeQuery("select password, 'seen' from users where password = $1 and name = 'seen'");
+  const message = encodeQuery(
+    "select password, 'seen' from users where password = $1 and name = 'seen' or password = lower(name) or password=name -- it's",
+  );
   trace.tap(1, "frontend", startup);
   trace.tap(1, "frontend", message);
   await trace.close();
@@ -143,6 +155,23 @@ test("the context of an error has a statement, and its password is hidden", asyn
   expect(written).not.toContain("secret");
   expect(written).toContain("user.c");
 });
+
+test.each(["'secret", "E'secret", "$$secret", "U&'secret"])(
+  "the error of an unterminated literal does not repeat the password: %s",
+  async (literal) => {
+    const file = fresh();
+    createTraceFile(file, "--trace");
+    const trace = recorder(file);
+    const said = `Munterminated quoted string at or near "${literal}`;
+    trace.tap(1, "frontend", startup);
+    trace.tap(1, "frontend", encodeQuery(`alter role a password ${literal}`));
+    trace.tap(1, "backend", encodeMessage("E", "SERROR", "C42601", `${said}"`, "P23", "Fscan.l", Buffer.from([0])));
+    await trace.close();
+    const written = bytes(file, "F").toString("latin1") + bytes(file, "B").toString("latin1");
+    expect(written).not.toContain("secret");
+    expect(written).toContain("scan.l");
+  },
+);
 
 test("a line that no part of the file can hold is dropped", async () => {
   const file = fresh();

@@ -1,0 +1,111 @@
+/**
+ * The syntax of libpq's connection URLs.
+ *
+ * Owns: which text stands for which connection parameter. Does not own: what a parameter means (`server-url.ts`).
+ * Mirrors `conninfo_uri_parse_options` of libpq's fe-connect.c: the first `@` before a `/` ends the login, a parameter in the query wins, and `+` is a `+`.
+ * Invariant: no message shows a password.
+ */
+import { UsageError } from "../errors.ts";
+import { connectionKeywords, prismaParameters } from "./connection-keywords.ts";
+
+/** What is accepted, for messages. */
+export const serverUrlForm = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE";
+
+const scheme = /^postgres(?:ql)?:\/\//;
+
+/** Whether a text is meant as the URL of a server. */
+export function isServerUrl(text: string): boolean {
+  return scheme.test(text);
+}
+
+/** What a URL says. */
+interface UrlParts {
+  /** The values by libpq's names. */
+  readonly values: ReadonlyMap<string, string>;
+  /** The parameters of the query that name neither the server nor the login, as they stand there. */
+  readonly parameters: readonly string[];
+}
+
+/** The parts of a URL; `name` is what the messages call it. Throws a `UsageError`. */
+export function splitUrl(text: string, name: string): UrlParts {
+  if (!isServerUrl(text))
+    throw new UsageError(`${name}: ${JSON.stringify(withoutPassword(text))} is not ${serverUrlForm}`);
+  const values = new Map<string, string>();
+  const set = (keyword: string, what: string, part: string | undefined) => {
+    if (part) values.set(keyword, decoded(part, `${name}: the ${what} in its URL has`, keyword !== "password"));
+  };
+  const [, login, place, path, query] = /^(?:([^@/]*)@)?([^/?]*)(?:\/([^?]*))?(?:\?(.*))?$/s.exec(
+    text.replace(scheme, ""),
+  )!;
+  if (login !== undefined) {
+    const [, user, password] = /^([^:]*)(?::(.*))?$/s.exec(login)!;
+    set("user", "user", user);
+    set("password", "password", password);
+  }
+  const { host, port } = hostAndPort(place ?? "", name);
+  set("host", "host", host);
+  set("port", "port", port);
+  set("dbname", "database", path);
+  const parameters = query ? readQuery(query, name, values) : [];
+  return { values, parameters };
+}
+
+function hostAndPort(place: string, name: string): { host: string; port: string } {
+  const hosts = [];
+  const ports = [];
+  for (const one of place.split(",")) {
+    const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([^:[\]]*))(?::(.*))?$/s.exec(one) ?? [];
+    if (bracketed === undefined && (plain === undefined || plain.includes("@"))) {
+      throw new UsageError(
+        `${name}: the URL has no valid host and port; in a user or password, write @ as %40, : as %3A, / as %2F and % as %25`,
+      );
+    }
+    hosts.push(bracketed ?? plain);
+    ports.push(port ?? "");
+  }
+  return { host: hosts.join(","), port: ports.join(",").replace(/^,+$/, "") };
+}
+
+/** Puts the query's parameters into `values`; returns those that name neither the server nor the login. */
+function readQuery(query: string, name: string, values: Map<string, string>): string[] {
+  const others = [];
+  for (const pair of query.split("&")) {
+    const [rawKey = "", rawValue, ...more] = pair.split("=");
+    const key = decoded(rawKey, `${name}: the name of a parameter in its URL has`, true);
+    if (rawValue === undefined || more.length > 0)
+      throw new UsageError(`${name}: the parameter ${JSON.stringify(key)} in its URL must be NAME=VALUE, with one =`);
+    const value = decoded(rawValue, `${name}: the parameter ${key} in its URL has`, !/password/.test(key));
+    if (key === "ssl" && value === "true") {
+      values.set("sslmode", "require");
+      others.push("sslmode=require");
+    } else if (Object.hasOwn(connectionKeywords, key)) {
+      values.set(key, value);
+      if (!namesServerOrLogin.has(key)) others.push(pair);
+    } else if (prismaParameters.has(key)) others.push(pair);
+    else
+      throw new UsageError(
+        `${name}: the URL has the unknown parameter ${JSON.stringify(key)}; libpq's parameters are accepted`,
+      );
+  }
+  return others;
+}
+
+const namesServerOrLogin: ReadonlySet<string> = new Set(["host", "port", "user", "password", "dbname", "passfile"]);
+
+function decoded(text: string, hasWhat: string, mayShow: boolean): string {
+  const shown = mayShow ? `: ${JSON.stringify(text)}` : "";
+  try {
+    const plain = decodeURIComponent(text);
+    if (!plain.includes("\0")) return plain;
+  } catch {
+    throw new UsageError(`${hasWhat} a % that begins no character${shown}; a % itself is written as %25 there`);
+  }
+  throw new UsageError(`${hasWhat} the character %00, which no name in PostgreSQL has${shown}`);
+}
+
+/** A text that may have been meant as such a URL, or as what else names a server, for a message. */
+export function withoutPassword(text: string): string {
+  return text
+    .replace(/^([^@]*?:\/\/)?([^:@]*:).*@/s, "$1$2…@")
+    .replace(/(password\s*=\s*)('(?:[^'\\]|\\.)*'?|[^\s&]*)/gi, "$1…");
+}

@@ -1,0 +1,6 @@
+import { test } from "@playwright/test";
+import { useDatabase } from "pglite-devdb/playwright";
+import { pool } from "../db.cjs";
+import { testPool } from "../tests.cjs";
+
+testPool({ test, pool, db: useDatabase({ per: "test" }), per: "test" });
