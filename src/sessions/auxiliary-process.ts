@@ -31,6 +31,7 @@ export class AuxiliaryProcess implements SessionState {
   proc = 0;
   latch = 0;
   saidReady = false;
+  endOfOutput: Uint8Array = new Uint8Array(0);
   hasLateSignals = false;
   lockWait: LockWait | undefined;
   checkDeadlock = false;

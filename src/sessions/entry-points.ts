@@ -22,10 +22,10 @@ export interface EntryPoints {
   postgresMain(database: number, user: number): Promise<number>;
   /**
    * `PostgresMainLoopOnce` (PGlite), one round of PostgresMain's loop, while there is input; then
-   * `PostgresSendReadyForQueryIfNecessary` and `pgl_pq_flush` (PGlite).
+   * `PostgresSendReadyForQueryIfNecessary` (PGlite).
    */
   runBatch(): Promise<number>;
-  /** The last two of them. */
+  /** The last of them. */
   endBatch(): Promise<number>;
   /** `PostgresMainLongJmp` (PGlite): what PostgresMain does after an error. */
   mainLongJump(): Promise<number>;
@@ -60,7 +60,6 @@ export function entryPoints(machine: Machine, hasInput: () => boolean): EntryPoi
       step: machine.function("PostgresMainLoopOnce"),
       more: () => (hasInput() || unreadBytes() > 0 ? 1 : 0),
       finish: machine.function("PostgresSendReadyForQueryIfNecessary"),
-      flush: machine.function("pgl_pq_flush"),
     },
   });
   const findPortal = machine.function("SPI_cursor_find");

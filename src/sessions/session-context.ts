@@ -76,6 +76,8 @@ export interface SessionState extends Schedulable {
   readonly mayGiveWay: boolean;
   /** Whether the last output ended with ReadyForQuery; if not, the client is in the middle of a pipeline. */
   saidReady: boolean;
+  /** Its last bytes, as many as ReadyForQuery has. */
+  endOfOutput: Uint8Array;
   /** Whether handlers of signals have run while its output was not taken: PostgreSQL looks at what they have set before it reads. */
   hasLateSignals: boolean;
   /** While it waits for a lock. */
@@ -139,6 +141,3 @@ export class ProcessExit {
     this.status = status;
   }
 }
-
-/** ReadyForQuery without its last byte, the transaction status (PostgreSQL manual, "Message Formats"). */
-export const readyForQueryStart = [0x5a, 0, 0, 0, 5];

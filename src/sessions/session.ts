@@ -10,6 +10,7 @@
 import assert from "node:assert/strict";
 import type { FileDescriptors } from "./file-descriptors.ts";
 import type { Image } from "./image.ts";
+import { startOfReady } from "./ready-for-query.ts";
 import { errorsRecur } from "./refusals.ts";
 import { Dismissed } from "./scheduler.ts";
 import {
@@ -17,7 +18,6 @@ import {
   type LockWait,
   noInput,
   ProcessExit,
-  readyForQueryStart,
   type SessionContext,
   type SessionInput,
   type SessionOutput,
@@ -39,10 +39,9 @@ const inputEndedStatus = 99;
 /** How many errors in a row may come from no message of the client's: from what the backend reports on its own. */
 const mostOwnErrors = 2;
 
-/** A Sync and a Flush message. */
 const syncMessage = new Uint8Array([0x53, 0, 0, 0, 4]);
-const flushMessage = new Uint8Array([0x48, 0, 0, 0, 4]);
-const readyForQueryBytes = readyForQueryStart.length + 1;
+/** CopyDone, which PostgreSQL ignores outside a COPY: unlike a Flush it sends no answer of the pipeline. */
+const copyDoneMessage = new Uint8Array([0x63, 0, 0, 0, 4]);
 
 /** See the head of the file. */
 export class Session implements SessionState {
@@ -68,6 +67,7 @@ export class Session implements SessionState {
   onEnded: () => void = () => undefined;
   /** Whether the last output ended with ReadyForQuery; if not, the client is in the middle of a pipeline. */
   saidReady = false;
+  endOfOutput: Uint8Array = new Uint8Array(0);
   hasLateSignals = false;
   lockWait: LockWait | undefined;
   /** Set to have PostgreSQL check for a deadlock in the session's next turn. */
@@ -201,12 +201,12 @@ export class Session implements SessionState {
   /**
    * Has the backend do what PostgreSQL's main loop does before it reads a message: handle signals, and let go of a snapshot
    * that would hold up others while it waits. It gets a Sync for that, or, in the middle of a pipeline, which a Sync would
-   * end, a Flush. What it says to that and the client did not ask for goes to `client`, which may park it: then the rest of its notifications
+   * end, a message that it ignores. What it says to that and the client did not ask for goes to `client`, which may park it: then the rest of its notifications
    * stays in PostgreSQL's queue.
    */
   async #idle(): Promise<TransactionStatus | "ended"> {
     const betweenPipelines = this.saidReady;
-    const input = bytesInput(betweenPipelines ? syncMessage : flushMessage);
+    const input = bytesInput(betweenPipelines ? syncMessage : copyDoneMessage);
     // The last of what it says is ReadyForQuery, which may come in two pieces.
     let last: Uint8Array = new Uint8Array(0);
     const status = await this.#run(input, (bytes) => {
@@ -359,15 +359,6 @@ export class Session implements SessionState {
 }
 
 function nothing(): void {}
-
-/** Where a ReadyForQuery begins that is the end of these bytes, or that the next ones may complete; their length if there is none. */
-function startOfReady(bytes: Buffer): number {
-  for (let at = Math.max(0, bytes.length - readyForQueryBytes); at < bytes.length; at++) {
-    const end = bytes.subarray(at, at + readyForQueryStart.length);
-    if (end.every((byte, place) => byte === readyForQueryStart[place])) return at;
-  }
-  return bytes.length;
-}
 
 /** An input of these bytes and no more. */
 export function bytesInput(whole: Uint8Array): SessionInput {

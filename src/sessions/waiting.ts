@@ -11,9 +11,10 @@ import { limits } from "../limits.ts";
 import { lookForDeadlock } from "./deadlock-checks.ts";
 import type { MachineCalls } from "./machine.ts";
 import { Signal, WaitEvent } from "./postgres-process.ts";
+import { endOfOutput, isReady } from "./ready-for-query.ts";
 import { firstFootprintHook, Hook } from "./rewrite/hooks.ts";
 import type { Wait } from "./scheduler.ts";
-import { ProcessExit, readyForQueryStart, type SessionContext, type SessionState } from "./session-context.ts";
+import { ProcessExit, type SessionContext, type SessionState } from "./session-context.ts";
 
 /** What a session waits for by the classes of its wait events (`PG_WAIT_LOCK`, `PG_WAIT_TIMEOUT`; utils/wait_classes.h). */
 const reasons: ReadonlyMap<number, Wait["reason"]> = new Map([
@@ -193,8 +194,8 @@ function write(host: SessionContext, address: number, wanted: number): number | 
   if (!session) return wanted;
   const length = Math.min(wanted, limits.writeBytes);
   const bytes = host.machine.bytes.subarray(address, address + length);
-  const last = length - readyForQueryStart.length - 1;
-  session.saidReady = last >= 0 && readyForQueryStart.every((byte, at) => bytes[last + at] === byte);
+  session.endOfOutput = endOfOutput(session.endOfOutput, bytes);
+  session.saidReady = isReady(session.endOfOutput);
   if (silenced.has(session)) return length;
   const taken = session.output(bytes);
   if (!taken) return length;

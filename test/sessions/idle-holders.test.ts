@@ -54,6 +54,21 @@ describe("with a transaction idle timeout", () => {
     expect((await waiter.until("Z")).some(({ type }) => type === "E")).toBe(false);
   });
 
+  // RowDescription, the head of DataRow and CommandComplete have 52 bytes of PostgreSQL's buffer of 8,192.
+  test.each([0, 1, 2, 3, 4, 5])(
+    "so is one whose ReadyForQuery left in two pieces: %i bytes and the rest",
+    async (bytes) => {
+      const holder = await served.login();
+      const waiter = await served.login();
+      await holder.query("begin; select pg_advisory_xact_lock(8)");
+      await holder.query(`select repeat('x', ${8192 - 52 - bytes}) as n`);
+      waiter.send(query("select pg_advisory_lock(8)"));
+      expect((await ended(holder)).get("C")).toBe("25P03");
+      expect(await answer(waiter)).toBe("");
+      await waiter.query("select pg_advisory_unlock_all()");
+    },
+  );
+
   test("at the end of a chain of waits it is the idle one who is ended, not one that waits itself", async () => {
     const idle = await served.login();
     const middle = await served.login({ application_name: "middle" });

@@ -95,16 +95,16 @@ export function bridges(fields: Readonly<Record<string, number>>): Uint8Array<Ar
 
 /**
  * A module that drives a batch in one call, because a call that may be parked costs more than a plain one. It exports
- * `run`: `step` until `more` answers 0, then `finish` and `flush`; and `end`: `finish` and `flush`. It imports those four
- * from `host`: `more` of type () → i32, the others of type () → ().
+ * `run`: `step` until `more` answers 0, then `finish`; and `end`: `finish`. It imports those three from `host`: `more` of
+ * type () → i32, the others of type () → (). Nothing is flushed here: PostgreSQL flushes where the protocol asks for it.
  */
 export function batchLoop(): Uint8Array<ArrayBuffer> {
   const types = new TypeList();
   const imported = (field: string, signature: string) => {
     return [...name("host"), ...name(field), ExternalKind.function, ...unsigned(types.index(signature))];
   };
-  const imports = [imported("step", "v"), imported("more", "i"), imported("finish", "v"), imported("flush", "v")];
-  const end = [Op.call, 2, Op.call, 3, Op.end];
+  const imports = [imported("step", "v"), imported("more", "i"), imported("finish", "v")];
+  const end = [Op.call, 2, Op.end];
   const run = [Op.loop, empty, Op.call, 0, Op.call, 1, Op.brIf, 0, Op.end];
   const functions = [
     { field: "run", type: types.index("v"), body: [0, ...run, ...end] },
