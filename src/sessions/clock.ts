@@ -6,6 +6,7 @@
  * Invariant: it never stops, or nothing would ever be over. `nowMs` never goes back; `wallMs` only when nobody has a session, who could see it.
  */
 import assert from "node:assert/strict";
+import { RealTime } from "./real-time.ts";
 import type { Imports } from "./wasm/web-assembly.ts";
 
 /** `CLOCK_REALTIME`, and the last of WASI's other clocks, all of which count on from somewhere. */
@@ -21,12 +22,13 @@ export const latestMs = Date.UTC(9999, 11, 31);
 export class Clock {
   /** Called when time has been jumped over. */
   readonly onJump = new Set<() => void>();
+  readonly #realTime = new RealTime();
   #jumpedMs = 0;
   #setBackMs = 0;
 
-  /** As `Date.now()`: an integer. */
+  /** As `Date.now()`, with a fraction. */
   get wallMs(): number {
-    return Date.now() + this.#jumpedMs - this.#setBackMs;
+    return this.#realTime.nowMs + this.#jumpedMs - this.#setBackMs;
   }
 
   /** As `performance.now()`: deadlines are times of this. */

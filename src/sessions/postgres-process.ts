@@ -158,7 +158,7 @@ export class PostgresProcess {
     machine.setWord(this.#located.addresses.localLatch + latchOwner, pid);
     // As a fork does (on_exit_reset): what the postmaster cleans up is none of the child's business.
     for (const count of this.#located.addresses.exitCallbackCounts) machine.setWord(count, 0);
-    const microseconds = BigInt(machine.clock.wallMs) * 1000n;
+    const microseconds = BigInt(Math.floor(machine.clock.wallMs * 1000));
     // MyStartTimestamp follows (utils/init/globals.c).
     const times = new BigInt64Array([microseconds / 1_000_000n, microseconds - postgresEpoch]);
     machine.write(this.#variables.MyStartTime, new Uint8Array(times.buffer));

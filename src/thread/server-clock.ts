@@ -54,19 +54,24 @@ export class ServerClock {
       await this.#go(() => -clock.aheadMs, asker);
       this.#setDiscrete(false);
     }
-    return { now: clock.wallMs, ahead: clock.aheadMs, isDiscrete: this.#host.scheduler.mayJump !== undefined };
+    return {
+      now: Math.floor(clock.wallMs),
+      ahead: clock.aheadMs,
+      isDiscrete: this.#host.scheduler.mayJump !== undefined,
+    };
   }
 
   /** `by` is asked again when those who are leaving have left: how far it is to a time depends on when it is now. */
   async #go(by: (now: number) => number, asker: ClientSession | undefined): Promise<void> {
     const { clock } = this.#host.machine;
     const now = clock.wallMs;
-    const ms = Math.round(by(now));
+    // Up to a millisecond later rather than earlier than the time that was asked for.
+    const ms = Math.ceil(by(now));
     const to = now + ms;
     if (!(to >= earliest && to <= latestMs))
       throw new SqlStateError("22008", `the time can be from ${shown(earliest)} to ${shown(latestMs)}`);
     if (ms >= 0) clock.jump(ms);
-    else await this.#goBack((then) => Math.max(0, -Math.round(by(then))), asker);
+    else await this.#goBack((then) => Math.max(0, -Math.ceil(by(then))), asker);
   }
 
   async #goBack(by: (now: number) => number, asker: ClientSession | undefined): Promise<void> {

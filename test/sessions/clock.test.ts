@@ -71,6 +71,16 @@ describe("the time", () => {
     expect(await value(early, "select extract(year from now())::int")).toBe(2050);
   });
 
+  test("has microseconds: each transaction begins at another time", async () => {
+    const client = await connect();
+    await client.query("create table stamps (id int, at timestamptz default now())");
+    for (let id = 0; id < 200; id++) await client.query("insert into stamps values ($1)", [id]);
+    expect(await value(client, "select count(distinct at)::int from stamps")).toBe(200);
+    const inOrder = "select array_agg(id order by at) = array_agg(id order by id) from stamps";
+    expect(await value(client, inOrder)).toBe(true);
+    await client.query("drop table stamps");
+  });
+
   test("passes by spans", async () => {
     const client = await connect();
     await db.clock.advance({ days: 30, hours: 23, minutes: 59, seconds: 60 });
