@@ -166,6 +166,11 @@ export class PostgresProcess {
     machine.write(machine.address("pg_global_prng_state"), machine.random.beginning(16));
   }
 
+  /** The table of prepared statements; 0 while there is none. */
+  get preparedStatements(): number {
+    return this.#machine.words[this.#located.addresses.preparedStatements >> 2]!;
+  }
+
   /** The `Port` of the connection. */
   get port(): number {
     return this.#read("MyProcPort");

@@ -31,11 +31,15 @@ export interface SessionOwner {
 }
 
 /** A statement with a name. */
-interface NamedStatement {
+export interface NamedStatement {
   readonly name: string;
   readonly text: string;
   /** The types of its parameters, as OIDs. */
   readonly types: readonly number[];
+  /** Its `CommandTag`. */
+  readonly tag: number;
+  /** The row type of its result, as its client knows it: PostgreSQL's own bytes. */
+  readonly result?: Uint8Array;
 }
 
 /** What a client has set up in its session, beside what is gone with it: see `session-state.ts`. */

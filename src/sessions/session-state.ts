@@ -3,7 +3,7 @@
  *
  * Owns: which of it can be told: settings of SET and set_config, and the statements that the client has prepared by the protocol. Does
  * not own: what it is needed for (`../transport/kept-state.ts`).
- * Mirrors `struct config_generic` (utils/guc_tables.h), `PreparedStatement` (commands/prepare.h) and `CachedPlanSource` (utils/plancache.h).
+ * Mirrors `struct config_generic` (utils/guc_tables.h).
  * Invariant: a layout that is not as this file says is an error, never a guess.
  */
 import assert from "node:assert/strict";
@@ -11,6 +11,7 @@ import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import { limits } from "../limits.ts";
 import { encodeQuery } from "../wire/frontend.ts";
 import { readQueryResults } from "../wire/query-results.ts";
+import { entriesOf, readStatements, textAt } from "./kept-statements.ts";
 import { limitLockWait } from "./lock-limit.ts";
 import type { Machine } from "./machine.ts";
 import { type PostgresProcess, Signal } from "./postgres-process.ts";
@@ -33,18 +34,6 @@ const fromSession = 13;
 const typeInt = 1;
 /** Those of a transaction, and one that cannot be read. */
 const notKept = /^(transaction_(isolation|read_only|deferrable)|seed)$/;
-
-/** Offsets in a prepared statement, which begins with its name, and in its plan source. */
-const statementSource = 64;
-const statementFromSql = 68;
-const sourceText = 12;
-const sourceTypes = 20;
-const sourceTypeCount = 24;
-/** `CACHEDPLANSOURCE_MAGIC`. */
-const sourceMagic = 195_726_186;
-
-/** Room for a `HASH_SEQ_STATUS` (utils/hsearch.h), which has 20 bytes. */
-const scanBytes = 64;
 
 /** Tells it to whoever wants to know what is going to end with the session. */
 export async function tellLeaving(session: Session, host: SessionContext, located: Located): Promise<void> {
@@ -102,10 +91,7 @@ function readClientState(
   process: PostgresProcess,
 ): Omit<ClientState, "channels"> {
   const word = (address: number) => machine.words[address >> 2]!;
-  const text = (address: number) => {
-    const { bytes } = machine;
-    return Buffer.from(bytes.slice(address, bytes.indexOf(0, address))).toString("utf8");
-  };
+  const text = (address: number) => textAt(machine, address);
   const names: string[] = [];
   let isAsKnown = false;
   for (const entry of entriesOf(machine, word(addresses.settings))) {
@@ -119,35 +105,11 @@ function readClientState(
   const kept = names.filter((name) => !notKept.test(name)).sort((one, other) => rank(one) - rank(other));
   return {
     settings: kept.map((name) => [name, process.setting(name)] as const),
-    statements: entriesOf(machine, word(addresses.preparedStatements)).flatMap((statement) => {
-      if (machine.bytes[statement + statementFromSql] !== 0) return [];
-      const source = word(statement + statementSource);
-      assert(word(source) === sourceMagic, "prepared statements are laid out as in PostgreSQL 18");
-      const types = Array.from({ length: word(source + sourceTypeCount) }, (_, at) =>
-        word(word(source + sourceTypes) + 4 * at),
-      );
-      return [{ name: text(statement), text: text(word(source + sourceText)), types }];
-    }),
+    statements: readStatements(machine, process.preparedStatements),
   };
 }
 
 /** Who sets them may not be allowed to set the others any more. */
 function rank(name: string): number {
   return identities.indexOf(name);
-}
-
-/** The addresses of the entries of one of PostgreSQL's hash tables, which may be absent. */
-function entriesOf(machine: Machine, table: number): number[] {
-  if (table === 0) return [];
-  const status = machine.function("malloc")(scanBytes);
-  assert(status !== 0, "there is room for a scan of a hash table");
-  machine.function("hash_seq_init")(status, table);
-  const found: number[] = [];
-  for (;;) {
-    const entry = machine.function("hash_seq_search")(status);
-    if (entry === 0) break;
-    found.push(entry);
-  }
-  machine.function("free")(status);
-  return found;
 }

@@ -10,12 +10,14 @@
 import assert from "node:assert/strict";
 import type { FileDescriptors } from "./file-descriptors.ts";
 import type { Image } from "./image.ts";
+import { resumeStatement } from "./kept-statements.ts";
 import { startOfReady } from "./ready-for-query.ts";
 import { errorsRecur } from "./refusals.ts";
 import { Dismissed } from "./scheduler.ts";
 import {
   type ClientState,
   type LockWait,
+  type NamedStatement,
   noInput,
   ProcessExit,
   type SessionContext,
@@ -157,6 +159,13 @@ export class Session implements SessionState {
   /** Has the backend handle its signals between two of the client's batches: one that waits for this turn is answered after it. */
   async serveSignals(): Promise<void> {
     await this.#turn("ended", () => this.#idle());
+  }
+
+  /** See `resumeStatement`. */
+  resume(statement: NamedStatement, isStandIn: boolean): Promise<void> {
+    const { machine, process } = this.#host;
+    const resume = async () => resumeStatement(machine, process.preparedStatements, statement, isStandIn);
+    return this.state === "idle" ? this.#turn(undefined, resume) : Promise.resolve();
   }
 
   /** Whether it waits for its client's next message, and nothing else has been asked of it. */

@@ -3,12 +3,15 @@
  *
  * Owns: how: settings, LISTEN, statements with names. Does not own: what it was (`sessions/session-state.ts`).
  * Invariant: a session that lacks a setting or a LISTEN of its client is not given to it: its answers would be wrong without a word. A
- * statement that cannot be prepared any more is left out: PostgreSQL says so (26000) when the client uses it.
+ * statement is planned again when its client uses it next, if its result has changed or it cannot be prepared now: then PostgreSQL says why.
  */
 import { bytesInput, type Session, type SessionOutput } from "../sessions/session.ts";
 import type { ClientState } from "../sessions/session-context.ts";
 import { encodeBind, encodeExecute, encodeParse, encodeSync } from "../wire/frontend.ts";
 import { readLogin } from "./login-answer.ts";
+
+/** A text that is none in this session, by other settings than it was prepared with, stays unknown (26000). */
+const syntaxError = "42601";
 
 /** A session that was begun. */
 export interface Begun {
@@ -74,7 +77,13 @@ async function restoreState(session: Session, state: ClientState, encoding: stri
     const error = await run(listen, encodeBind("", "", []), encodeExecute(""));
     if (error) return failed(`LISTEN could not be repeated: ${error.message}`);
   }
-  for (const { name, text, types } of state.statements) await run(encodeParse(name, text, types));
+  for (const statement of state.statements) {
+    const { name, text, types } = statement;
+    const error = await run(encodeParse(name, text, types));
+    if (error?.code === syntaxError) continue;
+    if (error) await run(encodeParse(name, "select", types));
+    await session.resume(statement, error !== undefined);
+  }
   return { words: Buffer.concat(parts) };
 }
 

@@ -56,7 +56,7 @@ test("the database goes back to its start and to snapshots; who idles goes on, w
   await elsewhere.client.query("commit");
   await expect(db.restore("three")).rejects.toThrow('there is no snapshot "three"; there are: "one", "two"');
   await db.reset();
-  await expect(value()).rejects.toMatchObject({ code: "26000" });
+  await expect(value()).rejects.toMatchObject({ code: "42P01" });
   await expect(client.query("select from t")).rejects.toMatchObject({ code: "42P01" });
 });
 
