@@ -51,6 +51,10 @@ export const limits = {
   writeBytes: 1 << 18,
   /** With one session for all, an answer waits so long at most for those of the statements behind it that are not long. */
   gatherMs: 1,
+  /** A few more sessions than connections: one that is ending still has its place, and the start has one of its own. */
+  spareSessions: 10,
+  /** How many connections are for superusers only: PostgreSQL's default of `superuser_reserved_connections`. */
+  reservedConnections: 3,
   /** PostgreSQL's buffer for its output (libpq/pqcomm.c): it writes less at once only to have it sent. */
   postgresBufferBytes: 8192,
   /** How many of the last batches of clients the log shows when PostgreSQL crashes, and how much of each. */

@@ -10,12 +10,10 @@ import { describeOpenFailure } from "../engine/data-directory/data-directory.ts"
 import type { Engine } from "../engine/engine.ts";
 import type { EngineOptions } from "../engine/kept-engine.ts";
 import { DataDirectoryError, SessionsUnavailableError, UsageError } from "../errors.ts";
+import { limits } from "../limits.ts";
 import { transactionIdleDefaultsMs } from "../options/value-kinds.ts";
 import { nameOf, type ResolvedOptions } from "../options.ts";
 import { explainSettings } from "./settings.ts";
-
-/** A few more sessions than connections: one that is ending still has its place, and the start has one of its own. */
-const spareSessions = 10;
 
 /** What the caller knows of the engine's options. */
 type OtherOptions = Pick<EngineOptions, "directory" | "extensions" | "settings" | "restore" | "perGitBranch"> &
@@ -61,7 +59,7 @@ export async function openEngineAt(
   }
   try {
     return await open({
-      maxSessions: options.maxConnections + spareSessions,
+      maxSessions: options.maxConnections + limits.spareSessions,
       transactionIdleTimeoutMs: options.transactionIdleTimeoutMs ?? transactionIdleDefaultsMs.isolated,
       makesBranches: options.branches === "on",
       branchTtlMs: options.branchTtlMs,

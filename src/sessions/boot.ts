@@ -25,6 +25,7 @@ import { locateMemory, type MemoryMap } from "./private-memory.ts";
 import { Hook } from "./rewrite/hooks.ts";
 import type { Located } from "./rewrite/postgres.ts";
 import { ServerLog } from "./server-log.ts";
+import { connectionsOf, reservedOf, showConnections } from "./shown-connections.ts";
 import { allocateSnapshotArrays } from "./snapshot-arrays.ts";
 import { StartupProcess } from "./startup-process.ts";
 import { keepLibraries } from "./wanted-libraries.ts";
@@ -111,6 +112,7 @@ export async function bootPostgres(options: BootOptions): Promise<BootedPostgres
       refuseCommands(machine, pglite);
       machine.accessRules = new AccessRules(pglite.Module.FS, settingOf(machine, "hba_file"));
       machine.accessRules.parse(machine.function("sessions_load_hba"));
+      showConnections(machine, options.maxSessions + 1, connectionsOf(options.maxSessions));
       fork = { ...heap.fork(), files: new FileDescriptors(files()).fork() };
       return username;
     };
@@ -223,7 +225,6 @@ export function refuseCommands({ libraries }: Machine, { Module: postgres }: PGl
 function settingsOf(options: BootOptions, libraries: readonly string[]): string[] {
   const settings: Record<string, string> = {
     // Engine: PGlite's own defaults.
-    search_path: "public",
     exit_on_error: "false",
     log_checkpoints: "false",
     max_worker_processes: "0",
@@ -233,7 +234,7 @@ function settingsOf(options: BootOptions, libraries: readonly string[]): string[
     io_method: "sync",
     // One more for the process that PGlite itself starts.
     max_connections: String(options.maxSessions + 1),
-    superuser_reserved_connections: "0",
+    superuser_reserved_connections: String(reservedOf(connectionsOf(options.maxSessions))),
     reserved_connections: "0",
     max_wal_senders: "0",
     autovacuum_worker_slots: "1",

@@ -17,7 +17,7 @@ import type { SnapshotKeeper } from "../sessions/snapshot/snapshot-keeper.ts";
 import type { Recorder } from "../trace/record/recorder.ts";
 import type { RunOwnFunction } from "../transport/calls/own-calls.ts";
 import { sendHeldAnswers } from "../transport/held-answers.ts";
-import { IsolatedQueue } from "../transport/isolated-queue.ts";
+import { type BeforeLogin, IsolatedQueue } from "../transport/isolated-queue.ts";
 import type { Behind } from "../transport/serve.ts";
 import { Autovacuum, ownNumber } from "./autovacuum.ts";
 import { BranchExpiry } from "./branch-expiry.ts";
@@ -144,8 +144,9 @@ export class OwnSessions implements Served {
     this.#own = undefined;
   }
 
-  behind(_listener: number, _options: ListenOptions, recorder?: Recorder): Behind {
-    const queue = new IsolatedQueue(this.#host, (...asked) => this.#beforeLogin(...asked), this.#functions);
+  behind(_listener: number, { maxConnections }: ListenOptions, recorder?: Recorder): Behind {
+    const beforeLogin = (...asked: Parameters<BeforeLogin>) => this.#beforeLogin(...asked);
+    const queue = new IsolatedQueue(this.#host, beforeLogin, this.#functions, maxConnections);
     this.#queues.push(queue);
     const observer = recorder && decisionsOf(this.#host, recorder);
     if (observer) this.#host.scheduler.observer = observer;

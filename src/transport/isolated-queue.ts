@@ -15,6 +15,7 @@ import { within } from "../engine/within.ts";
 import { limits } from "../limits.ts";
 import { ownParameters } from "../sessions/own-parameters.ts";
 import type { Session } from "../sessions/session.ts";
+import { reservedOf } from "../sessions/shown-connections.ts";
 import { encodeQuery } from "../wire/frontend.ts";
 import { readQueryResults } from "../wire/query-results.ts";
 import { mentionsCalls, OwnCalls, type RunOwnFunction } from "./calls/own-calls.ts";
@@ -24,7 +25,7 @@ import type { GateHost } from "./gate/gate.ts";
 import { Gates } from "./gate/gates.ts";
 import type { Holding } from "./holding.ts";
 import { readLogin } from "./login-answer.ts";
-import { crashOf, undone } from "./session-errors.ts";
+import { crashOf, onlySuperusers, undone } from "./session-errors.ts";
 
 /** Startup parameters that PostgreSQL takes from anybody, and whose effect on the login answer is known here. */
 const harmless: ReadonlySet<string> = new Set(["user", "database", "application_name", "client_encoding"]);
@@ -33,7 +34,7 @@ const isSuperuser = encodeQuery("SHOW is_superuser");
 const probeNumber = 998;
 
 /** Is told which database a client wants, as whom, and whether it asks for it as a branch; answers with the one that it gets. */
-type BeforeLogin = (database: string, user: string, isAsked: boolean) => Promise<string>;
+export type BeforeLogin = (database: string, user: string, isAsked: boolean) => Promise<string>;
 
 /** As PostgreSQL has it. */
 function databaseOf(parameters: ReadonlyMap<string, string>): string {
@@ -57,12 +58,16 @@ export class IsolatedQueue implements SocketQueue {
   readonly #logins = new Map<SocketConnection, ClientSession>();
   #parameters: ReadonlyMap<string, string> = new Map();
   #hasCrashed = false;
+  /** How many clients there may be for one that is not a superuser to be let in. */
+  readonly #openToAll: number;
 
   constructor(
     host: SessionsOf & GateHost,
     beforeLogin: BeforeLogin = (database) => Promise.resolve(database),
     runOwn?: RunOwnFunction,
+    maxConnections = Number.POSITIVE_INFINITY,
   ) {
+    this.#openToAll = maxConnections - reservedOf(maxConnections);
     this.#runOwn = runOwn;
     this.#host = host;
     this.#beforeLogin = beforeLogin;
@@ -106,6 +111,8 @@ export class IsolatedQueue implements SocketQueue {
     const isUtf8 = ["UTF8", "UNICODE", "AUTO"].includes(encoding);
     const isEasy = isKnown && isUtf8 && [...parameters.keys()].every((name) => harmless.has(name));
     const statuses = isEasy ? usual : ((await client.login()) ?? usual);
+    if (statuses.get("is_superuser") === "off" && this.#clients.size > this.#openToAll)
+      connection.terminate(onlySuperusers);
     client.told = new Map(statuses);
     return statuses;
   }

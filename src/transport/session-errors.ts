@@ -26,6 +26,12 @@ export const transactionTimeout: ErrorFields = fatal("25P04", "terminating conne
 /** The server is stopped. */
 export const shutdown: ErrorFields = fatal("57P01", "terminating connection due to administrator command");
 
+/** Only the connections of `superuser_reserved_connections` are left. */
+export const onlySuperusers: ErrorFields = fatal(
+  "53300",
+  "remaining connection slots are reserved for roles with the SUPERUSER attribute",
+);
+
 /** The server was brought back to an earlier state. */
 export const undone: ErrorFields = {
   ...shutdown,
