@@ -14,6 +14,7 @@ import { Signal, WaitEvent } from "./postgres-process.ts";
 import { endOfOutput, isReady } from "./ready-for-query.ts";
 import { firstFootprintHook, Hook } from "./rewrite/hooks.ts";
 import type { Wait } from "./scheduler.ts";
+import { refuseOtherFileNames, refuseOtherFiles } from "./server-files.ts";
 import { ProcessExit, type SessionContext, type SessionState } from "./session-context.ts";
 
 /** What a session waits for by the classes of its wait events (`PG_WAIT_LOCK`, `PG_WAIT_TIMEOUT`; utils/wait_classes.h). */
@@ -40,6 +41,8 @@ export function sessionCalls(host: SessionContext): MachineCalls {
         if (!running.isUnwatched) host.machine.footprints.see(running.pid, kind, first, second);
         return second;
       }
+      if (kind === Hook.openFile) refuseOtherFiles(host.machine, first);
+      if (kind === Hook.checkFile) refuseOtherFileNames(host.machine, first);
       if (kind === Hook.utility) return host.copies.statement(running, first);
       if (kind === Hook.requestCheckpoint)
         return host.copies.needsNoCheckpoint(running) ? 0 : host.checkpointer.request(running, first);

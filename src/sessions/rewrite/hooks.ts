@@ -37,6 +37,10 @@ export const Hook = {
   otherBackends: 0x5afe0d,
   /** `load_hba()`, on entry: (0, 0) → 1 when what the process has of pg_hba.conf is what it would come to. */
   accessRules: 0x5afe0f,
+  /** `AllocateFile(name, mode)` and its like, on entry: (name, 0) → nothing. */
+  openFile: 0x5afe10,
+  /** `convert_and_check_filename(name)`, on entry: (a `text`, 0) → nothing. */
+  checkFile: 0x5afe11,
   /**
    * What a statement touches, each on entry of a function: see `footprints.ts`. Of the next four the first is a Relation and the second a block, an
    * ItemPointer, a HeapTuple, or nothing.

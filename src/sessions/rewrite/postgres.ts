@@ -21,6 +21,7 @@ import { rewriteFootprints } from "./footprints.ts";
 import { Hook, hookImport } from "./hooks.ts";
 import { Locator, only } from "./locate.ts";
 import { skipEmptySettings } from "./login-settings.ts";
+import { rewriteServerFiles } from "./server-files.ts";
 import { locateSnapshots, type SnapshotVariables } from "./snapshots.ts";
 import { reserveStackIn } from "./stack-depth.ts";
 import { enlargeStreamBuffers } from "./stream-buffers.ts";
@@ -110,6 +111,7 @@ export function rewritePostgres(stock: Uint8Array): RewrittenModule {
   skipEmptySettings(locator);
   refuseEncodingsIn(locator);
   rewriteDatabases(locator, hook);
+  rewriteServerFiles(locator, hook);
   rewriteFootprints(locator, hook);
   reserveStackIn(module);
 
