@@ -262,7 +262,7 @@ describe("an SSLRequest", () => {
     await silent.untilEnd();
     const garbage = await tlsClient();
     garbage.send(Buffer.from("GET / HTTP/1.1\r\n\r\n"));
-    expect(errorFields(await garbage.untilEnd())?.get("C")).toBe("08P01");
+    expect(await garbage.untilEnd()).toEqual([]);
     const killed = await tlsClient();
     killed.destroy();
     await waitUntil("all places are free", () => server!.server.getStats().activeConnections === 0);

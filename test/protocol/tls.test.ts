@@ -108,14 +108,13 @@ describe("after an SSLRequest", () => {
   });
 
   test("inside, neither a second SSLRequest nor a second handshake is taken", async () => {
-    for (const [bytes, text] of [
-      [message.sslRequest(), "a second ssl request"],
-      [Buffer.from("160301020001000100", "hex"), "invalid length of startup packet"],
+    for (const [bytes, code] of [
+      [message.sslRequest(), "08P01"],
+      [Buffer.from("160301020001000100", "hex"), undefined],
     ] as const) {
       const client = await encrypted("SSLRequest");
       client.send(bytes);
-      const fields = errorFields(await client.untilEnd());
-      expect([fields?.get("C"), fields?.get("M")]).toEqual(["08P01", expect.stringContaining(text)]);
+      expect(errorFields(await client.untilEnd())?.get("C")).toBe(code);
     }
   });
 });
@@ -176,7 +175,7 @@ describe("direct negotiation", () => {
     client.send(message.gssencRequest());
     expect(await client.bytes(1)).toEqual(Buffer.from("N"));
     client.send(await clientHello(postgresql));
-    expect(errorFields(await client.untilEnd())?.get("M")).toContain("invalid length of startup packet");
+    expect(types(await client.untilEnd())).toBe("");
   });
 
   test.each([

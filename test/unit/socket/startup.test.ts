@@ -18,7 +18,7 @@ function packetOf(bytes: Buffer) {
 function violationOf(bytes: Buffer): string {
   const read = readStartupPacket(bytes);
   if (!read || !("violation" in read)) throw new Error(`no violation: ${JSON.stringify(read)}`);
-  return read.violation;
+  return read.violation.message;
 }
 
 const startupOf = (bytes: Buffer): StartupMessage => {
