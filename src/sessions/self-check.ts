@@ -11,7 +11,8 @@ import { encodeQuery } from "../wire/frontend.ts";
 import { readQueryResults } from "../wire/query-results.ts";
 import { SessionHost } from "./host.ts";
 import type { RewrittenPostgres } from "./module/module-cache.ts";
-import { bytesInput, type Session } from "./session.ts";
+import type { Session } from "./session.ts";
+import { bytesInput } from "./session-context.ts";
 
 const user = "postgres";
 

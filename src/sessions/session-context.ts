@@ -21,6 +21,21 @@ export interface SessionInput {
 /** Nothing, and nothing to come. */
 export const noInput: SessionInput = { read: () => new Uint8Array(0), pending: false };
 
+/** An input of these bytes and no more. */
+export function bytesInput(whole: Uint8Array): SessionInput {
+  let at = 0;
+  return {
+    get pending() {
+      return at < whole.length;
+    },
+    read: (length) => {
+      const bytes = whole.subarray(at, at + length);
+      at += bytes.length;
+      return bytes;
+    },
+  };
+}
+
 /** Takes a session's output, a view that is valid only during the call. A promise parks the session until it is settled. */
 export type SessionOutput = (bytes: Uint8Array) => void | Promise<void>;
 

@@ -16,8 +16,8 @@ import { limitLockWait } from "./lock-limit.ts";
 import type { Machine } from "./machine.ts";
 import { type PostgresProcess, Signal } from "./postgres-process.ts";
 import type { Located } from "./rewrite/postgres.ts";
-import { bytesInput, type Session } from "./session.ts";
-import type { ClientState, SessionContext } from "./session-context.ts";
+import type { Session } from "./session.ts";
+import { bytesInput, type ClientState, type SessionContext } from "./session-context.ts";
 
 type Settings = ClientState["settings"];
 

@@ -11,10 +11,12 @@ import assert from "node:assert/strict";
 import type { FileDescriptors } from "./file-descriptors.ts";
 import type { Image } from "./image.ts";
 import { resumeStatement } from "./kept-statements.ts";
+import { type Peer, setPeer } from "./peer.ts";
 import { startOfReady } from "./ready-for-query.ts";
 import { errorsRecur } from "./refusals.ts";
 import { Dismissed } from "./scheduler.ts";
 import {
+  bytesInput,
   type ClientState,
   type LockWait,
   type NamedStatement,
@@ -65,6 +67,8 @@ export class Session implements SessionState {
   /** Called at the end of each of its turns: what it has said can go to its client. */
   onTurnEnd: () => void = () => undefined;
   owner: SessionOwner | undefined;
+  /** Where its client is; not known of the server's own sessions. */
+  peer: Peer | undefined;
   /** Called in its last turn. */
   onEnded: () => void = () => undefined;
   /** Whether the last output ended with ReadyForQuery; if not, the client is in the middle of a pipeline. */
@@ -116,6 +120,7 @@ export class Session implements SessionState {
         // is told.
         entry.startPGlite();
         port = process.port;
+        if (this.peer) setPeer(this.#host.machine, port, this.peer);
         await entry.processStartupPacket(port, 1, 1);
         this.input = endOfStartup();
         await entry.postgresMain(this.#host.string(database), this.#host.string(user));
@@ -368,21 +373,6 @@ export class Session implements SessionState {
 }
 
 function nothing(): void {}
-
-/** An input of these bytes and no more. */
-export function bytesInput(whole: Uint8Array): SessionInput {
-  let at = 0;
-  return {
-    get pending() {
-      return at < whole.length;
-    },
-    read: (length) => {
-      const bytes = whole.subarray(at, at + length);
-      at += bytes.length;
-      return bytes;
-    },
-  };
-}
 
 /**
  * Leaves PostgresMain where it would read the first message: from there on the loop is driven by `run`. PGlite's loop says

@@ -9,7 +9,8 @@
 import { limits } from "../limits.ts";
 import type { SessionHost } from "../sessions/host.ts";
 import { limitLockWait } from "../sessions/lock-limit.ts";
-import { bytesInput, type Session, type SessionInput } from "../sessions/session.ts";
+import type { Session, SessionInput } from "../sessions/session.ts";
+import { bytesInput } from "../sessions/session-context.ts";
 import { encodeQuery } from "../wire/frontend.ts";
 import { readQueryResults } from "../wire/query-results.ts";
 import { waitedTooLong } from "./lock-errors.ts";

@@ -21,6 +21,7 @@ import { type Begun, beginSession, hearsOthers, runMessages } from "./kept-state
 import { type Latch, latch } from "./latch.ts";
 import { readLogin, readParameterStatus } from "./login-answer.ts";
 import { Output } from "./output.ts";
+import { peerOf } from "./peer-of.ts";
 import { PendingInput } from "./pending-input.ts";
 import { isFatal, lostState } from "./session-errors.ts";
 import { previewOf, readable, shown } from "./statement-preview.ts";
@@ -247,7 +248,6 @@ export class ClientSession {
   async #start(): Promise<void> {
     this.#state = "starting";
     const { session, words } = await this.#begin();
-    // After a crash it is told so.
     if (this.#is("over")) return;
     if (!session) return this.#refused(words);
     this.#session = session;
@@ -266,6 +266,7 @@ export class ClientSession {
     const onBegun = (session: Session): void => {
       this.#begun = session;
       session.abandoned = this.#is("ending") || this.#is("over");
+      session.peer = peerOf(this.#connection);
     };
     this.#isUndone = false;
     const create = (take: SessionOutput) =>
@@ -390,7 +391,6 @@ export class ClientSession {
     this.#settle();
   }
 
-  // It changes while it is awaited.
   #is(state: State): boolean {
     return this.#state === state;
   }

@@ -5,8 +5,8 @@
  * Invariant: a session that lacks a setting or a LISTEN of its client is not given to it: its answers would be wrong without a word. A
  * statement is planned again when its client uses it next, if its result has changed or it cannot be prepared now: then PostgreSQL says why.
  */
-import { bytesInput, type Session, type SessionOutput } from "../sessions/session.ts";
-import type { ClientState } from "../sessions/session-context.ts";
+import type { Session, SessionOutput } from "../sessions/session.ts";
+import { bytesInput, type ClientState } from "../sessions/session-context.ts";
 import { encodeBind, encodeExecute, encodeParse, encodeSync } from "../wire/frontend.ts";
 import { readLogin } from "./login-answer.ts";
 

@@ -1,7 +1,7 @@
 /** Waiting for locks: a blocked backend is parked with its stack, others run, and it goes on as in PostgreSQL. */
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import type { SessionHost } from "../../../src/sessions/host.ts";
-import { bytesInput } from "../../../src/sessions/session.ts";
+import { bytesInput } from "../../../src/sessions/session-context.ts";
 import { encodeQuery } from "../../../src/wire/frontend.ts";
 import { openHost } from "./support/open-host.ts";
 import { SqlSession } from "./support/sql-session.ts";

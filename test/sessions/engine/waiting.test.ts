@@ -1,7 +1,8 @@
 /** Waits that are no locks: sleeping, clients that send or read slowly, notifications; and what ends any wait. */
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import type { SessionHost } from "../../../src/sessions/host.ts";
-import { bytesInput, type SessionInput } from "../../../src/sessions/session.ts";
+import type { SessionInput } from "../../../src/sessions/session.ts";
+import { bytesInput } from "../../../src/sessions/session-context.ts";
 import { encodeBind, encodeExecute, encodeMessage, encodeParse, encodeQuery } from "../../../src/wire/frontend.ts";
 import { waitUntil } from "../../support/wait-until.ts";
 import { openHost } from "./support/open-host.ts";

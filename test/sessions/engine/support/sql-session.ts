@@ -4,7 +4,8 @@
  * Owns: running statements and reading their answers. Does not own: the engine (each file opens one).
  */
 import type { SessionHost } from "../../../../src/sessions/host.ts";
-import { bytesInput, type Session, type SessionInput } from "../../../../src/sessions/session.ts";
+import type { Session, SessionInput } from "../../../../src/sessions/session.ts";
+import { bytesInput } from "../../../../src/sessions/session-context.ts";
 import { encodeQuery } from "../../../../src/wire/frontend.ts";
 import { readErrorFields, readQueryResults } from "../../../../src/wire/query-results.ts";
 import { waitUntil } from "../../../support/wait-until.ts";
