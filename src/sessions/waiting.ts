@@ -9,6 +9,7 @@ import assert from "node:assert/strict";
 import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import { limits } from "../limits.ts";
 import { lookForDeadlock } from "./deadlock-checks.ts";
+import { isLocale } from "./locales.ts";
 import type { MachineCalls } from "./machine.ts";
 import { Signal, WaitEvent } from "./postgres-process.ts";
 import { endOfOutput, isReady } from "./ready-for-query.ts";
@@ -43,6 +44,8 @@ export function sessionCalls(host: SessionContext): MachineCalls {
       }
       if (kind === Hook.openFile) refuseOtherFiles(host.machine, first);
       if (kind === Hook.checkFile) refuseOtherFileNames(host.machine, first);
+      // A database that was made with another one before these were refused can be connected to.
+      if (kind === Hook.locale) return running.proc === 0 || isLocale(host.machine, first) ? second : 0;
       if (kind === Hook.utility) return host.copies.statement(running, first);
       if (kind === Hook.requestCheckpoint)
         return host.copies.needsNoCheckpoint(running) ? 0 : host.checkpointer.request(running, first);

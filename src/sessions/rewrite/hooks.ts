@@ -41,6 +41,8 @@ export const Hook = {
   openFile: 0x5afe10,
   /** `convert_and_check_filename(name)`, on entry: (a `text`, 0) → nothing. */
   checkFile: 0x5afe11,
+  /** `setlocale(category, name)` and `newlocale(mask, name, base)`, on entry: (name, 1) → 0 if there is no such locale. */
+  locale: 0x5afe12,
   /**
    * What a statement touches, each on entry of a function: see `footprints.ts`. Of the next four the first is a Relation and the second a block, an
    * ItemPointer, a HeapTuple, or nothing.

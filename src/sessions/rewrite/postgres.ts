@@ -19,6 +19,7 @@ import { rewriteDatabases } from "./databases.ts";
 import { refuseEncodingsIn } from "./encodings.ts";
 import { rewriteFootprints } from "./footprints.ts";
 import { Hook, hookImport } from "./hooks.ts";
+import { rewriteLocales } from "./locales.ts";
 import { Locator, only } from "./locate.ts";
 import { skipEmptySettings } from "./login-settings.ts";
 import { rewriteServerFiles } from "./server-files.ts";
@@ -112,6 +113,7 @@ export function rewritePostgres(stock: Uint8Array): RewrittenModule {
   refuseEncodingsIn(locator);
   rewriteDatabases(locator, hook);
   rewriteServerFiles(locator, hook);
+  rewriteLocales(locator, hook);
   rewriteFootprints(locator, hook);
   reserveStackIn(module);
 
