@@ -32,3 +32,6 @@ export const errorsRecur = fatal("XX000", "could not report an error or the stat
 function fatal(code: string, message: string): Uint8Array {
   return encodeMessage("E", ...["SFATAL", "VFATAL", `C${code}`, `M${message}`], new Uint8Array(1));
 }
+
+/** The session was told to end while it waited for data of a COPY, or for the rest of a message. */
+export const administratorCommand = fatal("57P01", "terminating connection due to administrator command");

@@ -13,6 +13,7 @@ import { isLocale } from "./locales.ts";
 import type { MachineCalls } from "./machine.ts";
 import { Signal, WaitEvent } from "./postgres-process.ts";
 import { endOfOutput, isReady } from "./ready-for-query.ts";
+import { administratorCommand } from "./refusals.ts";
 import { firstFootprintHook, Hook } from "./rewrite/hooks.ts";
 import type { Wait } from "./scheduler.ts";
 import { refuseOtherFileNames, refuseOtherFiles } from "./server-files.ts";
@@ -191,7 +192,15 @@ function read(host: SessionContext, address: number, length: number): number | P
   };
   const bytes = session.input.read(length);
   if (bytes instanceof Uint8Array) return take(bytes);
-  return waitForClient(host, session, bytes).then((received) => take(received ?? new Uint8Array(0)));
+  const isDying = () => host.process.isDying;
+  return waitForClient(host, session, bytes, isDying).then((received) => {
+    // As in ProcessClientReadInterrupt() (tcop/postgres.c). The error that PostgreSQL makes of the input's end is none of the client's.
+    if (!received && !session.abandoned) {
+      void session.output(administratorCommand);
+      silenced.add(session);
+    }
+    return take(received ?? new Uint8Array(0));
+  });
 }
 
 /** PostgreSQL's send: answers how much was taken; PostgreSQL calls again with the rest (libpq/pqcomm.c, internal_flush_buffer). */
@@ -212,7 +221,7 @@ function write(host: SessionContext, address: number, wanted: number): number | 
   });
 }
 
-/** Those that were told to end while their clients did not read: as in ProcessClientWriteInterrupt() (tcop/postgres.c) they say no more. */
+/** Those that were told to end while their clients did not read, as in ProcessClientWriteInterrupt() (tcop/postgres.c), or sent nothing: they say no more. */
 const silenced = new WeakSet<SessionState>();
 
 /** Parks until the client has done its part; undefined when the session is told to end meanwhile, or `isOver`. */
