@@ -66,11 +66,19 @@ export function settingsOf(options: ResolvedOptions, taken = takenFromPglite): R
   return { ...slow, ...Object.fromEntries(entries) };
 }
 
+/** Settings that PostgreSQL sizes its shared memory by. */
+const ofSharedMemory = /^(\w*_buffers|max_(pred_)?locks_per_\w+|max_notify_queue_pages|track_activity_query_size)$/;
+
 /** The error of a start that failed: a `UsageError` in PostgreSQL's words when they are about one of the settings. */
 export function explainSettings(options: ResolvedOptions, error: unknown): unknown {
   const { words } = (error ?? {}) as StartupError;
-  const isAboutOne = Object.keys(settingsOf(options)).some((name) => words?.toLowerCase().includes(`"${name}"`));
-  if (!words || !isAboutOne) return error;
+  if (!words) return error;
+  const settings = Object.entries(settingsOf(options));
+  const isAboutOne = settings.some(([name]) => words.toLowerCase().includes(`"${name}"`));
+  const sizes = /memory/i.test(words) ? settings.filter(([name]) => ofSharedMemory.test(name)) : [];
+  if (!isAboutOne && sizes.length === 0) return error;
   const said = words.replaceAll(/^(FATAL|ERROR): +/gm, "").replaceAll("\n", "\n  ");
-  return new UsageError(`${nameOf(options, "set")}: ${said}`, { cause: error });
+  const given = sizes.map(([name, value]) => `${name}=${value}`).join(", ");
+  const why = given ? `${given} needs more memory than the 2 GB that PostgreSQL has here: ${said}` : said;
+  return new UsageError(`${nameOf(options, "set")}: ${why}`, { cause: error });
 }
