@@ -6,6 +6,7 @@
  * (the library), who runs next (the queue), who may log in (`login.ts`).
  * Invariant: an unpatched library is never started.
  */
+import { lookup } from "node:dns/promises";
 import * as socket from "@electric-sql/pglite-socket";
 import type { EngineDeath } from "../engine/engine.ts";
 import type { ConnectionActivity, ListenOptions, TransportStats } from "../engine/listener.ts";
@@ -13,6 +14,7 @@ import { YoungGarbage } from "../engine/young-garbage.ts";
 import { keepSecret } from "./authenticate.ts";
 import { lettingLeave } from "./leaving.ts";
 import { createLogin } from "./login.ts";
+import { Loopbacks } from "./loopbacks.ts";
 import { SocketDirectory } from "./socket-directory.ts";
 import { createTlsServer } from "./tls.ts";
 
@@ -62,9 +64,11 @@ export async function openDoor(
     secret: password === undefined ? undefined : await keepSecret(password),
     tls: certificate && createTlsServer(certificate),
   });
+  const isLocal = options.host === "localhost";
+  const host = isLocal ? (await lookup(options.host)).address : options.host;
   const server = new socket.PGLiteSocketServer({
     db: noEngine,
-    host: options.host,
+    host,
     port: options.port,
     maxConnections: options.maxConnections,
     idleTimeout: options.idleTimeoutMs,
@@ -79,11 +83,13 @@ export async function openDoor(
   });
   await server.start();
   const directory = options.socketDir === undefined ? undefined : new SocketDirectory(options.socketDir, server);
+  const loopbacks = isLocal ? new Loopbacks(server, options.log ?? (() => {})) : undefined;
   const stop = async (): Promise<void> => {
-    await Promise.all([directory?.close(), server.stop()]);
+    await Promise.all([directory?.close(), loopbacks?.close(), server.stop()]);
     options.log?.("stopped listening");
   };
   try {
+    await loopbacks?.listen(host);
     await directory?.listen();
   } catch (error) {
     await stop();

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { type DevDb, startDevDb } from "../../src/index.ts";
-import { rows, WireClient } from "../support/wire-client.ts";
+import { errorFields, rows, WireClient } from "../support/wire-client.ts";
 
 const hasIpv6 = await new Promise<boolean>((resolve) => {
   const probe = createServer().once("error", () => resolve(false));
@@ -54,4 +54,27 @@ test("a client of a Unix socket has no address", async () => {
   const db = await start({ socketDir: directory });
   const client = await connect({ path: join(directory, `.s.PGSQL.${new URL(db.url).port}`) });
   expect(await addressesOf(client)).toEqual([null, null, null, null, null, null, "-1"]);
+});
+
+test.skipIf(!hasIpv6)("a server on localhost listens on both of its addresses, until it stops", async () => {
+  const db = await start({ host: "localhost" });
+  const port = Number(new URL(db.url).port);
+  const [four, six] = [await connect({ host: "127.0.0.1", port }), await connect({ host: "::1", port })];
+  expect((await addressesOf(four))[0]).toBe("127.0.0.1");
+  expect((await addressesOf(six))[0]).toBe("::1");
+  await db.close();
+  expect(errorFields(await six.untilEnd())?.get("C")).toBe("57P01");
+  for (const host of ["127.0.0.1", "::1"])
+    await expect(WireClient.connect({ host, port })).rejects.toThrow("ECONNREFUSED");
+});
+
+test.skipIf(!hasIpv6)("a server on localhost starts where one of its addresses has another listener", async () => {
+  const other = createServer();
+  await new Promise<void>((resolve) => other.listen(0, "::1", resolve));
+  onTestFinished(() => void other.close());
+  const { port } = other.address() as AddressInfo;
+  const log: string[] = [];
+  await start({ host: "localhost", port, log: (_, line) => void log.push(line) });
+  expect(log.join("\n")).toMatch(new RegExp(`warning: could not listen on ::1, port ${port}`));
+  expect(await addressesOf(await connect({ host: "127.0.0.1", port }))).toContain("127.0.0.1");
 });
