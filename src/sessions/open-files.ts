@@ -7,19 +7,30 @@
  *
  * In PostgreSQL each backend is a process with a limit of its own; here one that has none left fails for what others have open.
  */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 
 /** PostgreSQL's default and its minimum. */
 const most = 1000;
 const fewest = 64;
 /** For Node, the WAL and what is opened for a moment; each connection's socket comes on top of it. */
 const spare = 200;
+/** What a thousand sessions with their files and sockets stay below. */
+const neverReached = 200_000;
 
 /** The value of `max_files_per_process` for so many sessions. `limit` is how many files the process may have open, if that is known. */
 export function filesPerBackend(maxSessions: number, limit = openFilesLimit()): number {
   if (limit === undefined) return most;
   const share = Math.floor((limit - spare - maxSessions) / maxSessions);
   return Math.max(fewest, Math.min(most, share));
+}
+
+/**
+ * Whether the process may open as many more files as a session needs before it is told that there are none. Where many are left nobody
+ * counts.
+ */
+export function hasFilesLeft(limit = openFilesLimit()): boolean {
+  if (limit === undefined || limit > neverReached) return true;
+  return limit - readdirSync("/proc/self/fd").length > fewest;
 }
 
 /** The soft limit, which Node has raised to the hard one. */

@@ -12,6 +12,7 @@ import type { ServedStates } from "../engine/states.ts";
 import type { ThreadOptions } from "../engine/thread/protocol.ts";
 import type { SessionHost } from "../sessions/host.ts";
 import type { CodeKeeper } from "../sessions/module/code-keeper.ts";
+import { hasFilesLeft } from "../sessions/open-files.ts";
 import { ownLogin, ownParameters } from "../sessions/own-parameters.ts";
 import type { SnapshotKeeper } from "../sessions/snapshot/snapshot-keeper.ts";
 import type { Recorder } from "../trace/record/recorder.ts";
@@ -52,6 +53,8 @@ export class OwnSessions implements Served {
   readonly #keepers: Keepers;
   readonly #expiry: BranchExpiry | undefined;
   readonly #queues: IsolatedQueue[] = [];
+  /** Whether the last client that came was let in, as far as open files go. */
+  #hasFiles = true;
   #own: OwnSession | undefined;
   #login: OwnLogin = { ...ownLogin, isSuperuser: true };
 
@@ -146,7 +149,8 @@ export class OwnSessions implements Served {
 
   behind(_listener: number, { maxConnections }: ListenOptions, recorder?: Recorder): Behind {
     const beforeLogin = (...asked: Parameters<BeforeLogin>) => this.#beforeLogin(...asked);
-    const queue = new IsolatedQueue(this.#host, beforeLogin, this.#functions, maxConnections);
+    const hasRoom = () => this.#hasRoom();
+    const queue = new IsolatedQueue(this.#host, beforeLogin, this.#functions, maxConnections, hasRoom);
     this.#queues.push(queue);
     const observer = recorder && decisionsOf(this.#host, recorder);
     if (observer) this.#host.scheduler.observer = observer;
@@ -160,6 +164,14 @@ export class OwnSessions implements Served {
         if (this.#host.scheduler.observer === observer) this.#host.scheduler.observer = undefined;
       },
     };
+  }
+
+  #hasRoom(): boolean {
+    const hadFiles = this.#hasFiles;
+    this.#hasFiles = hasFilesLeft();
+    if (hadFiles && !this.#hasFiles)
+      this.#host.log.onReport("error", "could not let a client in: too many open files; raise the limit (ulimit -n)");
+    return this.#hasFiles;
   }
 
   async databaseFor(database: string, user = "postgres"): Promise<string> {

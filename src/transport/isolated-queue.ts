@@ -25,7 +25,7 @@ import type { GateHost } from "./gate/gate.ts";
 import { Gates } from "./gate/gates.ts";
 import type { Holding } from "./holding.ts";
 import { readLogin } from "./login-answer.ts";
-import { crashOf, onlySuperusers, undone } from "./session-errors.ts";
+import { crashOf, onlySuperusers, tooManyFiles, undone } from "./session-errors.ts";
 
 /** Startup parameters that PostgreSQL takes from anybody, and whose effect on the login answer is known here. */
 const harmless: ReadonlySet<string> = new Set(["user", "database", "application_name", "client_encoding"]);
@@ -58,6 +58,8 @@ export class IsolatedQueue implements SocketQueue {
   readonly #logins = new Map<SocketConnection, ClientSession>();
   #parameters: ReadonlyMap<string, string> = new Map();
   #hasCrashed = false;
+  /** Whether the process has what one more session needs. */
+  readonly #hasRoom: () => boolean;
   /** How many clients there may be for one that is not a superuser to be let in. */
   readonly #openToAll: number;
 
@@ -66,7 +68,9 @@ export class IsolatedQueue implements SocketQueue {
     beforeLogin: BeforeLogin = (database) => Promise.resolve(database),
     runOwn?: RunOwnFunction,
     maxConnections = Number.POSITIVE_INFINITY,
+    hasRoom: () => boolean = () => true,
   ) {
+    this.#hasRoom = hasRoom;
     this.#openToAll = maxConnections - reservedOf(maxConnections);
     this.#runOwn = runOwn;
     this.#host = host;
@@ -103,6 +107,10 @@ export class IsolatedQueue implements SocketQueue {
     const client = new ClientSession(connection, this.#host);
     this.#clients.set(connection, client);
     const { parameters } = connection;
+    if (!this.#hasRoom()) {
+      connection.terminate(tooManyFiles);
+      return this.#parameters;
+    }
     if (!(await this.#prepare(connection))) return this.#parameters;
     const application = parameters.get("application_name") ?? "";
     const usual = new Map([...this.#parameters, ["application_name", application]]);

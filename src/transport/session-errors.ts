@@ -32,6 +32,13 @@ export const onlySuperusers: ErrorFields = fatal(
   "remaining connection slots are reserved for roles with the SUPERUSER attribute",
 );
 
+/** The process has no open files left for another session. */
+export const tooManyFiles: ErrorFields = {
+  ...fatal("53300", "sorry, too many clients already"),
+  detail: "The server's process has too many open files for another session.",
+  hint: "Raise its limit (ulimit -n), or close connections.",
+};
+
 /** The server was brought back to an earlier state. */
 export const undone: ErrorFields = {
   ...shutdown,
