@@ -94,17 +94,17 @@ test("a bridged function answers at once, or parks the stack until the answer is
   expect(await parked).toBe(77);
 });
 
-test("the batch loop runs steps while there is more, then finishes and flushes; its end alone does only that", () => {
+test("the batch loop runs steps while there is more, then finishes; its end alone does only that", () => {
   const seen: string[] = [];
   let left = 3;
   const note = (what: string) => () => void seen.push(what);
   const more = () => (--left > 0 ? 1 : 0);
-  const loop = instance(batchLoop(), { step: note("step"), more, finish: note("finish"), flush: note("flush") });
+  const loop = instance(batchLoop(), { step: note("step"), more, finish: note("finish") });
   (loop.run as Call)();
-  expect(seen).toEqual(["step", "step", "step", "finish", "flush"]);
+  expect(seen).toEqual(["step", "step", "step", "finish"]);
   seen.length = 0;
   (loop.end as Call)();
-  expect(seen).toEqual(["finish", "flush"]);
+  expect(seen).toEqual(["finish"]);
 });
 
 /** A module that exports its imports `host.set` (i32) and `host.threw` (i32, i32), both without a result. */
