@@ -12,7 +12,7 @@ import { MigrationError } from "../errors.ts";
 import type { DatabaseFunction, Log } from "../options.ts";
 import { executeOnLedger, type SqlEngine } from "./migration.ts";
 import { isNewSeed, ownChecksum, recordInOwnLedger, seedLedger } from "./own-ledger.ts";
-import { displayPath } from "./sql-file.ts";
+import { displayPath } from "./sql-place.ts";
 
 /** See the head of the file. */
 export interface CodeSeed {
@@ -48,7 +48,7 @@ export function functionSeed(seed: DatabaseFunction): CodeSeed {
 
 /** Whether the database has not had it yet. */
 export async function isNewCodeSeed(engine: SqlEngine, seed: CodeSeed, log: Log = () => undefined): Promise<boolean> {
-  return isNewSeed(engine, seed, ownChecksum({ text: await seed.text() }), log);
+  return isNewSeed(engine, seed, ownChecksum(await seed.text()), log);
 }
 
 /** Runs it. Rejects with a `MigrationError` that has the cause. */
@@ -63,7 +63,7 @@ export async function runCodeSeed(seed: CodeSeed, url: string): Promise<void> {
 
 /** Records that it ran. Nobody else may use the engine: its session must have no open transaction. */
 export async function recordCodeSeed(engine: SqlEngine, seed: CodeSeed): Promise<void> {
-  const checksum = ownChecksum({ text: await seed.text() });
+  const checksum = ownChecksum(await seed.text());
   await executeOnLedger(engine, seedLedger, recordInOwnLedger(seedLedger, seed.name, checksum));
 }
 

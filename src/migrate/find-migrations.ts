@@ -12,7 +12,7 @@ import type { Log } from "../options.ts";
 import { type DrizzleConfig, defaultDrizzleLedger, findDrizzleConfig, readDrizzleConfig } from "./drizzle-config.ts";
 import type { DrizzleSource, MigrationSource } from "./migration.ts";
 import { isPlainMigration } from "./plain.ts";
-import { displayPath } from "./sql-file.ts";
+import { displayPath } from "./sql-place.ts";
 
 const PLACES = ["drizzle", "migrations", "prisma/migrations", "supabase/migrations", "db/migrations", "db/migrate"];
 

@@ -5,6 +5,8 @@
  * Reading order: `migrate.ts` (the steps), `run-migration.ts` (the transaction), then one of `drizzle.ts`, `prisma.ts`
  * and `plain.ts` (what is pending).
  */
+
+export { NeedsPsqlError } from "./check-migration.ts";
 export {
   type CodeSeed,
   functionSeed,

@@ -6,13 +6,13 @@
  * Invariant: nobody else uses the engine meanwhile; every pending file is checked before the first one runs.
  */
 import type { Log, Progress } from "../options.ts";
+import { type CheckedMigration, checkMigration } from "./check-migration.ts";
 import { describePlace } from "./describe-place.ts";
 import { planDrizzle } from "./drizzle.ts";
 import { planDrizzleFolders } from "./drizzle-folders.ts";
 import type { MigrationPlan, MigrationSource, SqlEngine } from "./migration.ts";
 import { planPlain } from "./plain.ts";
 import { planPrisma } from "./prisma.ts";
-import { refuseUnsupported } from "./refuse-unsupported.ts";
 import { runTogether } from "./run-migration.ts";
 
 /** What a call of `applyMigrations` did. */
@@ -35,10 +35,12 @@ export async function applyMigrations(
   progress: Progress = () => undefined,
 ): Promise<MigrationResult> {
   const { pending, alreadyApplied } = await plan(engine, source, log);
-  const all = pending.flat();
-  for (const migration of all) refuseUnsupported(migration);
+  const checked: CheckedMigration[][] = [];
+  for (const migrations of pending)
+    checked.push(await Promise.all(migrations.map((migration) => checkMigration(migration))));
+  const all = checked.flat();
   const applied: string[] = [];
-  for (const migrations of pending) {
+  for (const migrations of checked) {
     await runTogether(engine, migrations, log, (migration, chunk) =>
       progress(`migration ${all.indexOf(migration) + 1} of ${all.length}: ${describePlace(migration, chunk)}`),
     );

@@ -13,8 +13,9 @@ import { join } from "node:path";
 import { MigrationError } from "../errors.ts";
 import type { Log } from "../options.ts";
 import type { Migration, MigrationPlan, SqlEngine } from "./migration.ts";
-import { ownChecksum, readOwnLedger, recordInOwnLedger } from "./own-ledger.ts";
-import { chunksOf, displayPath, readSqlFile } from "./sql-file.ts";
+import { readOwnLedger, recordInOwnLedger } from "./own-ledger.ts";
+import { SqlFile } from "./sql-file.ts";
+import { displayPath } from "./sql-place.ts";
 
 const LEDGER = "pglite_devdb.migrations";
 
@@ -40,12 +41,12 @@ export async function planPlain(engine: SqlEngine, directory: string, log: Log):
   }
   const pending: Migration[] = [];
   for (const name of names.sort(compareNames)) {
-    const file = await readSqlFile(join(directory, name));
-    const checksum = ownChecksum(file);
+    const file = await SqlFile.open(join(directory, name));
+    const { lf: checksum } = await file.checksums();
     const isChanged = applied.has(name) && applied.get(name) !== checksum;
     if (!applied.has(name) || (isChanged && repeatable.test(name))) {
       const recordSql = recordInOwnLedger(LEDGER, name, checksum, isChanged ? "again" : "first");
-      pending.push({ name, file, chunks: chunksOf(file.text), ledger: LEDGER, recordSql });
+      pending.push({ name, file, ledger: LEDGER, recordSql });
     } else if (isChanged) {
       throw new MigrationError(
         `${displayPath(file.path)} was changed after it was applied to this database.\n` +

@@ -15,7 +15,8 @@ import { join } from "node:path";
 import { MigrationError } from "../errors.ts";
 import type { Log } from "../options.ts";
 import { executeOnLedger, type Migration, type MigrationPlan, type SqlEngine } from "./migration.ts";
-import { checksumsOfAnyLineEnding, chunksOf, displayPath, readSqlFile, type SqlFile } from "./sql-file.ts";
+import { SqlFile } from "./sql-file.ts";
+import { displayPath } from "./sql-place.ts";
 import { quoteLiteral } from "./sql-quoting.ts";
 
 const LEDGER = "public._prisma_migrations";
@@ -40,8 +41,8 @@ export async function planPrisma(engine: SqlEngine, directory: string, log: Log)
   for (const { name, file } of migrations) {
     const checksum = checksums.get(name);
     if (checksum === undefined)
-      pending.push({ name, file, chunks: chunksOf(file.text), ledger: LEDGER, recordSql: recordSql(name, file) });
-    else if (!checksumsOfAnyLineEnding(file).includes(checksum))
+      pending.push({ name, file, ledger: LEDGER, recordSql: recordSql(name, (await file.checksums()).bytes) });
+    else if (!Object.values(await file.checksums()).includes(checksum))
       throw new MigrationError(
         `The migration \`${name}\` was modified after it was applied (${displayPath(file.path)}).\n` +
           "  hint: restore the file, and put the change into a new migration",
@@ -64,13 +65,13 @@ async function readMigrations(directory: string): Promise<{ name: string; file: 
       throw new MigrationError(
         `Could not find the migration file at ${displayPath(path)}. Delete the directory or restore the file.`,
       );
-    migrations.push({ name, file: await readSqlFile(path) });
+    migrations.push({ name, file: await SqlFile.open(path) });
   }
   return migrations;
 }
 
-function recordSql(name: string, file: SqlFile): string {
-  const values = [randomUUID(), file.checksum, name].map(quoteLiteral);
+function recordSql(name: string, checksum: string): string {
+  const values = [randomUUID(), checksum, name].map(quoteLiteral);
   return `INSERT INTO ${LEDGER} (id, checksum, migration_name, started_at, finished_at, applied_steps_count)
     VALUES (${values.join(", ")}, now(), clock_timestamp(), 1)`;
 }

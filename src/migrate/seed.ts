@@ -9,12 +9,13 @@ import { existsSync } from "node:fs";
 import { basename, extname, resolve } from "node:path";
 import { MigrationError, UsageError } from "../errors.ts";
 import type { Log, Progress } from "../options.ts";
+import { checkMigration } from "./check-migration.ts";
 import { describePlace } from "./describe-place.ts";
 import type { SqlEngine } from "./migration.ts";
-import { isNewSeed, ownChecksum, recordInOwnLedger, seedLedger } from "./own-ledger.ts";
-import { refuseUnsupported } from "./refuse-unsupported.ts";
+import { isNewSeed, recordInOwnLedger, seedLedger } from "./own-ledger.ts";
 import { runTogether } from "./run-migration.ts";
-import { chunksOf, displayPath, readSqlFile } from "./sql-file.ts";
+import { SqlFile } from "./sql-file.ts";
+import { displayPath } from "./sql-place.ts";
 
 const MODULE_EXTENSIONS = [".js", ".mjs", ".cjs", ".ts", ".mts", ".cts"];
 
@@ -42,23 +43,18 @@ export async function applySeed(
   log: Log = () => undefined,
   progress: Progress = () => undefined,
 ): Promise<boolean> {
-  const sqlFile = await readSqlFile(resolve(file));
-  const checksum = ownChecksum(sqlFile);
+  const sqlFile = await SqlFile.open(resolve(file));
+  const { lf: checksum } = await sqlFile.checksums();
   if (!(await isNewSeed(engine, { name: basename(file), title: `the seed ${file}` }, checksum, log))) return false;
-  const migration = {
-    name: basename(file),
-    file: sqlFile,
-    chunks: chunksOf(sqlFile.text),
-    ledger: seedLedger,
-    recordSql: recordInOwnLedger(seedLedger, basename(file), checksum),
-  };
-  refuseUnsupported(migration);
-  if (/^CREATE SCHEMA pglite_devdb;$/m.test(sqlFile.text)) {
+  const recordSql = recordInOwnLedger(seedLedger, basename(file), checksum);
+  const unchecked = { name: basename(file), file: sqlFile, ledger: seedLedger, recordSql };
+  const migration = await checkMigration(unchecked, ({ text }) => {
+    if (!/^CREATE SCHEMA pglite_devdb;$/m.test(text)) return;
     throw new MigrationError(
       `${displayPath(sqlFile.path)} is a dump with this program's own ledgers, which are there before a seed.\n` +
         "  hint: pglite-devdb dump --db DIR -- --exclude-schema=pglite_devdb",
     );
-  }
+  });
   await runTogether(engine, [migration], log, (_, chunk) => progress(`seed: ${describePlace(migration, chunk)}`));
   return true;
 }
