@@ -16,6 +16,7 @@ import {
   longestTimeoutMs,
   milliseconds,
   oneOf,
+  oneOrMore,
   orFunction,
   text,
   transactionIdleDefaultsMs,
@@ -197,10 +198,11 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
   migrations: {
     flags: "--migrations <dir>",
     environment: "DEV_DB_MIGRATIONS",
-    default: "auto",
-    kind: text("a directory, auto or none"),
+    default: ["auto"],
+    kind: oneOrMore(text("a directory, auto or none"), "a directory, auto or none, or a list of directories"),
     group: "Data",
-    help: "migrations to apply before anybody can connect: a directory, none, or auto, which takes the first that has any of the folder in drizzle.config.*, ./drizzle, ./migrations, ./prisma/migrations, ./supabase/migrations, ./db/migrations and ./db/migrate",
+    help: "migrations to apply before anybody can connect: a directory (repeatable), none, or auto, which takes the first that has any of the folders in drizzle.config.* and prisma.config.*, ./drizzle, ./migrations, ./prisma/migrations, ./supabase/migrations, ./netlify/database/migrations, ./db/migrations and ./db/migrate",
+    repeatable: true,
   },
   setup: {
     flags: "--setup <command>",
@@ -213,12 +215,14 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
   seed: {
     flags: "--seed <file>",
     environment: "DEV_DB_SEED",
-    default: undefined,
-    kind: orFunction<DatabaseFunction>(
-      text("a .sql file or a JavaScript or TypeScript module", (value) => /\.(sql|[cm]?[jt]s)$/i.test(value)),
+    default: [],
+    kind: oneOrMore(
+      orFunction<DatabaseFunction>(text("a file, a directory or a pattern")),
+      "a .sql file, a JavaScript or TypeScript module, a directory or a pattern of them, or a list of these",
     ),
     group: "Data",
-    help: "a .sql file, or a module whose default export is an async function (url), to run after the migrations, once per database",
+    help: "a .sql file, or a module whose default export is an async function (url), to run after the migrations, once per database; also a directory or a pattern ('seeds/*.sql'), in name order. Repeatable",
+    repeatable: true,
   },
   extensions: {
     flags: "-e, --extension <name>",

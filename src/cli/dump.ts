@@ -107,7 +107,7 @@ async function withServer<T>(
   const told = { log, progress: line.doing };
   if (url !== undefined) return use(url, told).finally(() => line.end());
   const signal = listenForSignals(() => log("error", "ending before everything is closed"));
-  const asItIs = options.db === "memory://" ? {} : { migrations: "none", setup: undefined, seed: undefined };
+  const asItIs = options.db === "memory://" ? {} : { migrations: ["none"], setup: undefined, seed: [] };
   const control = controlDevDb({ ...options, port: 0, ...asItIs }, { cwd, signal, ...told });
   try {
     const { url: own } = await control.start();

@@ -26,11 +26,11 @@ export interface CodeSeed {
 }
 
 /** The default export of a module. A TypeScript module is imported as this Node (or a loader given to it) can. */
-export function moduleSeed(file: string): CodeSeed {
+export function moduleSeed(file: string, name: string = basename(file)): CodeSeed {
   const path = resolve(file);
   const title = `the seed ${displayPath(path)}`;
   return {
-    name: basename(file),
+    name,
     title,
     text: () => readFile(path, "utf8"),
     async load() {
@@ -42,8 +42,8 @@ export function moduleSeed(file: string): CodeSeed {
 }
 
 /** A function of the caller. */
-export function functionSeed(seed: DatabaseFunction): CodeSeed {
-  return { name: "(function)", title: "the seed", text: async () => String(seed), load: async () => seed };
+export function functionSeed(seed: DatabaseFunction, name = "(function)"): CodeSeed {
+  return { name, title: "the seed", text: async () => String(seed), load: async () => seed };
 }
 
 /** Whether the database has not had it yet. */

@@ -30,11 +30,11 @@ interface MigrationResult {
  */
 export async function applyMigrations(
   engine: SqlEngine,
-  source: MigrationSource,
+  sources: readonly MigrationSource[],
   log: Log = () => undefined,
   progress: Progress = () => undefined,
 ): Promise<MigrationResult> {
-  const { pending, alreadyApplied } = await plan(engine, source, log);
+  const { pending, alreadyApplied } = await planAll(engine, sources, log);
   const checked: CheckedMigration[][] = [];
   for (const migrations of pending)
     checked.push(await Promise.all(migrations.map((migration) => checkMigration(migration))));
@@ -49,15 +49,38 @@ export async function applyMigrations(
   return { applied, alreadyApplied };
 }
 
-function plan(engine: SqlEngine, source: MigrationSource, log: Log): Promise<MigrationPlan> {
+/** One folder after the other; those of plain SQL, which have one ledger, where the first of them is. */
+async function planAll(engine: SqlEngine, sources: readonly MigrationSource[], log: Log): Promise<MigrationPlan> {
+  const plain = sources.filter(({ kind }) => kind === "plain");
+  const plans: MigrationPlan[] = [];
+  for (const source of sources) {
+    if (source.kind !== "plain") plans.push(await plan(engine, source, log));
+    else if (source === plain[0])
+      plans.push(
+        await planPlain(
+          engine,
+          plain.map(({ directory }) => directory),
+          log,
+        ),
+      );
+  }
+  return {
+    pending: plans.flatMap(({ pending }) => pending),
+    alreadyApplied: plans.reduce((sum, { alreadyApplied }) => sum + alreadyApplied, 0),
+  };
+}
+
+function plan(
+  engine: SqlEngine,
+  source: Exclude<MigrationSource, { readonly kind: "plain" }>,
+  log: Log,
+): Promise<MigrationPlan> {
   switch (source.kind) {
     case "drizzle":
       return planDrizzle(engine, source, log);
     case "drizzle-folders":
       return planDrizzleFolders(engine, source, log);
     case "prisma":
-      return planPrisma(engine, source.directory, log);
-    case "plain":
-      return planPlain(engine, source.directory, log);
+      return planPrisma(engine, source, log);
   }
 }

@@ -23,7 +23,14 @@ export interface DrizzleSource {
 }
 
 /** Where migrations are, and which tool's rules and ledger they follow. */
-export type MigrationSource = DrizzleSource | { readonly kind: "prisma" | "plain"; readonly directory: string };
+export type MigrationSource = DrizzleSource | PrismaSource | { readonly kind: "plain"; readonly directory: string };
+
+/** Prisma's folder; its tables and its ledger are in this schema. */
+export interface PrismaSource {
+  readonly kind: "prisma";
+  readonly directory: string;
+  readonly schema: string;
+}
 
 /** Between the statements of drizzle-kit's files. */
 export const statementBreakpoint = "--> statement-breakpoint";
@@ -35,6 +42,8 @@ export interface Migration {
   readonly file: SqlFile;
   /** Where the tool that wrote it cuts it; undefined: between statements. */
   readonly separator?: string;
+  /** A statement that its session begins with. */
+  readonly prelude?: string;
   /** The ledger table, for messages. */
   readonly ledger: string;
   /** The statement that records it. */

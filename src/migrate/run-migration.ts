@@ -93,6 +93,7 @@ async function runInTransaction(
   try {
     await executeSql(engine, "BEGIN");
     for (const migration of migrations) {
+      await begin(engine, migration);
       for await (const chunk of migration.file.chunks(migration.separator)) {
         onChunk(migration, chunk);
         await runChunk(engine, migration, chunk);
@@ -117,6 +118,7 @@ async function runStatementByStatement(
   const { endsWithCommit, statementCount } = migration;
   let completed = 0;
   try {
+    await begin(engine, migration);
     for await (const chunk of migration.file.chunks(migration.separator)) {
       for (const statement of statementChunks(chunk)) {
         if (endsWithCommit && completed === statementCount - 1) await record(engine, migration);
@@ -151,6 +153,11 @@ function statementChunks(chunk: SqlChunk): SqlChunk[] {
     place: placeAfter(text.slice(0, statement.start), place),
     statements: [{ ...statement, words: statement.words, start: 0, end: statement.end - statement.start }],
   }));
+}
+
+async function begin(engine: SqlEngine, migration: Migration): Promise<void> {
+  const { prelude: step } = migration;
+  if (step !== undefined) await runStep(engine, step, { migration, chunk: undefined, step });
 }
 
 function runChunk(engine: SqlEngine, migration: Migration, chunk: SqlChunk): Promise<void> {

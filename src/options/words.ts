@@ -57,10 +57,12 @@ export interface OptionValues {
   user: string;
   /** Undefined: that of the user's name. */
   database: string | undefined;
-  migrations: string;
+  /** Directories, or one word: `auto` or `none`. */
+  migrations: readonly string[];
   /** A command line, or in the library a function; the seed a file. */
   setup: string | DatabaseFunction | undefined;
-  seed: string | DatabaseFunction | undefined;
+  /** Files, directories and patterns, in order. */
+  seed: readonly (string | DatabaseFunction)[];
   extensions: readonly string[];
   /** `NAME=VALUE`, each. */
   set: readonly string[];

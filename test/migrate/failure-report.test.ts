@@ -72,7 +72,7 @@ it("shows the first lines of a long statement", async () => {
 });
 
 it("has PostgreSQL's own error as its cause", async () => {
-  const failure = applyMigrations(engine, plain({ "1.sql": "select nope;" }));
+  const failure = applyMigrations(engine, [plain({ "1.sql": "select nope;" })]);
   await expect(failure).rejects.toMatchObject({ exitCode: 3, cause: expect.any(DatabaseError) });
 });
 
