@@ -126,6 +126,7 @@ async function buildBundles(): Promise<void> {
   // Where its JavaScript, bundled, looks for it.
   const pgDump = createRequire(import.meta.url).resolve("@electric-sql/pglite-tools/pg_dump");
   copyFileSync(join(dirname(pgDump), "pg_dump.wasm"), join(dist, "pg_dump.wasm"));
+  copyFileSync(join(root, "src", "cluster", "icu76.tar.gz"), join(dist, "icu76.tar.gz"));
   await buildTracePage();
   await buildMcpSdk(common);
   const made = new Set(["mcp-sdk.js", ...Object.keys(metafile.outputs).map((path) => basename(path))]);

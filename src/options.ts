@@ -122,6 +122,16 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
     group: "Data",
     help: "data directory, made if it is missing; with memory:// the data is gone when the process ends",
   },
+  icuLocale: {
+    flags: "--icu-locale <name>",
+    environment: "DEV_DB_ICU_LOCALE",
+    default: undefined,
+    kind: text("a locale of ICU's, such as en-US or de-u-co-phonebk", (value) =>
+      /^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$/.test(value),
+    ),
+    group: "Data",
+    help: "sort text as this locale of ICU does, in a new database cluster; without it, by code points, as the locale C does",
+  },
   fsync: {
     flags: "--fsync <on|off>",
     environment: "DEV_DB_FSYNC",

@@ -41,6 +41,8 @@ export interface OptionValues {
   /** `pglite`, `postgres` or a URL. */
   engine: string;
   db: string;
+  /** Undefined: the order of code points. */
+  icuLocale: string | undefined;
   fsync: OnOff;
   sessions: Sessions;
   branches: OnOff;

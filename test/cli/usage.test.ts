@@ -23,6 +23,7 @@ const badValues: Readonly<Record<OptionKey, readonly [string, string]>> = {
   insecure: ["maybe", "true or false"],
   engine: ["mysql://localhost/app", "pglite, postgres or postgresql://"],
   db: ["idb://x", "a directory or memory://"],
+  icuLocale: ["en US", "a locale of ICU's"],
   fsync: ["yes", "one of on, off"],
   sessions: ["some", "one of isolated, shared"],
   branches: ["yes", "one of on, off"],
