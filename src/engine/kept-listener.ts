@@ -76,7 +76,7 @@ export class KeptListener implements Transport {
   async abandoned(worker: EngineWorker): Promise<void> {
     if (this.#worker !== worker || this.#stopping || this.#port === 0) return;
     this.#worker = undefined;
-    this.#room ??= new WaitingRoom(() => this.#events.onWaiting());
+    this.#room ??= new WaitingRoom(() => this.#events.onWaiting(), this.options.maxConnections);
     const room = this.#room;
     const { host, socketDir } = this.options;
     const addresses = [{ host, port: this.#port }, ...(socketDir ? [{ path: socketPath(socketDir, this.#port) }] : [])];

@@ -210,7 +210,8 @@ export class IsolatedQueue implements SocketQueue {
 
   async close(): Promise<void> {
     // One that does not end must not keep the caller: the engine's end is the end of it.
-    await within(limits.sessionsEndMs, Promise.all([...this.#clients.keys()].map((client) => this.detach(client))));
+    const connections = [...this.#clients.keys(), ...this.#logins.keys()];
+    await within(limits.sessionsEndMs, Promise.all(connections.map((connection) => this.detach(connection))));
   }
 
   /** Ends the client of a session that idles in a transaction while another one has waited too long for it. */

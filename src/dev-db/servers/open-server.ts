@@ -37,7 +37,7 @@ export async function openOnServer(
   const server = await step("reach the server", open);
   const { address: named } = server;
   await step("make the database", () => ensureNamed(server, options));
-  const preparation: Preparation = { options, migrations, setup, cleanup, cwd, log, progress };
+  const preparation: Preparation = { options, migrations, setup, cleanup, cwd, log, progress, signal };
   const databases = await cleanup.open(
     async () => new RunDatabases({ address: named, prepare: (at) => prepareOnServer(at, preparation, true) }),
     (made) => made.close(),

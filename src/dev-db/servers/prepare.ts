@@ -14,6 +14,7 @@ import { type Log, nameOf, type OptionKey, type Progress, type ResolvedOptions }
 import type { ClientAddress } from "../address.ts";
 import type { CleanupStack } from "../cleanup.ts";
 import { runSetup, type SetupSteps } from "../setup.ts";
+import { takeLock } from "./advisory-locks.ts";
 import { withClient } from "./server-sql.ts";
 
 /** What is to be done in a database, and what that needs. */
@@ -25,6 +26,8 @@ export interface Preparation {
   readonly cwd: string;
   readonly log: Log;
   readonly progress: Progress;
+  /** Ends the wait for another process that prepares the same database. */
+  readonly signal: AbortSignal;
 }
 
 /** Of the advisory lock of whoever prepares a database; any number, as long as it is always the same. */
@@ -43,10 +46,10 @@ export function prepareOnServer(
   preparation: Preparation,
   isOurs: boolean,
 ): Promise<readonly string[]> {
-  const { migrations, setup, cleanup, cwd, log, progress } = preparation;
+  const { migrations, setup, cleanup, cwd, log, progress, signal } = preparation;
   // The lock is another connection's: a migration ends with DISCARD ALL, which would let go of it.
   return withClient(address, address.database, async (lock) => {
-    await executeSql(lock, `SELECT pg_advisory_lock(${preparing})`);
+    await takeLock(lock, preparing, { signal, log, purpose: `prepare the database ${address.database}` });
     return withClient(address, address.database, async (sql) => {
       const [own] = await executeSql(sql, "SELECT pg_backend_pid()");
       let isAtWork = true;
