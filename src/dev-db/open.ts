@@ -241,7 +241,7 @@ function listenOptions(options: ResolvedOptions, access: Access, port: number, l
     transactionIdleTimeoutMs: transactionIdleTimeoutMs ?? transactionIdleDefaultsMs.shared,
     password: access.password,
     certificate: access.certificate,
-    log: (line) => log("debug", line),
+    log: (line, level = "debug") => log(level, line),
   };
 }
 

@@ -197,7 +197,7 @@ class KeptEngine implements Engine {
           void Promise.all(listeners.map((listener) => listener.abandoned(worker))).then(() => worker.held(farewell));
         },
         onDeaf: (owner, ms) => this.#log("info", this.#describeDeafness(owner, ms)),
-        onLine: (listener, line) => this.#listeners.get(listener)?.options.log?.(line),
+        onLine: (listener, line, level) => this.#listeners.get(listener)?.options.log?.(line, level),
       },
     );
   }
