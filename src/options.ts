@@ -284,6 +284,14 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
     group: "Limits",
     help: "end a client that is idle in a transaction while others wait for it: for its locks, or, with shared sessions, for their turn; 0 for never",
   },
+  graceMs: {
+    flags: "--grace <ms>",
+    default: 10_000,
+    kind: milliseconds,
+    group: "Limits",
+    help: "kill the command when it has not ended this long after a signal; 0 for never",
+    scope: "run",
+  },
   trace: {
     flags: "--trace <file>",
     environment: "DEV_DB_TRACE",

@@ -9,7 +9,8 @@ import type { TransportStats } from "../engine/listener.ts";
 import type { Log, OptionValues, Sessions } from "../options.ts";
 
 /** Options of the library; every one may be left out. Environment and package.json are not read. */
-export interface DevDbOptions extends Partial<OptionsOf<Omit<OptionValues, "output" | "logLevel" | "traceOnFailure">>> {
+export interface DevDbOptions
+  extends Partial<OptionsOf<Omit<OptionValues, "output" | "logLevel" | "traceOnFailure" | "graceMs">>> {
   /** Relative paths are relative to this directory; the working directory if it is left out. */
   cwd?: string | undefined;
   /** Aborting it ends a running start, and closes a database that is running. */

@@ -70,6 +70,7 @@ export interface OptionValues {
   trace: string | undefined;
   traceLimitMb: number;
   traceOnFailure: string | undefined;
+  graceMs: number;
   output: OutputForm;
   logLevel: LogLevel;
 }
