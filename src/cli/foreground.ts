@@ -5,10 +5,10 @@
  * Invariant: a member that was there before the command (`npx`, a shell, the other half of a pipe) is never signalled; Ctrl-C is the
  * terminal's to send.
  */
-import { type ChildProcess, spawnSync } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import type { ChildProcess } from "node:child_process";
 import { isatty } from "node:tty";
 import { startGuard } from "../dev-db/process-group.ts";
+import { listProcesses } from "../system/process-list.ts";
 
 /** Whether a command that is started here can use a terminal. */
 export function hasTerminal(): boolean {
@@ -62,36 +62,5 @@ function send(pid: number, signal: NodeJS.Signals | 0): boolean {
     return process.kill(pid, signal);
   } catch {
     return false;
-  }
-}
-
-interface ProcessEntry {
-  readonly pid: number;
-  readonly group: number;
-  /** The group in the foreground of its terminal. */
-  readonly foreground: number;
-  readonly isZombie: boolean;
-}
-
-function listProcesses(): readonly ProcessEntry[] {
-  if (process.platform === "linux")
-    return readdirSync("/proc").flatMap((name) => (/^\d+$/.test(name) ? read(name) : []));
-  const { stdout } = spawnSync("ps", ["-A", "-o", "pid=,pgid=,tpgid=,state="], { encoding: "utf8" });
-  return (stdout ?? "").split("\n").flatMap((line) => {
-    const [pid, group, foreground, state = ""] = line.trim().split(/\s+/);
-    if (!pid) return [];
-    return { pid: Number(pid), group: Number(group), foreground: Number(foreground), isZombie: state.startsWith("Z") };
-  });
-}
-
-function read(pid: string): ProcessEntry | [] {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    // Behind the name, which may have spaces: state, parent, group, session, terminal, the terminal's group.
-    const [state, , group, , , foreground] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return { pid: Number(pid), group: Number(group), foreground: Number(foreground), isZombie: state === "Z" };
-  } catch {
-    // It has ended.
-    return [];
   }
 }
