@@ -11,6 +11,7 @@ import { readContents } from "../dev-db/schema/read.ts";
 import { branchDatabase } from "../engine/branches.ts";
 import { ExitCode, UsageError } from "../errors.ts";
 import { withDatabase } from "../options/server-url.ts";
+import { escapeForTerminal, escapeJson } from "../system/terminal-text.ts";
 import { connectionOf, inWords, type NamedServer, queryServer } from "./running-server.ts";
 
 /** The exit code of two that are not the same. */
@@ -82,10 +83,11 @@ function print(
   { asJson, isCounted }: { asJson: boolean; isCounted: boolean },
 ): Printed {
   const same = differences.schema.length === 0 && !differences.rows.some(rowsDiffer);
-  if (asJson) return { same, text: JSON.stringify({ before, after, same, ...differences }, undefined, 2) };
+  if (asJson) return { same, text: escapeJson(JSON.stringify({ before, after, same, ...differences }, undefined, 2)) };
   const what = isCounted ? "the same schema and as many rows" : "the same schema";
   const head = same ? [`${before} and ${after} have ${what}`] : [`--- ${before}`, `+++ ${after}`];
-  return { same, text: [...head, ...differenceLines(differences), ...(isCounted ? [hint] : [])].join("\n") };
+  const lines = [...head, ...differenceLines(differences), ...(isCounted ? [hint] : [])];
+  return { same, text: escapeForTerminal(lines.join("\n")) };
 }
 
 const hint = "# rows are counted, not compared: a row that was changed is not seen, nor are the values of sequences";

@@ -5,6 +5,7 @@
  * Invariant: stdout is never written to.
  */
 import type { Log, LogLevel } from "../options.ts";
+import { escapeForTerminal } from "../system/terminal-text.ts";
 
 const rank: Record<LogLevel, number> = { silent: 0, error: 1, info: 2, debug: 3 };
 
@@ -13,6 +14,6 @@ export function logTo(stream: { write(text: string): unknown }, level: LogLevel)
   return (of, message) => {
     if (rank[of] > rank[level]) return;
     const prefix = of === "error" ? "pglite-devdb: error: " : "pglite-devdb: ";
-    stream.write(`${prefix}${message.trimEnd().replaceAll("\n", "\n  ")}\n`);
+    stream.write(`${prefix}${escapeForTerminal(message).trimEnd().replaceAll("\n", "\n  ")}\n`);
   };
 }

@@ -9,6 +9,7 @@ import { createRequire } from "node:module";
 import { debuglog } from "node:util";
 import { Command, CommanderError } from "commander";
 import { ExitCode, UsageError } from "../errors.ts";
+import { escapeForTerminal } from "../system/terminal-text.ts";
 import { DatabaseError } from "../wire/query-results.ts";
 import { branchCommand } from "./branch.ts";
 import { clockCommand } from "./clock.ts";
@@ -94,7 +95,7 @@ function report(error: unknown): number {
   const exitCode = (error as { exitCode?: unknown } | undefined)?.exitCode;
   const known = typeof exitCode === "number";
   const text = error instanceof Error ? (known ? error.message : (error.stack ?? error.message)) : String(error);
-  process.stderr.write(`pglite-devdb: ${text}\n`);
+  process.stderr.write(`pglite-devdb: ${escapeForTerminal(text)}\n`);
   return known ? exitCode : ExitCode.failure;
 }
 
