@@ -11,6 +11,8 @@ const kept = "~snapshot:";
 const working = "~snapshot!";
 /** NAMEDATALEN without the byte at its end. */
 const longestName = 63;
+/** name_too_long */
+const nameTooLong = "42622";
 
 /** Databases that go at the next start, whatever is in them: as a pattern of PostgreSQL, for names, and for those that are half dropped. */
 export const leftoverPatterns = { name: `${working}(new|old|start)$`, halfDropped: `${kept}|${working}` } as const;
@@ -44,6 +46,8 @@ export function workingDatabase(database: string, purpose: "new" | "old" | "star
 
 function short(database: string): string {
   if (Buffer.byteLength(database) > longestName)
-    throw new UsageError(`${database} is too long for a database's name: ${longestName} bytes at most`);
+    throw new UsageError(`${database} is too long for a database's name: ${longestName} bytes at most`, {
+      code: nameTooLong,
+    });
   return database;
 }

@@ -132,7 +132,7 @@ export class SessionServer {
   async #open(listener: number, options: Omit<ListenOptions, "log">): Promise<Door> {
     const log = (line: string): void => this.#post({ kind: "line", listener, line });
     const { trace } = options;
-    const recorder = trace && new Recorder(trace, (error) => log(`warning: the trace ends here: ${error.message}`));
+    const recorder = trace && new Recorder(trace, (text) => this.#post({ kind: "log", level: "error", text }));
     const behind = this.#served.behind(listener, { ...options, log }, recorder);
     const door = openDoor(behind, { ...options, log }, recorder?.tap);
     this.#opened.set(listener, { behind, door, recorder });
