@@ -5,7 +5,13 @@
  * Invariant: no answer has more characters than `answerLimit`; one that was cut says so.
  */
 import type { AgentBranch } from "../../dev-db/agent/agent-branch.ts";
-import { answerLimit, type BoundedAnswer, boundedText, runBounded } from "../../dev-db/agent/bounded-answer.ts";
+import {
+  answerLimit,
+  type BoundedAnswer,
+  boundedText,
+  runBounded,
+  runWithoutValues,
+} from "../../dev-db/agent/bounded-answer.ts";
 import { describeRelation, listRelations } from "../../dev-db/agent/describe.ts";
 import { differenceLines } from "../../dev-db/schema/compare.ts";
 
@@ -64,9 +70,13 @@ export function toolsOf(branch: AgentBranch, mayWrite: boolean): Readonly<Record
       required: ["sql"],
       changes: false,
       async run({ sql, analyze }) {
-        const options = flagOf("analyze", analyze) ? "analyze, buffers" : "costs";
-        const statement = `explain (${options}) ${textOf("sql", sql)}`;
-        const { rows } = await branch.use((client) => runBounded(client, statement), true);
+        const text = textOf("sql", sql);
+        const isMeasured = flagOf("analyze", analyze);
+        // A plan for all values, where the statement has parameters.
+        const isGeneric = !isMeasured && /\$\d/.test(text);
+        const statement = `explain (${isMeasured ? "analyze, buffers" : isGeneric ? "generic_plan" : "costs"}) ${text}`;
+        const explain = isGeneric ? runWithoutValues : runBounded;
+        const { rows } = await branch.use((client) => explain(client, statement), true);
         return rows.map(([line]) => line).join("\n");
       },
     },

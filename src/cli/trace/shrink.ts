@@ -156,5 +156,8 @@ function recorderInto(file: string): Recorder {
 
 function words(steps: Pieces): string {
   const { connections, writes, frames, bytes } = sizeOf(steps);
-  return `${connections} connections, ${writes} writes, ${frames} frames, ${bytes} bytes`;
+  const counts = { connection: connections, write: writes, frame: frames, byte: bytes };
+  return Object.entries(counts)
+    .map(([noun, count]) => `${count} ${noun}${count === 1 ? "" : "s"}`)
+    .join(", ");
 }
