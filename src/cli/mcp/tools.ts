@@ -70,13 +70,7 @@ export function toolsOf(branch: AgentBranch, mayWrite: boolean): Readonly<Record
       required: ["sql"],
       changes: false,
       async run({ sql, analyze }) {
-        const text = textOf("sql", sql);
-        const isMeasured = flagOf("analyze", analyze);
-        // A plan for all values, where the statement has parameters.
-        const isGeneric = !isMeasured && /\$\d/.test(text);
-        const statement = `explain (${isMeasured ? "analyze, buffers" : isGeneric ? "generic_plan" : "costs"}) ${text}`;
-        const explain = isGeneric ? runWithoutValues : runBounded;
-        const { rows } = await branch.use((client) => explain(client, statement), true);
+        const rows = await planOf(branch, textOf("sql", sql), flagOf("analyze", analyze));
         return rows.map(([line]) => line).join("\n");
       },
     },
@@ -99,6 +93,14 @@ export function toolsOf(branch: AgentBranch, mayWrite: boolean): Readonly<Record
       run: async () => `${await branch.reset()} is a new copy of the database`,
     },
   };
+}
+
+/** The lines of a statement's plan: one for all values where it has parameters, which `analyze` would need values for. */
+async function planOf(branch: AgentBranch, sql: string, analyze: boolean) {
+  const isGeneric = !analyze && /\$\d/.test(sql);
+  const statement = `explain (${analyze ? "analyze, buffers" : isGeneric ? "generic_plan" : "costs"}) ${sql}`;
+  const explain = isGeneric ? runWithoutValues : runBounded;
+  return (await branch.use((client) => explain(client, statement), true)).rows;
 }
 
 /** What `tool` answers, in the limit. */
