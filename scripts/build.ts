@@ -129,6 +129,7 @@ async function buildBundles(): Promise<void> {
   chmodSync(join(dist, "cli.js"), 0o755);
   // Where its JavaScript, bundled, looks for it.
   copyFileSync(join(pgDumpDirectory, "pg_dump.wasm"), join(dist, "pg_dump.wasm"));
+  copyFileSync(join(root, "src", "cluster", "icu76.tar.gz"), join(dist, "icu76.tar.gz"));
   await buildTracePage();
   await buildMcpSdk(common);
   const made = new Set(["mcp-sdk.js", ...Object.keys(metafile.outputs).map((path) => basename(path))]);

@@ -34,11 +34,11 @@ export const doctorCommand: CliCommand = {
     if (more !== undefined) throw new UsageError(`doctor: ${JSON.stringify(more)} is an argument too many`);
     const url = namedServer("doctor", operand, options, environment);
     const signal = listenForSignals(() => {});
-    const source = await findMigrations(options.migrations, cwd);
-    const needs = source ? await neededExtensions(source, cwd) : [];
+    const sources = await findMigrations(options.migrations, cwd);
+    const needs = (await Promise.all(sources.map((source) => neededExtensions(source, cwd)))).flat();
     const findings =
       url === undefined
-        ? [...(await examineMachine(options, cwd)), ...examineMigrations(source, needs, options, cwd)]
+        ? [...(await examineMachine(options, cwd)), ...examineMigrations(sources, needs, options, cwd)]
         : await examineServer(url, async (there) => {
             const here = await factsOfPglite(options, { cwd, log: logTo(stderr, "error"), signal });
             return compareServers(here, there, needs, options.maxConnections);
@@ -82,7 +82,7 @@ async function factsOfPglite(
   options: ResolvedOptions,
   context: Parameters<typeof controlDevDb>[1],
 ): Promise<ServerFacts> {
-  const bare = { engine: "pglite", db: "memory://", port: 0, migrations: "none", setup: undefined, seed: undefined };
+  const bare = { engine: "pglite", db: "memory://", port: 0, migrations: ["none"], setup: undefined, seed: [] };
   const control = controlDevDb(
     {
       ...options,

@@ -9,7 +9,7 @@ import { MigrationError } from "../errors.ts";
 import type { DatabaseError } from "../wire/query-results.ts";
 import type { Migration } from "./migration.ts";
 import type { SqlChunk } from "./split-statements.ts";
-import { displayPath, lineAndColumn, offsetOfCharacter } from "./sql-file.ts";
+import { describePlaceIn, displayPath, offsetOfCharacter, placeAfter } from "./sql-place.ts";
 
 /** How much of a statement is shown. */
 const SHOWN_LINES = 6;
@@ -29,11 +29,11 @@ export interface Failure {
 /** The error to throw for a statement that failed; `cause` is PostgreSQL's own error. */
 export function describeFailure(error: DatabaseError, failure: Failure): MigrationError {
   const { fields } = error;
-  const path = displayPath(failure.migration.file.path);
-  const failing = failure.chunk && failingStatement(error, failure.chunk);
-  const place = failing && lineAndColumn(failure.migration.file.text, failing.offset);
+  const { chunk } = failure;
+  const failing = chunk && failingStatement(error, chunk);
+  const place = failing && describePlaceIn(chunk.path, placeAfter(chunk.text.slice(0, failing.offset), chunk.place));
   const lines = [
-    `${path}${place ? `:${place.line}:${place.column}` : ""}: ${error.message} (SQLSTATE ${error.code})`,
+    `${place ?? displayPath(failure.migration.file.path)}: ${error.message} (SQLSTATE ${error.code})`,
     ...(failing ? ["  statement:", ...excerpt(failing.text).map((line) => `    ${line}`)] : []),
     ...(failure.step === undefined ? [] : [`  while: ${failure.step}`]),
   ];
@@ -65,7 +65,7 @@ function adviceAboutOwner(message: string, statement: string): string | undefine
   );
 }
 
-/** The statement that failed, and the offset in the file to point at. */
+/** The statement that failed, and the offset in the chunk to point at. */
 function failingStatement(error: DatabaseError, chunk: SqlChunk): { text: string; offset: number } {
   const { statements, text } = chunk;
   const position = Number(error.fields.get("P") ?? 0);
@@ -75,7 +75,7 @@ function failingStatement(error: DatabaseError, chunk: SqlChunk): { text: string
     statements.at(-1)!;
   // "at end of input" is past the last token, where a file often has an empty line.
   const pointedAt = at === undefined ? statement.start : Math.min(at, statement.end);
-  return { text: text.slice(statement.start, statement.end), offset: chunk.offset + pointedAt };
+  return { text: text.slice(statement.start, statement.end), offset: pointedAt };
 }
 
 function excerpt(statement: string): string[] {

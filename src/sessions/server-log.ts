@@ -27,6 +27,9 @@ const parts = new Set(["DETAIL", "HINT", "QUERY", "CONTEXT", "LOCATION", "BACKTR
 /** What says why, beside the message; the rest is for whoever reads the log. */
 const explaining = /^(DETAIL|HINT): /;
 
+/** Engine: what stands in for system calls in PGlite complains of questions that PostgreSQL asks of every lock file. */
+const aboutEngine = /^pglitec: /;
+
 /** More lines than PostgreSQL needs to say why it does not start. */
 const mostLines = 30;
 /** What is in front of PostgreSQL's own words. */
@@ -52,6 +55,7 @@ export class ServerLog {
 
   /** PGlite's option: a line, without its end. The answer is whether it has been dealt with. */
   readonly onStderr = (line: string): boolean => {
+    if (aboutEngine.test(line)) return true;
     if (this.#isStarting) this.#startup = [...this.#startup.slice(1 - mostLines), line.replace(prefix, "")];
     const [, label = "", text = ""] = labelled.exec(line) ?? [];
     if (label === "" || parts.has(label)) {

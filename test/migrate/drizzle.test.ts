@@ -8,7 +8,7 @@ import { drizzle as drizzleOrm } from "drizzle-orm/pglite";
 import { migrate } from "drizzle-orm/pglite/migrator";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { MigrationSource } from "../../src/migrate/index.ts";
-import { readSqlFile } from "../../src/migrate/sql-file.ts";
+import { SqlFile } from "../../src/migrate/sql-file.ts";
 import { createEngine } from "../support/engines.ts";
 import {
   addDrizzleFiles,
@@ -163,7 +163,7 @@ describe("taking turns with drizzle-orm's migrator", () => {
   ])("stores drizzle-orm's hash of a file with %s", async (_what, sql) => {
     const source = drizzle({ "0000_a": sql });
     const [theirs] = readMigrationFiles({ migrationsFolder: source.directory });
-    expect((await readSqlFile(`${source.directory}/0000_a.sql`)).checksum).toBe(theirs!.hash);
+    expect((await (await SqlFile.open(`${source.directory}/0000_a.sql`)).checksums()).bytes).toBe(theirs!.hash);
     await apply(pglite, source);
     expect(await rowsOf(pglite, "SELECT hash, created_at FROM drizzle.__drizzle_migrations")).toEqual([
       `${theirs!.hash}|1`,

@@ -29,29 +29,27 @@ export async function examineMachine(options: ResolvedOptions, cwd: string): Pro
 
 /** Findings about the project's migrations. */
 export function examineMigrations(
-  source: MigrationSource | undefined,
+  sources: readonly MigrationSource[],
   needs: readonly NeededExtension[],
   { extensions }: ResolvedOptions,
   cwd: string,
 ): Finding[] {
-  if (!source)
+  if (sources.length === 0)
     return [
       {
         weight: "differs",
         text: "no migrations were found: --migrations DIR names them, --setup CMD a tool that migrates by itself",
       },
     ];
-  const count = readdirSync(source.directory, { recursive: true, encoding: "utf8" }).filter((name) =>
-    name.endsWith(".sql"),
-  ).length;
-  const found: Finding = {
-    weight: "ok",
-    text: `migrations (${source.kind}): ${source.directory}, ${count} files of SQL`,
-  };
+  const found = sources.map(({ kind, directory }): Finding => {
+    const files = readdirSync(directory, { recursive: true, encoding: "utf8" });
+    const count = files.filter((name) => name.endsWith(".sql")).length;
+    return { weight: "ok", text: `migrations (${kind}): ${directory}, ${count} files of SQL` };
+  });
   const here = new Set<string>([...contribExtensions, ...extensions, "plpgsql"].map(plainName));
   const missing = needs.filter(({ name }) => !here.has(plainName(name)));
   return [
-    found,
+    ...found,
     ...missing.map(({ name, file }): Finding => {
       const text = `extension ${name} (${file}) ${adviceFor(name, cwd)}`;
       return { weight: "stop", text };

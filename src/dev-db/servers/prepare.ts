@@ -19,7 +19,7 @@ import { withClient } from "./server-sql.ts";
 /** What is to be done in a database, and what that needs. */
 export interface Preparation {
   readonly options: ResolvedOptions;
-  readonly migrations: MigrationSource | undefined;
+  readonly migrations: readonly MigrationSource[];
   readonly setup: SetupSteps;
   readonly cleanup: CleanupStack;
   readonly cwd: string;
@@ -54,9 +54,9 @@ export function prepareOnServer(
       cleanup.defer(() => (isAtWork ? endSession(address, own!.rows[0]![0]!) : undefined));
       try {
         if (!isOurs) await requireOwn(sql, address, preparation);
-        const migrated = migrations && (await applyMigrations(sql, migrations, log, progress));
+        const { applied } = await applyMigrations(sql, migrations, log, progress);
         await runSetup(sql, setup, { reach: (_, use) => use(address), cleanup, cwd, log, progress });
-        return migrated?.applied ?? [];
+        return applied;
       } finally {
         isAtWork = false;
       }
@@ -107,8 +107,11 @@ async function requireOwn(
   preparation: Preparation,
 ): Promise<void> {
   const { migrations, setup, options } = preparation;
-  const wanted = (["setup", "seed"] as const satisfies OptionKey[]).filter((key) => setup[key] !== undefined);
-  if (wanted.length === 0 && !migrations) return;
+  const wanted: OptionKey[] = [
+    ...(setup.setup === undefined ? [] : ["setup" as const]),
+    ...setup.seeds.slice(0, 1).map(() => "seed" as const),
+  ];
+  if (wanted.length === 0 && migrations.length === 0) return;
   const [claimed] = await executeSql(sql, "SELECT to_regclass('pglite_devdb.seeds')");
   if (claimed?.rows[0]?.[0]) return;
   const [found] = await executeSql(sql, occupied);
