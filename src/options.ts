@@ -3,8 +3,7 @@
  *
  * Owns: the table, and the merging of flags, environment, package.json and library options. Does not own: the parsing
  * of a command line (`cli/`), or whether a path exists and a port is free (`dev-db/`).
- * Invariant: every given value is validated, also one that is overridden; an error names the option as it was given,
- * the value and what the option takes.
+ * Invariant: every given value is validated, also one that is overridden; an error names the option as given, the value and what it takes.
  */
 import { readEnvironment, readFlags, readObject } from "./options/layers.ts";
 import { flagName, type OptionSpec } from "./options/spec.ts";
@@ -297,6 +296,14 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
     kind: milliseconds,
     group: "Limits",
     help: "end a client that is idle in a transaction while others wait for it: for its locks, or, with shared sessions, for their turn; 0 for never",
+  },
+  graceMs: {
+    flags: "--grace <ms>",
+    default: 10_000,
+    kind: milliseconds,
+    group: "Limits",
+    help: "kill the command when it has not ended this long after a signal; 0 for never",
+    scope: "run",
   },
   trace: {
     flags: "--trace <file>",

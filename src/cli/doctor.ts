@@ -14,6 +14,7 @@ import { ServerClient } from "../dev-db/server-client.ts";
 import { ExitCode, UsageError } from "../errors.ts";
 import { findMigrations } from "../migrate/index.ts";
 import type { ResolvedOptions } from "../options.ts";
+import { escapeForTerminal } from "../system/terminal-text.ts";
 import { DatabaseError } from "../wire/query-results.ts";
 import { type CliCommand, serverOptions } from "./command.ts";
 import { logTo } from "./log.ts";
@@ -44,7 +45,7 @@ export const doctorCommand: CliCommand = {
           });
     const width = Math.max(...Object.values(words).map((word) => word.length));
     for (const { weight, text } of findings)
-      stdout.write(`${words[weight].padEnd(width)}  ${text.replaceAll("\n", " ")}\n`);
+      stdout.write(`${words[weight].padEnd(width)}  ${escapeForTerminal(text).replaceAll("\n", " ")}\n`);
     return findings.some(({ weight }) => weight === "stop") ? ExitCode.failure : ExitCode.ok;
   },
 };

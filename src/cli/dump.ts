@@ -23,7 +23,7 @@ import { type CliCommand, type CommandContext, serverOptions } from "./command.t
 import { logTo } from "./log.ts";
 import { ProgressLine } from "./progress.ts";
 import { inWords, namedServer } from "./running-server.ts";
-import { listenForSignals } from "./signals.ts";
+import { listenForSignals, signalExitCode } from "./signals.ts";
 
 const isUrl = (text: string | undefined) => text !== undefined && isServerUrl(text);
 
@@ -45,13 +45,32 @@ export const dumpCommand: CliCommand = {
     }
     const server = namedServer("dump", url, options, context.environment);
     if (server === undefined) mustExist(options.db, context);
-    const sql = await withServer(server, options, context, (at, { progress }) =>
-      inWords("dump", () => dumpDatabase(at, forPgDump, progress), undefined, ""),
-    );
-    await new Promise<void>((written) => context.stdout.write(sql, () => written()));
+    const write = writerTo(context.stdout);
+    try {
+      await withServer(server, options, context, (at, told) =>
+        inWords("dump", () => dumpDatabase(at, { arguments: forPgDump, write, ...told }), undefined, ""),
+      );
+    } catch (error) {
+      if (error instanceof ReaderIsGone) return signalExitCode("SIGPIPE");
+      throw error;
+    }
     return 0;
   },
 };
+
+/** Whatever reads the dump (`| head`) has ended. */
+class ReaderIsGone extends Error {}
+
+/** Resolves when a piece is written. What cannot be written for another reason than `ReaderIsGone` ends the process: `main.ts` watches for it. */
+function writerTo(stdout: NodeJS.WriteStream): (bytes: Uint8Array) => Promise<void> {
+  return (bytes) =>
+    new Promise((resolve, reject) => {
+      stdout.write(bytes, (error) => {
+        if (!error) resolve();
+        else if ((error as NodeJS.ErrnoException).code === "EPIPE") reject(new ReaderIsGone());
+      });
+    });
+}
 
 /** The command `restore`. */
 export const restoreCommand: CliCommand = {

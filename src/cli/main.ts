@@ -10,6 +10,7 @@ import { debuglog } from "node:util";
 import { Command, CommanderError, type Option } from "commander";
 import { ExitCode, UsageError } from "../errors.ts";
 import { withoutPassword } from "../options/server-url.ts";
+import { escapeForTerminal } from "../system/terminal-text.ts";
 import { DatabaseError } from "../wire/query-results.ts";
 import { branchCommand } from "./branch.ts";
 import { clockCommand } from "./clock.ts";
@@ -107,7 +108,7 @@ function report(error: unknown): number {
   const exitCode = (error as { exitCode?: unknown } | undefined)?.exitCode;
   const known = typeof exitCode === "number";
   const text = error instanceof Error ? (known ? error.message : (error.stack ?? error.message)) : String(error);
-  process.stderr.write(`pglite-devdb: ${text}\n`);
+  process.stderr.write(`pglite-devdb: ${escapeForTerminal(text)}\n`);
   return known ? exitCode : ExitCode.failure;
 }
 

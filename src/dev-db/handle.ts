@@ -22,7 +22,7 @@ export interface DevDbOptions extends Partial<OptionsOf<LibraryOptions>> {
   log?: Log | undefined;
 }
 
-type LibraryOptions = Omit<OptionValues, "output" | "logLevel" | "traceOnFailure" | "migrations" | "seed">;
+type LibraryOptions = Omit<OptionValues, "output" | "logLevel" | "traceOnFailure" | "graceMs" | "migrations" | "seed">;
 type OneOrMore<T> = T | readonly T[];
 type OptionsOf<T> = { [K in keyof T]: T[K] | undefined };
 

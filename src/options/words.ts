@@ -74,6 +74,7 @@ export interface OptionValues {
   trace: string | undefined;
   traceLimitMb: number;
   traceOnFailure: string | undefined;
+  graceMs: number;
   output: OutputForm;
   logLevel: LogLevel;
 }

@@ -132,8 +132,7 @@ export class SessionServer {
   async #open(listener: number, options: Omit<ListenOptions, "log">): Promise<Door> {
     const log: ListenerLog = (line, level = "debug") => this.#post({ kind: "line", listener, line, level });
     const { trace } = options;
-    const recorder =
-      trace && new Recorder(trace, (error) => log(`warning: the trace ends here: ${error.message}`, "info"));
+    const recorder = trace && new Recorder(trace, (text) => this.#post({ kind: "log", level: "error", text }));
     const behind = this.#served.behind(listener, { ...options, log }, recorder);
     const door = openDoor(behind, { ...options, log }, recorder?.tap);
     this.#opened.set(listener, { behind, door, recorder });

@@ -25,6 +25,7 @@ import { Gates } from "./gate/gates.ts";
 import type { Holding } from "./holding.ts";
 import { readLogin } from "./login-answer.ts";
 import { crashOf, undone } from "./session-errors.ts";
+import { settingsIn } from "./startup-options.ts";
 
 /** Startup parameters that PostgreSQL takes from anybody, and whose effect on the login answer is known here. */
 const harmless: ReadonlySet<string> = new Set(["user", "database", "application_name", "client_encoding"]);
@@ -134,7 +135,10 @@ export class IsolatedQueue implements SocketQueue {
   async #prepare(connection: SocketConnection): Promise<boolean> {
     const { parameters } = connection;
     const database = parameters.get("database");
-    const isAsked = Object.entries(makesBranch).every(([name, value]) => parameters.get(name) === value);
+    const settings = settingsIn(parameters.get("options"));
+    const isAsked = Object.entries(makesBranch).every(
+      ([name, value]) => (parameters.get(name) ?? settings.get(name)) === value,
+    );
     try {
       if (database === undefined) return true;
       const own = await this.#beforeLogin(database, parameters.get("user") ?? "", isAsked);

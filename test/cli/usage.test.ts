@@ -44,6 +44,7 @@ const badValues: Readonly<Record<OptionKey, readonly [string, string]>> = {
   stallTimeoutMs: ["1e3", "a whole number from 0 to"],
   transactionIdleTimeoutMs: ["0x10", "a whole number from 0 to"],
   logSlowMs: ["1s", "a whole number from 0 to"],
+  graceMs: ["10s", "a whole number from 0 to"],
   trace: ["", "a file"],
   traceLimitMb: ["0", "a whole number from 1 to 1000000"],
   traceOnFailure: ["", "a file"],

@@ -70,6 +70,7 @@ describe("defaults", () => {
       extensions: [],
       set: [],
       cache: true,
+      graceMs: 10_000,
       trace: undefined,
       traceLimitMb: 256,
       traceOnFailure: undefined,
