@@ -8,6 +8,7 @@ import { adviceAboutExtension } from "../engine/extensions.ts";
 import { MigrationError } from "../errors.ts";
 import type { DatabaseError } from "../wire/query-results.ts";
 import type { Migration } from "./migration.ts";
+import { seedLedger } from "./own-ledger.ts";
 import type { SqlChunk } from "./split-statements.ts";
 import { describePlaceIn, displayPath, offsetOfCharacter, placeAfter } from "./sql-place.ts";
 
@@ -43,15 +44,28 @@ export function describeFailure(error: DatabaseError, failure: Failure): Migrati
     ["q", "query"],
     ["W", "where"],
   ] as const) {
-    const value = (field === "H" ? adviceOf(error, failing?.text) : undefined) ?? fields.get(field);
+    const value = (field === "H" ? adviceOf(error, failure.migration, failing?.text) : undefined) ?? fields.get(field);
     if (value !== undefined) lines.push(`  ${label}: ${value.replaceAll("\n", "\n    ")}`);
   }
   lines.push(`  ${failure.outcome}`);
   return new MigrationError(lines.join("\n"), { cause: error });
 }
 
-function adviceOf({ message }: DatabaseError, statement = ""): string | undefined {
-  return adviceAboutExtension(message) ?? adviceAboutOwner(message, statement);
+function adviceOf({ message, code }: DatabaseError, migration: Migration, statement = ""): string | undefined {
+  return adviceAboutExtension(message) ?? adviceAboutOwner(message, statement) ?? adviceAboutLedger(code, migration);
+}
+
+/** duplicate_table, duplicate_object, duplicate_schema, duplicate_function. */
+const duplicates = new Set(["42P07", "42710", "42P06", "42723"]);
+
+/** What a migration makes is there, and no ledger knows of it. */
+function adviceAboutLedger(code: string, { name, ledger, recordSql }: Migration): string | undefined {
+  // A dump that is restored is in no ledger.
+  if (!duplicates.has(code) || recordSql === "" || ledger === seedLedger) return;
+  return (
+    `${ledger} does not have ${name}, so another tool has made what is there (drizzle-kit push, a restored dump): ` +
+    "start with an empty database (pglite-devdb wipe, or another --db or --database), or add the row of each migration that is applied to the ledger"
+  );
 }
 
 /** A dump names the roles of the server that it comes from, and does not make them. */
