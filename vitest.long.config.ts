@@ -34,7 +34,13 @@ const alone = [
   "test/sessions/many-connections.long.test.ts",
 ];
 
-const shared = { ...common, exclude: configDefaults.exclude, testTimeout: 3_600_000 };
+const shared = {
+  ...common,
+  exclude: configDefaults.exclude,
+  // What takes longer says so itself.
+  testTimeout: 600_000,
+  expect: { poll: { timeout: 120_000 } },
+};
 const sideBySide = { ...shared, exclude: [...shared.exclude, ...alone], sequence: { groupOrder: 0 } };
 
 // `npm run test:long`: what takes minutes, and at last, one file after the other, what wants to be alone.

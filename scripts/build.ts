@@ -22,6 +22,7 @@ import { createRequire } from "node:module";
 import { basename, dirname, join, relative } from "node:path";
 import { type BuildOptions, build as bundle, type PluginBuild } from "esbuild";
 import { packageExtensions } from "../src/engine/extensions.ts";
+import { pgDumpDirectory, pgDumpModule } from "./pg-dump-module.ts";
 
 const root = dirname(import.meta.dirname);
 const dist = join(root, "dist");
@@ -33,6 +34,7 @@ const stamp = join(root, "node_modules", ".cache", "pglite-devdb-build");
 const inputs = [
   "src",
   "scripts/build.ts",
+  "scripts/pg-dump-module.ts",
   "package.json",
   "tsconfig.json",
   "tsconfig.build.json",
@@ -107,6 +109,8 @@ async function buildBundles(): Promise<void> {
     target: "node20",
     legalComments: "none",
     logLevel: "warning",
+    // Emscripten has it in what is around pg_dump.
+    logOverride: { "direct-eval": "silent" },
     external,
   };
   const split = { splitting: true, chunkNames: "chunk-[hash]", format: "esm", metafile: true } as const;
@@ -114,7 +118,7 @@ async function buildBundles(): Promise<void> {
     name: "the SDK",
     setup: (build: PluginBuild) => build.onResolve({ filter: /^\.\/sdk\.ts$/ }, mcpSdk),
   };
-  const { metafile } = await bundle({ ...common, ...split, entryPoints: entries, plugins: [asFile] });
+  const { metafile } = await bundle({ ...common, ...split, entryPoints: entries, plugins: [asFile, pgDumpModule] });
   await bundle({
     ...common,
     entryPoints: commonJsEntries,
@@ -124,8 +128,8 @@ async function buildBundles(): Promise<void> {
   });
   chmodSync(join(dist, "cli.js"), 0o755);
   // Where its JavaScript, bundled, looks for it.
-  const pgDump = createRequire(import.meta.url).resolve("@electric-sql/pglite-tools/pg_dump");
-  copyFileSync(join(dirname(pgDump), "pg_dump.wasm"), join(dist, "pg_dump.wasm"));
+  copyFileSync(join(pgDumpDirectory, "pg_dump.wasm"), join(dist, "pg_dump.wasm"));
+  copyFileSync(join(root, "src", "cluster", "icu76.tar.gz"), join(dist, "icu76.tar.gz"));
   await buildTracePage();
   await buildMcpSdk(common);
   const made = new Set(["mcp-sdk.js", ...Object.keys(metafile.outputs).map((path) => basename(path))]);

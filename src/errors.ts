@@ -19,6 +19,12 @@ export const ExitCode = {
 export class UsageError extends Error {
   override readonly name = "UsageError";
   readonly exitCode = ExitCode.usage;
+  /** What a client gets whose statement or login it is. */
+  readonly code: string | undefined;
+  constructor(message: string, { code, ...options }: ErrorOptions & { readonly code?: string } = {}) {
+    super(message, options);
+    this.code = code;
+  }
 }
 
 /** A migration or a seed that failed: the server never listened. Exit code 3. */

@@ -3,8 +3,7 @@
  *
  * Owns: the table, and the merging of flags, environment, package.json and library options. Does not own: the parsing
  * of a command line (`cli/`), or whether a path exists and a port is free (`dev-db/`).
- * Invariant: every given value is validated, also one that is overridden; an error names the option as it was given,
- * the value and what the option takes.
+ * Invariant: every given value is validated, also one that is overridden; an error names the option as given, the value and what it takes.
  */
 import { readEnvironment, readFlags, readObject } from "./options/layers.ts";
 import { flagName, type OptionSpec } from "./options/spec.ts";
@@ -16,6 +15,7 @@ import {
   longestTimeoutMs,
   milliseconds,
   oneOf,
+  oneOrMore,
   orFunction,
   text,
   transactionIdleDefaultsMs,
@@ -121,6 +121,16 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
     group: "Data",
     help: "data directory, made if it is missing; with memory:// the data is gone when the process ends",
   },
+  icuLocale: {
+    flags: "--icu-locale <name>",
+    environment: "DEV_DB_ICU_LOCALE",
+    default: undefined,
+    kind: text("a locale of ICU's, such as en-US or de-u-co-phonebk", (value) =>
+      /^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$/.test(value),
+    ),
+    group: "Data",
+    help: "sort text as this locale of ICU does, in a new database cluster; without it, by code points, as the locale C does",
+  },
   fsync: {
     flags: "--fsync <on|off>",
     environment: "DEV_DB_FSYNC",
@@ -197,10 +207,11 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
   migrations: {
     flags: "--migrations <dir>",
     environment: "DEV_DB_MIGRATIONS",
-    default: "auto",
-    kind: text("a directory, auto or none"),
+    default: ["auto"],
+    kind: oneOrMore(text("a directory, auto or none"), "a directory, auto or none, or a list of directories"),
     group: "Data",
-    help: "migrations to apply before anybody can connect: a directory, none, or auto, which takes the first that has any of the folder in drizzle.config.*, ./drizzle, ./migrations, ./prisma/migrations, ./supabase/migrations, ./db/migrations and ./db/migrate",
+    help: "migrations to apply before anybody can connect: a directory (repeatable), none, or auto, which takes the first that has any of the folders in drizzle.config.* and prisma.config.*, ./drizzle, ./migrations, ./prisma/migrations, ./supabase/migrations, ./netlify/database/migrations, ./db/migrations and ./db/migrate",
+    repeatable: true,
   },
   setup: {
     flags: "--setup <command>",
@@ -213,12 +224,14 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
   seed: {
     flags: "--seed <file>",
     environment: "DEV_DB_SEED",
-    default: undefined,
-    kind: orFunction<DatabaseFunction>(
-      text("a .sql file or a JavaScript or TypeScript module", (value) => /\.(sql|[cm]?[jt]s)$/i.test(value)),
+    default: [],
+    kind: oneOrMore(
+      orFunction<DatabaseFunction>(text("a file, a directory or a pattern")),
+      "a .sql file, a JavaScript or TypeScript module, a directory or a pattern of them, or a list of these",
     ),
     group: "Data",
-    help: "a .sql file, or a module whose default export is an async function (url), to run after the migrations, once per database",
+    help: "a .sql file, or a module whose default export is an async function (url), to run after the migrations, once per database; also a directory or a pattern ('seeds/*.sql'), in name order. Repeatable",
+    repeatable: true,
   },
   extensions: {
     flags: "-e, --extension <name>",
@@ -283,6 +296,14 @@ export const optionTable: { readonly [K in OptionKey]: OptionSpec<OptionValues[K
     kind: milliseconds,
     group: "Limits",
     help: "end a client that is idle in a transaction while others wait for it: for its locks, or, with shared sessions, for their turn; 0 for never",
+  },
+  graceMs: {
+    flags: "--grace <ms>",
+    default: 10_000,
+    kind: milliseconds,
+    group: "Limits",
+    help: "kill the command when it has not ended this long after a signal; 0 for never",
+    scope: "run",
   },
   trace: {
     flags: "--trace <file>",

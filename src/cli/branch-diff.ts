@@ -6,10 +6,12 @@
  */
 
 import { compareContents, type Differences, differenceLines, rowsDiffer } from "../dev-db/schema/compare.ts";
+import { knownLedgers, leaveOut } from "../dev-db/schema/left-out.ts";
 import { readContents } from "../dev-db/schema/read.ts";
 import { branchDatabase } from "../engine/branches.ts";
 import { ExitCode, UsageError } from "../errors.ts";
 import { withDatabase } from "../options/server-url.ts";
+import { escapeForTerminal, escapeJson } from "../system/terminal-text.ts";
 import { connectionOf, inWords, type NamedServer, queryServer } from "./running-server.ts";
 
 /** The exit code of two that are not the same. */
@@ -21,11 +23,19 @@ interface Printed {
   readonly same: boolean;
 }
 
+/** The flags of `branch diff`. */
+interface DiffFlags {
+  readonly output?: unknown;
+  readonly schemaOnly?: unknown;
+  readonly withLedgers?: unknown;
+  readonly exclude?: unknown;
+}
+
 /** Compares two databases, each named by its branch's name or its own; without a second one the first is compared to what `url` names. Rejects with exit code 2. */
 export async function diffBranches(
   { url, database: source }: NamedServer,
   names: readonly string[],
-  form: unknown,
+  { output: form, schemaOnly, withLedgers, exclude }: DiffFlags,
 ): Promise<Printed> {
   if (form !== undefined && form !== "text" && form !== "json")
     throw new UsageError(`--output ${JSON.stringify(form)} is not a form of branch diff: text or json`);
@@ -41,11 +51,12 @@ export async function diffBranches(
       );
       const [before, after] = [two[0]!, two[1]!];
       const { parameters } = connectionOf("branch");
-      const differences = compareContents(
-        await readContents(withDatabase(url, before), parameters),
-        await readContents(withDatabase(url, after), parameters),
-      );
-      return print(before, after, differences, form === "json");
+      const isCounted = schemaOnly !== true;
+      const patterns = [...(withLedgers === true ? [] : knownLedgers), ...((exclude as string[] | undefined) ?? [])];
+      const read = async (database: string) =>
+        leaveOut(await readContents(withDatabase(url, database), parameters, isCounted), patterns);
+      const differences = compareContents(await read(before), await read(after));
+      return print(before, after, differences, { asJson: form === "json", isCounted });
     });
   } catch (error) {
     throw Object.assign(error as Error, { exitCode: ExitCode.usage });
@@ -65,13 +76,18 @@ function databaseOf(name: string, source: string, there: ReadonlySet<string>): s
   throw new Error(`there is no database ${looked.join(" or ")}; pglite-devdb branch ls lists the branches`);
 }
 
-function print(before: string, after: string, differences: Differences, asJson: boolean): Printed {
+function print(
+  before: string,
+  after: string,
+  differences: Differences,
+  { asJson, isCounted }: { asJson: boolean; isCounted: boolean },
+): Printed {
   const same = differences.schema.length === 0 && !differences.rows.some(rowsDiffer);
-  if (asJson) return { same, text: JSON.stringify({ before, after, same, ...differences }, undefined, 2) };
-  const head = same
-    ? [`${before} and ${after} have the same schema and as many rows`]
-    : [`--- ${before}`, `+++ ${after}`];
-  return { same, text: [...head, ...differenceLines(differences), hint].join("\n") };
+  if (asJson) return { same, text: escapeJson(JSON.stringify({ before, after, same, ...differences }, undefined, 2)) };
+  const what = isCounted ? "the same schema and as many rows" : "the same schema";
+  const head = same ? [`${before} and ${after} have ${what}`] : [`--- ${before}`, `+++ ${after}`];
+  const lines = [...head, ...differenceLines(differences), ...(isCounted ? [hint] : [])];
+  return { same, text: escapeForTerminal(lines.join("\n")) };
 }
 
 const hint = "# rows are counted, not compared: a row that was changed is not seen, nor are the values of sequences";

@@ -23,7 +23,8 @@ export const branchCommand: CliCommand = {
     "make a branch of the database of a server that runs, and print its URL; list branches; compare two; drop one",
   options: [],
   configure(command) {
-    command.addOption(urlFlag).addOption(new Option("-o, --output <form>"));
+    command.addOption(urlFlag);
+    for (const flag of diffFlags) command.addOption(flag);
     command.configureHelp({ formatHelp: () => helpText });
   },
   async run(operands, _options, { environment, stdout }, flags) {
@@ -32,11 +33,12 @@ export const branchCommand: CliCommand = {
     const { database: source } = server;
     const print = (database: string) => stdout.write(`${withDatabase(server.given, database)}\n`);
     if (word === "diff") {
-      const { text, same } = await diffBranches(server, operands.slice(1), flags.output);
+      const { text, same } = await diffBranches(server, operands.slice(1), flags);
       stdout.write(`${text}\n`);
       return same ? ExitCode.ok : differentExitCode;
     }
-    if (flags.output !== undefined) throw new UsageError("branch: --output is for branch diff");
+    const stray = diffFlags.find((flag) => flags[flag.attributeName()] !== undefined);
+    if (stray) throw new UsageError(`branch: ${stray.long} is for branch diff`);
     const extra = word === "rm" ? more : name;
     if (extra !== undefined) throw new UsageError(`branch: ${JSON.stringify(extra)} is an argument too many`);
     const list = async () => (await ask(server, source, branchesSql)).map(([database]) => database!);
@@ -57,6 +59,13 @@ export const branchCommand: CliCommand = {
   },
 };
 
+const diffFlags = [
+  new Option("-o, --output <form>"),
+  new Option("--schema-only"),
+  new Option("--exclude <pattern>").argParser((pattern: string, all: string[] = []) => [...all, pattern]),
+  new Option("--with-ledgers"),
+];
+
 const branchesSql = "select datname from pg_database where datconnlimit <> -2 order by oid";
 
 const helpText = `Usage: pglite-devdb branch [--url URL] [NAME | ls | diff [A] B | rm NAME]
@@ -70,6 +79,9 @@ A branch is a copy of a database as it is now, made in milliseconds: see docs/br
                   what is different in B, which is a branch's name or a database's: in the schema, and in the number of rows of each
                   table. Without A: to the database itself. Exit codes: 0 the same, 1 different, 2 it cannot be said
                   -o, --output text|json   [default text]
+                  --schema-only            does not count rows
+                  --exclude PATTERN        leaves out NAME or SCHEMA.NAME, with * and ?, and what belongs to it; may be repeated
+                  --with-ledgers           compares the tables of migration tools, too, which are left out otherwise
 ${urlHelp}`;
 
 function ask(server: NamedServer, database: string, sql: string) {

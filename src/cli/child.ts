@@ -4,16 +4,18 @@
  * Owns: one child process and its process group, from its start to the end of its last member. Does not own: the
  * database, or when the whole has to end.
  * Invariant: when `ended` settles nothing of the group is left running; a member that takes itself out of the group
- * (setsid) is out of reach.
+ * (setsid) is out of reach. With a terminal the command stays in this process's group, and decides what Ctrl-C means.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { setTimeout as delay } from "node:timers/promises";
 import { guardGroup, signalGroup } from "../dev-db/process-group.ts";
+import type { Log } from "../options.ts";
+import { guardForeground, hasTerminal, listGroup, signalForeground } from "./foreground.ts";
 import { resolveCommand, whyNotStartable } from "./resolve-command.ts";
 import { type SignalReceived, signalExitCode } from "./signals.ts";
 
-/** How long the child may go on after a signal, and what it leaves behind after its end, before they are killed. */
-const graceMs = { child: 3_000, leftover: 1_000 };
+/** How long what the child leaves behind may go on after the child's end, before it is killed. */
+const leftoverGraceMs = 1_000;
 
 /** A command that cannot be started; the exit codes are those of a shell. */
 class ChildStartError extends Error {
@@ -33,8 +35,18 @@ interface ChildOptions {
   argv: readonly string[];
   environment: NodeJS.ProcessEnv;
   cwd: string;
-  /** Aborted with a `SignalReceived`: the signal is forwarded, and the child has a bounded time to end. */
+  /** Aborted with a `SignalReceived`: the signal is forwarded, and the child has `graceMs` to end. */
   signal: AbortSignal;
+  /** 0: as long as it likes. */
+  graceMs: number;
+  log: Log;
+}
+
+/** The child with what it has started. */
+interface ChildGroup {
+  /** Signals all (0 only asks); false if nobody is left. */
+  readonly signal: (signal: NodeJS.Signals | 0) => boolean;
+  readonly guard: () => () => void;
 }
 
 /** A running child. */
@@ -46,7 +58,7 @@ export interface Child {
 }
 
 /** Throws a `ChildStartError` when it is plain that the command cannot be started: before anything that takes time is done for it. */
-export function checkCommand({ argv, environment, cwd }: Omit<ChildOptions, "signal">): void {
+export function checkCommand({ argv, environment, cwd }: Pick<ChildOptions, "argv" | "environment" | "cwd">): void {
   const [command = ""] = argv;
   const code = whyNotStartable(command, { platform: process.platform, environment, cwd });
   if (code) throw new ChildStartError(command, { code });
@@ -54,8 +66,9 @@ export function checkCommand({ argv, environment, cwd }: Omit<ChildOptions, "sig
 
 /** Starts a command with this process's stdin, stdout and stderr. */
 export function startChild(options: ChildOptions): Child {
-  const { argv, environment, cwd, signal } = options;
+  const { argv, environment, cwd } = options;
   const target = resolveCommand(argv, { platform: process.platform, environment, cwd });
+  const before = hasTerminal() ? listGroup() : undefined;
   let child: ChildProcess;
   try {
     child = spawn(target.file, target.args, {
@@ -63,8 +76,8 @@ export function startChild(options: ChildOptions): Child {
       env: environment,
       stdio: "inherit",
       windowsVerbatimArguments: target.verbatim,
-      // A group of its own, so that what the command starts can be reached as well.
-      detached: process.platform !== "win32",
+      // A group of its own, so that what the command starts can be reached as well; but that would be without the terminal.
+      detached: process.platform !== "win32" && before === undefined,
     });
   } catch (error) {
     // Some errors (an argument with a NUL, EACCES on some systems) are thrown, others are emitted.
@@ -73,25 +86,31 @@ export function startChild(options: ChildOptions): Child {
       ended: Promise.reject(new ChildStartError(argv[0] ?? "", error as NodeJS.ErrnoException)),
     };
   }
-  const kill = () => signalGroup(child, "SIGKILL");
-  const endGuard = guardGroup(child);
-  return { kill, ended: watch(child, argv[0] ?? "", signal, kill).finally(endGuard) };
+  const group: ChildGroup =
+    before === undefined
+      ? { signal: (signal) => signalGroup(child, signal), guard: () => guardGroup(child) }
+      : { signal: (signal) => signalForeground(child, before, signal), guard: () => guardForeground(child, before) };
+  const endGuard = group.guard();
+  return { kill: () => void group.signal("SIGKILL"), ended: watch(child, group, options).finally(endGuard) };
 }
 
-async function watch(child: ChildProcess, command: string, signal: AbortSignal, kill: () => void): Promise<number> {
+async function watch(child: ChildProcess, group: ChildGroup, options: ChildOptions): Promise<number> {
+  const { argv, signal, graceMs, log } = options;
   let grace: NodeJS.Timeout | undefined;
   let killedFor: number | undefined;
   const forward = () => {
     const { signal: received } = signal.reason as SignalReceived;
-    grace = setTimeout(() => {
+    const kill = () => {
+      log("error", `run: killing the command, which has not ended within ${graceMs / 1000} s after ${received}`);
       killedFor = signalExitCode(received);
-      kill();
-    }, graceMs.child);
-    signalGroup(child, received);
+      group.signal("SIGKILL");
+    };
+    if (graceMs > 0) grace = setTimeout(kill, graceMs);
+    group.signal(received);
   };
   try {
     const exited = new Promise<number>((resolve, reject) => {
-      child.once("error", (error) => reject(new ChildStartError(command, error as NodeJS.ErrnoException)));
+      child.once("error", (error) => reject(new ChildStartError(argv[0] ?? "", error as NodeJS.ErrnoException)));
       child.once("exit", (code, by) => resolve(code ?? signalExitCode(by ?? "SIGKILL")));
     });
     signal.addEventListener("abort", forward, { once: true });
@@ -101,18 +120,18 @@ async function watch(child: ChildProcess, command: string, signal: AbortSignal, 
   } finally {
     signal.removeEventListener("abort", forward);
     clearTimeout(grace);
-    await endGroup(child);
+    await endGroup(group);
   }
 }
 
 /** Ends what the child has left behind: asked first, killed after a while. */
-async function endGroup(child: ChildProcess): Promise<void> {
+async function endGroup(group: ChildGroup): Promise<void> {
   if (process.platform === "win32") return;
   for (const signal of ["SIGTERM", "SIGKILL"] as const) {
-    const deadline = performance.now() + graceMs.leftover;
-    if (!signalGroup(child, signal)) return;
+    const deadline = performance.now() + leftoverGraceMs;
+    if (!group.signal(signal)) return;
     while (performance.now() < deadline) {
-      if (!signalGroup(child, 0)) return;
+      if (!group.signal(0)) return;
       await delay(20);
     }
   }

@@ -14,6 +14,7 @@ import { ServerClient } from "../dev-db/server-client.ts";
 import { ExitCode, UsageError } from "../errors.ts";
 import { findMigrations } from "../migrate/index.ts";
 import type { ResolvedOptions } from "../options.ts";
+import { escapeForTerminal } from "../system/terminal-text.ts";
 import { DatabaseError } from "../wire/query-results.ts";
 import { type CliCommand, serverOptions } from "./command.ts";
 import { logTo } from "./log.ts";
@@ -33,18 +34,18 @@ export const doctorCommand: CliCommand = {
     if (more !== undefined) throw new UsageError(`doctor: ${JSON.stringify(more)} is an argument too many`);
     const url = namedServer("doctor", operand, options, environment);
     const signal = listenForSignals(() => {});
-    const source = await findMigrations(options.migrations, cwd);
-    const needs = source ? await neededExtensions(source, cwd) : [];
+    const sources = await findMigrations(options.migrations, cwd);
+    const needs = (await Promise.all(sources.map((source) => neededExtensions(source, cwd)))).flat();
     const findings =
       url === undefined
-        ? [...(await examineMachine(options, cwd)), ...examineMigrations(source, needs, options, cwd)]
+        ? [...(await examineMachine(options, cwd)), ...examineMigrations(sources, needs, options, cwd)]
         : await examineServer(url, async (there) => {
             const here = await factsOfPglite(options, { cwd, log: logTo(stderr, "error"), signal });
             return compareServers(here, there, needs, options.maxConnections);
           });
     const width = Math.max(...Object.values(words).map((word) => word.length));
     for (const { weight, text } of findings)
-      stdout.write(`${words[weight].padEnd(width)}  ${text.replaceAll("\n", " ")}\n`);
+      stdout.write(`${words[weight].padEnd(width)}  ${escapeForTerminal(text).replaceAll("\n", " ")}\n`);
     return findings.some(({ weight }) => weight === "stop") ? ExitCode.failure : ExitCode.ok;
   },
 };
@@ -81,7 +82,7 @@ async function factsOfPglite(
   options: ResolvedOptions,
   context: Parameters<typeof controlDevDb>[1],
 ): Promise<ServerFacts> {
-  const bare = { engine: "pglite", db: "memory://", port: 0, migrations: "none", setup: undefined, seed: undefined };
+  const bare = { engine: "pglite", db: "memory://", port: 0, migrations: ["none"], setup: undefined, seed: [] };
   const control = controlDevDb(
     {
       ...options,

@@ -5,22 +5,25 @@
  * (`migrate/`).
  * Invariant: data in a directory is neither migrated nor seeded for this; with the URL of a server no other one is started.
  */
-import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
-import { resolve } from "node:path";
+import { createWriteStream, existsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { pipeline } from "node:stream/promises";
 import { controlDevDb } from "../dev-db/control.ts";
 import { dumpDatabase } from "../dev-db/dump.ts";
 import { urlOfEngine } from "../dev-db/engines.ts";
+import { runPsql } from "../dev-db/psql.ts";
 import { ServerClient } from "../dev-db/server-client.ts";
 import { UsageError } from "../errors.ts";
-import { restoreSql } from "../migrate/index.ts";
+import { NeedsPsqlError, restoreSql } from "../migrate/index.ts";
 import { isServerUrl, withoutPassword } from "../options/server-url.ts";
 import type { Log, Progress, ResolvedOptions } from "../options.ts";
 import { type CliCommand, type CommandContext, serverOptions } from "./command.ts";
 import { logTo } from "./log.ts";
 import { ProgressLine } from "./progress.ts";
 import { inWords, namedServer } from "./running-server.ts";
-import { listenForSignals } from "./signals.ts";
+import { listenForSignals, signalExitCode } from "./signals.ts";
 
 const isUrl = (text: string | undefined) => text !== undefined && isServerUrl(text);
 
@@ -42,13 +45,32 @@ export const dumpCommand: CliCommand = {
     }
     const server = namedServer("dump", url, options, context.environment);
     if (server === undefined) mustExist(options.db, context);
-    const sql = await withServer(server, options, context, (at, { progress }) =>
-      inWords("dump", () => dumpDatabase(at, forPgDump, progress), undefined, ""),
-    );
-    await new Promise<void>((written) => context.stdout.write(sql, () => written()));
+    const write = writerTo(context.stdout);
+    try {
+      await withServer(server, options, context, (at, told) =>
+        inWords("dump", () => dumpDatabase(at, { arguments: forPgDump, write, ...told }), undefined, ""),
+      );
+    } catch (error) {
+      if (error instanceof ReaderIsGone) return signalExitCode("SIGPIPE");
+      throw error;
+    }
     return 0;
   },
 };
+
+/** Whatever reads the dump (`| head`) has ended. */
+class ReaderIsGone extends Error {}
+
+/** Resolves when a piece is written. What cannot be written for another reason than `ReaderIsGone` ends the process: `main.ts` watches for it. */
+function writerTo(stdout: NodeJS.WriteStream): (bytes: Uint8Array) => Promise<void> {
+  return (bytes) =>
+    new Promise((resolve, reject) => {
+      stdout.write(bytes, (error) => {
+        if (!error) resolve();
+        else if ((error as NodeJS.ErrnoException).code === "EPIPE") reject(new ReaderIsGone());
+      });
+    });
+}
 
 /** The command `restore`. */
 export const restoreCommand: CliCommand = {
@@ -67,13 +89,17 @@ export const restoreCommand: CliCommand = {
         "restore: name where to: --db DIR, or the URL of a server; a database in memory would be gone at once",
       );
     }
-    const [path, text] =
-      file === "-" ? ["stdin", await readStdin()] : [resolve(context.cwd, file), await readDump(context, file)];
     const server = url && namedServer("restore", url, options, context.environment);
     await withServer(server, options, context, async (at, { log, progress }) => {
       const client = await inWords("restore", () => ServerClient.connect(at), undefined, "");
       try {
-        await restoreSql(client, path, text, log, progress);
+        await withFile(file, context, async (path, name) => {
+          await restoreSql(client, path, name, log, progress).catch(async (error: unknown) => {
+            if (!(error instanceof NeedsPsqlError)) throw error;
+            log("info", `${name} has commands of psql's; psql runs it, each statement on its own`);
+            if (!(await runPsql(path, { url: at }, log))) throw error;
+          });
+        });
       } finally {
         client.close();
       }
@@ -100,7 +126,7 @@ async function withServer<T>(
   const told = { log, progress: line.doing };
   if (url !== undefined) return use(url, told).finally(() => line.end());
   const signal = listenForSignals(() => log("error", "ending before everything is closed"));
-  const asItIs = options.db === "memory://" ? {} : { migrations: "none", setup: undefined, seed: undefined };
+  const asItIs = options.db === "memory://" ? {} : { migrations: ["none"], setup: undefined, seed: [] };
   const control = controlDevDb({ ...options, port: 0, ...asItIs }, { cwd, signal, ...told });
   try {
     const { url: own } = await control.start();
@@ -111,16 +137,21 @@ async function withServer<T>(
   }
 }
 
-async function readDump({ cwd }: CommandContext, file: string): Promise<string> {
+/** A dump is read twice, so that of stdin is kept in a file for that time. */
+async function withFile(
+  file: string,
+  { cwd }: CommandContext,
+  use: (path: string, name: string) => Promise<void>,
+): Promise<void> {
+  const path = resolve(cwd, file);
+  if (file !== "-" && !existsSync(path)) throw new UsageError(`restore: ${file} cannot be read: there is no such file`);
+  if (file !== "-") return use(path, path);
+  const directory = await mkdtemp(join(tmpdir(), "pglite-devdb-restore-"));
   try {
-    return await readFile(resolve(cwd, file), "utf8");
-  } catch (error) {
-    throw new UsageError(`restore: ${file} cannot be read: ${(error as Error).message}`, { cause: error });
+    const kept = join(directory, "stdin.sql");
+    await pipeline(process.stdin, createWriteStream(kept, { mode: 0o600 }));
+    await use(kept, "stdin");
+  } finally {
+    await rm(directory, { recursive: true, force: true });
   }
-}
-
-async function readStdin(): Promise<string> {
-  const parts: Buffer[] = [];
-  for await (const part of process.stdin) parts.push(part as Buffer);
-  return Buffer.concat(parts).toString("utf8");
 }

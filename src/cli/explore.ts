@@ -20,6 +20,7 @@ import { readScript, type Script } from "../explore/script.ts";
 import type { Stage } from "../explore/script-actors.ts";
 import { failureOf, passed } from "../explore/verdict.ts";
 import type { Log } from "../options.ts";
+import { escapeForTerminal } from "../system/terminal-text.ts";
 import { type CliCommand, type CommandContext, serverOptions } from "./command.ts";
 import { logTo } from "./log.ts";
 import { listenForSignals } from "./signals.ts";
@@ -138,7 +139,7 @@ function say(
   const failure = failureOf(report, options);
   const outcomes = Object.entries(report.outcomes).map(([words, count]) => `  ${count} × ${words}`);
   const words = (failure ?? passed(report)).replaceAll(resolve(trace), trace);
-  stdout.write(`${[words, "outcomes:", ...outcomes].join("\n")}\n`);
+  stdout.write(`${escapeForTerminal([words, "outcomes:", ...outcomes].join("\n"))}\n`);
   const untraced = report.failing[0]?.untraced;
   if (untraced !== undefined) log("info", `warning: ${untraced}`);
   return failure === undefined ? ExitCode.ok : ExitCode.failure;

@@ -5,14 +5,32 @@
  * Invariant: stdout is never written to.
  */
 import type { Log, LogLevel } from "../options.ts";
+import { escapeForTerminal } from "../system/terminal-text.ts";
 
 const rank: Record<LogLevel, number> = { silent: 0, error: 1, info: 2, debug: 3 };
 
-/** A log that writes lines up to `level` to `stream`. */
-export function logTo(stream: { write(text: string): unknown }, level: LogLevel): Log {
+/** How much is kept for a pipe that nobody reads. */
+const mostKeptBytes = 16 * 1024 ** 2;
+
+/** Where a log goes. */
+interface LogStream {
+  write(text: string): unknown;
+  /** What it has not got rid of. */
+  readonly writableLength?: number;
+}
+
+/** A log that writes lines up to `level` to `stream`. Lines for which there is no place are left out, and counted. */
+export function logTo(stream: LogStream, level: LogLevel): Log {
+  let left = 0;
   return (of, message) => {
     if (rank[of] > rank[level]) return;
+    if ((stream.writableLength ?? 0) > mostKeptBytes) {
+      left++;
+      return;
+    }
+    if (left > 0) stream.write(`pglite-devdb: ${left} lines were left out: the log was not read\n`);
+    left = 0;
     const prefix = of === "error" ? "pglite-devdb: error: " : "pglite-devdb: ";
-    stream.write(`${prefix}${message.trimEnd().replaceAll("\n", "\n  ")}\n`);
+    stream.write(`${prefix}${escapeForTerminal(message).trimEnd().replaceAll("\n", "\n  ")}\n`);
   };
 }

@@ -7,8 +7,10 @@
  */
 import { createRequire } from "node:module";
 import { debuglog } from "node:util";
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, type Option } from "commander";
 import { ExitCode, UsageError } from "../errors.ts";
+import { withoutPassword } from "../options/server-url.ts";
+import { escapeForTerminal } from "../system/terminal-text.ts";
 import { DatabaseError } from "../wire/query-results.ts";
 import { branchCommand } from "./branch.ts";
 import { clockCommand } from "./clock.ts";
@@ -65,6 +67,7 @@ async function main(argv: readonly string[]): Promise<number> {
     parser.argument("[operands...]").configureHelp({ formatHelp: () => commandHelp(command) });
     declareOptions(parser, command.options);
     command.configure?.(parser);
+    for (const option of parser.options) takeOnce(option);
     parser.action(async (operands: string[]) => {
       exitCode = await command.run(operands, readOptions(parser, command.options, context), context, parser.opts());
     });
@@ -83,6 +86,17 @@ async function main(argv: readonly string[]): Promise<number> {
   return exitCode;
 }
 
+/** Of an option that is given twice, and is not repeatable, neither value is the one that is meant. */
+function takeOnce(option: Option): void {
+  if (option.parseArg || !(option.required || option.optional)) return;
+  const shown = (value: string) => JSON.stringify(withoutPassword(value));
+  option.argParser((value: string, before: string | undefined) => {
+    if (before === undefined) return value;
+    const values = option.long === "--password" ? "" : `: ${shown(before)} and ${shown(value)}`;
+    throw new UsageError(`${option.long} is given twice${values}`);
+  });
+}
+
 /** The package refers to itself by name, so that this holds in src/ and in dist/. */
 function packageVersion(): string {
   return createRequire(import.meta.url)("pglite-devdb/package.json").version;
@@ -94,7 +108,7 @@ function report(error: unknown): number {
   const exitCode = (error as { exitCode?: unknown } | undefined)?.exitCode;
   const known = typeof exitCode === "number";
   const text = error instanceof Error ? (known ? error.message : (error.stack ?? error.message)) : String(error);
-  process.stderr.write(`pglite-devdb: ${text}\n`);
+  process.stderr.write(`pglite-devdb: ${escapeForTerminal(text)}\n`);
   return known ? exitCode : ExitCode.failure;
 }
 

@@ -13,6 +13,7 @@ import type { Progress, ResolvedOptions } from "../options.ts";
 interface Stream {
   write(text: string): unknown;
   readonly isTTY?: boolean;
+  readonly writableLength?: number;
   readonly columns?: number;
 }
 
@@ -53,6 +54,10 @@ export class ProgressLine {
     this.#doing = doing && stripVTControlCharacters(doing).replaceAll(/\p{Cc}+/gu, " ");
     if (doing === undefined) this.#erase();
   };
+
+  get writableLength(): number {
+    return this.#stream.writableLength ?? 0;
+  }
 
   /** Writes whole lines to the stream, above the line. */
   write(text: string): void {

@@ -41,8 +41,8 @@ export class RecordedStorm {
     createTraceFile(this.#file, "repro");
     const header = { began: Date.now(), by: "proxy" as const, versions: { node: process.versions.node }, settings: {} };
     let failure: Error | undefined;
-    const recorder = new Recorder({ file: this.#file, limitBytes, header }, (error) => {
-      failure = error;
+    const recorder = new Recorder({ file: this.#file, limitBytes, header }, (sentence) => {
+      failure ??= new Error(sentence);
     });
     const proxy = await startProxy(0, { host: "127.0.0.1", port: server.address.port }, recorder);
     return {

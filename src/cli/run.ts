@@ -15,6 +15,7 @@ import { inTemporaryDirectory } from "../system/temporary.ts";
 import { removeTraceFile } from "../trace/record/trace-file.ts";
 import { type Child, checkCommand, startChild } from "./child.ts";
 import { type CliCommand, serverOptions } from "./command.ts";
+import { hasTerminal, isInForeground } from "./foreground.ts";
 import { logTo } from "./log.ts";
 import { ProgressLine } from "./progress.ts";
 import { listenForSignals, SignalReceived } from "./signals.ts";
@@ -36,9 +37,14 @@ export const runCommand: CliCommand = {
     const line = new ProgressLine(stderr, environment, options);
     const log = logTo(line, options.logLevel);
     let child: Child | undefined;
-    const signal = listenForSignals(() => {
+    const endNow = () => {
       child?.kill();
       log("error", "ending before everything is closed");
+    };
+    const signal = listenForSignals(endNow, {
+      // The terminal has sent it to the command as well, which decides what it means.
+      isIgnored: (received) => child !== undefined && received === "SIGINT" && hasTerminal() && isInForeground(),
+      heldMs: () => (child === undefined ? 0 : options.graceMs || Number.POSITIVE_INFINITY),
     });
     const traced = traceOnFailure === undefined ? options : { ...options, trace: traceOnFailure };
     const dropTrace = () => {
@@ -58,9 +64,11 @@ export const runCommand: CliCommand = {
     let exitCode: number = ExitCode.failure;
     try {
       log("info", `${withoutPassword(db.url)} is ready (${(db.ms / 1000).toFixed(1)} s)`);
-      child = startChild({ argv, environment: childEnvironment(environment, db.env, log), cwd, signal: ending.signal });
+      const own = { argv, environment: childEnvironment(environment, db.env, log), cwd };
+      child = startChild({ ...own, signal: ending.signal, graceMs: options.graceMs, log });
       exitCode = await child.ended;
     } finally {
+      child = undefined;
       await stop().catch((error) => {
         if (error instanceof DataDirectoryError) throw error;
         log("error", `closing the server: ${String(error)}`);

@@ -3,7 +3,7 @@
  *
  * Owns: what the first and the second one mean, and the time between the first one and the end. Does not own: what
  * there is to be closed.
- * Invariant: after the first signal the process ends within 5 s, whatever happens; a second one ends it at once.
+ * Invariant: after the first signal the process ends within 5 s, or what `heldMs` adds, whatever happens; a second one ends it at once.
  */
 import { constants } from "node:os";
 
@@ -39,11 +39,19 @@ export class SignalReceived extends Error {
   }
 }
 
+/** What changes the meaning of a signal. */
+interface SignalRules {
+  /** Whether a signal is for somebody else, and has no effect here. */
+  readonly isIgnored?: (signal: EndingSignal) => boolean;
+  /** How much longer the graceful end may take; Infinity for as long as it likes. */
+  readonly heldMs?: () => number;
+}
+
 /**
  * Listens from now on. The first signal aborts the returned `AbortSignal` with a `SignalReceived`; a second one, or the
  * end of the time for a graceful end, calls `endNow` and exits.
  */
-export function listenForSignals(endNow: () => void): AbortSignal {
+export function listenForSignals(endNow: () => void, rules: SignalRules = {}): AbortSignal {
   const abort = new AbortController();
   let first: number | undefined;
   const exit = (signal: EndingSignal) => {
@@ -54,10 +62,12 @@ export function listenForSignals(endNow: () => void): AbortSignal {
     }
   };
   const onSignal = (signal: EndingSignal) => {
+    if (rules.isIgnored?.(signal)) return;
     const now = performance.now();
     if (first === undefined) {
       first = now;
-      setTimeout(() => exit(signal), gracefulEndMs).unref();
+      const limitMs = gracefulEndMs + (rules.heldMs?.() ?? 0);
+      if (Number.isFinite(limitMs)) setTimeout(() => exit(signal), limitMs).unref();
       abort.abort(new SignalReceived(signal));
     } else if (now - first > samePressMs) {
       exit(signal);

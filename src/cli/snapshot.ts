@@ -5,6 +5,7 @@
  * Invariant: stdout gets names and nothing else.
  */
 import { ExitCode, UsageError } from "../errors.ts";
+import { escapeForTerminal } from "../system/terminal-text.ts";
 import type { CliCommand } from "./command.ts";
 import { callOwnFunction, serverUrl, urlFlag, urlHelp } from "./running-server.ts";
 
@@ -30,7 +31,7 @@ export const snapshotCommand: CliCommand = {
       throw new UsageError(`snapshot ${word}: name it: pglite-devdb snapshot ${word} NAME`);
     const url = serverUrl(flags.url, environment);
     const answer = await callOwnFunction(url, "snapshot", call, call === "snapshots" ? undefined : name);
-    if (answer !== "") stdout.write(`${answer}\n`);
+    if (answer !== "") stdout.write(`${escapeForTerminal(answer)}\n`);
     return ExitCode.ok;
   },
 };

@@ -9,6 +9,7 @@ import { parentPort } from "node:worker_threads";
 import { MemoryFS, PGlite } from "@electric-sql/pglite";
 import { begins } from "../system/separate-beginning.ts";
 import { type ClusterFile, packCluster } from "./cluster-archive.ts";
+import { icuArchive } from "./icu-data.ts";
 
 /** Thrown through PGlite when it would go on to start PostgreSQL. */
 class Made extends Error {}
@@ -25,8 +26,10 @@ class NewFiles extends MemoryFS {
 
 parentPort!.postMessage(begins);
 const files = new NewFiles();
+// PostgreSQL's own tables for upper, lower and classes of characters; the order is that of code points, as with libc's C.UTF-8.
+const locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"];
 try {
-  await PGlite.create({ fs: files });
+  await PGlite.create({ fs: files, icuDataDir: new Blob([new Uint8Array(icuArchive())]), initDbStartParams: locale });
 } catch (error) {
   if (!(error instanceof Made)) throw error;
 }

@@ -15,7 +15,7 @@ import { withNewIdentity } from "./cluster-identity.ts";
 import { fingerprint } from "./pglite-files.ts";
 
 /** Part of the file's name: to be raised with every change of what initdb is told, or of the form. */
-const templateVersion = 1;
+const templateVersion = 2;
 
 /** What initdb's result depends on: its code, PostgreSQL's, and the SQL and samples that it reads. */
 const sources = ["initdb.wasm", "pglite.wasm", "pglite.data"];

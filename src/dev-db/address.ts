@@ -24,6 +24,8 @@ export interface ClientAddress {
   certificateFile?: string | undefined;
   /** Of a server that is not ours: what its URL has behind the `?`. */
   parameters?: string | undefined;
+  /** The schema of Prisma's tables, which its URL names. */
+  schema?: string | undefined;
 }
 
 /** What is known of a listener. */
@@ -44,7 +46,9 @@ export function clientAddress(
 
 /** The address as a URL that every driver takes. */
 export function connectionUrl(address: ClientAddress): string {
-  return writeServerUrl(address);
+  const { parameters, schema } = address;
+  const named = schema === undefined ? "" : `schema=${encodeURIComponent(schema)}`;
+  return writeServerUrl({ ...address, parameters: [parameters, named].filter(Boolean).join("&") });
 }
 
 /**

@@ -6,8 +6,9 @@
  * Invariant: a start that failed has closed all it opened before its error is seen, and leaves nothing that could
  * disturb the next one; stopping is idempotent and may begin at any moment of a start.
  */
-import { DataDirectoryError } from "../errors.ts";
+import { DataDirectoryError, UsageError } from "../errors.ts";
 import type { Log, Progress, ResolvedOptions } from "../options.ts";
+import { describeUnfitRuntime } from "../system/runtime.ts";
 import { connectionEnvironment, connectionUrl } from "./address.ts";
 import { makeBranch } from "./branch.ts";
 import { CleanupStack } from "./cleanup.ts";
@@ -103,6 +104,8 @@ class Run {
       await this.#previous;
       this.#abort.signal.throwIfAborted();
       this.#follow(signal);
+      const unfit = describeUnfitRuntime();
+      if (unfit !== undefined) throw new UsageError(unfit);
       const opened = await openOnEngine(options, {
         cwd,
         log,

@@ -22,6 +22,7 @@ export function databaseOf(options: Pick<ResolvedOptions, "user" | "database">):
 
 /** Makes what is missing, and logs in there. Rejects with a `UsageError` in PostgreSQL's words for a name that cannot be had. */
 export async function prepareDatabase(engine: Engine, options: ResolvedOptions): Promise<void> {
+  await setIcuLocale(engine, options);
   const { user, database } = databaseOf(options);
   if (user === everywhere && database === everywhere) return;
   const givenBy = (key: OptionKey) => nameOf(options, key);
@@ -37,6 +38,59 @@ export async function prepareDatabase(engine: Engine, options: ResolvedOptions):
     await engine.logIn(login);
   } catch (error) {
     throw new UsageError(`${databaseOption}: ${user} cannot connect to ${database}: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+}
+
+/**
+ * Has text sorted as a locale of ICU's sorts it, in every database that does not say its own order. initdb of PGlite has no ICU, so that this is said in
+ * the catalog of a cluster in which nothing is yet: PostgreSQL's own indexes have the order of code points.
+ */
+async function setIcuLocale(engine: Engine, options: ResolvedOptions): Promise<void> {
+  const { icuLocale } = options;
+  if (icuLocale === undefined) return;
+  const option = nameOf(options, "icuLocale");
+  if (engine.sessions === "shared") throw new UsageError(`${option}: needs isolated sessions, not shared ones`);
+  const [found] = await executeSql(
+    engine,
+    `SELECT datlocprovider, datlocale, (SELECT count(*) FROM pg_database) = 3 AND NOT EXISTS (SELECT FROM pg_class WHERE oid >= 16384)
+      FROM pg_database WHERE datname = 'template1'`,
+  );
+  const [provider, locale, isNew] = found!.rows[0]!;
+  const [tag, version] = await standardForm(engine, icuLocale, option);
+  if (provider === "i" && locale === tag) return;
+  if (isNew !== "t")
+    throw new UsageError(
+      `${option}: the databases in ${options.db} sort by ${locale}; ${tag} is for a new data directory`,
+    );
+  await executeSql(
+    engine,
+    `UPDATE pg_database SET datlocprovider = 'i', datlocale = ${quoteLiteral(tag)}, datcollversion = ${quoteLiteral(version)}`,
+  );
+  // A session has the order with which it has begun.
+  await engine.logIn({ user: everywhere, database: everywhere, isSuperuser: true });
+}
+
+/** The BCP 47 tag that PostgreSQL makes of a locale, and the version of its collation. */
+async function standardForm(
+  engine: Engine,
+  icuLocale: string,
+  option: string,
+): Promise<[tag: string, version: string]> {
+  try {
+    const results = await executeSql(
+      engine,
+      `BEGIN; SET LOCAL icu_validation_level = error; SET LOCAL client_min_messages = error;
+        CREATE COLLATION pg_temp.given (provider = icu, locale = ${quoteLiteral(icuLocale)});
+        SELECT colllocale, collversion FROM pg_collation WHERE oid = 'pg_temp.given'::regcollation; ROLLBACK`,
+    );
+    const [tag, version] = results.find(({ rows }) => rows.length > 0)!.rows[0]!;
+    return [tag!, version!];
+  } catch (error) {
+    if (!(error instanceof DatabaseError)) throw error;
+    await executeSql(engine, "ROLLBACK");
+    throw new UsageError(`${option}: ${JSON.stringify(icuLocale)} is not a locale of ICU's: ${error.message}`, {
       cause: error,
     });
   }

@@ -1,48 +1,83 @@
 /**
  * The thread that runs pg_dump, which is WebAssembly and waits for its answers.
  *
- * Owns: the conversation between pg_dump and the thread that has the connection. Does not own: the connection (`dump.ts`).
- * Invariant: pg_dump sees one server that answers at once; its own login is answered with that of the connection.
- * Engine: pg_dump of @electric-sql/pglite-tools talks to an object with PGlite's function `execProtocolRawStream`, and writes as
- * libpq does: also parts of messages. What it asks of PGlite beside that is for PGlite's own good.
+ * Owns: the conversation between pg_dump and the thread that has the connection and the output. Does not own: these (`dump.ts`).
+ * Invariant: pg_dump sees one server that answers at once, and its own login is answered with that of the connection; of its output no more
+ * than one piece is in memory.
+ * Engine: pg_dump of @electric-sql/pglite-tools calls two functions where libpq would use its socket. What is written may be a part of a message.
  */
 import assert from "node:assert/strict";
 import { type MessagePort, receiveMessageOnPort, workerData } from "node:worker_threads";
-import { pgDump } from "@electric-sql/pglite-tools/pg_dump";
+import { createPgDump, type PgDumpModule } from "pg_dump.js";
+import { changeQueries } from "./dump-queries.ts";
 
 /** What the thread is given. */
 export interface DumpThreadData {
   readonly arguments: readonly string[];
-  /** Gets the messages, and after each batch what they are answered with. */
+  /** Gets `FromPgDump`, and is answered. */
   readonly port: MessagePort;
   /** A word that is not 0 when there is an answer. */
   readonly answered: Int32Array;
 }
 
+/** What the thread says; the first three are answered. */
+export type FromPgDump =
+  | { readonly kind: "login" }
+  | { readonly kind: "ask"; readonly batch: Uint8Array }
+  | { readonly kind: "write"; readonly bytes: Uint8Array }
+  | { readonly kind: "end"; readonly exitCode: number; readonly said: readonly string[] };
+
+/** The answer to a login. */
+export interface LoginAnswer {
+  readonly bytes: Uint8Array;
+  readonly locksLittle: boolean;
+}
+
 const { port, answered, arguments: args } = workerData as DumpThreadData;
 const headBytes = 5;
 const terminate = "X".charCodeAt(0);
+const pieceBytes = 256 * 1024;
+const program = "/pg_dump";
+const outputPath = "/dev/dump";
+/** A major number that no device of Emscripten's has, and a file that everybody may write to. */
+const device = { major: 99, mode: 0o20666 };
 
+function ask<T>(message: FromPgDump, moved: ArrayBuffer[] = []): T {
+  Atomics.store(answered, 0, 0);
+  port.postMessage(message, moved);
+  Atomics.wait(answered, 0, 0);
+  const answer = receiveMessageOnPort(port);
+  assert(answer, "who is woken has an answer");
+  return answer.message as T;
+}
+
+/** What libpq takes for its socket. */
 class Server {
-  #hasLoggedIn = false;
+  #locksLittle: boolean | undefined;
   #pending: Buffer = Buffer.alloc(0);
+  #answer: Uint8Array = new Uint8Array();
 
-  execProtocolRawStream(bytes: Uint8Array, { onRawData }: { onRawData: (bytes: Uint8Array) => void }): void {
+  write(bytes: Uint8Array): void {
     this.#pending = Buffer.concat([this.#pending, bytes]);
-    const end = this.#hasLoggedIn ? endOfMessages(this.#pending) : this.#pending.length;
+    if (this.#locksLittle === undefined) {
+      const answer = ask<LoginAnswer>({ kind: "login" });
+      this.#locksLittle = answer.locksLittle;
+      this.#answer = answer.bytes;
+      this.#pending = Buffer.alloc(0);
+      return;
+    }
+    const end = endOfMessages(this.#pending);
     if (end === 0 || this.#pending[0] === terminate) return;
-    const batch = this.#hasLoggedIn ? this.#pending.subarray(0, end) : Buffer.alloc(0);
+    const batch = changeQueries(this.#pending.subarray(0, end), this.#locksLittle);
     this.#pending = this.#pending.subarray(end);
-    this.#hasLoggedIn = true;
-    onRawData(ask(batch));
+    this.#answer = Buffer.concat([this.#answer, ask<Uint8Array>({ kind: "ask", batch })]);
   }
 
-  query(): Promise<{ rows: [{ search_path: string }] }> {
-    return Promise.resolve({ rows: [{ search_path: "public" }] });
-  }
-
-  exec(): Promise<void> {
-    return Promise.resolve();
+  read(into: Uint8Array): number {
+    const taken = this.#answer.subarray(0, into.length);
+    into.set(taken);
+    this.#answer = this.#answer.subarray(taken.length);
+    return taken.length;
   }
 }
 
@@ -55,20 +90,64 @@ function endOfMessages(bytes: Buffer): number {
   return at;
 }
 
-/** An empty batch asks for the answer to the login. */
-function ask(batch: Uint8Array): Uint8Array {
-  Atomics.store(answered, 0, 0);
-  port.postMessage(batch);
-  Atomics.wait(answered, 0, 0);
-  const answer = receiveMessageOnPort(port);
-  assert(answer, "who is woken has an answer");
-  return answer.message as Uint8Array;
+/** The file that pg_dump writes to: the next piece waits until the one before is written. */
+class Output {
+  #piece = new Uint8Array(pieceBytes);
+  #filled = 0;
+
+  write(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length; ) {
+      const part = bytes.subarray(at, at + pieceBytes - this.#filled);
+      this.#piece.set(part, this.#filled);
+      this.#filled += part.length;
+      at += part.length;
+      if (this.#filled === pieceBytes) this.flush();
+    }
+  }
+
+  flush(): void {
+    if (this.#filled === 0) return;
+    const bytes = this.#piece.subarray(0, this.#filled);
+    this.#piece = new Uint8Array(pieceBytes);
+    this.#filled = 0;
+    ask({ kind: "write", bytes }, [bytes.buffer]);
+  }
 }
 
-const server = new Server() as unknown as Parameters<typeof pgDump>[0]["pg"];
-try {
-  const file = await pgDump({ pg: server, args: [...args] });
-  port.postMessage(await file.text());
-} catch (error) {
-  port.postMessage(error instanceof Error ? error : new Error(String(error)));
+function connect(module: PgDumpModule): void {
+  const { FS } = module;
+  const server = new Server();
+  const at = (pointer: number, length: number) => module.HEAPU8.subarray(pointer, pointer + length);
+  const read = (pointer: number, length: number) => server.read(at(pointer, length));
+  const write = (pointer: number, length: number) => {
+    server.write(at(pointer, length));
+    return length;
+  };
+  module._pgl_set_rw_cbs(module.addFunction(read, "iii"), module.addFunction(write, "iii"));
+  const output = new Output();
+  FS.registerDevice(FS.makedev(device.major, 0), {
+    open: (stream) => {
+      stream.seekable = false;
+    },
+    write: (_stream, { buffer }, offset, length) => {
+      output.write(new Uint8Array(buffer, offset, length));
+      return length;
+    },
+    close: () => output.flush(),
+  });
+  FS.mkdev(outputPath, device.mode, FS.makedev(device.major, 0));
+  // pg_dump looks for itself.
+  FS.writeFile(program, "", { mode: 0o100755 });
 }
+
+const said: string[] = [];
+const module = await createPgDump({
+  thisProgram: program,
+  noExitRuntime: false,
+  print: (line) => void said.push(line),
+  printErr: (line) => void said.push(line),
+  preRun: [({ ENV }) => void Object.assign(ENV, { HOME: "/home/postgres", USER: "postgres", LOGNAME: "postgres" })],
+});
+connect(module);
+const exitCode = module.callMain([...args, "-U", "postgres", "--inserts", "-j", "1", "-f", outputPath]);
+port.postMessage({ kind: "end", exitCode, said } satisfies FromPgDump);

@@ -7,9 +7,9 @@
 import { MessageChannel, receiveMessageOnPort, Worker } from "node:worker_threads";
 import { executeSql } from "../engine/execute-sql.ts";
 import { ExitCode } from "../errors.ts";
-import type { Progress } from "../options.ts";
+import type { Log, Progress } from "../options.ts";
 import { encodeMessage } from "../wire/frontend.ts";
-import type { DumpThreadData } from "./dump-thread.ts";
+import type { DumpThreadData, FromPgDump, LoginAnswer } from "./dump-thread.ts";
 import { ServerClient } from "./server-client.ts";
 
 /** Rows for one INSERT: fewer statements are read sooner. */
@@ -28,47 +28,57 @@ const loggedIn = (version: string) =>
 class PgDumpError extends Error {
   override readonly name = "PgDumpError";
   readonly exitCode = ExitCode.failure;
-  constructor(cause: Error) {
-    const said = cause.message.replace(/^.*\n?Error message: (invalid binary "[^"]*": No such file or directory)?/, "");
-    // It says no more than its lines, one behind the other.
-    const lines = said.replaceAll(/(\S*\/)?dump-thread\.js: /g, "\n  ").replaceAll("dump-thread.js", "pg_dump");
-    super(`pg_dump: ${lines.trim()}`, { cause });
+  constructor(exitCode: number, said: readonly string[]) {
+    const [first = `ended with exit code ${exitCode}`, ...more] = said.map(withoutName);
+    super([`pg_dump: ${first}`, ...more].join("\n  "));
   }
 }
 
-/** Resolves with the SQL; `progress` is told how much has been read. Rejects with what pg_dump says, or with the server's error. */
-export async function dumpDatabase(url: string, options: readonly string[], progress: Progress): Promise<string> {
+/** Each line of pg_dump begins with its name, except in a sentence of several lines. */
+function withoutName(line: string): string {
+  return line.replace(/^(?:\/?pg_dump: )+/, "");
+}
+
+/** What a dump is made with beside the database. */
+interface DumpOptions {
+  /** For pg_dump. */
+  readonly arguments: readonly string[];
+  /** Takes a piece of the dump; the next one comes when it has resolved. */
+  readonly write: (bytes: Uint8Array) => Promise<void>;
+  readonly log: Log;
+  /** Is told how much has been read. */
+  readonly progress: Progress;
+}
+
+/** Writes the SQL. Rejects with what pg_dump says, the server's error, or what `write` rejects with. */
+export async function dumpDatabase(url: string, options: DumpOptions): Promise<void> {
   const client = await ServerClient.connect(url);
   const { port1: ours, port2: port } = new MessageChannel();
   const answered = new Int32Array(new SharedArrayBuffer(4));
-  const workerData: DumpThreadData = { arguments: [`--rows-per-insert=${rowsPerInsert}`, ...options], port, answered };
+  const own = [`--rows-per-insert=${rowsPerInsert}`, "--no-toast-compression"];
+  const workerData: DumpThreadData = { arguments: [...own, ...options.arguments], port, answered };
   const thread = new Worker(new URL("dump-thread.js", import.meta.url), {
     workerData,
     transferList: [port],
     stdin: true,
   });
-  let read = 0;
+  const answer = answerer(client, options);
   try {
-    return await new Promise<string>((resolve, reject) => {
-      const answer = async (batch: Uint8Array) => {
-        const bytes = batch.length === 0 ? loggedIn(await versionOf(client)) : await exchange(client, batch);
-        read += bytes.length;
-        progress(`pg_dump has read ${(read / 1e6).toFixed(1)} MB`);
-        ours.postMessage(bytes);
+    await new Promise<void>((resolve, reject) => {
+      const take = async (message: FromPgDump) => {
+        if (message.kind === "end") return end(message, options.log);
+        ours.postMessage(await answer(message));
         Atomics.store(answered, 0, 1);
         Atomics.notify(answered, 0);
+        return false;
       };
-      const take = (message: Uint8Array | string | Error) => {
-        if (typeof message === "string") resolve(message);
-        else if (message instanceof Error) reject(new PgDumpError(message));
-        else answer(message).catch(reject);
-      };
-      ours.on("message", take);
+      const hear = (message: FromPgDump) => void take(message).then((isEnd) => isEnd && resolve(), reject);
+      ours.on("message", hear);
       thread.once("error", reject);
       thread.once("exit", (code) => {
         // The end may be known before the last words are read.
-        for (let last = receiveMessageOnPort(ours); last; last = receiveMessageOnPort(ours)) take(last.message);
-        reject(new Error(`pg_dump ended with ${code}`));
+        for (let last = receiveMessageOnPort(ours); last; last = receiveMessageOnPort(ours)) hear(last.message);
+        setImmediate(() => reject(new Error(`pg_dump's thread ended with ${code}`)));
       });
     });
   } finally {
@@ -78,13 +88,39 @@ export async function dumpDatabase(url: string, options: readonly string[], prog
   }
 }
 
+/** Throws a `PgDumpError`; what pg_dump says beside an end without an error are warnings. */
+function end({ exitCode, said }: FromPgDump & { kind: "end" }, log: Log): true {
+  if (exitCode !== 0) throw new PgDumpError(exitCode, said);
+  if (said.length > 0) log("info", `pg_dump: ${said.map(withoutName).join("\n")}`);
+  return true;
+}
+
+/** Returns what answers pg_dump. */
+function answerer(client: ServerClient, { write, progress }: DumpOptions) {
+  let read = 0;
+  return async (message: Exclude<FromPgDump, { kind: "end" }>): Promise<LoginAnswer | Uint8Array | undefined> => {
+    if (message.kind === "login") return logIn(client);
+    if (message.kind === "write") return void (await write(message.bytes));
+    const bytes = await exchange(client, message.batch);
+    read += bytes.length;
+    progress(`pg_dump has read ${(read / 1e6).toFixed(1)} MB`);
+    return bytes;
+  };
+}
+
 async function exchange(client: ServerClient, batch: Uint8Array): Promise<Uint8Array> {
   const answer: Uint8Array[] = [];
   await client.execProtocolRawStream(batch, { onRawData: (bytes) => void answer.push(bytes) });
   return Buffer.concat(answer);
 }
 
-async function versionOf(client: ServerClient): Promise<string> {
-  const [result] = await executeSql(client, "SHOW server_version");
-  return result!.rows[0]![0]!;
+/** Whether tables and indexes are more than a quarter of the locks that all transactions may have together: others need some as well. */
+const locksAreFew = `(SELECT count(*) FROM pg_catalog.pg_class WHERE relkind IN ('r', 'p', 'f', 'i', 'S', 'v', 'm')
+  AND relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)) * 4
+  > current_setting('max_locks_per_transaction')::bigint * current_setting('max_connections')::bigint`;
+
+async function logIn(client: ServerClient): Promise<LoginAnswer> {
+  const [result] = await executeSql(client, `SELECT current_setting('server_version'), ${locksAreFew}`);
+  const [version, areFew] = result!.rows[0]!;
+  return { bytes: loggedIn(version!), locksLittle: areFew === "t" };
 }

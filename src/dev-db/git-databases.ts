@@ -7,9 +7,10 @@
 import assert from "node:assert/strict";
 import type { Engine } from "../engine/engine.ts";
 import { executeSql } from "../engine/execute-sql.ts";
-import { databaseOfGitBranch, gitBranchOf, type PerGitBranch } from "../engine/git-branch.ts";
+import { databaseOfGitBranch, gitBranchOf, longestMainDatabase, type PerGitBranch } from "../engine/git-branch.ts";
+import { UsageError } from "../errors.ts";
 import { quoteIdentifier, quoteLiteral } from "../migrate/sql-quoting.ts";
-import type { Log, ResolvedOptions } from "../options.ts";
+import { type Log, nameOf, type ResolvedOptions } from "../options.ts";
 import { databaseOf, loginOf } from "./database.ts";
 import { findCheckout, type GitCheckout } from "./git-checkout.ts";
 import { recordMain, settleMain } from "./git-main.ts";
@@ -32,7 +33,14 @@ export class GitStart {
   /** Before anything is opened. Rejects with a `UsageError`; undefined without the option. */
   static async find(options: ResolvedOptions, cwd: string, log: Log): Promise<GitStart | undefined> {
     const checkout = await findCheckout(options, cwd);
-    return checkout && new GitStart(options, cwd, checkout, log);
+    if (!checkout) return undefined;
+    const { database } = databaseOf(options);
+    if (Buffer.byteLength(database) > longestMainDatabase)
+      throw new UsageError(
+        `${nameOf(options, "perGitBranch")}: the database ${database} has a name of ${Buffer.byteLength(database)} bytes, ` +
+          `to which no git branch can be added: ${longestMainDatabase} bytes at most`,
+      );
+    return new GitStart(options, cwd, checkout, log);
   }
 
   /** Under the lock of the data directory: what the engine is opened with. */

@@ -6,10 +6,14 @@
  */
 
 import type { TransportStats } from "../engine/listener.ts";
-import type { Log, OptionValues, Sessions } from "../options.ts";
+import type { DatabaseFunction, Log, OptionValues, Sessions } from "../options.ts";
 
 /** Options of the library; every one may be left out. Environment and package.json are not read. */
-export interface DevDbOptions extends Partial<OptionsOf<Omit<OptionValues, "output" | "logLevel" | "traceOnFailure">>> {
+export interface DevDbOptions extends Partial<OptionsOf<LibraryOptions>> {
+  /** `auto`, `none`, or directories, applied in order. */
+  migrations?: string | readonly string[] | undefined;
+  /** Run in order after the migrations, each once per database: files, directories, patterns, functions that get a URL. */
+  seed?: OneOrMore<string | DatabaseFunction> | undefined;
   /** Relative paths are relative to this directory; the working directory if it is left out. */
   cwd?: string | undefined;
   /** Aborting it ends a running start, and closes a database that is running. */
@@ -18,6 +22,8 @@ export interface DevDbOptions extends Partial<OptionsOf<Omit<OptionValues, "outp
   log?: Log | undefined;
 }
 
+type LibraryOptions = Omit<OptionValues, "output" | "logLevel" | "traceOnFailure" | "graceMs" | "migrations" | "seed">;
+type OneOrMore<T> = T | readonly T[];
 type OptionsOf<T> = { [K in keyof T]: T[K] | undefined };
 
 /** What goes on at one moment. */

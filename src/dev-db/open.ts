@@ -104,19 +104,16 @@ export async function openDevDb(options: ResolvedOptions, context: OpenContext):
   const port = await step("probe the port", () => probePort(options, log));
   const directory = await step("lock the data directory", () => lockDataDirectory(options, cwd, cleanup, log));
   const perGitBranch = await step("find the main branch", async () => git?.settle());
-  const clients = { ...databaseOf(options), certificateFile: access.certificateFile };
+  const addressFor = addressesOf(options, access, migrations);
   const forSetup = new SetupListener(log);
   const prepare = async (fresh: Engine) => {
     await prepareDatabase(fresh, options);
     await git?.enter(fresh);
-    const migrated = migrations && (await applyMigrations(fresh, migrations, log, progress));
+    const { applied } = await applyMigrations(fresh, migrations, log, progress);
     const listenAlone = () => parts.listen(fresh, { ...listenOptions(options, access, 0, log), host: "127.0.0.1" });
-    const reach: Reach = (name, use) =>
-      forSetup.use(name, listenAlone, (at) =>
-        use({ ...clientAddress(at, clients), certificateFile: clients.certificateFile }),
-      );
+    const reach: Reach = (name, use) => forSetup.use(name, listenAlone, (at) => use(addressFor(at)));
     await runSetup(fresh, setup, { reach, cleanup, cwd, log, progress });
-    return migrated?.applied ?? [];
+    return applied;
   };
   progress(describeStart(options.db === "memory://" ? options.db : resolve(cwd, options.db)));
   const engine = await step("open the engine", () =>
@@ -141,7 +138,8 @@ export async function openDevDb(options: ResolvedOptions, context: OpenContext):
   const migrationsApplied = await step("migrate, set up and seed", () => prepare(engine));
 
   // In memory that is a matter of milliseconds, for which clients can wait.
-  if (directory && keepsStates) await step("keep the state", async () => engine.states?.begin(clients.database));
+  if (directory && keepsStates)
+    await step("keep the state", async () => engine.states?.begin(databaseOf(options).database));
 
   progress("the server begins to listen");
   const trace = traceOptions(options, cwd, engine);
@@ -153,7 +151,7 @@ export async function openDevDb(options: ResolvedOptions, context: OpenContext):
       (listening) => listening.stop(),
     ),
   );
-  const address = { ...clientAddress(transport, clients), certificateFile: access.certificateFile };
+  const address = addressFor(transport);
   // Whoever clients log in as may be anybody.
   await step("select 1", () => awaitReady({ ...address, user: "postgres" }, signal));
   const { serverVersion, sessions, branches, states, changeClock } = engine;
@@ -185,7 +183,7 @@ export async function locateMigrations(
   options: ResolvedOptions,
   cwd: string,
   log: Log,
-): Promise<MigrationSource | undefined> {
+): Promise<readonly MigrationSource[]> {
   try {
     return await findMigrations(options.migrations, cwd, log);
   } catch (error) {
@@ -193,6 +191,19 @@ export async function locateMigrations(
     if (!(error instanceof UsageError) || name === undefined) throw error;
     throw new UsageError(`${name}: ${error.message}`, { cause: error });
   }
+}
+
+/** The addresses of listeners, as clients of the options' database have them. */
+function addressesOf(options: ResolvedOptions, { certificateFile }: Access, migrations: readonly MigrationSource[]) {
+  const clients = databaseOf(options);
+  const schema = schemaOf(migrations);
+  return (at: Transport): ClientAddress => ({ ...clientAddress(at, clients), certificateFile, schema });
+}
+
+/** Of Prisma's tables, where it is not the usual one. */
+export function schemaOf(migrations: readonly MigrationSource[]): string | undefined {
+  const [schema] = migrations.flatMap((source) => (source.kind === "prisma" ? [source.schema] : []));
+  return schema === "public" ? undefined : schema;
 }
 
 function locateExtensions(options: ResolvedOptions, cwd: string, log: Log) {
@@ -230,7 +241,7 @@ function listenOptions(options: ResolvedOptions, access: Access, port: number, l
     transactionIdleTimeoutMs: transactionIdleTimeoutMs ?? transactionIdleDefaultsMs.shared,
     password: access.password,
     certificate: access.certificate,
-    log: (line) => log("debug", line),
+    log: (line, level = "debug") => log(level, line),
   };
 }
 

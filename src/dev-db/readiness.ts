@@ -40,7 +40,7 @@ export async function awaitReady(address: ClientAddress, signal: AbortSignal): P
 }
 
 async function ask(address: ClientAddress, signal: AbortSignal): Promise<void> {
-  const url = connectionUrl({ ...address, parameters: address.offersTls ? "sslmode=require" : undefined });
+  const url = connectionUrl({ ...address, parameters: `sslmode=${address.offersTls ? "require" : "disable"}` });
   const client = await ServerClient.connect(url, { parameters, signal, connectTimeoutMs: 0 });
   const answer: Uint8Array[] = [];
   // With its good-bye, so that the session does not outlast the start.

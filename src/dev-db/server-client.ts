@@ -8,7 +8,7 @@ import type { Socket } from "node:net";
 import { ServerConnectionError } from "../errors.ts";
 import type { SqlEngine } from "../migrate/index.ts";
 import { readServerUrl, type ServerUrl } from "../options/server-url.ts";
-import { encodeMessage, encodeStartup } from "../wire/frontend.ts";
+import { copyDone, encodeCopyData, encodeMessage, encodeQuery, encodeStartup } from "../wire/frontend.ts";
 import { LoginClient } from "../wire/login-client.ts";
 import { type BackendMessage, MessageReader } from "../wire/message-reader.ts";
 import { DatabaseError, readErrorFields } from "../wire/query-results.ts";
@@ -129,6 +129,26 @@ export class ServerClient implements SqlEngine {
     });
   }
 
+  /** As the engine does it. */
+  async copyIn(sql: string, data: AsyncIterable<Uint8Array>, onRawData: (bytes: Uint8Array) => void): Promise<void> {
+    let isOver = false;
+    const answered = this.#converse(encodeQuery(sql), ({ type, body }) => {
+      onRawData(encodeMessage(type, body));
+      isOver = type === "Z";
+      return isOver;
+    });
+    // What ends it early is told by the answer, which is waited for below.
+    answered.catch(() => {
+      isOver = true;
+    });
+    for await (const piece of data) {
+      if (isOver) break;
+      if (!this.#stream.write(encodeCopyData(piece))) await drained(this.#stream);
+    }
+    if (!isOver) this.#stream.write(copyDone);
+    await answered;
+  }
+
   /** Says good-bye. */
   close(): void {
     this.#failure ??= new ServerConnectionError("the connection was closed");
@@ -213,4 +233,18 @@ function payloadOf(body: Buffer): string {
 
 function isRefusedLogin(error: unknown): boolean {
   return error instanceof DatabaseError && error.code === isNotLetIn;
+}
+
+/** Resolves when more can be written, or nothing can be any more. */
+function drained(stream: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      stream.off("drain", done);
+      stream.off("close", done);
+      resolve();
+    };
+    stream.once("drain", done);
+    stream.once("close", done);
+    if (stream.destroyed) done();
+  });
 }

@@ -21,6 +21,8 @@ export const makesBranch = { "pglite_devdb.branch": "on" } as const;
 const separator = "~";
 /** NAMEDATALEN without the byte at its end. */
 const longestName = 63;
+/** name_too_long */
+const nameTooLong = "42622";
 
 /** The names of what belongs to one run, on a server that outlives it: the next run drops those of runs that have ended. */
 const ofRun = /^run_[0-9a-f]{8}$/;
@@ -39,7 +41,9 @@ function derivedDatabase(source: string, name: string): string {
   if (!/^[\w.-]+$/.test(name))
     throw new UsageError(`${JSON.stringify(name)} cannot be a branch's name: letters, digits and _ . - can be in it`);
   if (Buffer.byteLength(database) > longestName)
-    throw new UsageError(`${database} is too long for a database's name: ${longestName} bytes at most`);
+    throw new UsageError(`${database} is too long for a database's name: ${longestName} bytes at most`, {
+      code: nameTooLong,
+    });
   return database;
 }
 

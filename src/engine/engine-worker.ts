@@ -71,7 +71,7 @@ interface EngineWorkerEvents {
   /** It has died without having been told to end; before its requests are rejected. `runs`: what clients sent last. */
   onDeath(worker: EngineWorker, cause: unknown, runs: readonly string[]): void;
   /** What a listener has to say to a person. */
-  onLine(listener: number, line: string): void;
+  onLine(listener: number, line: string, level: "info" | "debug"): void;
   /** Everybody has waited for a statement for `ms`. */
   onDeaf(owner: StatementOwner, ms: number): void;
 }
@@ -275,7 +275,7 @@ export class EngineWorker {
       this.#booted.resolve(undefined);
     }
     if (message.kind === "answer") this.#settle(message);
-    if (message.kind === "line") this.#events.onLine(message.listener, message.line);
+    if (message.kind === "line") this.#events.onLine(message.listener, message.line, message.level);
     if (message.kind === "log") this.#log?.(message.level, message.text);
     if (message.kind === "dying") this.#die(unpackError(message.cause), message.runs);
     if (message.kind === "checking") this.#watchCheck(message.step, message.limitMs);

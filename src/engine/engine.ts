@@ -73,6 +73,9 @@ export interface EngineDeath {
   };
 }
 
+/** `sql` is the COPY and nothing else. */
+type CopyIn = (sql: string, data: AsyncIterable<Uint8Array>, onRawData: (bytes: Uint8Array) => void) => Promise<void>;
+
 /** One PostgreSQL on a thread of its own. The names are those of PGlite. */
 export interface Engine {
   /** Resolves when the engine answers queries; rejects when it could not start. */
@@ -101,6 +104,11 @@ export interface Engine {
    * that the engine itself failed.
    */
   execProtocolRawStream(message: EngineInput, options: ExecOptions): Promise<void>;
+  /**
+   * Runs a COPY … FROM STDIN with its data, which is taken as fast as PostgreSQL reads it; what is left after an error is not taken. SQL errors
+   * are bytes, as with `execProtocolRawStream`. Absent with one session for all, which must not be left in the middle of a COPY.
+   */
+  readonly copyIn?: CopyIn | undefined;
   /**
    * Ends what is running, checkpoints and shuts down. Idempotent. Rejects with a `DataDirectoryError`, and has not written
    * anything, when the data directory is not the one that was opened any more.

@@ -55,6 +55,9 @@ const comment = { begin: "of the git branch ", middle: " in " };
 const longestDatabase = 63;
 const hashDigits = 6;
 
+/** The longest database, in bytes, to whose name that of every git branch can be added. */
+export const longestMainDatabase = longestDatabase - 1 - 1 - 1 - hashDigits;
+
 /** What git keeps beside HEAD while it moves HEAD about itself: the branch that it began with. A bisection that began with none has a hash there. */
 const underWay = [
   { file: "rebase-merge/head-name", branch: /^refs\/heads\/(.+)$/m },

@@ -12,6 +12,7 @@ import type { Sessions } from "../options.ts";
 import { canPark } from "../sessions/wasm/web-assembly.ts";
 import type { Branches } from "./branches.ts";
 import type { ChangeClock } from "./clock.ts";
+import { copyIn } from "./copy-in.ts";
 import type { Engine, EngineDeath, EngineInput, ExecOptions, OwnLogin, StatementOwner } from "./engine.ts";
 import { type BootCircumstances, type EngineThreadOptions, EngineWorker } from "./engine-worker.ts";
 import { executeSql } from "./execute-sql.ts";
@@ -112,6 +113,10 @@ class KeptEngine implements Engine {
     await (await this.#alive()).exec(message, options);
   }
 
+  get copyIn(): Engine["copyIn"] {
+    return this.sessions === "isolated" ? (...copy) => copyIn(this, ...copy) : undefined;
+  }
+
   runExclusive<T>(fn: () => Promise<T>): Promise<T> {
     const turn = this.#turn.then(() => (this.#thread ? fn() : this.#afterBoot(fn)));
     this.#turn = turn.catch(() => {});
@@ -192,7 +197,7 @@ class KeptEngine implements Engine {
           void Promise.all(listeners.map((listener) => listener.abandoned(worker))).then(() => worker.held(farewell));
         },
         onDeaf: (owner, ms) => this.#log("info", this.#describeDeafness(owner, ms)),
-        onLine: (listener, line) => this.#listeners.get(listener)?.options.log?.(line),
+        onLine: (listener, line, level) => this.#listeners.get(listener)?.options.log?.(line, level),
       },
     );
   }
@@ -207,14 +212,17 @@ class KeptEngine implements Engine {
 
   // The engine for whoever uses it before everybody else.
   #alone(thread: EngineWorker): Engine {
+    const run = (message: EngineInput, options: ExecOptions) => thread.exec(message, options);
+    const sessions = this.sessions;
     return {
       waitReady: Promise.resolve(),
       serverVersion: this.serverVersion,
-      sessions: this.sessions,
+      sessions,
       listen: (options) => this.#listenOn(thread, options),
       runExclusive: (fn) => fn(),
       logIn: (login) => thread.ask("logIn", login),
-      execProtocolRawStream: (message, options) => thread.exec(message, options),
+      execProtocolRawStream: run,
+      copyIn: sessions === "isolated" ? (...copy) => copyIn({ execProtocolRawStream: run }, ...copy) : undefined,
       close: () => Promise.resolve(),
     };
   }

@@ -76,14 +76,14 @@ export class KeptListener implements Transport {
   async abandoned(worker: EngineWorker): Promise<void> {
     if (this.#worker !== worker || this.#stopping || this.#port === 0) return;
     this.#worker = undefined;
-    this.#room ??= new WaitingRoom(() => this.#events.onWaiting());
+    this.#room ??= new WaitingRoom(() => this.#events.onWaiting(), this.options.maxConnections);
     const room = this.#room;
     const { host, socketDir } = this.options;
     const addresses = [{ host, port: this.#port }, ...(socketDir ? [{ path: socketPath(socketDir, this.#port) }] : [])];
     const isWanted = () => this.#worker === undefined && !this.#stopping;
     await insist(() => room.open(addresses), isWanted).catch((error: Error) => {
       if (!isWanted()) return;
-      this.options.log?.(`nobody listens on port ${this.#port} until there is a new engine: ${error.message}`);
+      this.options.log?.(`nobody listens on port ${this.#port} until there is a new engine: ${error.message}`, "info");
     });
   }
 

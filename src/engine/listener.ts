@@ -5,6 +5,9 @@
  * Invariant: the options can be sent to another thread, but `log`.
  */
 
+/** Receives a line of a listener's. */
+export type ListenerLog = (line: string, level?: "info" | "debug") => void;
+
 /** What `listen` takes; times in milliseconds, 0 for never. */
 export interface ListenOptions {
   host: string;
@@ -23,8 +26,8 @@ export interface ListenOptions {
   certificate?: { readonly cert: string; readonly key: string } | undefined;
   /** Records what its clients send and get. */
   trace?: TraceTarget;
-  /** Gets one line per refused, failed or ended connection, and what becomes of the listener. */
-  log?: (line: string) => void;
+  /** Gets one line for each refused, failed or ended connection, and what becomes of the listener; `debug` unless a level is given. */
+  log?: ListenerLog;
 }
 
 /** Where a trace of a listener's clients goes. The file is there. */

@@ -5,18 +5,28 @@
  * Invariant: none of the names is that of a branch (`branches.ts`).
  */
 import { UsageError } from "../errors.ts";
+import { escapeForTerminal, escapeJson } from "../system/terminal-text.ts";
 
 const kept = "~snapshot:";
 const working = "~snapshot!";
 /** NAMEDATALEN without the byte at its end. */
 const longestName = 63;
+/** name_too_long */
+const nameTooLong = "42622";
 
 /** Databases that go at the next start, whatever is in them: as a pattern of PostgreSQL, for names, and for those that are half dropped. */
 export const leftoverPatterns = { name: `${working}(new|old|start)$`, halfDropped: `${kept}|${working}` } as const;
 
+/** Throws a `UsageError` for a name that would not be shown as it is. */
+export function checkSnapshotName(name: string): void {
+  if (escapeForTerminal(name) !== name || /[\n\t]/.test(name))
+    throw new UsageError(`invalid snapshot name ${escapeJson(JSON.stringify(name))}: must have no control characters`);
+}
+
 /** The database of a snapshot. Throws a `UsageError` for a name that it cannot have. */
 export function snapshotDatabase(database: string, name: string): string {
   const there = `${database}${kept}${name}`;
+  checkSnapshotName(name);
   if (name === "" || /[~\0]/.test(name))
     throw new UsageError(
       `${JSON.stringify(name)} cannot be a snapshot's name in a directory: it has no ~, and a character`,
@@ -36,6 +46,8 @@ export function workingDatabase(database: string, purpose: "new" | "old" | "star
 
 function short(database: string): string {
   if (Buffer.byteLength(database) > longestName)
-    throw new UsageError(`${database} is too long for a database's name: ${longestName} bytes at most`);
+    throw new UsageError(`${database} is too long for a database's name: ${longestName} bytes at most`, {
+      code: nameTooLong,
+    });
   return database;
 }

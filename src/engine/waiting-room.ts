@@ -10,18 +10,27 @@
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { encodeMessage } from "../wire/frontend.ts";
 
+/** How long a client that is refused may take to read why, before its socket is closed. */
+const farewellMs = 5_000;
+
 type Address = { readonly host: string; readonly port: number } | { readonly path: string };
 
 /** See the head of the file; to be opened and left as often as engines come and go, until somebody is admitted. */
 export class WaitingRoom {
   readonly #onWaiting: () => Promise<void>;
+  readonly #maxConnections: number;
   /** Those of the last `open`; others than those have been left. */
   #servers: Server[] = [];
+  /** Of clients that wait. */
   readonly #sockets = new Set<Socket>();
 
-  /** `onWaiting` is called for each client; when it rejects there will be no engine for it. */
-  constructor(onWaiting: () => Promise<void>) {
+  /**
+   * `onWaiting` is called for each client; when it rejects there will be no engine for it. Clients beyond `maxConnections` get PostgreSQL's
+   * error 53300.
+   */
+  constructor(onWaiting: () => Promise<void>, maxConnections: number) {
     this.#onWaiting = onWaiting;
+    this.#maxConnections = maxConnections;
   }
 
   /** Listens on all addresses. Rejects with the system's error, or when it is left meanwhile, and listens nowhere then. */
@@ -55,8 +64,6 @@ export class WaitingRoom {
   /** Connects everybody with a listener that can answer. */
   admit(listener: { readonly host: string; readonly port: number }): void {
     for (const socket of this.#sockets) {
-      // It has been told that there was no engine.
-      if (socket.writableEnded) continue;
       const other = connect(listener);
       for (const [one, two] of [
         [socket, other],
@@ -80,14 +87,23 @@ export class WaitingRoom {
     socket.setNoDelay(true);
     socket.on("error", () => socket.destroy());
     socket.once("close", () => this.#sockets.delete(socket));
+    if (this.#sockets.size >= this.#maxConnections) {
+      refuse(socket, tooMany);
+      return;
+    }
     this.#sockets.add(socket);
     this.#onWaiting().catch((error: unknown) => {
-      if (!this.#sockets.has(socket)) return;
-      socket.end(unavailable(error));
-      // Unread input would turn the close into a reset, and the client would lose the error.
-      socket.resume();
+      if (this.#sockets.delete(socket)) refuse(socket, unavailable(error));
     });
   }
+}
+
+/** Ends a client with an error, which it has a while to read. */
+function refuse(socket: Socket, error: Buffer): void {
+  socket.end(error);
+  // Unread input would turn the close into a reset, and the client would lose the error.
+  socket.resume();
+  socket.setTimeout(farewellMs, () => socket.destroy()).unref();
 }
 
 /** A server gives its address up at once; its clients are not waited for. */
@@ -99,9 +115,15 @@ function stopListening(servers: readonly Server[]): void {
   }
 }
 
+/** What PostgreSQL says to a client without a place (CAC_TOOMANY in tcop/backend_startup.c). */
+const tooMany = fatal("53300", "sorry, too many clients already");
+
 /** What PostgreSQL says while it cannot start (CAC_STARTUP in tcop/backend_startup.c). */
 function unavailable(error: unknown): Buffer {
   const reason = `PostgreSQL could not be started again: ${error instanceof Error ? error.message : String(error)}`;
-  const fields = ["SFATAL", "VFATAL", "C57P03", "Mthe database system is not accepting connections", `D${reason}`];
-  return Buffer.from(encodeMessage("E", ...fields, new Uint8Array(1)));
+  return fatal("57P03", "the database system is not accepting connections", `D${reason}`);
+}
+
+function fatal(code: string, message: string, ...more: readonly string[]): Buffer {
+  return Buffer.from(encodeMessage("E", "SFATAL", "VFATAL", `C${code}`, `M${message}`, ...more, new Uint8Array(1)));
 }

@@ -16,8 +16,8 @@ export async function saveTrace(path: string, records: readonly GateRecord[]): P
   createTraceFile(file, "trace");
   let failure: Error | undefined;
   const header = { began: Date.now(), by: "server" as const, versions: { node: process.versions.node }, settings: {} };
-  const recorder = new Recorder({ file, limitBytes, header }, (error) => {
-    failure = error;
+  const recorder = new Recorder({ file, limitBytes, header }, (sentence) => {
+    failure ??= new Error(sentence);
   });
   const numbers = new Map<number, number>();
   const numberOf = (connection: number): number => {

@@ -12,7 +12,7 @@ import { MigrationError } from "../errors.ts";
 import type { DatabaseFunction, Log } from "../options.ts";
 import { executeOnLedger, type SqlEngine } from "./migration.ts";
 import { isNewSeed, ownChecksum, recordInOwnLedger, seedLedger } from "./own-ledger.ts";
-import { displayPath } from "./sql-file.ts";
+import { displayPath } from "./sql-place.ts";
 
 /** See the head of the file. */
 export interface CodeSeed {
@@ -26,11 +26,11 @@ export interface CodeSeed {
 }
 
 /** The default export of a module. A TypeScript module is imported as this Node (or a loader given to it) can. */
-export function moduleSeed(file: string): CodeSeed {
+export function moduleSeed(file: string, name: string = basename(file)): CodeSeed {
   const path = resolve(file);
   const title = `the seed ${displayPath(path)}`;
   return {
-    name: basename(file),
+    name,
     title,
     text: () => readFile(path, "utf8"),
     async load() {
@@ -42,13 +42,13 @@ export function moduleSeed(file: string): CodeSeed {
 }
 
 /** A function of the caller. */
-export function functionSeed(seed: DatabaseFunction): CodeSeed {
-  return { name: "(function)", title: "the seed", text: async () => String(seed), load: async () => seed };
+export function functionSeed(seed: DatabaseFunction, name = "(function)"): CodeSeed {
+  return { name, title: "the seed", text: async () => String(seed), load: async () => seed };
 }
 
 /** Whether the database has not had it yet. */
 export async function isNewCodeSeed(engine: SqlEngine, seed: CodeSeed, log: Log = () => undefined): Promise<boolean> {
-  return isNewSeed(engine, seed, ownChecksum({ text: await seed.text() }), log);
+  return isNewSeed(engine, seed, ownChecksum(await seed.text()), log);
 }
 
 /** Runs it. Rejects with a `MigrationError` that has the cause. */
@@ -63,7 +63,7 @@ export async function runCodeSeed(seed: CodeSeed, url: string): Promise<void> {
 
 /** Records that it ran. Nobody else may use the engine: its session must have no open transaction. */
 export async function recordCodeSeed(engine: SqlEngine, seed: CodeSeed): Promise<void> {
-  const checksum = ownChecksum({ text: await seed.text() });
+  const checksum = ownChecksum(await seed.text());
   await executeOnLedger(engine, seedLedger, recordInOwnLedger(seedLedger, seed.name, checksum));
 }
 

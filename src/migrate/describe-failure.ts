@@ -8,8 +8,9 @@ import { adviceAboutExtension } from "../engine/extensions.ts";
 import { MigrationError } from "../errors.ts";
 import type { DatabaseError } from "../wire/query-results.ts";
 import type { Migration } from "./migration.ts";
+import { seedLedger } from "./own-ledger.ts";
 import type { SqlChunk } from "./split-statements.ts";
-import { displayPath, lineAndColumn, offsetOfCharacter } from "./sql-file.ts";
+import { describePlaceIn, displayPath, offsetOfCharacter, placeAfter } from "./sql-place.ts";
 
 /** How much of a statement is shown. */
 const SHOWN_LINES = 6;
@@ -29,11 +30,11 @@ export interface Failure {
 /** The error to throw for a statement that failed; `cause` is PostgreSQL's own error. */
 export function describeFailure(error: DatabaseError, failure: Failure): MigrationError {
   const { fields } = error;
-  const path = displayPath(failure.migration.file.path);
-  const failing = failure.chunk && failingStatement(error, failure.chunk);
-  const place = failing && lineAndColumn(failure.migration.file.text, failing.offset);
+  const { chunk } = failure;
+  const failing = chunk && failingStatement(error, chunk);
+  const place = failing && describePlaceIn(chunk.path, placeAfter(chunk.text.slice(0, failing.offset), chunk.place));
   const lines = [
-    `${path}${place ? `:${place.line}:${place.column}` : ""}: ${error.message} (SQLSTATE ${error.code})`,
+    `${place ?? displayPath(failure.migration.file.path)}: ${error.message} (SQLSTATE ${error.code})`,
     ...(failing ? ["  statement:", ...excerpt(failing.text).map((line) => `    ${line}`)] : []),
     ...(failure.step === undefined ? [] : [`  while: ${failure.step}`]),
   ];
@@ -43,15 +44,28 @@ export function describeFailure(error: DatabaseError, failure: Failure): Migrati
     ["q", "query"],
     ["W", "where"],
   ] as const) {
-    const value = (field === "H" ? adviceOf(error, failing?.text) : undefined) ?? fields.get(field);
+    const value = (field === "H" ? adviceOf(error, failure.migration, failing?.text) : undefined) ?? fields.get(field);
     if (value !== undefined) lines.push(`  ${label}: ${value.replaceAll("\n", "\n    ")}`);
   }
   lines.push(`  ${failure.outcome}`);
   return new MigrationError(lines.join("\n"), { cause: error });
 }
 
-function adviceOf({ message }: DatabaseError, statement = ""): string | undefined {
-  return adviceAboutExtension(message) ?? adviceAboutOwner(message, statement);
+function adviceOf({ message, code }: DatabaseError, migration: Migration, statement = ""): string | undefined {
+  return adviceAboutExtension(message) ?? adviceAboutOwner(message, statement) ?? adviceAboutLedger(code, migration);
+}
+
+/** duplicate_table, duplicate_object, duplicate_schema, duplicate_function. */
+const duplicates = new Set(["42P07", "42710", "42P06", "42723"]);
+
+/** What a migration makes is there, and no ledger knows of it. */
+function adviceAboutLedger(code: string, { name, ledger, recordSql }: Migration): string | undefined {
+  // A dump that is restored is in no ledger.
+  if (!duplicates.has(code) || recordSql === "" || ledger === seedLedger) return;
+  return (
+    `${ledger} does not have ${name}, so another tool has made what is there (drizzle-kit push, a restored dump): ` +
+    "start with an empty database (pglite-devdb wipe, or another --db or --database), or add the row of each migration that is applied to the ledger"
+  );
 }
 
 /** A dump names the roles of the server that it comes from, and does not make them. */
@@ -65,7 +79,7 @@ function adviceAboutOwner(message: string, statement: string): string | undefine
   );
 }
 
-/** The statement that failed, and the offset in the file to point at. */
+/** The statement that failed, and the offset in the chunk to point at. */
 function failingStatement(error: DatabaseError, chunk: SqlChunk): { text: string; offset: number } {
   const { statements, text } = chunk;
   const position = Number(error.fields.get("P") ?? 0);
@@ -75,7 +89,7 @@ function failingStatement(error: DatabaseError, chunk: SqlChunk): { text: string
     statements.at(-1)!;
   // "at end of input" is past the last token, where a file often has an empty line.
   const pointedAt = at === undefined ? statement.start : Math.min(at, statement.end);
-  return { text: text.slice(statement.start, statement.end), offset: chunk.offset + pointedAt };
+  return { text: text.slice(statement.start, statement.end), offset: pointedAt };
 }
 
 function excerpt(statement: string): string[] {

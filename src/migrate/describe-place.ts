@@ -10,8 +10,13 @@ import type { SqlChunk } from "./split-statements.ts";
 const largeMb = 1;
 
 /** The file, and how much of it is done when `chunk` begins; or how large it is, if that goes out in one. */
-export function describePlace({ name, file: { text } }: Migration, { offset }: SqlChunk): string {
-  if (offset > 0) return `${name}, ${Math.floor((100 * offset) / text.length)} %`;
-  const mb = text.length / 1e6;
+export function describePlace(
+  { name, file: { size } }: Pick<Migration, "name" | "file">,
+  { offset }: SqlChunk,
+): string {
+  // The offset counts characters, and a compressed file has fewer bytes.
+  if (offset > 0 && offset <= size) return `${name}, ${Math.floor((100 * offset) / size)} %`;
+  if (offset > 0) return `${name}, ${(offset / 1e6).toFixed(1)} MB`;
+  const mb = size / 1e6;
   return mb < largeMb ? name : `${name}, ${mb.toFixed(1)} MB`;
 }

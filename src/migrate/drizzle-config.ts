@@ -12,7 +12,7 @@ import { extname, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { UsageError } from "../errors.ts";
 import { type ObjectLiteral, readDefaultExport } from "./object-literal.ts";
-import { displayPath } from "./sql-file.ts";
+import { displayPath } from "./sql-place.ts";
 
 /** What drizzle.config.* says. */
 export interface DrizzleConfig {

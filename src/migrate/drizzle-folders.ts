@@ -22,12 +22,14 @@ import {
   type SqlEngine,
   statementBreakpoint,
 } from "./migration.ts";
-import { chunksOf, displayPath, readSqlFile, type SqlFile } from "./sql-file.ts";
+import { SqlFile } from "./sql-file.ts";
+import { displayPath } from "./sql-place.ts";
 import { quoteIdentifier, quoteLiteral } from "./sql-quoting.ts";
 
 interface Folder {
   readonly name: string;
   readonly file: SqlFile;
+  readonly checksum: string;
   /** Milliseconds since 1970: what the first 14 digits of the name say, in UTC. */
   readonly when: number;
 }
@@ -52,14 +54,14 @@ export async function planDrizzleFolders(engine: SqlEngine, source: DrizzleSourc
   );
   const hashes = new Map(rows.map(([name, hash]) => [name!, hash]));
   const pending: Migration[] = [];
-  for (const { name, file, when } of folders) {
+  for (const { name, file, checksum, when } of folders) {
     const hash = hashes.get(name);
     hashes.delete(name);
     if (hash === undefined) {
-      const values = [quoteLiteral(file.checksum), when, quoteLiteral(name)].join(", ");
+      const values = [quoteLiteral(checksum), when, quoteLiteral(name)].join(", ");
       const recordSql = `INSERT INTO ${ledger} (hash, created_at, name) VALUES (${values})`;
-      pending.push({ name, file, chunks: chunksOf(file.text, statementBreakpoint), ledger, recordSql });
-    } else if (hash !== file.checksum)
+      pending.push({ name, file, separator: statementBreakpoint, ledger, recordSql });
+    } else if (hash !== checksum)
       log("info", `${displayPath(file.path)} was changed after it was applied; drizzle does not apply it again`);
   }
   for (const name of hashes.keys())
@@ -75,7 +77,8 @@ async function readFolders(directory: string): Promise<Folder[]> {
       .sort((one, other) => one.localeCompare(other))
       .map(async (name) => {
         const path = join(directory, name, "migration.sql");
-        return { name, file: await readSqlFile(path), when: timeOf(name, path) };
+        const file = await SqlFile.open(path);
+        return { name, file, checksum: (await file.checksums()).bytes, when: timeOf(name, path) };
       }),
   );
 }
@@ -120,5 +123,5 @@ function folderOf(folders: readonly Folder[], hash: string | null | undefined, c
   const second = Math.trunc(createdAt / 1000) * 1000;
   const candidates = folders.filter(({ when }) => when === second);
   if (candidates.length === 1) return candidates[0];
-  return (candidates.length > 1 ? candidates : folders).findLast(({ file }) => file.checksum === hash);
+  return (candidates.length > 1 ? candidates : folders).findLast(({ checksum }) => checksum === hash);
 }

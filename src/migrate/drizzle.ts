@@ -21,7 +21,8 @@ import {
   type SqlEngine,
   statementBreakpoint,
 } from "./migration.ts";
-import { chunksOf, displayPath, readSqlFile, type SqlFile } from "./sql-file.ts";
+import { SqlFile } from "./sql-file.ts";
+import { displayPath } from "./sql-place.ts";
 import { quoteIdentifier, quoteLiteral } from "./sql-quoting.ts";
 
 interface JournalEntry {
@@ -49,25 +50,31 @@ export async function planDrizzle(engine: SqlEngine, source: DrizzleSource, log:
   const hashes = new Map(rows.map(([createdAt, hash]) => [Number(createdAt), hash]));
   const pending: (Migration & JournalEntry)[] = [];
   for (const entry of entries) {
-    const file = await readSqlFile(join(source.directory, `${entry.tag}.sql`));
+    const file = await SqlFile.open(join(source.directory, `${entry.tag}.sql`));
+    const { bytes: checksum } = await file.checksums();
     if (latest !== undefined && latest >= entry.when) {
-      noteDifference(file, ledger, hashes.get(entry.when), log);
+      noteDifference({ path: file.path, checksum }, ledger, hashes.get(entry.when), log);
       continue;
     }
     pending.push({
       ...entry,
       name: entry.tag,
       file,
-      chunks: chunksOf(file.text, statementBreakpoint),
+      separator: statementBreakpoint,
       ledger,
-      recordSql: `INSERT INTO ${ledger} (hash, created_at) VALUES (${quoteLiteral(file.checksum)}, ${entry.when})`,
+      recordSql: `INSERT INTO ${ledger} (hash, created_at) VALUES (${quoteLiteral(checksum)}, ${entry.when})`,
     });
   }
   return { pending: inSafeTransactions(pending), alreadyApplied: entries.length - pending.length };
 }
 
 /** Says what drizzle-orm passes over in silence about an entry that is not pending. */
-function noteDifference(file: SqlFile, ledger: string, hash: string | null | undefined, log: Log): void {
+function noteDifference(
+  file: { readonly path: string; readonly checksum: string },
+  ledger: string,
+  hash: string | null | undefined,
+  log: Log,
+): void {
   const path = displayPath(file.path);
   if (hash === undefined)
     log(

@@ -1,67 +1,108 @@
 /**
  * Where the migrations are: the `--migrations` setting turned into a folder and its kind.
  *
- * Owns: the places that `auto` looks at, and how the kind of a folder is told. Does not own: reading migrations.
+ * Owns: the places that `auto` looks at. Does not own: what a folder is (`migration-folder.ts`), reading migrations.
  * Invariant: a folder that somebody named is used or refused, never passed over; only what `auto` merely came across is
  * passed over, and the log says so.
  */
-import { existsSync, readdirSync, statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { UsageError } from "../errors.ts";
 import type { Log } from "../options.ts";
 import { type DrizzleConfig, defaultDrizzleLedger, findDrizzleConfig, readDrizzleConfig } from "./drizzle-config.ts";
 import type { DrizzleSource, MigrationSource } from "./migration.ts";
-import { isPlainMigration } from "./plain.ts";
-import { displayPath } from "./sql-file.ts";
+import { type ForeignFolder, folderAt } from "./migration-folder.ts";
+import { readPrismaProject } from "./prisma-config.ts";
+import { displayPath } from "./sql-place.ts";
 
-const PLACES = ["drizzle", "migrations", "prisma/migrations", "supabase/migrations", "db/migrations", "db/migrate"];
+const PLACES = [
+  "drizzle",
+  "migrations",
+  "prisma/migrations",
+  "supabase/migrations",
+  "netlify/database/migrations",
+  "db/migrations",
+  "db/migrate",
+];
 
 const EXPECTED =
   "meta/_journal.json or NAME/migration.sql with snapshot.json (drizzle-kit), NAME/migration.sql (Prisma), or .sql files (applied in name order)";
 
 /**
- * Finds what to apply. `none` finds nothing; `auto` takes the first of the `out` of drizzle.config.* and of the
- * usual places that has migrations; anything else is a directory.
- * Throws a `UsageError` that names the directory when it is missing or holds no migrations (not with `auto`, which goes
+ * Finds what to apply, in order. `none` finds nothing; `auto` takes the first of the `out` of drizzle.config.*, of what Prisma's configuration names
+ * and of the usual places that has migrations; anything else is a directory.
+ * Throws a `UsageError` that names the directory when it is missing or holds no migrations that can be applied here (not with `auto`, which goes
  * on to the next place and tells `log`), and for a drizzle.config.* that cannot be understood.
  */
 export async function findMigrations(
-  setting: "auto" | "none" | string,
+  settings: readonly string[],
   cwd: string,
   log: Log = () => undefined,
-): Promise<MigrationSource | undefined> {
-  if (setting === "none") return undefined;
-  if (setting === "auto") return findAutomatically(cwd, log);
+): Promise<readonly MigrationSource[]> {
+  const [first] = settings;
+  const word = settings.find((setting) => setting === "auto" || setting === "none");
+  if (word !== undefined && settings.length > 1)
+    throw new UsageError(`${word} cannot be combined with other migrations: ${settings.join(", ")}`);
+  if (first === undefined || word === "none") return [];
+  if (word === "auto") return findAutomatically(cwd, log);
+  const sources: MigrationSource[] = [];
+  for (const setting of settings) sources.push(await sourceAt(setting, cwd, log));
+  return sources;
+}
+
+async function sourceAt(setting: string, cwd: string, log: Log): Promise<MigrationSource> {
   const directory = resolve(cwd, setting);
   if (!existsSync(directory))
     throw new UsageError(`the migrations directory ${setting} does not exist; expected ${EXPECTED}`);
   if (!statSync(directory).isDirectory())
     throw new UsageError(`the migrations directory ${setting} is a file; expected a directory with ${EXPECTED}`);
-  const kind = kindOf(directory);
-  if (kind === undefined)
+  const folder = folderAt(directory);
+  if (folder === undefined)
     throw new UsageError(`the migrations directory ${setting} has no migrations; expected ${EXPECTED}`);
-  if (!isDrizzle(kind)) return { kind, directory };
-  return { kind, directory, ledger: await ledgerOf(directory, cwd, log) };
+  if (folder.kind === "foreign")
+    throw new UsageError(
+      `the migrations directory ${setting} ${describeForeign(folder)}, and cannot be applied here: ${remedy(folder)}`,
+    );
+  const { kind } = folder;
+  if (isDrizzle(kind)) return { kind, directory, ledger: await ledgerOf(directory, cwd, log) };
+  return kind === "prisma" ? { kind, directory, schema: readPrismaProject(cwd, log).schema } : { kind, directory };
 }
 
-async function findAutomatically(cwd: string, log: Log): Promise<MigrationSource | undefined> {
+async function findAutomatically(cwd: string, log: Log): Promise<readonly MigrationSource[]> {
   const configPath = findDrizzleConfig(cwd);
   const config = configPath === undefined ? undefined : await readDrizzleConfig(configPath);
   if (config !== undefined) {
     const source = sourceOfConfig(config, log);
-    if (source !== undefined) return source;
+    if (source !== undefined) return [source];
   }
-  for (const directory of PLACES.map((place) => join(cwd, place))) {
+  const prisma = readPrismaProject(cwd, log);
+  const places = [
+    ...(prisma.migrations === undefined ? [] : [prisma.migrations]),
+    ...PLACES.map((place) => join(cwd, place)),
+  ];
+  for (const directory of new Set(places)) {
     if (!isDirectory(directory)) continue;
-    const kind = kindOf(directory);
-    if (isDrizzle(kind)) return { kind, directory, ledger: config?.ledger ?? defaultDrizzleLedger };
-    if (kind !== undefined) return { kind, directory };
-    log(
-      "info",
-      `${displayPath(directory)} has no migrations that can be applied here; expected ${EXPECTED}. Code is run by its own tool: --setup "CMD"`,
-    );
+    const folder = folderAt(directory);
+    if (folder && folder.kind !== "foreign") {
+      const { kind } = folder;
+      if (isDrizzle(kind)) return [{ kind, directory, ledger: config?.ledger ?? defaultDrizzleLedger }];
+      return [kind === "prisma" ? { kind, directory, schema: prisma.schema } : { kind, directory }];
+    }
+    const why = folder
+      ? `${describeForeign(folder)} and is passed over: ${remedy(folder)}`
+      : `has no migrations that can be applied here; expected ${EXPECTED}. Code is run by its own tool: --setup "CMD"`;
+    log("info", `${displayPath(directory)} ${why}`);
   }
-  return undefined;
+  return [];
+}
+
+function describeForeign({ sign, tool }: ForeignFolder): string {
+  const whose = tool === undefined ? "migrations that are not plain SQL files side by side" : `migrations of ${tool}`;
+  return `has ${whose} (${sign})`;
+}
+
+function remedy({ setup }: ForeignFolder): string {
+  return `let their own tool apply them: --migrations none --setup "${setup}"`;
 }
 
 function sourceOfConfig(config: DrizzleConfig, log: Log): MigrationSource | undefined {
@@ -75,7 +116,7 @@ function sourceOfConfig(config: DrizzleConfig, log: Log): MigrationSource | unde
     log("info", `${displayPath(path)} names the folder ${displayPath(out)}, which does not exist; passed over`);
     return undefined;
   }
-  const kind = kindOf(out);
+  const kind = folderAt(out)?.kind;
   if (isDrizzle(kind)) return { kind, directory: out, ledger };
   if (kind !== undefined)
     throw new UsageError(
@@ -101,20 +142,8 @@ async function ledgerOf(directory: string, cwd: string, log: Log): Promise<Drizz
   }
 }
 
-function isDrizzle(kind: MigrationSource["kind"] | undefined): kind is DrizzleSource["kind"] {
+function isDrizzle(kind: string | undefined): kind is DrizzleSource["kind"] {
   return kind === "drizzle" || kind === "drizzle-folders";
-}
-
-/** The kind of a folder, by what it holds. */
-function kindOf(directory: string): MigrationSource["kind"] | undefined {
-  if (existsSync(join(directory, "meta", "_journal.json"))) return "drizzle";
-  const entries = readdirSync(directory, { withFileTypes: true });
-  const migrations = entries.filter(
-    (entry) => entry.isDirectory() && existsSync(join(directory, entry.name, "migration.sql")),
-  );
-  if (migrations.some(({ name }) => existsSync(join(directory, name, "snapshot.json")))) return "drizzle-folders";
-  if (migrations.length > 0) return "prisma";
-  return entries.some((entry) => !entry.isDirectory() && isPlainMigration(entry.name)) ? "plain" : undefined;
 }
 
 function isDirectory(path: string): boolean {

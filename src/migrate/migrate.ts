@@ -6,13 +6,13 @@
  * Invariant: nobody else uses the engine meanwhile; every pending file is checked before the first one runs.
  */
 import type { Log, Progress } from "../options.ts";
+import { type CheckedMigration, checkMigration } from "./check-migration.ts";
 import { describePlace } from "./describe-place.ts";
 import { planDrizzle } from "./drizzle.ts";
 import { planDrizzleFolders } from "./drizzle-folders.ts";
 import type { MigrationPlan, MigrationSource, SqlEngine } from "./migration.ts";
 import { planPlain } from "./plain.ts";
 import { planPrisma } from "./prisma.ts";
-import { refuseUnsupported } from "./refuse-unsupported.ts";
 import { runTogether } from "./run-migration.ts";
 
 /** What a call of `applyMigrations` did. */
@@ -30,15 +30,17 @@ interface MigrationResult {
  */
 export async function applyMigrations(
   engine: SqlEngine,
-  source: MigrationSource,
+  sources: readonly MigrationSource[],
   log: Log = () => undefined,
   progress: Progress = () => undefined,
 ): Promise<MigrationResult> {
-  const { pending, alreadyApplied } = await plan(engine, source, log);
-  const all = pending.flat();
-  for (const migration of all) refuseUnsupported(migration);
+  const { pending, alreadyApplied } = await planAll(engine, sources, log);
+  const checked: CheckedMigration[][] = [];
+  for (const migrations of pending)
+    checked.push(await Promise.all(migrations.map((migration) => checkMigration(migration))));
+  const all = checked.flat();
   const applied: string[] = [];
-  for (const migrations of pending) {
+  for (const migrations of checked) {
     await runTogether(engine, migrations, log, (migration, chunk) =>
       progress(`migration ${all.indexOf(migration) + 1} of ${all.length}: ${describePlace(migration, chunk)}`),
     );
@@ -47,15 +49,38 @@ export async function applyMigrations(
   return { applied, alreadyApplied };
 }
 
-function plan(engine: SqlEngine, source: MigrationSource, log: Log): Promise<MigrationPlan> {
+/** One folder after the other; those of plain SQL, which have one ledger, where the first of them is. */
+async function planAll(engine: SqlEngine, sources: readonly MigrationSource[], log: Log): Promise<MigrationPlan> {
+  const plain = sources.filter(({ kind }) => kind === "plain");
+  const plans: MigrationPlan[] = [];
+  for (const source of sources) {
+    if (source.kind !== "plain") plans.push(await plan(engine, source, log));
+    else if (source === plain[0])
+      plans.push(
+        await planPlain(
+          engine,
+          plain.map(({ directory }) => directory),
+          log,
+        ),
+      );
+  }
+  return {
+    pending: plans.flatMap(({ pending }) => pending),
+    alreadyApplied: plans.reduce((sum, { alreadyApplied }) => sum + alreadyApplied, 0),
+  };
+}
+
+function plan(
+  engine: SqlEngine,
+  source: Exclude<MigrationSource, { readonly kind: "plain" }>,
+  log: Log,
+): Promise<MigrationPlan> {
   switch (source.kind) {
     case "drizzle":
       return planDrizzle(engine, source, log);
     case "drizzle-folders":
       return planDrizzleFolders(engine, source, log);
     case "prisma":
-      return planPrisma(engine, source.directory, log);
-    case "plain":
-      return planPlain(engine, source.directory, log);
+      return planPrisma(engine, source, log);
   }
 }

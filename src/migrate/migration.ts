@@ -5,15 +5,12 @@
  * the access to a ledger table. Does not own: any tool's rules.
  * Invariant: a migration carries the statement that records it, so that the runner can put both in one transaction.
  */
-import type { Engine } from "../engine/engine.ts";
-import { executeSql } from "../engine/execute-sql.ts";
+import { executeSql, type SqlEngine } from "../engine/execute-sql.ts";
 import { MigrationError } from "../errors.ts";
 import { DatabaseError, type StatementResult } from "../wire/query-results.ts";
-import type { SqlChunk } from "./split-statements.ts";
 import type { SqlFile } from "./sql-file.ts";
 
-/** The part of an engine that migrations need. */
-export type SqlEngine = Pick<Engine, "runExclusive" | "execProtocolRawStream">;
+export type { SqlEngine } from "../engine/execute-sql.ts";
 
 /** A folder of drizzle-kit's. */
 export interface DrizzleSource {
@@ -26,7 +23,14 @@ export interface DrizzleSource {
 }
 
 /** Where migrations are, and which tool's rules and ledger they follow. */
-export type MigrationSource = DrizzleSource | { readonly kind: "prisma" | "plain"; readonly directory: string };
+export type MigrationSource = DrizzleSource | PrismaSource | { readonly kind: "plain"; readonly directory: string };
+
+/** Prisma's folder; its tables and its ledger are in this schema. */
+export interface PrismaSource {
+  readonly kind: "prisma";
+  readonly directory: string;
+  readonly schema: string;
+}
 
 /** Between the statements of drizzle-kit's files. */
 export const statementBreakpoint = "--> statement-breakpoint";
@@ -36,7 +40,10 @@ export interface Migration {
   /** What the ledger and the log call it. */
   readonly name: string;
   readonly file: SqlFile;
-  readonly chunks: readonly SqlChunk[];
+  /** Where the tool that wrote it cuts it; undefined: between statements. */
+  readonly separator?: string;
+  /** A statement that its session begins with. */
+  readonly prelude?: string;
   /** The ledger table, for messages. */
   readonly ledger: string;
   /** The statement that records it. */

@@ -26,11 +26,12 @@ const NUMBER = /\d[\w.]*/y;
 const STRING = /'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|`(?:[^`\\$]|\\.|\$(?!\{))*`/y;
 /** A template whose text is only known at run time; an expression with braces or backticks of its own is too much. */
 const TEMPLATE = /`(?:[^`\\$]|\\.|\$(?!\{)|\$\{[^`{}]*\})*`/y;
+const REGULAR_EXPRESSION = /\/(?![*/])(?:[^\\/[\n]|\\.|\[(?:[^\]\\\n]|\\.)*\])+\/[a-z]*/y;
 const MARK = /\.\.\.|=>|===?|[^\s\w/'"`]/uy;
 
 /**
  * Reads the default export of a module's source text. Gives undefined when it is not written as an object literal, or
- * when the text has something that this reader does not know (a regular expression, a template with `${}`).
+ * when the text has something that this reader does not know.
  */
 export function readDefaultExport(source: string): ObjectLiteral | undefined {
   const tokens = tokenise(source);
@@ -121,7 +122,7 @@ function tokenise(source: string): Token[] | undefined {
       at += blank.length;
       continue;
     }
-    const token = tokenAt(source, at);
+    const token = tokenAt(source, at, tokens.at(-1));
     if (token === undefined) return undefined;
     tokens.push(token.token);
     at += token.length;
@@ -129,9 +130,17 @@ function tokenise(source: string): Token[] | undefined {
   return tokens;
 }
 
-function tokenAt(source: string, at: number): { token: Token; length: number } | undefined {
+function tokenAt(source: string, at: number, before?: Token): { token: Token; length: number } | undefined {
   const word = match(WORD, source, at) ?? match(NUMBER, source, at);
   if (word !== undefined) return { token: { kind: "word", text: word }, length: word.length };
+  if (source[at] === "/") {
+    // Behind a value it divides.
+    const divides = before && (before.kind !== "mark" ? before.text !== "return" : /[)\]}]/.test(before.text));
+    const expression = divides ? undefined : match(REGULAR_EXPRESSION, source, at);
+    return expression === undefined
+      ? { token: { kind: "mark", text: "/" }, length: 1 }
+      : { token: { kind: "word", text: "`" }, length: expression.length };
+  }
   const mark = match(MARK, source, at);
   if (mark !== undefined) return { token: { kind: "mark", text: mark }, length: mark.length };
   const string = match(STRING, source, at);

@@ -5,9 +5,9 @@
  * order of files, or running them.
  * Invariant: a row is written by the transaction that applies its file.
  */
+import { createHash } from "node:crypto";
 import type { Log } from "../options.ts";
 import { executeOnLedger, type SqlEngine } from "./migration.ts";
-import { type SqlFile, sha256 } from "./sql-file.ts";
 import { quoteLiteral } from "./sql-quoting.ts";
 
 /** The two tables: `migrations` for plain SQL files, `seeds` for seed files. */
@@ -67,7 +67,7 @@ export async function isNewSeed(
   return false;
 }
 
-/** SHA-256 of the text with LF line endings, so that a checkout with CRLF is not a change. */
-export function ownChecksum(file: Pick<SqlFile, "text">): string {
-  return sha256(file.text.replaceAll("\r\n", "\n"));
+/** SHA-256 of a text with LF line endings, so that a checkout with CRLF is not a change. */
+export function ownChecksum(text: string): string {
+  return createHash("sha256").update(text.replaceAll("\r\n", "\n")).digest("hex");
 }

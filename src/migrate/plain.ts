@@ -1,51 +1,53 @@
 /**
- * Folders of plain `*.sql` files, applied in natural name order (`2_b.sql` before `10_a.sql`).
+ * Folders of plain `*.sql` files, each applied in natural name order (`2_b.sql` before `10_a.sql`).
  *
  * Owns: the order, and the rule that an applied file stays as it is. Does not own: the ledger's shape (`own-ledger.ts`)
  * or running the files.
  * Invariant: nothing is applied while an applied file is changed or gone.
  *
- * `*.down.sql` is the undo half of a pair (golang-migrate, sqlx), as is Flyway's `U1__a.sql`: never applied. Flyway's repeatable
- * `R__a.sql` is applied behind all others, and again when it was changed.
+ * Undo files (`undo-files.ts`) are never applied. Flyway's repeatable `R__a.sql` is applied behind all others, and again when it was changed.
  */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { MigrationError } from "../errors.ts";
 import type { Log } from "../options.ts";
 import type { Migration, MigrationPlan, SqlEngine } from "./migration.ts";
-import { ownChecksum, readOwnLedger, recordInOwnLedger } from "./own-ledger.ts";
-import { chunksOf, displayPath, readSqlFile } from "./sql-file.ts";
+import { plainMigrations } from "./migration-folder.ts";
+import { readOwnLedger, recordInOwnLedger } from "./own-ledger.ts";
+import { SqlFile } from "./sql-file.ts";
+import { displayPath } from "./sql-place.ts";
+import { conventional, undoFiles } from "./undo-files.ts";
 
 const LEDGER = "pglite_devdb.migrations";
 
-const undoing = /\.down\.sql$|^U\d[\d._]*__.*\.sql$/i;
 const repeatable = /^R__.*\.sql$/i;
 
-/** Whether a file of a folder is a plain migration, by its name. */
-export function isPlainMigration(fileName: string): boolean {
-  return /\.sql$/i.test(fileName) && !undoing.test(fileName) && !fileName.startsWith(".");
-}
-
-/** Reads the folder and the ledger. */
-export async function planPlain(engine: SqlEngine, directory: string, log: Log): Promise<MigrationPlan> {
-  const entries = await readdir(directory, { withFileTypes: true });
-  const names = entries.filter((entry) => !entry.isDirectory() && isPlainMigration(entry.name)).map(({ name }) => name);
+/** Reads the folders and the ledger. The ledger knows a file by its name, whichever folder it is in. */
+export async function planPlain(engine: SqlEngine, directories: readonly string[], log: Log): Promise<MigrationPlan> {
+  const folders = await Promise.all(directories.map(filesIn));
+  const found = folders.flatMap(({ migrations }) => migrations);
+  const known = new Set([...found.map(({ name }) => name), ...folders.flatMap(({ undo }) => undo)]);
   const applied = await readOwnLedger(engine, LEDGER);
   for (const name of applied.keys()) {
-    if (names.includes(name)) continue;
+    if (known.has(name)) continue;
     throw new MigrationError(
-      `${displayPath(join(directory, name))} is gone, but it was applied to this database.\n` +
+      `${displayPath(join(directories[0]!, name))} is gone, but it was applied to this database.\n` +
         "  hint: restore the file, or start with a new database",
     );
   }
   const pending: Migration[] = [];
-  for (const name of names.sort(compareNames)) {
-    const file = await readSqlFile(join(directory, name));
-    const checksum = ownChecksum(file);
+  for (const [at, { name, path }] of found.entries()) {
+    const twin = found.slice(0, at).find((file) => file.name === name);
+    if (twin)
+      throw new MigrationError(
+        `${displayPath(twin.path)} and ${displayPath(path)} have the same name, and the ledger knows a file by its name`,
+      );
+    const file = await SqlFile.open(path);
+    const { lf: checksum } = await file.checksums();
     const isChanged = applied.has(name) && applied.get(name) !== checksum;
     if (!applied.has(name) || (isChanged && repeatable.test(name))) {
       const recordSql = recordInOwnLedger(LEDGER, name, checksum, isChanged ? "again" : "first");
-      pending.push({ name, file, chunks: chunksOf(file.text), ledger: LEDGER, recordSql });
+      pending.push({ name, file, ledger: LEDGER, recordSql });
     } else if (isChanged) {
       throw new MigrationError(
         `${displayPath(file.path)} was changed after it was applied to this database.\n` +
@@ -55,7 +57,25 @@ export async function planPlain(engine: SqlEngine, directory: string, log: Log):
       log("info", `${displayPath(pending[0]!.file.path)} is applied after ${name}, which comes later by name`);
     }
   }
-  return { pending: pending.map((migration) => [migration]), alreadyApplied: names.length - pending.length };
+  if (pending.length > 0) for (const { directory, undo } of folders) tellUndo(directory, undo, log);
+  return { pending: pending.map((migration) => [migration]), alreadyApplied: found.length - pending.length };
+}
+
+/** The files of a folder, in the order in which they are applied. */
+async function filesIn(directory: string) {
+  const entries = await readdir(directory, { withFileTypes: true });
+  const all = entries.filter((entry) => !entry.isDirectory()).map(({ name }) => name);
+  const names = plainMigrations(all).sort(compareNames);
+  const migrations = names.map((name) => ({ name, path: join(directory, name) }));
+  return { directory, migrations, undo: [...undoFiles(all)].sort(compareNames) };
+}
+
+function tellUndo(directory: string, undo: readonly string[], log: Log): void {
+  const [first, ...others] = undo.filter((name) => !conventional.test(name));
+  if (first === undefined) return;
+  const more =
+    others.length === 0 ? "undoes another file and is" : `and ${others.length} more undo other files and are`;
+  log("info", `${displayPath(join(directory, first))} ${more} not applied`);
 }
 
 /** The order in which files are applied: of Flyway's, `V1__a.sql` is before `V1.1__b.sql`. */

@@ -6,7 +6,7 @@
  * Invariant: nothing is applied while the ledger has a failed migration or an applied one was modified.
  *
  * Mirrors the schema engine of Prisma (prisma-engines: `schema-commands/src/commands/apply_migrations.rs`, the
- * PostgreSQL flavour's `create_migrations_table`, `checksum.rs`). Only the schema `public` is looked at.
+ * PostgreSQL flavour's `create_migrations_table`, `checksum.rs`). One schema is looked at.
  */
 import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
@@ -14,13 +14,12 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { MigrationError } from "../errors.ts";
 import type { Log } from "../options.ts";
-import { executeOnLedger, type Migration, type MigrationPlan, type SqlEngine } from "./migration.ts";
-import { checksumsOfAnyLineEnding, chunksOf, displayPath, readSqlFile, type SqlFile } from "./sql-file.ts";
-import { quoteLiteral } from "./sql-quoting.ts";
+import { executeOnLedger, type Migration, type MigrationPlan, type PrismaSource, type SqlEngine } from "./migration.ts";
+import { SqlFile } from "./sql-file.ts";
+import { displayPath } from "./sql-place.ts";
+import { quoteIdentifier, quoteLiteral } from "./sql-quoting.ts";
 
-const LEDGER = "public._prisma_migrations";
-
-const CREATE_LEDGER = `CREATE TABLE IF NOT EXISTS ${LEDGER} (
+const createLedger = (ledger: string) => `CREATE TABLE IF NOT EXISTS ${ledger} (
     id                      VARCHAR(36) PRIMARY KEY NOT NULL,
     checksum                VARCHAR(64) NOT NULL,
     finished_at             TIMESTAMPTZ,
@@ -32,16 +31,28 @@ const CREATE_LEDGER = `CREATE TABLE IF NOT EXISTS ${LEDGER} (
 )`;
 
 /** Reads the folder and the ledger, and creates the ledger as Prisma would. */
-export async function planPrisma(engine: SqlEngine, directory: string, log: Log): Promise<MigrationPlan> {
+export async function planPrisma(
+  engine: SqlEngine,
+  { directory, schema }: PrismaSource,
+  log: Log,
+): Promise<MigrationPlan> {
+  const ledger = `${quoteIdentifier(schema)}._prisma_migrations`;
+  // As the schema engine connects, which makes the schema if it is missing.
+  const prelude = schema === "public" ? undefined : `SET search_path = ${quoteIdentifier(schema)}`;
+  if (prelude !== undefined)
+    await executeOnLedger(engine, ledger, `CREATE SCHEMA IF NOT EXISTS ${quoteIdentifier(schema)}`);
   await checkProvider(join(directory, "migration_lock.toml"));
   const migrations = await readMigrations(directory);
-  const checksums = await readLedger(engine);
+  const checksums = await readLedger(engine, ledger);
   const pending: Migration[] = [];
   for (const { name, file } of migrations) {
     const checksum = checksums.get(name);
     if (checksum === undefined)
-      pending.push({ name, file, chunks: chunksOf(file.text), ledger: LEDGER, recordSql: recordSql(name, file) });
-    else if (!checksumsOfAnyLineEnding(file).includes(checksum))
+      pending.push({
+        ...{ name, file, ledger, recordSql: recordSql(ledger, name, (await file.checksums()).bytes) },
+        ...(prelude === undefined ? {} : { prelude }),
+      });
+    else if (!Object.values(await file.checksums()).includes(checksum))
       throw new MigrationError(
         `The migration \`${name}\` was modified after it was applied (${displayPath(file.path)}).\n` +
           "  hint: restore the file, and put the change into a new migration",
@@ -64,24 +75,24 @@ async function readMigrations(directory: string): Promise<{ name: string; file: 
       throw new MigrationError(
         `Could not find the migration file at ${displayPath(path)}. Delete the directory or restore the file.`,
       );
-    migrations.push({ name, file: await readSqlFile(path) });
+    migrations.push({ name, file: await SqlFile.open(path) });
   }
   return migrations;
 }
 
-function recordSql(name: string, file: SqlFile): string {
-  const values = [randomUUID(), file.checksum, name].map(quoteLiteral);
-  return `INSERT INTO ${LEDGER} (id, checksum, migration_name, started_at, finished_at, applied_steps_count)
+function recordSql(ledger: string, name: string, checksum: string): string {
+  const values = [randomUUID(), checksum, name].map(quoteLiteral);
+  return `INSERT INTO ${ledger} (id, checksum, migration_name, started_at, finished_at, applied_steps_count)
     VALUES (${values.join(", ")}, now(), clock_timestamp(), 1)`;
 }
 
 /** The checksums of the applied migrations by their name. A row that was rolled back does not count. */
-async function readLedger(engine: SqlEngine): Promise<Map<string, string>> {
-  await executeOnLedger(engine, LEDGER, CREATE_LEDGER);
+async function readLedger(engine: SqlEngine, ledger: string): Promise<Map<string, string>> {
+  await executeOnLedger(engine, ledger, createLedger(ledger));
   const { rows } = await executeOnLedger(
     engine,
-    LEDGER,
-    `SELECT migration_name, checksum, finished_at, started_at FROM ${LEDGER}
+    ledger,
+    `SELECT migration_name, checksum, finished_at, started_at FROM ${ledger}
       WHERE rolled_back_at IS NULL ORDER BY started_at, migration_name`,
   );
   const failed = rows.filter(([, , finishedAt]) => finishedAt === null);

@@ -1,36 +1,47 @@
 /**
  * A dump, run in a database that is there.
  *
- * Owns: the check of what it is. Does not own: where the database is, running it (`run-migration.ts`).
+ * Owns: what of a dump this server cannot do and what is left out for that. Does not own: where the database is, running it (`run-migration.ts`).
  * Invariant: it is one transaction where PostgreSQL allows it; nothing is recorded.
  */
-import { MigrationError } from "../errors.ts";
+import { executeSql, type SqlEngine } from "../engine/execute-sql.ts";
 import type { Log, Progress } from "../options.ts";
+import { checkMigration } from "./check-migration.ts";
 import { describePlace } from "./describe-place.ts";
-import type { SqlEngine } from "./migration.ts";
-import { psqlChunks } from "./psql-file.ts";
-import { refuseUnsupported } from "./refuse-unsupported.ts";
 import { runTogether } from "./run-migration.ts";
-import { displayPath, sha256 } from "./sql-file.ts";
+import { SqlFile } from "./sql-file.ts";
+import { displayPath } from "./sql-place.ts";
 
-/** The first bytes of pg_dump's custom format. */
-const customFormat = "PGDMP";
-
-/** Runs it. Throws a `MigrationError` with file and line. */
+/** Runs it; `name`: how messages call the file. Rejects with a `MigrationError` with file and line. */
 export async function restoreSql(
   engine: SqlEngine,
   path: string,
-  text: string,
+  name: string,
   log: Log,
   progress: Progress,
 ): Promise<void> {
-  if (text.startsWith(customFormat)) {
-    throw new MigrationError(
-      `${displayPath(path)} is a dump in pg_dump's custom format: load it with pg_restore, or make one with --format=plain`,
-    );
-  }
-  const file = { path, text, checksum: sha256(text) };
-  const migration = { name: displayPath(path), file, chunks: psqlChunks(text), ledger: "nothing", recordSql: "" };
-  refuseUnsupported(migration);
+  const compression = await compressionOf(engine);
+  const file = await SqlFile.open(path, { name, leavesOut: compression.leavesOut });
+  const migration = await checkMigration({ name: displayPath(name), file, ledger: "nothing", recordSql: "" });
+  if (compression.count > 0)
+    log("info", `${compression.count} × SET COMPRESSION lz4 is left out: this server was built without lz4`);
   await runTogether(engine, [migration], log, (_, chunk) => progress(`restore: ${describePlace(migration, chunk)}`));
+}
+
+/** What pg_dump writes about the compression of a column (dump_toast_compression); without lz4 it is an error. */
+const setsLz4 = /^alter\s+(?:foreign\s+)?table\s.*\sset\s+compression\s+lz4\s*$/is;
+
+async function compressionOf(engine: SqlEngine) {
+  const known = "SELECT 'lz4' = ANY (enumvals) FROM pg_settings WHERE name = 'default_toast_compression'";
+  const [result] = await executeSql(engine, known);
+  const hasLz4 = result?.rows[0]?.[0] === "t";
+  const found = {
+    count: 0,
+    leavesOut: (sql: string): boolean => {
+      const isLeftOut = !hasLz4 && setsLz4.test(sql);
+      if (isLeftOut) found.count++;
+      return isLeftOut;
+    },
+  };
+  return found;
 }

@@ -14,16 +14,17 @@
  *    ledger row is written before its last statement if that is a COMMIT, so that a file within one BEGIN and COMMIT is
  *    still applied with its row or not at all. A transaction that it leaves open is committed.
  */
-import { executeSql } from "../engine/execute-sql.ts";
+import { executeCopy, executeSql } from "../engine/execute-sql.ts";
 import type { Log } from "../options.ts";
 import { DatabaseError } from "../wire/query-results.ts";
+import type { CheckedMigration } from "./check-migration.ts";
 import { describeFailure, type Failure } from "./describe-failure.ts";
 import type { Migration, SqlEngine } from "./migration.ts";
-import type { SqlChunk, SqlStatement } from "./split-statements.ts";
-import { displayPath } from "./sql-file.ts";
+import type { SqlChunk } from "./split-statements.ts";
+import { displayPath, placeAfter } from "./sql-place.ts";
 
 /** Is told what is sent next. */
-type OnChunk = (migration: Migration, chunk: SqlChunk) => void;
+type OnChunk = (migration: CheckedMigration, chunk: SqlChunk) => void;
 
 /** A statement that failed, before it is known what that leaves behind. */
 class StepFailed extends Error {
@@ -43,11 +44,11 @@ class StepFailed extends Error {
  */
 export async function runTogether(
   engine: SqlEngine,
-  migrations: readonly Migration[],
+  migrations: readonly CheckedMigration[],
   log: Log,
   onChunk: OnChunk,
 ): Promise<void> {
-  const controlling = migrations.find(hasTransactionControl);
+  const controlling = migrations.find(({ controlsTransactions }) => controlsTransactions);
   const reason = controlling
     ? "it has transaction control of its own"
     : await inFreshSession(engine, () => runInTransaction(engine, migrations, onChunk));
@@ -86,13 +87,14 @@ async function discardSession(engine: SqlEngine): Promise<void> {
 /** Resolves to why PostgreSQL refused to run them in a transaction, or to undefined when they are applied. */
 async function runInTransaction(
   engine: SqlEngine,
-  migrations: readonly Migration[],
+  migrations: readonly CheckedMigration[],
   onChunk: OnChunk,
 ): Promise<string | undefined> {
   try {
     await executeSql(engine, "BEGIN");
     for (const migration of migrations) {
-      for (const chunk of migration.chunks) {
+      await begin(engine, migration);
+      for await (const chunk of migration.file.chunks(migration.separator)) {
         onChunk(migration, chunk);
         await runChunk(engine, migration, chunk);
       }
@@ -109,21 +111,23 @@ async function runInTransaction(
 
 async function runStatementByStatement(
   engine: SqlEngine,
-  migration: Migration,
+  migration: CheckedMigration,
   ownControl: boolean,
   onChunk: OnChunk,
 ): Promise<void> {
-  const statements = migration.chunks.flatMap(statementChunks);
-  const commitAtEnd = statements.length > 0 && isCommit(statements.at(-1)!.statements[0]!);
+  const { endsWithCommit, statementCount } = migration;
   let completed = 0;
   try {
-    for (const [i, statement] of statements.entries()) {
-      if (commitAtEnd && i === statements.length - 1) await record(engine, migration);
-      onChunk(migration, statement);
-      await runChunk(engine, migration, statement);
-      completed++;
+    await begin(engine, migration);
+    for await (const chunk of migration.file.chunks(migration.separator)) {
+      for (const statement of statementChunks(chunk)) {
+        if (endsWithCommit && completed === statementCount - 1) await record(engine, migration);
+        onChunk(migration, statement);
+        await runChunk(engine, migration, statement);
+        completed++;
+      }
     }
-    if (!commitAtEnd) await record(engine, migration);
+    if (!endsWithCommit) await record(engine, migration);
     await runStep(engine, "COMMIT", { migration, chunk: undefined, step: "COMMIT" });
   } catch (error) {
     if (!(error instanceof StepFailed)) throw error;
@@ -141,12 +145,19 @@ function outcomeWithoutTransaction(completed: number, ownControl: boolean): stri
 /** Each statement of a chunk as a chunk of its own. */
 function statementChunks(chunk: SqlChunk): SqlChunk[] {
   if (chunk.copyData !== undefined) return [chunk];
-  const { text, offset, statements } = chunk;
+  const { path, text, offset, place, statements } = chunk;
   return statements.map((statement) => ({
+    path,
     text: text.slice(statement.start, statement.end),
     offset: offset + statement.start,
+    place: placeAfter(text.slice(0, statement.start), place),
     statements: [{ ...statement, words: statement.words, start: 0, end: statement.end - statement.start }],
   }));
+}
+
+async function begin(engine: SqlEngine, migration: Migration): Promise<void> {
+  const { prelude: step } = migration;
+  if (step !== undefined) await runStep(engine, step, { migration, chunk: undefined, step });
 }
 
 function runChunk(engine: SqlEngine, migration: Migration, chunk: SqlChunk): Promise<void> {
@@ -166,10 +177,10 @@ async function runStep(
   engine: SqlEngine,
   sql: string,
   step: Omit<Failure, "outcome">,
-  copyData?: string,
+  copyData?: AsyncIterable<Uint8Array>,
 ): Promise<void> {
   try {
-    await executeSql(engine, sql, copyData);
+    await (copyData ? executeCopy(engine, sql, copyData) : executeSql(engine, sql));
   } catch (error) {
     throw error instanceof DatabaseError ? new StepFailed(error, step) : error;
   }
@@ -185,20 +196,4 @@ function isRefusalOfTransaction({ error, step }: StepFailed): boolean {
     return error.fields.get("R") === "PreventInTransactionBlock" && error.fields.get("W") === undefined;
   const word = step.chunk?.statements[error.completedStatements]?.words[0];
   return error.code === "2D000" && (word === "call" || word === "do");
-}
-
-/** Whether a file has BEGIN, COMMIT or the like among its statements. Savepoints are no transaction control. */
-function hasTransactionControl({ chunks }: Migration): boolean {
-  return chunks.some(({ statements }) => statements.some(isTransactionControl));
-}
-
-function isTransactionControl({ words }: SqlStatement): boolean {
-  const [first, second] = words;
-  if (first === "start" || first === "prepare") return second === "transaction";
-  if (first === "rollback") return !words.includes("to");
-  return first === "begin" || first === "commit" || first === "end" || first === "abort";
-}
-
-function isCommit({ words }: SqlStatement): boolean {
-  return (words[0] === "commit" || words[0] === "end") && words[1] !== "prepared";
 }

@@ -9,13 +9,15 @@ import { existsSync } from "node:fs";
 import { basename, extname, resolve } from "node:path";
 import { MigrationError, UsageError } from "../errors.ts";
 import type { Log, Progress } from "../options.ts";
+import { checkMigration } from "./check-migration.ts";
 import { describePlace } from "./describe-place.ts";
-import type { SqlEngine } from "./migration.ts";
-import { isNewSeed, ownChecksum, recordInOwnLedger, seedLedger } from "./own-ledger.ts";
-import { refuseUnsupported } from "./refuse-unsupported.ts";
+import { executeOnLedger, type SqlEngine } from "./migration.ts";
+import { isNewSeed, recordInOwnLedger, seedLedger } from "./own-ledger.ts";
 import { runTogether } from "./run-migration.ts";
-import { chunksOf, displayPath, readSqlFile } from "./sql-file.ts";
+import { SqlFile } from "./sql-file.ts";
+import { displayPath } from "./sql-place.ts";
 
+const SQL = /\.sql(\.gz)?$/i;
 const MODULE_EXTENSIONS = [".js", ".mjs", ".cjs", ".ts", ".mts", ".cts"];
 
 /** `sql` runs before the server listens; `module` needs a URL to connect to. */
@@ -23,13 +25,17 @@ type SeedKind = "sql" | "module";
 
 /** Which kind of seed a file is, by its name. Throws a `UsageError` when it is missing or neither. */
 export function seedKind(file: string): SeedKind {
-  const extension = extname(file).toLowerCase();
-  if (extension !== ".sql" && !MODULE_EXTENSIONS.includes(extension))
+  if (!isSeed(file))
     throw new UsageError(
       `the seed ${file} is neither a .sql file nor a module (${MODULE_EXTENSIONS.join(", ")}) with a default function`,
     );
   if (!existsSync(file)) throw new UsageError(`the seed ${file} does not exist`);
-  return extension === ".sql" ? "sql" : "module";
+  return SQL.test(file) ? "sql" : "module";
+}
+
+/** Whether a file may be a seed, by its name. */
+export function isSeed(file: string): boolean {
+  return SQL.test(file) || (MODULE_EXTENSIONS.includes(extname(file).toLowerCase()) && !/\.d\.[cm]?ts$/.test(file));
 }
 
 /**
@@ -41,24 +47,26 @@ export async function applySeed(
   file: string,
   log: Log = () => undefined,
   progress: Progress = () => undefined,
+  name: string = basename(file),
 ): Promise<boolean> {
-  const sqlFile = await readSqlFile(resolve(file));
-  const checksum = ownChecksum(sqlFile);
-  if (!(await isNewSeed(engine, { name: basename(file), title: `the seed ${file}` }, checksum, log))) return false;
-  const migration = {
-    name: basename(file),
-    file: sqlFile,
-    chunks: chunksOf(sqlFile.text),
-    ledger: seedLedger,
-    recordSql: recordInOwnLedger(seedLedger, basename(file), checksum),
-  };
-  refuseUnsupported(migration);
-  if (/^CREATE SCHEMA pglite_devdb;$/m.test(sqlFile.text)) {
+  const sqlFile = await SqlFile.open(resolve(file));
+  const { lf: checksum } = await sqlFile.checksums();
+  if (!(await isNewSeed(engine, { name, title: `the seed ${file}` }, checksum, log))) return false;
+  const recordSql = recordInOwnLedger(seedLedger, name, checksum);
+  const unchecked = { name, file: sqlFile, ledger: seedLedger, recordSql };
+  const migration = await checkMigration(unchecked, ({ text }) => {
+    if (!/^CREATE SCHEMA pglite_devdb;$/m.test(text)) return;
     throw new MigrationError(
       `${displayPath(sqlFile.path)} is a dump with this program's own ledgers, which are there before a seed.\n` +
         "  hint: pglite-devdb dump --db DIR -- --exclude-schema=pglite_devdb",
     );
-  }
+  });
   await runTogether(engine, [migration], log, (_, chunk) => progress(`seed: ${describePlace(migration, chunk)}`));
   return true;
+}
+
+/** Records a SQL seed that was run by another program. */
+export async function recordSeed(engine: SqlEngine, file: string, name: string): Promise<void> {
+  const { lf: checksum } = await (await SqlFile.open(resolve(file))).checksums();
+  await executeOnLedger(engine, seedLedger, recordInOwnLedger(seedLedger, name, checksum));
 }

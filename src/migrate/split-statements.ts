@@ -8,6 +8,7 @@
  * Mirrors src/fe_utils/psqlscan.l.
  */
 import { isWordAt, pastBlank, pastToken } from "../sql/tokens.ts";
+import type { Place } from "./sql-place.ts";
 
 /** One statement, as offsets into the text that was split. */
 export interface SqlStatement {
@@ -24,12 +25,15 @@ export interface SqlStatement {
 /** A part of a file that is sent to the engine as one Query. */
 export interface SqlChunk {
   readonly text: string;
+  /** The file that it is in. */
+  readonly path: string;
   /** Where it begins in the file's text. */
   readonly offset: number;
+  readonly place: Place;
   /** Its statements, as offsets into `text` of the chunk. */
   readonly statements: readonly SqlStatement[];
-  /** The lines that follow its one statement, a COPY … FROM STDIN. */
-  readonly copyData?: string;
+  /** The data of its one statement, a COPY … FROM STDIN; to be taken once, and before the next chunk. */
+  readonly copyData?: AsyncIterable<Uint8Array>;
 }
 
 /** How many words of a statement are kept: enough to tell `COPY … FROM STDIN` with options from others. */
@@ -42,8 +46,15 @@ export function splitStatements(sql: string): SqlStatement[] {
   return statements;
 }
 
-/** The first statement from an offset on, which is not inside of one, and the offset past it and its `;`. */
-export function nextStatement(sql: string, from: number): { statement: SqlStatement; past: number } | undefined {
+/** A statement, the offset past it and its `;`, and whether that `;` was found before the end of the text. */
+interface NextStatement {
+  readonly statement: SqlStatement;
+  readonly past: number;
+  readonly isEnded: boolean;
+}
+
+/** The first statement from an offset on, which is not inside of one. */
+export function nextStatement(sql: string, from: number): NextStatement | undefined {
   let open: OpenStatement | undefined;
   for (let at = from; at < sql.length; ) {
     const past = pastBlank(sql, at);
@@ -55,10 +66,10 @@ export function nextStatement(sql: string, from: number): { statement: SqlStatem
     if (sql[at] !== ";" || open?.isInside()) {
       open ??= new OpenStatement(at);
       open.take(sql, at, end);
-    } else if (open) return { statement: open, past: end };
+    } else if (open) return { statement: open, past: end, isEnded: true };
     at = end;
   }
-  return open && { statement: open, past: sql.length };
+  return open && { statement: open, past: sql.length, isEnded: false };
 }
 
 /** A statement whose end has not been seen yet. */

@@ -1,94 +1,95 @@
 /**
- * A file of SQL, read and checked, with the places in it as a person counts them.
+ * A file of SQL: its checksums, and its text in chunks.
  *
- * Owns: decoding (UTF-8 only), the checksum, the cut into statements, line and column. Does not own: what a file means
- * to a migration tool, or running it.
- * Invariant: `text` is what the engine gets; an offset into it maps to the line that an editor shows.
+ * Owns: what a checksum is of, and a cut at the separators of a migration tool. Does not own: bytes and encodings (`sql-bytes.ts`), the usual cut
+ * (`sql-chunks.ts`), what a file means to a migration tool, running it.
  */
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
-import { isAbsolute, relative } from "node:path";
-import { MigrationError } from "../errors.ts";
-import { isForPsql, psqlChunks } from "./psql-file.ts";
 import { type SqlChunk, splitStatements } from "./split-statements.ts";
+import { openSqlBytes, type SqlBytes } from "./sql-bytes.ts";
+import { sqlChunks } from "./sql-chunks.ts";
+import { placeAfter } from "./sql-place.ts";
 
-/** A file of SQL as it is on disk. */
-export interface SqlFile {
-  /** Absolute. */
-  readonly path: string;
-  /** Without a byte order mark, which PostgreSQL would take for a word. */
-  readonly text: string;
-  /** SHA-256 of the file's bytes, in hexadecimal: what drizzle-orm and Prisma store. */
-  readonly checksum: string;
+/** SHA-256, in hexadecimal. */
+interface Checksums {
+  /** Of the file's bytes: what drizzle-orm and Prisma store. */
+  readonly bytes: string;
+  /** Of its text with these line endings: Git changes them from one machine to the next. */
+  readonly lf: string;
+  readonly crlf: string;
 }
 
-/** Reads a file. Throws a `MigrationError` that names it when it is missing or not UTF-8 text. */
-export async function readSqlFile(path: string): Promise<SqlFile> {
-  let bytes: Buffer;
-  try {
-    bytes = await readFile(path);
-  } catch (error) {
-    throw new MigrationError(`${displayPath(path)} cannot be read: ${(error as Error).message}`, { cause: error });
+/** What may be said of a file. */
+interface OpenOptions {
+  /** How messages call it, if not by its path. */
+  readonly name?: string;
+  /** Whether a statement is passed over. */
+  readonly leavesOut?: (sql: string) => boolean;
+}
+
+/** See the head of the file. */
+export class SqlFile {
+  readonly #bytes: SqlBytes;
+  readonly #leavesOut: OpenOptions["leavesOut"];
+  #checksums: Promise<Checksums> | undefined;
+
+  private constructor(bytes: SqlBytes, leavesOut: OpenOptions["leavesOut"]) {
+    this.#bytes = bytes;
+    this.#leavesOut = leavesOut;
   }
-  let text: string;
-  try {
-    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-  } catch (error) {
-    throw notText(path, error);
+
+  /** Rejects with a `MigrationError` that names it when it is missing, or not SQL text. */
+  static async open(path: string, { name = path, leavesOut }: OpenOptions = {}): Promise<SqlFile> {
+    return new SqlFile(await openSqlBytes(path, name), leavesOut);
   }
-  // A NUL would end the Query message in the middle of the file.
-  if (text.includes("\0")) throw notText(path);
-  return { path, text, checksum: sha256(bytes) };
+
+  /** For messages. */
+  get path(): string {
+    return this.#bytes.name;
+  }
+
+  /** In bytes. */
+  get size(): number {
+    return this.#bytes.size;
+  }
+
+  /** Reads the file, once. */
+  checksums(): Promise<Checksums> {
+    this.#checksums ??= readChecksums(this.#bytes);
+    return this.#checksums;
+  }
+
+  /** From the start at each call; with a separator it is cut there and nowhere else. Chunks without a statement are left out. */
+  chunks(separator?: string): AsyncIterable<SqlChunk> {
+    return separator === undefined ? sqlChunks(this.#bytes, this.#leavesOut) : separateChunks(this.#bytes, separator);
+  }
 }
 
-/**
- * The checksums that a file may have had when it was applied, with the line endings as they are now, as LF and as CRLF:
- * Git changes line endings from one machine to the next.
- */
-export function checksumsOfAnyLineEnding(file: SqlFile): readonly string[] {
-  return [file.checksum, sha256(file.text.replaceAll("\r\n", "\n")), sha256(file.text.replaceAll("\n", "\r\n"))];
+async function readChecksums(file: SqlBytes): Promise<Checksums> {
+  const hashes = { bytes: createHash("sha256"), lf: createHash("sha256"), crlf: createHash("sha256") };
+  for await (const piece of file.bytes()) hashes.bytes.update(piece);
+  let kept = "";
+  for await (const piece of file.text()) {
+    const text = kept + piece;
+    // What follows may be its other half.
+    kept = text.endsWith("\r") ? "\r" : "";
+    const lf = text.slice(0, text.length - kept.length).replaceAll("\r\n", "\n");
+    hashes.lf.update(lf);
+    hashes.crlf.update(lf.replaceAll("\n", "\r\n"));
+  }
+  hashes.lf.update(kept);
+  hashes.crlf.update(kept);
+  return { bytes: hashes.bytes.digest("hex"), lf: hashes.lf.digest("hex"), crlf: hashes.crlf.digest("hex") };
 }
 
-/** SHA-256 in hexadecimal. */
-export function sha256(content: string | Uint8Array): string {
-  return createHash("sha256").update(content).digest("hex");
-}
-
-/** Cuts a file's text at a separator, or a dump as psql reads it, into chunks. Chunks without a statement are left out. */
-export function chunksOf(text: string, separator?: string): SqlChunk[] {
-  if (separator === undefined && isForPsql(text)) return psqlChunks(text);
-  const chunks: SqlChunk[] = [];
+async function* separateChunks(file: SqlBytes, separator: string): AsyncGenerator<SqlChunk> {
+  let text = "";
+  for await (const piece of file.text()) text += piece;
   let offset = 0;
-  for (const part of separator === undefined ? [text] : text.split(separator)) {
+  for (const part of text.split(separator)) {
     const statements = splitStatements(part);
-    if (statements.length > 0) chunks.push({ text: part, offset, statements });
-    offset += part.length + (separator?.length ?? 0);
+    const place = placeAfter(text.slice(0, offset));
+    if (statements.length > 0) yield { path: file.name, text: part, offset, place, statements };
+    offset += part.length + separator.length;
   }
-  return chunks;
-}
-
-/** Line and column of an offset, both from 1; a column is a character, not a UTF-16 unit. CRLF, LF and CR end a line. */
-export function lineAndColumn(text: string, offset: number): { line: number; column: number } {
-  const before = text.slice(0, offset).split(/\r\n|\r|\n/);
-  return { line: before.length, column: [...before.at(-1)!].length + 1 };
-}
-
-/** The offset of the `position`th character (from 1, the error field `P`): PostgreSQL counts characters. */
-export function offsetOfCharacter(text: string, position: number): number {
-  let offset = 0;
-  for (let n = 1; n < position && offset < text.length; n++) offset += text.codePointAt(offset)! > 0xffff ? 2 : 1;
-  return offset;
-}
-
-/** A path as a message shows it: relative to the working directory where that is shorter to read. */
-export function displayPath(path: string): string {
-  const short = relative(process.cwd(), path);
-  return short === "" || short.startsWith("..") || isAbsolute(short) ? path : short;
-}
-
-function notText(path: string, cause?: unknown): MigrationError {
-  return new MigrationError(
-    `${displayPath(path)} is not UTF-8 text (a UTF-16 file from a redirection in PowerShell?): save it as UTF-8`,
-    { cause },
-  );
 }

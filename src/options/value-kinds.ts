@@ -61,6 +61,17 @@ export function oneOf<T extends string>(...words: readonly T[]): ValueKind<T> {
   };
 }
 
+/** One item, or in data also an array; a text is never cut, as a path may have any character. */
+export function oneOrMore<T>(item: ValueKind<T>, takes: string): ValueKind<readonly T[]> {
+  const whole = (values: (T | undefined)[]) =>
+    values.every((value) => value !== undefined) ? [...new Set(values)] : undefined;
+  return {
+    takes,
+    fromText: (value) => whole([item.fromText(value)]),
+    fromData: (data) => whole([data].flat().map((value) => item.fromData(value))),
+  };
+}
+
 /** A list: commas between the items in text, an array in data. An empty item is refused, an empty array is not. */
 export function listOf<T>(item: ValueKind<T>, takes: string): ValueKind<readonly T[]> {
   const whole = (values: (T | undefined)[]) =>

@@ -41,6 +41,8 @@ export interface OptionValues {
   /** `pglite`, `postgres` or a URL. */
   engine: string;
   db: string;
+  /** Undefined: the order of code points. */
+  icuLocale: string | undefined;
   fsync: OnOff;
   sessions: Sessions;
   branches: OnOff;
@@ -57,10 +59,12 @@ export interface OptionValues {
   user: string;
   /** Undefined: that of the user's name. */
   database: string | undefined;
-  migrations: string;
+  /** Directories, or one word: `auto` or `none`. */
+  migrations: readonly string[];
   /** A command line, or in the library a function; the seed a file. */
   setup: string | DatabaseFunction | undefined;
-  seed: string | DatabaseFunction | undefined;
+  /** Files, directories and patterns, in order. */
+  seed: readonly (string | DatabaseFunction)[];
   extensions: readonly string[];
   /** `NAME=VALUE`, each. */
   set: readonly string[];
@@ -70,6 +74,7 @@ export interface OptionValues {
   trace: string | undefined;
   traceLimitMb: number;
   traceOnFailure: string | undefined;
+  graceMs: number;
   output: OutputForm;
   logLevel: LogLevel;
 }

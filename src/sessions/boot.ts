@@ -110,6 +110,7 @@ export async function bootPostgres(options: BootOptions): Promise<BootedPostgres
       // initdb runs on a machine of its own.
       if (!pglite?.Module || !isMemoryOf(machine, pglite.Module.HEAPU8)) return username;
       refuseCommands(machine, pglite);
+      machine.bundled.filesForIcu = pglite.Module.FS;
       machine.accessRules = new AccessRules(pglite.Module.FS, settingOf(machine, "hba_file"));
       machine.accessRules.parse(machine.function("sessions_load_hba"));
       showConnections(machine, options.maxSessions + 1, connectionsOf(options.maxSessions));

@@ -1,7 +1,7 @@
 /**
- * The extensions that PGlite ships, in its file system as soon as PostgreSQL looks for one.
+ * The extensions that PGlite ships, and ICU's data, in its file system as soon as PostgreSQL looks for them.
  *
- * Owns: when they are unpacked, and which of their files. Does not own: loading a library (`late-libraries.ts`, Emscripten),
+ * Owns: when they are unpacked, and which of their files. Does not own: ICU's data (`../cluster/icu-data.ts`), loading a library (`late-libraries.ts`, Emscripten),
  * extensions in packages of their own (`../engine/extensions.ts`).
  * Invariant: who uses none pays nothing; a library is unpacked when it is itself looked for, since one is larger than all else.
  * Engine: emscripten asks for a file by these functions; PostgreSQL lists a directory by opening it.
@@ -9,6 +9,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { gunzipSync } from "node:zlib";
+import { icuDirectory, icuTar } from "../cluster/icu-data.ts";
 import { pgliteFile } from "../cluster/pglite-files.ts";
 import { readTar } from "./tar.ts";
 
@@ -33,8 +34,10 @@ const noEntry = -44;
 
 /** See the head of the file. */
 export class BundledExtensions {
-  /** Set when PostgreSQL has started; until then nothing is looked for here. */
+  /** Set when PostgreSQL has started; until then no extension is looked for here. */
   files: SystemFiles | undefined;
+  /** Set before PostgreSQL opens a database, whose order may be one of ICU's. Undefined once ICU's data is there. */
+  filesForIcu: SystemFiles | undefined;
   readonly #bytes: () => Uint8Array;
   /** The bundle of each library that is not unpacked; undefined until something is looked for. */
   #libraries: Map<string, string> | undefined;
@@ -48,6 +51,7 @@ export class BundledExtensions {
     for (const [name, argument] of Object.entries(lookups)) {
       const call = env[name] as Call;
       env[name] = (...values: number[]) => {
+        if (this.filesForIcu && this.#beginsWith(values[argument]!, icuDirectory)) this.#unpackIcu(this.filesForIcu);
         const path = this.files && this.#pathAt(values[argument]!);
         if (path === undefined) return call(...values);
         if (path === extensionDirectory) this.#unpack();
@@ -60,9 +64,25 @@ export class BundledExtensions {
   /** The path if it is one where extensions have files. */
   #pathAt(address: number): string | undefined {
     const bytes = this.#bytes();
-    for (let at = 0; at < prefix.length; at++) if (bytes[address + at] !== prefix.charCodeAt(at)) return undefined;
+    if (!this.#beginsWith(address, prefix)) return undefined;
     const path = Buffer.from(bytes.slice(address, bytes.indexOf(0, address))).toString("utf8");
     return places.some((place) => path === place || path.startsWith(`${place}/`)) ? path : undefined;
+  }
+
+  #beginsWith(address: number, text: string): boolean {
+    const bytes = this.#bytes();
+    for (let at = 0; at < text.length; at++) if (bytes[address + at] !== text.charCodeAt(at)) return false;
+    return true;
+  }
+
+  /** PGlite's own two files are among them. */
+  #unpackIcu(files: SystemFiles): void {
+    this.filesForIcu = undefined;
+    for (const { name, contents } of readTar(icuTar())) {
+      const path = `${icuDirectory}/${name}`;
+      files.mkdirTree(dirname(path));
+      files.writeFile(path, contents);
+    }
   }
 
   /** A file that is missing: whether it may be there now. */

@@ -58,6 +58,9 @@ const parameters = {
  */
 const passing = new Set(["57014", "55P03", "57P01", "57P02", "42P01", "3F000", "3D000", "55000", "55006", "53300"]);
 
+/** How many failures are remembered. */
+const mostSaid = 1_000;
+
 /** What is known from one look to the next. */
 export interface Known {
   /** What databases were like when nothing in them needed anything. */
@@ -106,6 +109,8 @@ export class AutovacuumLook {
       const read = readSettings(await this.#ask(settingsQuery));
       return [read, isActive(read) ? readDatabases(await this.#ask(databasesQuery), read) : []] as const;
     });
+    const there = new Set(databases.map(({ oid }) => oid));
+    for (const oid of this.#known.done.keys()) if (!there.has(oid)) this.#known.done.delete(oid);
     for (const database of databases) {
       if (this.#isEnding) return;
       if (this.#known.done.get(database.oid) === stateOf(database, settings) && !database.isOld) continue;
@@ -184,6 +189,7 @@ export class AutovacuumLook {
     if (error instanceof SessionEnded || isPassing) return;
     const text = `${what} failed: ${error instanceof Error ? error.message : String(error)}`;
     if (this.#known.said.has(text)) return;
+    if (this.#known.said.size === mostSaid) this.#known.said.clear();
     this.#known.said.add(text);
     this.#log(text);
   }

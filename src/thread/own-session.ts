@@ -9,6 +9,7 @@
 import { limits } from "../limits.ts";
 import type { SessionHost } from "../sessions/host.ts";
 import { limitLockWait } from "../sessions/lock-limit.ts";
+import { PendingInput } from "../sessions/pending-input.ts";
 import type { Session, SessionInput } from "../sessions/session.ts";
 import { bytesInput } from "../sessions/session-context.ts";
 import { encodeQuery } from "../wire/frontend.ts";
@@ -37,6 +38,11 @@ export class OwnSession {
   /** As soon as it is there, before it has started. */
   #begun: Session | undefined;
   #isEnding = false;
+  /** What `run` was given, and what came of it. */
+  readonly #input = new PendingInput(() => this.#onAllRead());
+  #onAllRead: () => void = () => undefined;
+  readonly #answer: Uint8Array[] = [];
+  #running: Promise<void> | undefined;
   #last: Promise<unknown> = Promise.resolve();
 
   /** `number`: its process id, below those of clients. */
@@ -63,13 +69,31 @@ export class OwnSession {
     return this.#begun?.state === "ended";
   }
 
-  /** Runs frontend messages; resolves with all that they are answered with. */
+  /**
+   * Runs frontend messages; resolves with all that they are answered with, when PostgreSQL is ready for a new command or, in the middle of a
+   * COPY, wants more.
+   */
   run(messages: Uint8Array): Promise<Uint8Array> {
     return this.#inTurn(async () => {
-      const { answer, hasEnded } = await this.#run(bytesInput(messages));
-      if (hasEnded) throw new SessionEnded(`PostgreSQL ended the session: ${answer.toString("latin1")}`);
+      const session = await this.#session;
+      const isRead = new Promise<void>((resolve) => {
+        this.#onAllRead = resolve;
+      });
+      this.#input.add(messages);
+      this.#running ??= this.#runInput(session);
+      await Promise.race([isRead, this.#running]);
+      const answer = Buffer.concat(this.#answer.splice(0));
+      if (this.hasEnded) throw new SessionEnded(`PostgreSQL ended the session: ${answer.toString("latin1")}`);
       return answer;
     });
+  }
+
+  async #runInput(session: Session): Promise<void> {
+    await session
+      .run(this.#input, (bytes) => void this.#answer.push(bytes.slice()))
+      .finally(() => {
+        this.#running = undefined;
+      });
   }
 
   /**
@@ -97,6 +121,8 @@ export class OwnSession {
   /** Ends it in the middle of whatever it does. */
   async end(): Promise<void> {
     this.#isEnding = true;
+    this.#input.clear();
+    this.#input.wake();
     if (this.#begun) await this.#host.closeSession(this.#begun);
   }
 

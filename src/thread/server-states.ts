@@ -6,6 +6,7 @@
  * Invariant: one at a time; a state is kept only when no client is at work, so that it has no half of a transaction.
  */
 import { setTimeout as delay } from "node:timers/promises";
+import { checkSnapshotName } from "../engine/snapshots.ts";
 import type { ServedStates } from "../engine/states.ts";
 import { SqlStateError } from "../errors.ts";
 import { limits } from "../limits.ts";
@@ -62,7 +63,8 @@ export class ServerStates implements ServedStates {
   }
 
   /** Rejects with the signal's reason if that is given while it waits. */
-  snapshot(_database: string, name: string, signal?: AbortSignal): Promise<void> {
+  async snapshot(_database: string, name: string, signal?: AbortSignal): Promise<void> {
+    checkSnapshotName(name);
     return this.#withoutOwn(async () => {
       await this.#prepared.dropPrepared();
       await this.#quiet(signal);

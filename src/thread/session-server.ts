@@ -9,7 +9,7 @@
 import type { MessagePort } from "node:worker_threads";
 import type { Branches } from "../engine/branches.ts";
 import type { EngineDeath } from "../engine/engine.ts";
-import type { ListenOptions } from "../engine/listener.ts";
+import type { ListenerLog, ListenOptions } from "../engine/listener.ts";
 import type { States } from "../engine/states.ts";
 import type { ThreadCall, ThreadMessage, ThreadRequest, ThreadRequests } from "../engine/thread/protocol.ts";
 import { limits } from "../limits.ts";
@@ -130,9 +130,9 @@ export class SessionServer {
   }
 
   async #open(listener: number, options: Omit<ListenOptions, "log">): Promise<Door> {
-    const log = (line: string): void => this.#post({ kind: "line", listener, line });
+    const log: ListenerLog = (line, level = "debug") => this.#post({ kind: "line", listener, line, level });
     const { trace } = options;
-    const recorder = trace && new Recorder(trace, (error) => log(`warning: the trace ends here: ${error.message}`));
+    const recorder = trace && new Recorder(trace, (text) => this.#post({ kind: "log", level: "error", text }));
     const behind = this.#served.behind(listener, { ...options, log }, recorder);
     const door = openDoor(behind, { ...options, log }, recorder?.tap);
     this.#opened.set(listener, { behind, door, recorder });

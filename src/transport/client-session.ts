@@ -9,6 +9,7 @@ import type { Batch, ErrorFields, SocketConnection, TransactionStatus } from "@e
 import type { ConnectionActivity } from "../engine/listener.ts";
 import { within } from "../engine/within.ts";
 import { limits } from "../limits.ts";
+import { PendingInput } from "../sessions/pending-input.ts";
 import type { Session, SessionOutput, SessionOwner } from "../sessions/session.ts";
 import type { ClientState } from "../sessions/session-context.ts";
 import { isNeutral, isPipelineEnd, Type } from "../wire/frames.ts";
@@ -22,7 +23,6 @@ import { type Latch, latch } from "./latch.ts";
 import { readLogin, readParameterStatus } from "./login-answer.ts";
 import { Output } from "./output.ts";
 import { peerOf } from "./peer-of.ts";
-import { PendingInput } from "./pending-input.ts";
 import { isFatal, lostState } from "./session-errors.ts";
 import { previewOf, readable, shown } from "./statement-preview.ts";
 

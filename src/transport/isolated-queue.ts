@@ -26,6 +26,7 @@ import { Gates } from "./gate/gates.ts";
 import type { Holding } from "./holding.ts";
 import { readLogin } from "./login-answer.ts";
 import { crashOf, onlySuperusers, tooManyFiles, undone } from "./session-errors.ts";
+import { settingsIn } from "./startup-options.ts";
 
 /** Startup parameters that PostgreSQL takes from anybody, and whose effect on the login answer is known here. */
 const harmless: ReadonlySet<string> = new Set(["user", "database", "application_name", "client_encoding"]);
@@ -149,7 +150,10 @@ export class IsolatedQueue implements SocketQueue {
   async #prepare(connection: SocketConnection): Promise<boolean> {
     const { parameters } = connection;
     const database = parameters.get("database");
-    const isAsked = Object.entries(makesBranch).every(([name, value]) => parameters.get(name) === value);
+    const settings = settingsIn(parameters.get("options"));
+    const isAsked = Object.entries(makesBranch).every(
+      ([name, value]) => (parameters.get(name) ?? settings.get(name)) === value,
+    );
     try {
       if (database === undefined) return true;
       const own = await this.#beforeLogin(database, parameters.get("user") ?? "", isAsked);
@@ -225,7 +229,8 @@ export class IsolatedQueue implements SocketQueue {
 
   async close(): Promise<void> {
     // One that does not end must not keep the caller: the engine's end is the end of it.
-    await within(limits.sessionsEndMs, Promise.all([...this.#clients.keys()].map((client) => this.detach(client))));
+    const connections = [...this.#clients.keys(), ...this.#logins.keys()];
+    await within(limits.sessionsEndMs, Promise.all(connections.map((connection) => this.detach(connection))));
   }
 
   /** Ends the client of a session that idles in a transaction while another one has waited too long for it. */

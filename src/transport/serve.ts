@@ -51,6 +51,19 @@ export interface Door {
   stats(): TransportStats;
 }
 
+/** What ended a connection: the error that its client was sent last, or, without a severity, the system's. */
+interface ConnectionError extends Error {
+  readonly severity?: string;
+  readonly code?: string;
+  readonly detail?: string;
+}
+
+function describe({ severity, code, message, detail }: ConnectionError): string {
+  const what = [severity, code].filter(Boolean).join(" ");
+  const text = `${what && `${what}: `}${message}${detail ? ` (${detail})` : ""}`;
+  return text.replaceAll(/\p{Cc}+/gu, " ");
+}
+
 /** Starts listening. Rejects with the system's error (EADDRINUSE …) and leaves nothing open. */
 export async function openDoor(
   { queue, databases, activity }: Pick<Behind, "queue" | "databases" | "activity">,
@@ -77,14 +90,16 @@ export async function openDoor(
     queue: lettingLeave(withoutGarbage(queue)),
     ...(tap ? { tap } : {}),
   });
+  let isStopping = false;
   server.addEventListener("connectionError", (event) => {
-    const { handlerId, error } = (event as CustomEvent<{ handlerId: number; error: Error & { code?: string } }>).detail;
-    options.log?.(`connection ${handlerId}: ${error.code ?? ""} ${error.message}`);
+    const { handlerId, error } = (event as CustomEvent<{ handlerId: number; error: ConnectionError }>).detail;
+    options.log?.(`connection ${handlerId}: ${describe(error)}`, error.severity && !isStopping ? "info" : "debug");
   });
   await server.start();
   const directory = options.socketDir === undefined ? undefined : new SocketDirectory(options.socketDir, server);
   const loopbacks = isLocal ? new Loopbacks(server, options.log ?? (() => {})) : undefined;
   const stop = async (): Promise<void> => {
+    isStopping = true;
     await Promise.all([directory?.close(), loopbacks?.close(), server.stop()]);
     options.log?.("stopped listening");
   };

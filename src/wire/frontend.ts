@@ -34,15 +34,16 @@ export function encodeQuery(sql: string): Buffer {
   return encodeMessage("Q", sql);
 }
 
-/** Query with a COPY … FROM STDIN, and all its data behind it: a server that refuses the statement skips that. */
-export function encodeCopy(sql: string, data: string): Buffer {
-  const bytes = Buffer.from(data);
-  const parts: Buffer[] = [encodeQuery(sql)];
-  for (let at = 0; at < bytes.length; at += copyPartBytes) {
-    parts.push(encodeMessage("d", bytes.subarray(at, at + copyPartBytes)));
-  }
-  return Buffer.concat([...parts, encodeMessage("c")]);
+/** The data of a COPY … FROM STDIN as CopyData messages. */
+export function encodeCopyData(data: Uint8Array): Buffer {
+  const parts: Buffer[] = [];
+  for (let at = 0; at < data.length; at += copyPartBytes)
+    parts.push(encodeMessage("d", data.subarray(at, at + copyPartBytes)));
+  return Buffer.concat(parts);
 }
+
+/** CopyDone. */
+export const copyDone: Uint8Array = encodeMessage("c");
 
 /** Parse; the server infers the parameter types, unless they are given, as OIDs. The name `""` is the unnamed statement. */
 export function encodeParse(statement: string, sql: string, types: readonly number[] = []): Buffer {

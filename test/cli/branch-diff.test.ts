@@ -244,6 +244,62 @@ for (const { name, start, lacks, there, options } of servers)
       expect(schema.length).toBe(lines.filter((line) => /^[-+!] (?!rows of )/.test(line)).length);
     });
 
+    test("ledgers and what a pattern names are left out, with all that belongs to them", async () => {
+      await query(db.url, "create database gate");
+      const gate = at(db.url, "gate");
+      await apply(gate, "create table kept (n int)");
+      expect(await runCli(["branch", "b", "--url", gate])).toMatchObject({ code: 0 });
+      await apply(
+        at(db.url, "gate~b"),
+        "create schema drizzle; create table drizzle.__drizzle_migrations (id serial primary key, hash text)",
+        "create table _prisma_migrations (id text primary key); insert into _prisma_migrations values ('one')",
+        "create schema pglite_devdb; create table pglite_devdb.migrations (name text)",
+        'create table "SequelizeMeta" (name text unique); comment on table "SequelizeMeta" is \'a ledger\'',
+      );
+      const compare = (...args: readonly string[]) => runCli(["branch", "diff", "--url", gate, "b", ...args]);
+      expect(await compare()).toMatchObject({ code: 0, stderr: "", stdout: expect.stringContaining("have the same") });
+      const all = await compare("--with-ledgers");
+      expect(all.code).toBe(1);
+      for (const name of ["__drizzle_migrations", "_prisma_migrations", "pglite_devdb.migrations", "SequelizeMeta"])
+        expect(all.stdout).toContain(name);
+
+      await apply(
+        at(db.url, "gate~b"),
+        "create table scratch_one (id serial primary key, m int check (m > 0)); create index odd on scratch_one (m)",
+        "create schema tmp; create table tmp.t (id serial primary key); create view tmp.v as select 1 as one",
+        "insert into kept values (1)",
+      );
+      expect((await compare()).code).toBe(1);
+      const rest = await compare("--exclude", "scratch_*", "--exclude", "tmp.*");
+      expect(rest.code).toBe(1);
+      expect(rest.stdout.split("\n").filter((line) => /^[-+!] /.test(line))).toEqual(["! rows of public.kept: 0 -> 1"]);
+      const schema = await compare("--exclude", "public.scratch_one", "--exclude", "tmp.*", "--schema-only");
+      expect(schema).toMatchObject({ code: 0, stderr: "", stdout: "gate and gate~b have the same schema\n" });
+    });
+
+    test("the column option that a server keeps for itself is no difference", async () => {
+      await query(db.url, "create database attver");
+      const one = at(db.url, "attver");
+      await apply(one, "create table t (n int, m int)");
+      expect(await runCli(["branch", "b", "--url", one])).toMatchObject({ code: 0 });
+      await apply(
+        at(db.url, "attver~b"),
+        "update pg_attribute set attoptions = '{pg_attver=7}' where attrelid = 't'::regclass and attnum > 0",
+      );
+      expect(await runCli(["branch", "diff", "--url", one, "b"])).toMatchObject({ code: 0, stderr: "" });
+    });
+
+    test("8,000 tables are compared", { tags: "long" }, async () => {
+      await query(db.url, "create database many");
+      const many = at(db.url, "many");
+      for (let from = 1; from <= 8000; from += 50)
+        await apply(
+          many,
+          `do $$ begin for i in ${from}..${from + 49} loop execute format('create table t%s (id int primary key)', i); end loop; end $$`,
+        );
+      expect(await runCli(["branch", "diff", "--url", many, "many"])).toMatchObject({ code: 0, stderr: "" });
+    });
+
     test("one who may not read a table is told so, and nothing else changes", async () => {
       await query(db.url, "create role guest login password 'guest'");
       const guest = url.replace(/\/\/.*@/, "//guest:guest@");

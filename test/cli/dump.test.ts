@@ -63,6 +63,15 @@ async function run(args: readonly string[], settings: CliSettings = {}): Promise
   return stdout;
 }
 
+/** A dump without the key that pg_dump makes for each. */
+function withoutKey(dump: string): string {
+  return dump.replaceAll(/^(\\(?:un)?restrict) .*$/gm, "$1");
+}
+
+function withoutVersion(dump: string): string {
+  return withoutKey(dump).replace(/version \d+\.\d+ ?\S*$/m, "");
+}
+
 function withFile(contents: string): { cwd: string; file: string } {
   const cwd = temporaryDirectory();
   const file = join(cwd, "dump.sql");
@@ -79,16 +88,14 @@ test("a dump that was restored is the same again, in a directory and in a real P
   expect(dump).toContain("CREATE TABLE shop.person");
   const { file } = withFile(dump);
   await run(["restore", file, "--db", other]);
-  expect(await run(["dump", "--db", other])).toBe(dump);
+  expect(withoutKey(await run(["dump", "--db", other]))).toBe(withoutKey(dump));
   expect(await run(["dump", "--db", other, "--", "--schema-only", "--table=shop.person"])).not.toContain("INSERT INTO");
   if (!findRealPostgres()) context.skip(howToGetOne);
   const real = await startRealPostgres();
   try {
     const url = `postgresql://postgres@${real.host}:${real.port}/postgres`;
     await run(["restore", file, url]);
-    expect((await run(["dump", url])).replace(/version \d+\.\d+ ?\S*$/m, "")).toBe(
-      dump.replace(/version \d+\.\d+ ?\S*$/m, ""),
-    );
+    expect(withoutVersion(await run(["dump", url]))).toBe(withoutVersion(dump));
   } finally {
     await real.stop();
   }
@@ -126,7 +133,7 @@ test("what cannot be dumped or restored is said", { tags: "long" }, async () => 
     [["dump", "--db", db, "--", "--nope"], 1, /^pglite-devdb: pg_dump: unrecognized option: nope\n {2}hint: /m],
     [["restore", file], 2, /name where to: --db DIR, or the URL of a server/],
     [["restore", "missing.sql", "--db", db], 2, /missing\.sql cannot be read/],
-    [["restore", file, "--db", db], 3, /custom format: load it with pg_restore/],
+    [["restore", file, "--db", db], 3, /custom format[\s\S]*pg_restore/],
   ];
   for (const [args, code, said] of cases) {
     const ended = await runCli(quietly(args), { cwd });

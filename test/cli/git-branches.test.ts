@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, beforeEach, expect, test } from "vitest";
-import { checkedOut } from "../../src/engine/git-branch.ts";
+import { checkedOut, databaseOfGitBranch } from "../../src/engine/git-branch.ts";
 import { type DevDb, startDevDb } from "../../src/index.ts";
 import { runCli, temporaryDirectory } from "../support/cli-process.ts";
 import { initializedDirectory, initializeTemplate } from "../support/data-directory.ts";
@@ -71,6 +71,16 @@ test("a switch gives the data of that branch, a new one begins with main's, a de
   expect(await names(server.url)).toEqual(["other", "postgres", "postgres~feature-x-1"]);
   expect(log).toContainEqual(expect.stringMatching(/^database postgres~feature-x-1\.\w+ is dropped: .* feature\/x-1 /));
   expect(await query(server.url, "select n from t order by n")).toEqual([1, 3]);
+});
+
+test("a database to whose name no branch can be added is refused before anything is opened", async () => {
+  const { cwd } = checkout();
+  const [longest, database] = ["d".repeat(54), "d".repeat(55)];
+  const refused = `the database ${database} has a name of 55 bytes, to which no git branch can be added: 54 bytes at most`;
+  await expect(start(cwd, initializedDirectory(), { database, migrations: "none" })).rejects.toThrow(refused);
+  const of = { database: longest, main: "main" };
+  for (const branch of ["a", "feature/x", "1".repeat(40)])
+    expect(Buffer.byteLength(databaseOfGitBranch(of, branch))).toBeLessThanOrEqual(63);
 });
 
 test("a start migrates the database of what is checked out; a worktree has its own branch", {

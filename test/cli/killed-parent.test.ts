@@ -84,6 +84,28 @@ describe.skipIf(process.platform === "win32")("start", () => {
     await gone("the server", pid);
   });
 
+  const wrapped = `const quoted = [process.execPath, cli, ...args].map((word) => "'" + word + "'").join(" ");
+    const shell = "sh -c \\"" + quoted + "; true\\"; true";
+    const child = spawn("sh", ["-c", shell], { stdio: ["pipe", "pipe", "inherit"] }); child.stdout.pipe(process.stdout);`;
+
+  test("whose starter was killed, which held its stdin by way of two shells, ends in order", async () => {
+    const { parent: killed, ready } = parent(wrapped, start(initializedDirectory()));
+    const pid = mourn((await ready).pid);
+    killed.kill("SIGKILL");
+    await gone("the server", pid);
+  });
+
+  test("whose starter closes stdin by way of two shells goes on", { tags: "long" }, async () => {
+    const { ready } = parent(`${wrapped} child.stdin.end();`, start(initializedDirectory()));
+    const { pid, port } = await ready;
+    mourn(pid);
+    const client = await WireClient.login({ port });
+    // Longer than the dead starter of another server would be looked for.
+    await client.query("select pg_sleep(1.2)");
+    await client.end();
+    expect(isAlive(pid)).toBe(true);
+  });
+
   test("whose parent only closes its stdin goes on", { tags: "long" }, async () => {
     const { ready } = parent(`${pipes} child.stdin.end();`, start(initializedDirectory()));
     const { pid, port } = await ready;

@@ -1,4 +1,5 @@
 /** What PostgreSQL logs about statements when it is asked to. */
+import { readFileSync } from "node:fs";
 import postgres from "postgres";
 import { expect, test } from "vitest";
 import { startCli } from "../support/cli-process.ts";
@@ -48,4 +49,25 @@ test("auto_explain and log_statement are heard as well", { tags: "long" }, async
   );
   expect(log).toMatch(/(statement|execute \S+): create table t \(a int\)/);
   expect(log).toMatch(/duration: \d+\.\d+ ms {2}plan:\n\s+Query Text: select count\(\*\) from t\n\s+Aggregate/);
+});
+
+test.skipIf(process.platform !== "linux")("a log that nobody reads is not kept in memory", async () => {
+  const cli = startCli(["--port", "0", "-o", "json", "--migrations", "none", "--log-slow", "0"]);
+  const { url } = JSON.parse((await cli.line(/^.*\n/))[0]!);
+  const sql = postgres(url, { max: 1 });
+  const memory = () => Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${cli.pid}/status`, "utf8"))![1]) / 1024;
+  cli.child.stderr!.pause();
+  const statement = `select length('${"x".repeat(500_000)}')`;
+  for (let i = 0; i < 50; i++) await sql.unsafe(statement);
+  const before = memory();
+  for (let i = 0; i < 400; i++) await sql.unsafe(statement);
+  // The log of these alone is 200 MB.
+  expect(memory() - before).toBeLessThan(100);
+  cli.child.stderr!.resume();
+  const said = waitUntil("it is said", async () => {
+    await sql`select 1`;
+    return /\d+ lines were left out/.test(cli.stderr());
+  });
+  await said;
+  await sql.end();
 });

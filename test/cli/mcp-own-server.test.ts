@@ -6,6 +6,7 @@ import { expect, test } from "vitest";
 import { startDevDb } from "../../src/index.ts";
 import { temporaryDirectory } from "../support/cli-process.ts";
 import { query } from "../support/query.ts";
+import { waitUntil } from "../support/wait-until.ts";
 import { leftoversSql, spawnAgent } from "./support/mcp-process.ts";
 
 test("without --url it has a server of its own, with the options of one; stdout has the protocol only", async () => {
@@ -22,6 +23,31 @@ test("without --url it has a server of its own, with the options of one; stdout 
   expect(await agent.ended).toBe(0);
   for (const line of agent.stdout().trim().split("\n")) expect(JSON.parse(line)).toMatchObject({ jsonrpc: "2.0" });
   for (const text of ["of a setup", "of a seed\nin parts\n", "of a thread\n"]) expect(agent.stderr()).toContain(text);
+});
+
+/** A request to insert a text of that length. */
+const insert = (bytes: number) => {
+  const given = { sql: "select length($1::text) as long", parameters: ["x".repeat(bytes)] };
+  return `${JSON.stringify({ jsonrpc: "2.0", id: 3, method: "tools/call", params: { name: "query", arguments: given } })}\n`;
+};
+
+test("a request of 12 MB is answered, and one that is too long ends it without leftovers", async () => {
+  const db = await startDevDb({ port: 0, migrations: "none" });
+  try {
+    for (const url of [undefined, db.url]) {
+      const agent = spawnAgent(url, undefined, url === undefined ? ["--migrations", "none"] : []);
+      await agent.answered;
+      agent.child.stdin.write(insert(12_000_000));
+      await waitUntil("it is answered", () => agent.stdout().includes("12000000"));
+      agent.child.stdin.on("error", () => {});
+      agent.child.stdin.write(insert(70_000_000));
+      expect(await agent.ended).toBe(1);
+      expect(agent.stderr()).toMatch(/^pglite-devdb: mcp: a request is longer than 64 MiB$/m);
+    }
+    expect(await query(db.url, leftoversSql)).toEqual([]);
+  } finally {
+    await db.close();
+  }
 });
 
 test("however it ends, in the directory of its own server nothing is left", { tags: "long" }, async () => {

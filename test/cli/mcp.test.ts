@@ -122,6 +122,7 @@ for (const { name, start, reset, there, options } of servers)
       );
       expect(await mcp.call("explain", { sql: "select * from people" })).toMatch(/Seq Scan on people/);
       expect(await mcp.call("explain", { sql: "select * from people", analyze: true })).toMatch(/actual time/);
+      expect(await mcp.call("explain", { sql: "select * from people where name = $1" })).toMatch(/Filter: .*\$1/);
       expect(await mcp.call("diff")).toBe("the same schema, and as many rows in each table");
       expect(await mcp.sql("select 1/0 as wrong")).toBe("ERROR 22012: division by zero");
       expect(await mcp.sql("select nothing")).toMatch(/^ERROR 42703: .*\nat character: 8/);

@@ -112,15 +112,24 @@ describe.skipIf(process.platform === "win32")("signals", () => {
   test("a command that ignores SIGTERM is killed, and the exit code is that of the signal", {
     tags: "long",
   }, async () => {
-    const cli = startCli(script(staying('process.on("SIGTERM", () => console.log("ignored"))')));
+    const [run, ...more] = script(staying('process.on("SIGTERM", () => console.log("ignored"))'));
+    const cli = startCli([run!, "--grace", "300", ...more]);
     const pid = await childPid(cli);
     cli.child.kill("SIGTERM");
     await cli.line(/ignored/);
     const end = await cli.ended;
     expect(end.code).toBe(143);
+    expect(end.stderr).toMatch(/killing the command.*SIGTERM/);
     expect(isAlive(pid)).toBe(false);
     // In time for the server to be closed in order.
     expect(end.stderr).not.toContain("before everything is closed");
+  });
+
+  test("a command that takes 6 s to clean up has them", { tags: "long" }, async () => {
+    const cli = startCli(script(staying('process.on("SIGTERM", () => setTimeout(() => process.exit(9), 6000))')));
+    await childPid(cli);
+    cli.child.kill("SIGTERM");
+    expect((await cli.ended).code).toBe(9);
   });
 
   test("a second signal ends everything at once", async () => {

@@ -23,6 +23,7 @@ const badValues: Readonly<Record<OptionKey, readonly [string, string]>> = {
   insecure: ["maybe", "true or false"],
   engine: ["mysql://localhost/app", "pglite, postgres or postgresql://"],
   db: ["idb://x", "a directory or memory://"],
+  icuLocale: ["en US", "a locale of ICU's"],
   fsync: ["yes", "one of on, off"],
   sessions: ["some", "one of isolated, shared"],
   branches: ["yes", "one of on, off"],
@@ -34,7 +35,7 @@ const badValues: Readonly<Record<OptionKey, readonly [string, string]>> = {
   database: ["é".repeat(32), "a name of at most 63 bytes"],
   migrations: ["", "a directory, auto or none"],
   setup: ["", "a command line"],
-  seed: ["seed.txt", "a .sql file or a JavaScript or TypeScript module"],
+  seed: [" ", "a .sql file, a JavaScript or TypeScript module, a directory or a pattern"],
   extensions: ["a,,b", "a list of extension names"],
   set: ["work_mem", "NAME=VALUE"],
   cache: ["never", "true or false"],
@@ -43,6 +44,7 @@ const badValues: Readonly<Record<OptionKey, readonly [string, string]>> = {
   stallTimeoutMs: ["1e3", "a whole number from 0 to"],
   transactionIdleTimeoutMs: ["0x10", "a whole number from 0 to"],
   logSlowMs: ["1s", "a whole number from 0 to"],
+  graceMs: ["10s", "a whole number from 0 to"],
   trace: ["", "a file"],
   traceLimitMb: ["0", "a whole number from 1 to 1000000"],
   traceOnFailure: ["", "a file"],
@@ -62,7 +64,7 @@ async function expectRefusal(
     writeFileSync(join(cwd, "package.json"), JSON.stringify({ "pglite-devdb": packageJson }));
   }
   const before = readdirSync(cwd);
-  const all = args[0] === "run" ? args : ["--db", "data", ...args];
+  const all = ["run", "branch"].includes(args[0]!) || args.includes("--db") ? args : ["--db", "data", ...args];
   const end = await runCli(all, { cwd, environment });
   expect({ code: end.code, stdout: end.stdout, lines: end.stderr.split("\n").length }).toEqual({
     code: 2,
@@ -97,7 +99,8 @@ describe("a bad value is exit 2 and one sentence, and nothing is started", () =>
   async function expectFlagRefused(key: OptionKey): Promise<void> {
     const [value, takes] = badValues[key];
     const flag = flagName(optionTable[key]);
-    const args = optionTable[key].scope === "run" ? ["run", flag, value, "--", "true"] : [flag, value];
+    const own = key === "db" ? [] : ["--db", "data"];
+    const args = optionTable[key].scope === "run" ? ["run", flag, value, "--", "true"] : [...own, flag, value];
     await expectRefusal(args, [`${flag}: ${shown(key)} is not ${takes}`]);
   }
 
@@ -122,6 +125,12 @@ describe("a bad value is exit 2 and one sentence, and nothing is started", () =>
     await expectRefusal([], [`maxConnections in ${where}: "5" is not a whole number`], {}, { maxConnections: "5" });
     await expectRefusal([], [`${where}: there is no option "prot"; the options are port, `], {}, { prot: 1 });
     await expectRefusal([], [`${where}: ["port"] is not an object`], {}, ["port"]);
+  });
+
+  test("an option that is given twice and is not repeatable", async () => {
+    await expectRefusal(["--port", "0", "--port", "5"], ['--port is given twice: "0" and "5"']);
+    await expectRefusal(["--password", "secret", "--password", "other"], ["--password is given twice\n"]);
+    await expectRefusal(["branch", "x", "--url", "a", "--url", "b"], ['--url is given twice: "a" and "b"']);
   });
 
   test("a path, a port or an extension that is not there", { tags: "long" }, async () => {

@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import pg from "pg";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { type DevDb, startDevDb } from "../../src/index.ts";
 import { runCli, startCli, temporaryDirectory } from "../support/cli-process.ts";
 import { query } from "../support/query.ts";
@@ -124,6 +124,46 @@ test("start: says where the data is, stays, and leaves the server running", { ta
   cli.child.kill("SIGTERM");
   expect((await cli.ended).code).toBe(143);
   expect(await query(engine, "select 1")).toEqual([1]);
+});
+
+test("a start says who prepares the database meanwhile, and its end ends the wait", async () => {
+  const [engine, cwd] = [fresh(), project()];
+  const name = new URL(engine).pathname.slice(1);
+  await query(at(server.url, "postgres"), `create database ${name}`);
+  const other = new pg.Client({ connectionString: engine, application_name: "somebody" });
+  await other.connect();
+  onTestFinished(() => other.end());
+  const { rows } = await other.query("select pg_backend_pid() as pid, pg_advisory_lock(7461130021)");
+  const start = () => startCli(["--engine", engine, "--migrations", "migrations"], { cwd });
+  const said = `waiting for the session with the process ID ${rows[0].pid} (user postgres, application somebody) to prepare the database ${name}`;
+  const [ended, patient] = [start(), start()];
+  for (const cli of [ended, patient])
+    await waitUntil("it says so", async () => `${cli.stdout()}${cli.stderr()}`.includes(said));
+  ended.child.kill("SIGTERM");
+  expect((await ended.ended).code).toBe(143);
+  await other.query("select pg_advisory_unlock_all()");
+  await patient.line(/URL +(\S+)/);
+  expect(await query(engine, "select relname::text from pg_class where relname = 'people'")).toEqual(["people"]);
+  patient.child.kill("SIGTERM");
+  await patient.ended;
+});
+
+test("a start that is aborted while another one prepares leaves no connection", async () => {
+  const [engine, cwd] = [fresh(), project()];
+  const name = new URL(engine).pathname.slice(1);
+  const admin = at(server.url, "postgres");
+  await query(admin, `create database ${name}`);
+  const other = new pg.Client(engine);
+  await other.connect();
+  onTestFinished(() => other.end());
+  await other.query("select pg_advisory_lock(7461130021)");
+  const [stop, lines] = [new AbortController(), [] as string[]];
+  const start = startDevDb({ engine, cwd, ...given, signal: stop.signal, log: (_, line) => void lines.push(line) });
+  await waitUntil("it waits", async () => lines.some((line) => line.startsWith("waiting for the session")));
+  stop.abort(new Error("enough"));
+  await expect(start).rejects.toThrow("enough");
+  const connected = `select pid from pg_stat_activity where datname = '${name}'`;
+  await waitUntil("only the other one is connected", async () => (await query(admin, connected)).length === 1);
 });
 
 test("a start that is ended during a migration leaves no statement running without the lock", async () => {

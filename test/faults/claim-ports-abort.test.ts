@@ -34,7 +34,7 @@ function watchTimers(): () => number {
 async function noSocketIsOpen(): Promise<void> {
   vi.useRealTimers();
   const sockets = () => process.getActiveResourcesInfo().filter((name) => name.startsWith("TCP"));
-  await vi.waitFor(() => expect(sockets()).toEqual([]), { timeout: 300_000 });
+  await vi.waitFor(() => expect(sockets()).toEqual([]), { timeout: 45_000 });
 }
 
 /** Runs `onStep` before every connection attempt and every bind of the claim, with the number of the step. */

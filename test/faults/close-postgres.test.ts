@@ -64,7 +64,7 @@ async function openLine(serverPort: number) {
       isSilent = true;
     },
     /** Resolves when something was sent into the silence. */
-    heardNothing: () => vi.waitFor(() => expect(swallowed).toBeGreaterThan(0), { timeout: 300_000 }),
+    heardNothing: () => vi.waitFor(() => expect(swallowed).toBeGreaterThan(0), { timeout: 45_000 }),
     close: async () => {
       for (const socket of sockets) socket.destroy();
       await new Promise((resolve) => front.close(resolve));
@@ -106,7 +106,7 @@ describe.each(clients)("%s", (_kind, open) => {
     const { client } = await open();
     expect(line.openConnections()).toBeGreaterThan(0);
     expect(await closePostgres(client)).toBe("closed");
-    await vi.waitFor(() => expect(line.openConnections()).toBe(0), { timeout: 300_000 });
+    await vi.waitFor(() => expect(line.openConnections()).toBe(0), { timeout: 45_000 });
   });
 
   test("is closed once by two callers at the same time", async () => {

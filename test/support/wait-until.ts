@@ -10,13 +10,13 @@ const pauseMs = 5;
 const roundMs = 50;
 
 /**
- * Resolves once `condition` holds; rejects naming `what` after `limitMs` (2 minutes). A round counts for at most 50 ms, so that
+ * Resolves once `condition` holds; rejects naming `what` after `limitMs` (40 s). A round counts for at most 50 ms, so that
  * the limit grows on a busy machine: a process that does not run for a while does not use it up.
  */
 export async function waitUntil(
   what: string,
   condition: () => boolean | Promise<boolean>,
-  limitMs = 120_000,
+  limitMs = 40_000,
 ): Promise<void> {
   let waitedMs = 0;
   for (let began = performance.now(); !(await condition()); ) {

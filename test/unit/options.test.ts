@@ -64,12 +64,13 @@ describe("defaults", () => {
       user: "postgres",
       // The name of the user.
       database: undefined,
-      migrations: "auto",
+      migrations: ["auto"],
       setup: undefined,
-      seed: undefined,
+      seed: [],
       extensions: [],
       set: [],
       cache: true,
+      graceMs: 10_000,
       trace: undefined,
       traceLimitMb: 256,
       traceOnFailure: undefined,
@@ -197,14 +198,22 @@ describe("text", () => {
     for (const host of ["127.0.0.1", "::", "::1", "localhost", "fe80::1%eth0"]) resolveOptions({ flags: { host } });
   });
 
-  test("seed takes SQL and modules by their extension", () => {
-    for (const seed of ["a.sql", "b/a.ts", "a.mjs", "a.cjs", "A.SQL"]) resolveOptions({ flags: { seed } });
-    for (const seed of ["a.txt", "sql", "a.json"]) refusal({ flags: { seed } });
+  test("seed and migrations add up, in order; a path is never cut", () => {
+    expect(resolveOptions({ flags: { seed: ["b.sql", "a,c.sql"], migrations: "x:y" } })).toMatchObject({
+      seed: ["b.sql", "a,c.sql"],
+      migrations: ["x:y"],
+    });
+    expect(resolveOptions({ environment: { DEV_DB_SEED: "a.sql,b.sql" } }).seed).toEqual(["a.sql,b.sql"]);
+    expect(resolveOptions({ packageJson: { seed: ["a.sql", "b.sql"], migrations: "m" } })).toMatchObject({
+      seed: ["a.sql", "b.sql"],
+      migrations: ["m"],
+    });
+    for (const seed of ["", [""], [1], null]) refusal({ library: { seed } });
   });
 
   test("setup and seed are functions for a caller of the library, too", () => {
     const run = async () => {};
-    expect(resolveOptions({ library: { setup: run, seed: run } })).toMatchObject({ setup: run, seed: run });
+    expect(resolveOptions({ library: { setup: run, seed: run } })).toMatchObject({ setup: run, seed: [run] });
     expect(refusal({ library: { migrations: run } })).toContain("is not a directory, auto or none");
   });
 

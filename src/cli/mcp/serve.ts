@@ -5,8 +5,9 @@
  * writes (`stdout.ts`).
  * Invariant: no error of a tool ends it.
  */
-import type { Writable } from "node:stream";
+import { Transform, type Writable } from "node:stream";
 import { boundedText } from "../../dev-db/agent/bounded-answer.ts";
+import { ExitCode } from "../../errors.ts";
 import { DatabaseError } from "../../wire/query-results.ts";
 import { CallToolRequestSchema, ListToolsRequestSchema, Server, StdioServerTransport } from "./sdk.ts";
 import { answerOf, type Tool } from "./tools.ts";
@@ -18,7 +19,17 @@ interface Told {
   readonly tools: Readonly<Record<string, Tool>>;
 }
 
-/** Serves the tools on stdin and `output` until `signal` is aborted or the client has closed stdin. */
+const megabyte = 1024 ** 2;
+/** The longest request: a file that an agent inserts. */
+const requestLimitMb = 64;
+
+/** The conversation cannot go on. */
+class ProtocolError extends Error {
+  override readonly name = "ProtocolError";
+  readonly exitCode = ExitCode.failure;
+}
+
+/** Serves the tools on stdin and `output` until `signal` is aborted or the client has closed stdin. Rejects with a `ProtocolError`. */
 export async function serveTools(
   { version, instructions, tools }: Told,
   output: Writable,
@@ -52,9 +63,36 @@ export async function serveTools(
     if (signal.aborted) resolve();
     signal.addEventListener("abort", () => resolve(), { once: true });
   });
-  await server.connect(new StdioServerTransport(process.stdin, output));
-  await over;
+  const lines = new WholeLines();
+  const closed = new Promise<Error>((resolve) => void lines.once("error", resolve));
+  await server.connect(
+    new StdioServerTransport(process.stdin.pipe(lines), output, { maxBufferSize: 2 * requestLimitMb * megabyte }),
+  );
+  const end = await Promise.race([over, closed]);
+  if (end) throw end;
   await server.close();
+}
+
+/** Collects what comes in parts: the SDK would copy all of a request for each part. */
+class WholeLines extends Transform {
+  #parts: Buffer[] = [];
+  #bytes = 0;
+
+  override _transform(chunk: Buffer, _encoding: string, done: (error?: Error) => void): void {
+    const end = chunk.lastIndexOf("\n") + 1;
+    if (end > 0) {
+      this.push(Buffer.concat([...this.#parts, chunk.subarray(0, end)]));
+      this.#parts = [];
+      this.#bytes = 0;
+    }
+    this.#parts.push(chunk.subarray(end));
+    this.#bytes += chunk.length - end;
+    done(
+      this.#bytes > requestLimitMb * megabyte
+        ? new ProtocolError(`mcp: a request is longer than ${requestLimitMb} MiB`)
+        : undefined,
+    );
+  }
 }
 
 /** With all that PostgreSQL says about it. */

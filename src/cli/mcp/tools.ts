@@ -5,7 +5,13 @@
  * Invariant: no answer has more characters than `answerLimit`; one that was cut says so.
  */
 import type { AgentBranch } from "../../dev-db/agent/agent-branch.ts";
-import { answerLimit, type BoundedAnswer, boundedText, runBounded } from "../../dev-db/agent/bounded-answer.ts";
+import {
+  answerLimit,
+  type BoundedAnswer,
+  boundedText,
+  runBounded,
+  runWithoutValues,
+} from "../../dev-db/agent/bounded-answer.ts";
 import { describeRelation, listRelations } from "../../dev-db/agent/describe.ts";
 import { differenceLines } from "../../dev-db/schema/compare.ts";
 
@@ -64,9 +70,7 @@ export function toolsOf(branch: AgentBranch, mayWrite: boolean): Readonly<Record
       required: ["sql"],
       changes: false,
       async run({ sql, analyze }) {
-        const options = flagOf("analyze", analyze) ? "analyze, buffers" : "costs";
-        const statement = `explain (${options}) ${textOf("sql", sql)}`;
-        const { rows } = await branch.use((client) => runBounded(client, statement), true);
+        const rows = await planOf(branch, textOf("sql", sql), flagOf("analyze", analyze));
         return rows.map(([line]) => line).join("\n");
       },
     },
@@ -89,6 +93,14 @@ export function toolsOf(branch: AgentBranch, mayWrite: boolean): Readonly<Record
       run: async () => `${await branch.reset()} is a new copy of the database`,
     },
   };
+}
+
+/** The lines of a statement's plan: one for all values where it has parameters, which `analyze` would need values for. */
+async function planOf(branch: AgentBranch, sql: string, analyze: boolean) {
+  const isGeneric = !analyze && /\$\d/.test(sql);
+  const statement = `explain (${analyze ? "analyze, buffers" : isGeneric ? "generic_plan" : "costs"}) ${sql}`;
+  const explain = isGeneric ? runWithoutValues : runBounded;
+  return (await branch.use((client) => explain(client, statement), true)).rows;
 }
 
 /** What `tool` answers, in the limit. */

@@ -3,7 +3,9 @@
  *
  * Owns: the lines that it prints. Does not own: what is wrong (`trace/check/`, `trace/anomalies/`).
  */
+
 import { ExitCode } from "../../errors.ts";
+import { escapeForTerminal } from "../../system/terminal-text.ts";
 import { findAnomalies } from "../../trace/anomalies/anomalies.ts";
 import { checkTrace } from "../../trace/check/check.ts";
 import { oneFile, openWarning, type TraceSubcommand } from "./subcommand.ts";
@@ -21,11 +23,15 @@ export const checkSubcommand: TraceSubcommand = {
     let findings = 0;
     for (const { file, line, time, connection, kind, sentence } of checkTrace(trace, checked)) {
       findings++;
-      stdout.write(`${file}:${line}  ${(time / 1e6).toFixed(6)}  ${kind}: connection ${connection} ${sentence}\n`);
+      stdout.write(
+        `${file}:${line}  ${(time / 1e6).toFixed(6)}  ${kind}: connection ${connection} ${escapeForTerminal(sentence)}\n`,
+      );
     }
     for (const { file, line, time, connection, kind, sentence } of findAnomalies(trace)) {
       findings++;
-      stdout.write(`${file}:${line}  ${(time / 1e6).toFixed(6)}  ${kind}: connection ${connection} ${sentence}\n`);
+      stdout.write(
+        `${file}:${line}  ${(time / 1e6).toFixed(6)}  ${kind}: connection ${connection} ${escapeForTerminal(sentence)}\n`,
+      );
     }
     const scope = `${checked.messages} messages of ${checked.connections} connections`;
     stdout.write(

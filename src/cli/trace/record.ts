@@ -51,8 +51,8 @@ export const recordSubcommand: TraceSubcommand = {
     createTraceFile(file, "trace record");
     const log = logTo(stderr, "info");
     const header = { began: Date.now(), by: "proxy" as const, versions: { node: process.versions.node }, settings: {} };
-    const recorder = new Recorder({ file, limitBytes: limitMb * 1024 * 1024, header }, (error) =>
-      log("error", `the trace ends here: ${error.message}`),
+    const recorder = new Recorder({ file, limitBytes: limitMb * 1024 * 1024, header }, (sentence) =>
+      log("error", sentence),
     );
     const signal = listenForSignals(() => process.exit(ExitCode.failure));
     const onRefused = (error: Error): void => log("error", `a client was not served: ${error.message}`);

@@ -3,7 +3,9 @@
  *
  * Owns: what it prints. Does not own: the playing and the comparison (`trace/replay/`).
  */
+
 import { ExitCode } from "../../errors.ts";
+import { escapeForTerminal } from "../../system/terminal-text.ts";
 import type { TracedMessage } from "../../trace/read/traced-messages.ts";
 import { compareAnswers } from "../../trace/replay/compare.ts";
 import { PlayedTrace } from "../../trace/replay/played-trace.ts";
@@ -47,5 +49,5 @@ export const replaySubcommand: TraceSubcommand = {
 };
 
 function shown(message: TracedMessage | undefined): string {
-  return message ? `${message.name} ${messageWords(message, longestWords)}` : "nothing";
+  return message ? escapeForTerminal(`${message.name} ${messageWords(message, longestWords)}`) : "nothing";
 }

@@ -4,9 +4,11 @@
  * Owns: what it prints, and the file that it writes. Does not own: the shrinking (`trace/shrink/`).
  * Invariant: that file is whole whenever it is there, also if this was ended on the way.
  */
+
 import { resolve } from "node:path";
 import { ExitCode } from "../../errors.ts";
 import { text } from "../../options/value-kinds.ts";
+import { escapeForTerminal } from "../../system/terminal-text.ts";
 import { checkTrace } from "../../trace/check/check.ts";
 import type { Trace } from "../../trace/read/trace-reader.ts";
 import { Recorder } from "../../trace/record/recorder.ts";
@@ -82,7 +84,7 @@ export async function shrinkTrace(
         (smaller) => log("info", words(smaller)),
       );
       const failed = await writeSmallest(output, trials, smallest, kind);
-      stdout.write(`${words(smallest)}: ${failed.sentence}\n`);
+      stdout.write(`${words(smallest)}: ${escapeForTerminal(failed.sentence)}\n`);
       stdout.write(
         `fails ${failed.times} of ${lastTries} times against ${playground.name}; ${trials.attempts} attempts, ${trials.servers} servers\n`,
       );
@@ -154,5 +156,8 @@ function recorderInto(file: string): Recorder {
 
 function words(steps: Pieces): string {
   const { connections, writes, frames, bytes } = sizeOf(steps);
-  return `${connections} connections, ${writes} writes, ${frames} frames, ${bytes} bytes`;
+  const counts = { connection: connections, write: writes, frame: frames, byte: bytes };
+  return Object.entries(counts)
+    .map(([noun, count]) => `${count} ${noun}${count === 1 ? "" : "s"}`)
+    .join(", ");
 }

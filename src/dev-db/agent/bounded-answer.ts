@@ -10,6 +10,7 @@ import {
   encodeExecute,
   encodeMessage,
   encodeParse,
+  encodeQuery,
   encodeSync,
 } from "../../wire/frontend.ts";
 import { DatabaseError, readDataRow, readErrorFields, readRowDescription } from "../../wire/query-results.ts";
@@ -51,6 +52,19 @@ export async function runBounded(
   await client.execProtocolRawStream(Buffer.concat(messages), { onRawData: (message) => answer.take(message) });
   if (answer.error) throw answer.error;
   return answer;
+}
+
+/** Runs one statement without values for its parameters (`EXPLAIN (GENERIC_PLAN)`), which Bind would ask for. Throws as `runBounded`. */
+export async function runWithoutValues(client: ServerClient, sql: string): Promise<BoundedAnswer> {
+  const ask = async (messages: readonly Buffer[]) => {
+    const answer = new Collected();
+    await client.execProtocolRawStream(Buffer.concat(messages), { onRawData: (message) => answer.take(message) });
+    if (answer.error) throw answer.error;
+    return answer;
+  };
+  // What Parse takes is one statement.
+  await ask([encodeParse("", sql), encodeSync()]);
+  return ask([encodeQuery(sql)]);
 }
 
 /** `text`, or its begin and how much was left out. */

@@ -8,19 +8,18 @@ import { accessSync, constants, existsSync, readdirSync, statSync } from "node:f
 import { createRequire } from "node:module";
 import { connect } from "node:net";
 import { dirname, join, resolve } from "node:path";
-import { clusterName } from "../../engine/data-directory/data-directory.ts";
+import { clusterName, describeOtherVersion } from "../../engine/data-directory/data-directory.ts";
 import { contribExtensions, findExtensions } from "../../engine/extensions.ts";
 import type { MigrationSource } from "../../migrate/index.ts";
 import { nameOf, type ResolvedOptions } from "../../options.ts";
 import { isKnownVersion } from "../../sessions/module/known-binaries.ts";
 import { canPark } from "../../sessions/wasm/web-assembly.ts";
+import { describeUnfitRuntime, runtime } from "../../system/runtime.ts";
 import { cacheDirectory } from "../../system/user-cache.ts";
 import { findPortOwner } from "../port-owner.ts";
 import { findPrograms } from "../servers/programs.ts";
 import type { Finding } from "./finding.ts";
 import type { NeededExtension } from "./needs.ts";
-
-const oldestNode = [20, 19] as const;
 
 /** Findings about where the program runs. */
 export async function examineMachine(options: ResolvedOptions, cwd: string): Promise<Finding[]> {
@@ -29,29 +28,27 @@ export async function examineMachine(options: ResolvedOptions, cwd: string): Pro
 
 /** Findings about the project's migrations. */
 export function examineMigrations(
-  source: MigrationSource | undefined,
+  sources: readonly MigrationSource[],
   needs: readonly NeededExtension[],
   { extensions }: ResolvedOptions,
   cwd: string,
 ): Finding[] {
-  if (!source)
+  if (sources.length === 0)
     return [
       {
         weight: "differs",
         text: "no migrations were found: --migrations DIR names them, --setup CMD a tool that migrates by itself",
       },
     ];
-  const count = readdirSync(source.directory, { recursive: true, encoding: "utf8" }).filter((name) =>
-    name.endsWith(".sql"),
-  ).length;
-  const found: Finding = {
-    weight: "ok",
-    text: `migrations (${source.kind}): ${source.directory}, ${count} files of SQL`,
-  };
+  const found = sources.map(({ kind, directory }): Finding => {
+    const files = readdirSync(directory, { recursive: true, encoding: "utf8" });
+    const count = files.filter((name) => name.endsWith(".sql")).length;
+    return { weight: "ok", text: `migrations (${kind}): ${directory}, ${count} files of SQL` };
+  });
   const here = new Set<string>([...contribExtensions, ...extensions, "plpgsql"].map(plainName));
   const missing = needs.filter(({ name }) => !here.has(plainName(name)));
   return [
-    found,
+    ...found,
     ...missing.map(({ name, file }): Finding => {
       const text = `extension ${name} (${file}) ${adviceFor(name, cwd)}`;
       return { weight: "stop", text };
@@ -73,14 +70,12 @@ function adviceFor(name: string, cwd: string): string {
 }
 
 function node(): Finding {
-  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
-  const at = `Node ${process.version}`;
-  if (major < oldestNode[0] || (major === oldestNode[0] && minor < oldestNode[1]))
-    return { weight: "stop", text: `${at} is too old: install Node 24 (${oldestNode.join(".")} at least)` };
-  if (canPark()) return { weight: "ok", text: `${at}: each connection has a PostgreSQL session of its own` };
+  const unfit = describeUnfitRuntime();
+  if (unfit !== undefined) return { weight: "stop", text: unfit };
+  if (canPark()) return { weight: "ok", text: `${runtime}: each connection has a PostgreSQL session of its own` };
   return {
     weight: "differs",
-    text: `${at}: all connections share one PostgreSQL session; install Node 24 for one each`,
+    text: `${runtime}: all connections share one PostgreSQL session; install Node 24 for one each`,
   };
 }
 
@@ -167,6 +162,8 @@ function directory({ db, engine }: ResolvedOptions, cwd: string): Finding[] {
   if (!isNative && !existsSync(join(path, "PG_VERSION")))
     return [{ weight: "ok", text: `data directory: ${path} has no data yet` }];
   const of = isNative ? "postgres" : "pglite";
+  const other = isNative ? undefined : describeOtherVersion(path);
+  if (other !== undefined) return [{ weight: "stop", text: other }];
   if (of === engine) return [{ weight: "ok", text: `data directory: ${path}` }];
   return [
     {

@@ -9,7 +9,7 @@ import { UsageError } from "../../errors.ts";
 import { nameOf, type ResolvedOptions } from "../../options.ts";
 import { DatabaseError } from "../../wire/query-results.ts";
 import { ensureDatabase } from "../database.ts";
-import { locateMigrations, type OpenContext, type OpenedDevDb, stepper } from "../open.ts";
+import { locateMigrations, type OpenContext, type OpenedDevDb, schemaOf, stepper } from "../open.ts";
 import { findSetup } from "../setup.ts";
 import { type Preparation, prepareOnServer } from "./prepare.ts";
 import { RunDatabases } from "./run-databases.ts";
@@ -37,7 +37,7 @@ export async function openOnServer(
   const server = await step("reach the server", open);
   const { address: named } = server;
   await step("make the database", () => ensureNamed(server, options));
-  const preparation: Preparation = { options, migrations, setup, cleanup, cwd, log, progress };
+  const preparation: Preparation = { options, migrations, setup, cleanup, cwd, log, progress, signal };
   const databases = await cleanup.open(
     async () => new RunDatabases({ address: named, prepare: (at) => prepareOnServer(at, preparation, true) }),
     (made) => made.close(),
@@ -47,7 +47,7 @@ export async function openOnServer(
       ? databases.template()
       : { database: named.database, applied: await prepareOnServer(named, preparation, server.isOurs) },
   );
-  const address = { ...named, database };
+  const address = { ...named, database, schema: schemaOf(migrations) };
   const [version] = await step("select 1", () => rowsOf(named, named.database, "SHOW server_version"));
   return {
     transport: transportOf(server),

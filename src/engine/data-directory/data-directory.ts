@@ -83,12 +83,18 @@ function checkEntries(path: string, entries: readonly string[]): void {
       `${path} is not a PostgreSQL data directory: it holds other files (${found}); name an empty or a new directory`,
     );
   }
+  const other = describeOtherVersion(path);
+  if (other !== undefined) throw new DataDirectoryError(other);
+}
+
+/** Says that a data directory belongs to another major version, and what to do; undefined if it does not. Throws a `DataDirectoryError`. */
+export function describeOtherVersion(path: string): string | undefined {
   const version = readVersion(path);
-  if (version !== majorVersion) {
-    throw new DataDirectoryError(
-      `${path} belongs to PostgreSQL ${JSON.stringify(version)}, this server is PostgreSQL ${majorVersion}; dump the data with that version, or name another directory`,
-    );
-  }
+  if (version === majorVersion) return undefined;
+  return (
+    `${path} belongs to PostgreSQL ${JSON.stringify(version)}, this server is PostgreSQL ${majorVersion}; name another directory, ` +
+    "or dump the data with the PGlite that has made it, and restore it: see docs/coming-from.md"
+  );
 }
 
 /**

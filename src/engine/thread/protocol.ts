@@ -125,6 +125,6 @@ export type ThreadMessage =
   | { readonly kind: "restored" }
   | { readonly kind: "answer"; readonly id: number; readonly value?: unknown; readonly error?: SentError }
   /** What a listener has to say. */
-  | { readonly kind: "line"; readonly listener: number; readonly line: string }
+  | { readonly kind: "line"; readonly listener: number; readonly line: string; readonly level: "info" | "debug" }
   /** PostgreSQL has crashed. Nobody listens any more, the clients are being told, and the thread ends; `runs` were the last. */
   | { readonly kind: "dying"; readonly cause: SentError; readonly runs: readonly string[] };

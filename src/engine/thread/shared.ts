@@ -87,7 +87,7 @@ export async function bootShared(
   // pipe at all is an error of the statement.
   postgres._pgl_set_popen_fn(postgres.addFunction(() => 0, "ppp"));
   makeReloadable(postgres);
-  if (bundled) bundled.files = postgres.FS;
+  if (bundled) bundled.files = bundled.filesForIcu = postgres.FS;
   const session = new SharedSession({
     ...{ backend, turns: options.turns },
     interrupts: new Interrupts(memory, addresses),

@@ -78,7 +78,7 @@ export async function restorePostgres(
   const pglite = new PGlite(options as ConstructorParameters<typeof PGlite>[0]);
   await pglite.waitReady;
   const machine = machineOf(pglite.Module.HEAPU8);
-  machine.bundled.files = pglite.Module.FS;
+  machine.bundled.files = machine.bundled.filesForIcu = pglite.Module.FS;
   const files = pglite.Module.FS as unknown as Files;
   machine.libraries.replay(facts.steps, () => refuseCommands(machine, pglite));
   files.chdir(facts.workingDirectory);

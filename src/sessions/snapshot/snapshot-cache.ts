@@ -24,7 +24,7 @@ import { restorePostgres } from "./restore.ts";
 import { readSnapshot, writeSnapshot } from "./snapshot-file.ts";
 
 /** Part of the file's name: to be raised with every change of its form. */
-const snapshotVersion = 3;
+const snapshotVersion = 4;
 
 /** Of SHA-256. */
 const hashBytes = 32;

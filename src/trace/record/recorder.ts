@@ -28,7 +28,7 @@ export class Recorder {
   #closed: Promise<void> | undefined;
 
   /** Throws if the file, which has been made before, cannot be opened. */
-  constructor(target: TraceTarget, onFailure: (error: Error) => void) {
+  constructor(target: TraceTarget, onFailure: (sentence: string) => void) {
     this.#file = new TraceFile(target, onFailure);
     this.#began = performance.now() - (Date.now() - target.header.began);
   }

@@ -95,7 +95,7 @@ export function removeTraceFile(file: string): void {
 /** An open one. */
 export class TraceFile {
   readonly #target: TraceTarget;
-  readonly #onFailure: (error: Error) => void;
+  readonly #onFailure: (sentence: string) => void;
   readonly #longestLine: number;
   #descriptor: number;
   #part: number;
@@ -111,9 +111,11 @@ export class TraceFile {
   #dropped = 0;
   /** `failed`: it could not be written, and takes nothing any more. */
   #state: "open" | "failed" | "closed" = "open";
+  #isEnding = false;
+  #failedAt: Date | undefined;
 
-  /** Opens a file that has been made, as the next part if it has lines. `onFailure`: it could not be written. */
-  constructor(target: TraceTarget, onFailure: (error: Error) => void) {
+  /** Opens a file that has been made, as the next part if it has lines. `onFailure`: it could not be written, said at once and at the end. */
+  constructor(target: TraceTarget, onFailure: (sentence: string) => void) {
     this.#target = target;
     this.#onFailure = onFailure;
     this.#longestLine = target.limitBytes / 2 - blockBytes;
@@ -126,7 +128,7 @@ export class TraceFile {
   /** Takes a line, with its line break; ASCII only. One that no part can hold is dropped, too. */
   add(line: string): void {
     const isTooMuch = this.#fullBytes + line.length > mostBufferedBytes || line.length > this.#longestLine;
-    if (this.#state !== "open" || isTooMuch) {
+    if (this.#state !== "open" || this.#isEnding || isTooMuch) {
       this.#dropped++;
       return;
     }
@@ -139,8 +141,9 @@ export class TraceFile {
     if (this.#timer === undefined && !this.#writing) this.#timer = setTimeout(this.#write, writeAfterMs);
   }
 
-  /** Writes what is left. Idempotent. */
+  /** Writes what is left; takes nothing any more. Idempotent. */
   async close(): Promise<void> {
+    this.#isEnding = true;
     while (this.#state === "open" && (this.#writing || this.#length > 0 || this.#full.length > 0)) {
       this.#write();
       await this.#writing;
@@ -148,6 +151,11 @@ export class TraceFile {
     clearTimeout(this.#timer);
     if (this.#state === "closed") return;
     this.#state = "closed";
+    if (this.#failedAt) {
+      const time = [this.#failedAt.getHours(), this.#failedAt.getMinutes(), this.#failedAt.getSeconds()];
+      const words = time.map((part) => String(part).padStart(2, "0")).join(":");
+      this.#onFailure(`the trace ${this.#target.file} lacks what came after ${words}`);
+    }
     closeSync(this.#descriptor);
   }
 
@@ -190,7 +198,8 @@ export class TraceFile {
       (error: Error) => {
         this.#writing = undefined;
         this.#state = "failed";
-        this.#onFailure(error);
+        this.#failedAt = new Date();
+        this.#onFailure(`the trace ${this.#target.file} ends here: ${error.message}`);
       },
     );
   };

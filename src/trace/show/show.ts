@@ -4,6 +4,7 @@
  * Owns: the rows. Does not own: their words (`event-words.ts`), what is left out (`filter.ts`).
  * Invariant: a row at a time: what it keeps does not grow with the trace.
  */
+import { escapeForTerminal } from "../../system/terminal-text.ts";
 import type { Trace } from "../read/trace-reader.ts";
 import { type TraceEvent, traceEvents } from "../read/traced-messages.ts";
 import { type Color, EventWords, lockHolders } from "./event-words.ts";
@@ -66,11 +67,12 @@ class Rows {
   *of(event: TraceEvent, connection: number | undefined): Generator<string> {
     const words = this.#words.of(event, connection);
     if (!words) return;
-    if (event.kind === "dropped") yield `${words.text}\n`;
+    if (event.kind === "dropped") yield `${escapeForTerminal(words.text)}\n`;
     else yield this.#row(event.time, connection, words.sign, words.text, words.color);
   }
 
-  #row(time: number, connection: number | undefined, sign: string, words: string, color: Color | undefined): string {
+  #row(time: number, connection: number | undefined, sign: string, foreign: string, color: Color | undefined): string {
+    const words = escapeForTerminal(foreign).replaceAll("\n", "\\n");
     const { color: isColored, width } = this.#options;
     const seconds = (time / 1e6).toFixed(6).padStart(11);
     const head = `${seconds}  ${this.#lanes.row(connection, sign)}  ${String(connection ?? "").padStart(3)}  `;

@@ -16,9 +16,15 @@ const unknown = new Set(["3F000", "42883"]);
 /** The message to send instead; undefined for itself. PostgreSQL never sees a call that is answered. */
 export function explained(type: number, message: Uint8Array): Uint8Array | undefined {
   if (type !== Type.ErrorResponse) return undefined;
-  const fields = readErrorFields(message.subarray(5));
+  const body = Buffer.from(message.buffer, message.byteOffset + 5, message.length - 5);
+  const fields = readErrorFields(body);
   if (!unknown.has(fields.get("C") ?? "") || !/"pglite_devdb"|function pglite_devdb\./.test(fields.get("M") ?? ""))
     return undefined;
-  const told = [...fields, ["H", hint]].map(([field, text]) => `${field}${text}`);
-  return encodeFrame(type, ...told, Uint8Array.of(0));
+  // The fields are in the client's encoding, and stay as they are; PostgreSQL's own hint gives way.
+  const kept = body
+    .toString("latin1")
+    .split("\0")
+    .filter((field) => field !== "" && !field.startsWith("H"));
+  const told = [...kept, `H${hint}`].map((field) => `${field}\0`).join("");
+  return encodeFrame(type, Buffer.from(told, "latin1"), Uint8Array.of(0));
 }

@@ -47,7 +47,8 @@ interface Bound extends Prepared {
   readonly format: number;
 }
 
-const mentions = ["pglite_devdb.", "PGLITE_DEVDB."].map((text) => Buffer.from(text));
+/** An identifier without quotes is the same one in capitals. */
+const mention = /pglite_devdb\./i;
 /** The name of the question in the client's session. */
 const own = "pglite_devdb.call";
 /**
@@ -64,9 +65,7 @@ const longestCall = 10_000;
 
 /** Whether a batch may have a call. */
 export function mentionsCalls({ frames }: Batch): boolean {
-  return frames.some(
-    (frame) => mayBeCall(frame) && mentions.some((mention) => bufferOf(frame.bytes).includes(mention)),
-  );
+  return frames.some((frame) => mayBeCall(frame) && mention.test(bufferOf(frame.bytes).toString("latin1")));
 }
 
 /** Whether it has a text that is no longer than a call. */

@@ -20,6 +20,7 @@ const packages = {
   pnpm: "pnpm@12.21.0",
   Yarn: "@yarnpkg/cli-dist@4.18.1",
   Bun: `@oven/bun-${machine.replace("arm64", "aarch64")}@1.4.5`,
+  "Bun 1.3": `@oven/bun-${machine.replace("arm64", "aarch64")}@1.3.4`,
   "Node 22": `node-${machine}@22.23.3`,
   "Node 24": `node-${machine}@24.21.0`,
   "Node 26": `node-${machine}@26.9.0`,

@@ -101,3 +101,11 @@ test("one that is stopped while it moves does not listen any more", async () => 
   expect(isListening()).toBe(false);
   await die();
 });
+
+test("no more clients than maxConnections wait; who comes behind them is told so", async () => {
+  const { listener, early } = await abandonedListener();
+  const waiting = Array.from({ length: options.maxConnections - 1 }, () => told(listener.port));
+  expect(await told(listener.port)).toContain("C53300\0Msorry, too many clients already");
+  await listener.moveTo(livingThread().worker);
+  expect(await Promise.all([early, ...waiting])).toEqual(Array(options.maxConnections).fill("hello"));
+});

@@ -12,7 +12,7 @@ const DEFAULT = { schema: "drizzle", table: "__drizzle_migrations" };
 async function find(setting: string, files: Record<string, string>) {
   const cwd = folder(files);
   const log: string[] = [];
-  const source = await findMigrations(setting, cwd, (_, line) => log.push(line));
+  const [source] = await findMigrations([setting], cwd, (_, line) => log.push(line));
   return { source: source && { ...source, directory: source.directory.slice(cwd.length + 1) }, log };
 }
 
@@ -25,7 +25,7 @@ async function refusal(setting: string, files: Record<string, string>): Promise<
 describe("a directory", () => {
   it.each([
     ["drizzle", { "db/meta/_journal.json": JOURNAL, "db/0000_a.sql": "" }, { ledger: DEFAULT }],
-    ["prisma", { "db/migration_lock.toml": "", "db/1_init/migration.sql": "" }, {}],
+    ["prisma", { "db/migration_lock.toml": "", "db/1_init/migration.sql": "" }, { schema: "public" }],
     ["plain", { "db/1.sql": "", "db/readme.md": "" }, {}],
   ])("of the kind %s is recognised by what it holds", async (kind, files, more) => {
     expect(await find("./db", files)).toEqual({ source: { kind, directory: "db", ...more }, log: [] });
@@ -154,12 +154,125 @@ describe("auto", () => {
     [
       "a folder of another tool",
       { "drizzle/1_create.js": "" },
-      /drizzle has no migrations that can be applied here; expected/,
+      /drizzle has migrations that are not plain SQL files side by side \(1_create\.js\) and is passed over/,
     ],
   ])("passes over %s and says so", async (_what, files, message) => {
     const { source, log } = await find("auto", { ...files, "migrations/1.sql": "" } as Record<string, string>);
     expect(source).toEqual({ kind: "plain", directory: "migrations" });
     expect(log).toEqual([expect.stringMatching(message)]);
+  });
+
+  it.each<[tool: string, setup: string, files: Record<string, string>]>([
+    ["graphile-migrate", "npx graphile-migrate migrate", { "committed/000001.sql": "", "current.sql": "select 1;" }],
+    ["Flyway", "flyway migrate", { "V1__a.sql": "", "more/V2__b.sql": "" }],
+    ["Flyway", "flyway migrate", { "2025/V1__a.sql": "", "2026/V2__b.sql": "" }],
+    ["Sqitch", "sqitch deploy", { "sqitch.plan": "", "deploy/a.sql": "", "revert/a.sql": "" }],
+    ["Liquibase", "liquibase update", { "db.changelog-master.yaml": "", "1.sql": "" }],
+    ["Knex", "npx knex migrate:latest", { "1_a.sql": "", "20260101_b.js": "exports.up = (knex) => knex.schema" }],
+    ["node-pg-migrate", "npx node-pg-migrate up", { "1_a.sql": "", "2_b.js": "exports.up = (pgm) => {}" }],
+    [
+      "Sequelize",
+      "npx sequelize-cli db:migrate",
+      { "20260101-a.js": "module.exports = { up: (queryInterface) => {} }" },
+    ],
+    [
+      "TypeORM",
+      "npx typeorm migration:run -d DATA_SOURCE",
+      { "1700000000000-A.ts": "class A implements MigrationInterface {}" },
+    ],
+    [
+      "db-migrate",
+      "npx db-migrate up",
+      { "20260101-a.js": "exports.up = (db) => db.runSql('')", "sqls/20260101-a-up.sql": "" },
+    ],
+    ["Rails", "bin/rails db:migrate", { "20260101000000_a.rb": "class A < ActiveRecord::Migration[8.0]" }],
+    ["Alembic", "alembic upgrade head", { "1a2b_a.py": "from alembic import op" }],
+  ])(
+    "of %s is refused by name, and passed over by auto, with the command that applies it: %s",
+    async (tool, setup, files) => {
+      const within = (folder: string) =>
+        Object.fromEntries(Object.entries(files).map(([name, text]) => [`${folder}/${name}`, text]));
+      const message = await refusal("db", within("db"));
+      expect(message).toContain(`db has migrations of ${tool} (`);
+      expect(message).toContain(`--migrations none --setup "${setup}"`);
+      const { source, log } = await find("auto", { ...within("migrations"), "db/migrations/1.sql": "" });
+      expect(source).toEqual({ kind: "plain", directory: "db/migrations" });
+      expect(log).toEqual([expect.stringContaining(`migrations has migrations of ${tool} (`)]);
+    },
+  );
+
+  it("takes plain SQL beside what is not migrations", async () => {
+    const files = {
+      "db/1.sql": "",
+      "db/README.md": "",
+      "db/index.ts": "",
+      "db/migrate.mjs": "",
+      "db/atlas.sum": "",
+      "db/seeds/people.sql": "",
+    };
+    expect((await find("db", files)).source).toEqual({ kind: "plain", directory: "db" });
+  });
+
+  it("takes several directories in order, and no word beside them", async () => {
+    const cwd = folder({ "a/1.sql": "", "b/1_init/migration.sql": "" });
+    const found = await findMigrations(["b", "a"], cwd);
+    expect(found.map(({ kind }) => kind)).toEqual(["prisma", "plain"]);
+    await expect(findMigrations(["a", "auto"], cwd)).rejects.toThrow(/auto cannot be combined/);
+  });
+
+  it("looks for netlify/database/migrations", async () => {
+    expect((await find("auto", { "netlify/database/migrations/1.sql": "" })).source).toMatchObject({ kind: "plain" });
+  });
+
+  it.each<[what: string, files: Record<string, string>, directory: string, schema: string]>([
+    [
+      "prisma.config.ts",
+      {
+        "prisma.config.ts": `import { defineConfig } from "prisma/config"; export default defineConfig({ schema: "db/schema.prisma", migrations: { path: "db/steps" } });`,
+        "db/steps/1_a/migration.sql": "",
+      },
+      "db/steps",
+      "public",
+    ],
+    [
+      "the schema of prisma.config.ts",
+      { "prisma.config.ts": `export default { schema: "db/schema.prisma" }`, "db/migrations/1_a/migration.sql": "" },
+      "db/migrations",
+      "public",
+    ],
+    [
+      "package.json",
+      {
+        "package.json": JSON.stringify({ prisma: { schema: "db/schema.prisma" } }),
+        "db/migrations/1_a/migration.sql": "",
+      },
+      "db/migrations",
+      "public",
+    ],
+    [
+      "package.json with a folder of schemas",
+      { "package.json": JSON.stringify({ prisma: { schema: "db" } }), "db/migrations/1_a/migration.sql": "" },
+      "db/migrations",
+      "public",
+    ],
+    [
+      ".env",
+      {
+        "prisma/migrations/1_a/migration.sql": "",
+        "prisma/schema.prisma": `url = env("PRISMA_URL")`,
+        ".env": 'PRISMA_URL="postgresql://u@h/d?schema=app"',
+      },
+      "prisma/migrations",
+      "app",
+    ],
+    [
+      "the URL in the schema",
+      { "prisma/migrations/1_a/migration.sql": "", "prisma/schema.prisma": `url = "postgresql://u@h/d?schema=shop"` },
+      "prisma/migrations",
+      "shop",
+    ],
+  ])("finds Prisma's migrations and their schema by %s", async (_what, files, directory, schema) => {
+    expect((await find("auto", files)).source).toEqual({ kind: "prisma", directory, schema });
   });
 
   it("refuses a drizzle folder that has lost its journal", async () => {

@@ -62,12 +62,20 @@ describe("readDefaultExport", () => {
   });
 
   it.each([
+    ["a regular expression, whose quotes mean nothing", `const r = /"/; export default { out: "a" }`],
+    ["one with a class and flags", `export default { filter: /[/"]+\\/'/giu, out: "a" }`],
+    ["a division", `const n = 4 / 2 / 1; export default { out: "a" }`],
+    ["a division behind a bracket", `const n = (4) / 2; const s = "/"; export default { out: "a" }`],
+  ])("reads beside %s", (_shape, source) => {
+    expect(readDefaultExport(source)?.properties.get("out")).toBe("a");
+  });
+
+  it.each([
     ["another function", `export default wrap({ out: "a" })`],
     ["a member of an object", `export default { out: "a" }.b`],
     ["a constant that is changed", `const c = { out: "a" }; c.out = "b"; export default c`],
     ["a variable that can be changed", `let c = { out: "a" }; export default c`],
     ["a name from elsewhere", `import c from "./c"; export default c`],
-    ["a regular expression, whose quotes mean nothing", `const r = /"/; export default { out: "a" }`],
     ["no default export", `export const config = { out: "a" }`],
     ["a constant that refers to itself", "const a = a; export default a"],
   ])("gives nothing for %s", (_shape, source) => {

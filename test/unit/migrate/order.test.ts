@@ -1,7 +1,8 @@
 /** The order of plain files, and which drizzle entries must be committed together. */
 import { describe, expect, it } from "vitest";
 import { inSafeTransactions } from "../../../src/migrate/drizzle.ts";
-import { compareNaturally, isPlainMigration } from "../../../src/migrate/plain.ts";
+import { plainMigrations } from "../../../src/migrate/migration-folder.ts";
+import { compareNaturally } from "../../../src/migrate/plain.ts";
 
 describe("compareNaturally", () => {
   it("orders numbers by value and the rest by text", () => {
@@ -29,10 +30,27 @@ describe("compareNaturally", () => {
   });
 });
 
-describe("isPlainMigration", () => {
+describe("plainMigrations", () => {
   it("leaves undo files, hidden files and other files out", () => {
     const names = ["1.sql", "2.SQL", "3.up.sql", "3.down.sql", ".4.sql", "readme.md", "5.sql.bak"];
-    expect(names.filter(isPlainMigration)).toEqual(["1.sql", "2.SQL", "3.up.sql"]);
+    expect(plainMigrations(names)).toEqual(["1.sql", "2.SQL", "3.up.sql"]);
+  });
+
+  it.each([
+    ["postgrator", ["001.do.sql", "001.undo.sql", "002.do.users.sql", "002.undo.users.sql"]],
+    ["db-migrate", ["20260101-add-up.sql", "20260101-add-down.sql"]],
+    ["golang-migrate, without its other half", ["1_a.up.sql", "1_a.down.sql", "2_b.down.sql"]],
+    ["a name without a word for the first", ["1_a.sql", "1_a.rollback.sql", "2_b.sql", "2_b_revert.sql"]],
+    ["names in any case", ["1_UP.sql", "1_Down.sql"]],
+    ["Flyway", ["V1__a.sql", "U1__a.sql"]],
+  ])("leaves the undo halves of pairs out: %s", (_tool, names) => {
+    expect(plainMigrations(names).filter((name) => /undo|down|rollback|revert|^U/i.test(name))).toEqual([]);
+    expect(plainMigrations(names).length).toBeGreaterThan(0);
+  });
+
+  it("keeps files whose word for an undo has no other half", () => {
+    const names = ["1_drop_users.sql", "2_rollback_feature.sql", "3_users.sql", "4_undo.sql"];
+    expect(plainMigrations(names)).toEqual(names);
   });
 });
 

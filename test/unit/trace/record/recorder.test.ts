@@ -17,7 +17,7 @@ function fresh(): string {
 
 function recorder(file: string, limitBytes = 2 ** 20): Recorder {
   const header = { began: Date.now(), by: "server" as const, versions: {}, settings: {} };
-  return new Recorder({ file, limitBytes, header }, (error) => expect.fail(error.message));
+  return new Recorder({ file, limitBytes, header }, (sentence) => expect.fail(sentence));
 }
 
 interface Line {
@@ -219,7 +219,7 @@ test("a server that begins anew goes on in the next part, with connections of it
   const began = Date.now();
   const open = () => {
     const header = { began, by: "server" as const, versions: {}, settings: {} };
-    return new Recorder({ file, limitBytes: 2 ** 20, header }, (error) => expect.fail(error.message));
+    return new Recorder({ file, limitBytes: 2 ** 20, header }, (sentence) => expect.fail(sentence));
   };
   for (const sql of ["select 'before'", "select 'after'"]) {
     const trace = open();

@@ -1,10 +1,10 @@
 /**
  * What a client has sent and PostgreSQL has not read.
  *
- * Owns: the bytes, and PostgreSQL's wait for more of them. Does not own: when a session runs (`client-session.ts`).
+ * Owns: the bytes, and PostgreSQL's wait for more of them. Does not own: when a session runs (`../transport/client-session.ts`).
  * Invariant: PostgreSQL waits only while there is nothing to read; what is cleared is never read.
  */
-import type { SessionInput } from "../sessions/session.ts";
+import type { SessionInput } from "./session.ts";
 
 const empty = Buffer.alloc(0);
 

@@ -1,26 +1,25 @@
 /** What is refused before anything runs, with the place and the advice. */
 import { describe, expect, it } from "vitest";
-import { refuseUnsupported } from "../../../src/migrate/refuse-unsupported.ts";
-import { chunksOf } from "../../../src/migrate/sql-file.ts";
+import { checkMigration } from "../../../src/migrate/check-migration.ts";
+import { SqlFile } from "../../../src/migrate/sql-file.ts";
+import { folder } from "../../migrate/fixtures.ts";
 
-function check(text: string, separator?: string): void {
-  refuseUnsupported({
-    file: { path: `${process.cwd()}/m/1.sql`, text, checksum: "" },
-    chunks: chunksOf(text, separator),
-  });
+async function check(text: string, separator?: string) {
+  const file = await SqlFile.open(`${folder({ "1.sql": text })}/1.sql`, { name: `${process.cwd()}/m/1.sql` });
+  return checkMigration({ name: "1", file, ledger: "", recordSql: "", ...(separator ? { separator } : {}) });
 }
 
-describe("refuseUnsupported", () => {
+describe("checkMigration", () => {
   it.each([
     [
       "\\connect",
       "select 1;\n\\connect other\nselect 2;",
       "m/1.sql:2:1: the psql meta-command \\connect",
-      "delete the line",
+      "another database",
     ],
-    ["\\copy", "\\copy t from 'a.csv' csv", "m/1.sql:1:1: the psql meta-command \\copy", "--column-inserts"],
+    ["\\copy", "\\copy t to 'a.csv' csv", "m/1.sql:1:1: the psql meta-command \\copy", "FROM 'FILE'"],
     ["\\gexec", "select 'x' \\gexec\n", "m/1.sql:1:12: the psql meta-command \\gexec", "with psql"],
-    ["\\i", "\\i other.sql", "m/1.sql:1:1: the psql meta-command \\i", "included file"],
+    ["\\set", "\\set x 1\n", "m/1.sql:1:1: the psql meta-command \\set", "with psql"],
     [
       "dbmate",
       "-- migrate:up\ncreate table t();\n-- migrate:down\ndrop table t;",
@@ -45,9 +44,9 @@ describe("refuseUnsupported", () => {
       "m/1.sql:3:1: an undo section of node-pg-migrate",
       "down.sql",
     ],
-  ])("refuses %s", (_what, text, place, advice) => {
-    expect(() => check(text)).toThrow(place);
-    expect(() => check(text)).toThrow(advice);
+  ])("refuses %s", async (_what, text, place, advice) => {
+    await expect(check(text)).rejects.toThrow(place);
+    await expect(check(text)).rejects.toThrow(advice);
   });
 
   it.each([
@@ -55,13 +54,13 @@ describe("refuseUnsupported", () => {
     ["the words in a comment", "-- \\connect\n/* copy t from stdin */ select 1;"],
     ["COPY to a file or from one", "copy t to stdout; copy t from '/a.csv'; copy (select 'from stdin') to stdout;"],
     ["a column named stdin", "select stdin from t; insert into copy select * from stdin;"],
-  ])("lets %s pass", (_what, text) => {
-    expect(() => check(text)).not.toThrow();
+  ])("lets %s pass", async (_what, text) => {
+    await expect(check(text)).resolves.toMatchObject({ controlsTransactions: false });
   });
 });
 
-it("refuses COPY with inline data between breakpoints, and takes it otherwise", () => {
+it("refuses COPY with inline data between breakpoints, and takes it otherwise", async () => {
   const text = "select 1;\nCOPY public.t (a, b) FROM stdin;\n1\t\\N\n\\.\n";
-  expect(() => check(text, "--> statement-breakpoint")).toThrow("m/1.sql:2:1: COPY … FROM STDIN");
-  check(text);
+  await expect(check(text, "--> statement-breakpoint")).rejects.toThrow("m/1.sql:2:1: COPY … FROM STDIN");
+  await expect(check(text)).resolves.toMatchObject({ statementCount: 2 });
 });

@@ -1,0 +1,40 @@
+/**
+ * The types of the JavaScript that Emscripten has made around pg_dump.
+ *
+ * Owns: what of it is used. Does not own: the module, which `scripts/pg-dump-module.ts` bundles in.
+ */
+declare module "pg_dump.js" {
+  /** What pg_dump's files are, as far as they are used. */
+  interface FileSystem {
+    makedev(major: number, minor: number): number;
+    mkdev(path: string, mode: number, device: number): void;
+    writeFile(path: string, contents: string, options: { readonly mode: number }): void;
+    registerDevice(device: number, operations: DeviceOperations): void;
+  }
+
+  interface DeviceOperations {
+    open(stream: { seekable: boolean }): void;
+    write(stream: unknown, memory: Int8Array, offset: number, length: number): number;
+    close(): void;
+  }
+
+  export interface PgDumpModule {
+    readonly ENV: Record<string, string>;
+    readonly FS: FileSystem;
+    /** Other ones after the memory has grown. */
+    readonly HEAPU8: Uint8Array;
+    addFunction(callback: (pointer: number, length: number) => number, signature: string): number;
+    /** What libpq reads and writes by. */
+    _pgl_set_rw_cbs(read: number, write: number): void;
+    /** Returns the exit code. */
+    callMain(argv: string[]): number;
+  }
+
+  export function createPgDump(options: {
+    readonly thisProgram: string;
+    readonly noExitRuntime: boolean;
+    readonly print: (line: string) => void;
+    readonly printErr: (line: string) => void;
+    readonly preRun: readonly ((module: PgDumpModule) => void)[];
+  }): Promise<PgDumpModule>;
+}

@@ -1,0 +1,41 @@
+/**
+ * A script that only psql understands, run by the psql that is installed.
+ *
+ * Owns: the process and its words. Does not own: which scripts need it (`migrate/check-migration.ts`).
+ * Invariant: the first error ends it; the process does not outlive the call.
+ */
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { MigrationError } from "../errors.ts";
+import type { Log } from "../options.ts";
+import { environmentWith } from "./address.ts";
+
+/** Where the script runs: a URL, or the variables of libpq. */
+interface PsqlTarget {
+  readonly url?: string;
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+/** Runs a file. Resolves to false if there is no psql. Rejects with a `MigrationError` that has psql's words. */
+export async function runPsql(file: string, { url, environment = {} }: PsqlTarget, log: Log): Promise<boolean> {
+  const args = ["-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", file, ...(url === undefined ? [] : ["-d", url])];
+  const child = spawn("psql", args, {
+    env: environmentWith(process.env, environment),
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const errors: string[] = [];
+  createInterface(child.stdout).on("line", (line) => log("debug", `psql: ${line}`));
+  createInterface(child.stderr).on("line", (line) => {
+    if (/\b(ERROR|FATAL|error):/.test(line) || errors.length > 0) errors.push(line);
+    else log("info", line);
+  });
+  const code = await new Promise<number | undefined>((resolve, reject) => {
+    child.once("error", (error: NodeJS.ErrnoException) =>
+      error.code === "ENOENT" ? resolve(undefined) : reject(error),
+    );
+    child.once("close", (status) => resolve(status ?? 1));
+  });
+  if (code === undefined) return false;
+  if (code !== 0) throw new MigrationError(errors.join("\n") || `psql ended with ${code}`);
+  return true;
+}

@@ -1,0 +1,84 @@
+/**
+ * Advisory locks on a server: that of whoever prepares a database, and the one that says that a run lives.
+ *
+ * Owns: waiting for a lock, which a signal ends and the log tells of; holding that of a run, whatever the server or the network does to its connection.
+ * Does not own: what another run makes of a lock that nobody has (`run-databases.ts`).
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import { executeSql } from "../../engine/execute-sql.ts";
+import type { SqlEngine } from "../../migrate/index.ts";
+import type { Log } from "../../options.ts";
+import { type ClientAddress, connectionUrl } from "../address.ts";
+import { ServerClient } from "../server-client.ts";
+
+const againMs = 300;
+
+/** A server's, a role's or a database's timeout would end a connection that does nothing else; before version 14 there is none. */
+const neverIdle = "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'";
+
+/** How a lock is waited for. */
+interface LockWait {
+  /** Ends it: the lock is rejected with the signal's reason. */
+  readonly signal: AbortSignal;
+  readonly log: Log;
+  /** What the lock is for, as an infinitive. */
+  readonly purpose: string;
+}
+
+/** Takes an advisory lock for the session of `sql`, and says once who has it meanwhile. Rejects with the reason of the signal. */
+export async function takeLock(sql: SqlEngine, key: number, { signal, log, purpose }: LockWait): Promise<void> {
+  for (let isFirst = true; ; isFirst = false) {
+    signal.throwIfAborted();
+    const [answer] = await executeSql(sql, `SELECT pg_try_advisory_lock(${key})`);
+    if (answer?.rows[0]?.[0] === "t") return;
+    if (isFirst) log("info", `waiting for ${await describeHolder(sql, key)} to ${purpose}`);
+    await delay(againMs, undefined, { signal }).catch(() => {});
+  }
+}
+
+/** Who has a lock, as pg_stat_activity has it; a key of one bigint is two halves in pg_locks, with an objsubid of 1. */
+async function describeHolder(sql: SqlEngine, key: number): Promise<string> {
+  const [found] = await executeSql(
+    sql,
+    `SELECT a.pid, a.usename, a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+     WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+     AND (l.classid::bigint << 32) + l.objid::bigint = ${key}`,
+  );
+  const [pid, user, application] = found?.rows[0] ?? [];
+  if (!pid) return "another session";
+  return `the session with the process ID ${pid} (user ${user}${application ? `, application ${application}` : ""})`;
+}
+
+/** Takes a lock, `key` being an expression in SQL, and takes it again whenever its connection was lost. Resolves with how to let go of it. */
+export async function holdLock(address: ClientAddress, key: string): Promise<() => void> {
+  let holder: ServerClient | undefined;
+  let isWanted = true;
+  const take = async () => {
+    const client = await ServerClient.connect(connectionUrl(address), {
+      onLost: () => {
+        if (holder === client) void takeAgain();
+      },
+    });
+    try {
+      await executeSql(client, neverIdle);
+      const [answer] = await executeSql(client, `SELECT pg_try_advisory_lock(${key})`);
+      // The server may not have noticed yet that the connection before is gone.
+      if (answer?.rows[0]?.[0] !== "t") throw new Error("another session has the lock of this run");
+    } catch (error) {
+      client.close();
+      throw error;
+    }
+    if (isWanted) holder = client;
+    else client.close();
+  };
+  const takeAgain = async () => {
+    for (holder = undefined; isWanted && !holder; ) {
+      await take().catch(() => delay(againMs, undefined, { ref: false }));
+    }
+  };
+  await take();
+  return () => {
+    isWanted = false;
+    holder?.close();
+  };
+}

@@ -1,0 +1,105 @@
+/**
+ * What is known of a file before anything of it runs: that it can run here, and how.
+ *
+ * Owns: finding what only another program understands (psql's commands, undo sections of other migration tools), and what to use instead.
+ * Does not own: errors that PostgreSQL reports.
+ * Invariant: what is refused here would stop the engine (COPY FROM STDIN waits for data), or apply and undo at once.
+ */
+import { MigrationError } from "../errors.ts";
+import type { Migration } from "./migration.ts";
+import type { SqlChunk, SqlStatement } from "./split-statements.ts";
+import { copiesFromStdin } from "./sql-chunks.ts";
+import { describePlaceIn, placeAfter } from "./sql-place.ts";
+
+/** A migration that can run here. */
+export interface CheckedMigration extends Migration {
+  /** It has BEGIN, COMMIT or the like. Savepoints are no transaction control. */
+  readonly controlsTransactions: boolean;
+  readonly statementCount: number;
+  /** Its last statement is a COMMIT. */
+  readonly endsWithCommit: boolean;
+}
+
+/** A file has a command that only psql understands. */
+export class NeedsPsqlError extends MigrationError {}
+
+/** Comments that begin an undo section; the whole file, run as it is, would undo itself. */
+const UNDO_SECTIONS: readonly { readonly comment: RegExp; readonly tool: string }[] = [
+  { comment: /^[ \t]*--[ \t]*migrate:down\b/im, tool: "dbmate" },
+  { comment: /^[ \t]*--[ \t]*\+goose[ \t]+down\b/im, tool: "goose" },
+  { comment: /^[ \t]*--[ \t]*\+migrate[ \t]+down\b/im, tool: "sql-migrate" },
+  { comment: /^[ \t]*--[ \t]*down[ \t]+migration\b/im, tool: "node-pg-migrate" },
+];
+
+/** Reads a file to its end; `look` gets each chunk. Rejects with a `MigrationError` with file and line when it holds what cannot run here. */
+export async function checkMigration(
+  migration: Migration,
+  look: (chunk: SqlChunk) => void = () => undefined,
+): Promise<CheckedMigration> {
+  let controlsTransactions = false;
+  let statementCount = 0;
+  let last: SqlStatement | undefined;
+  for await (const chunk of migration.file.chunks(migration.separator)) {
+    look(chunk);
+    refuseUndoSection(chunk);
+    for (const statement of chunk.statements) {
+      refuse(chunk, statement);
+      controlsTransactions ||= isTransactionControl(statement);
+      statementCount++;
+      last = statement;
+    }
+  }
+  const endsWithCommit = last !== undefined && isCommit(last);
+  return { ...migration, controlsTransactions, statementCount, endsWithCommit };
+}
+
+function refuseUndoSection(chunk: SqlChunk): void {
+  for (const { comment, tool } of UNDO_SECTIONS) {
+    const match = comment.exec(chunk.text);
+    if (match === null) continue;
+    throw new MigrationError(
+      `${placeOf(chunk, match.index)}: an undo section of ${tool} is not supported: run as it is, the file would undo itself.\n` +
+        `  hint: have ${tool} apply the folder (--migrations none --setup "CMD"), or put the undo section into a file NAME.down.sql, which is never applied`,
+    );
+  }
+}
+
+function refuse(chunk: SqlChunk, statement: SqlStatement): void {
+  if (copiesFromStdin(statement) && chunk.copyData === undefined)
+    throw new MigrationError(
+      `${placeOf(chunk, statement.start)}: COPY … FROM STDIN with inline data is not supported between statement breakpoints.\n` +
+        "  hint: use INSERT; or make it a plain .sql file, or the seed",
+    );
+  if (statement.backslashAt === undefined) return;
+  const command = /^\\\S*/.exec(chunk.text.slice(statement.backslashAt))![0];
+  throw new NeedsPsqlError(
+    `${placeOf(chunk, statement.backslashAt)}: the psql meta-command ${command} is not supported: only psql itself understands it.\n  hint: ${advice(command)}`,
+  );
+}
+
+function isTransactionControl({ words }: SqlStatement): boolean {
+  const [first, second] = words;
+  if (first === "start" || first === "prepare") return second === "transaction";
+  if (first === "rollback") return !words.includes("to");
+  return first === "begin" || first === "commit" || first === "end" || first === "abort";
+}
+
+function isCommit({ words }: SqlStatement): boolean {
+  return (words[0] === "commit" || words[0] === "end") && words[1] !== "prepared";
+}
+
+function advice(command: string): string {
+  switch (command) {
+    case "\\c":
+    case "\\connect":
+      return 'what follows is meant for another database: run the file with psql, psql "$DATABASE_URL" -f FILE, once the server is up';
+    case "\\copy":
+      return "\\copy TABLE FROM 'FILE' is read; for anything else run the file with psql once the server is up";
+    default:
+      return 'delete it, or run the file with psql, psql "$DATABASE_URL" -f FILE, once the server is up';
+  }
+}
+
+function placeOf({ path, text, place }: SqlChunk, offset: number): string {
+  return describePlaceIn(path, placeAfter(text.slice(0, offset), place));
+}
