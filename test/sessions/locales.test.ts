@@ -31,7 +31,9 @@ describe("a locale that is not there is refused", () => {
 test("the locales that are there are taken", async () => {
   const client = await served.login();
   for (const [at, name] of ["C", "POSIX", "C.UTF-8", "C.utf8"].entries()) {
-    expect(types(await client.query(`create database there${at} locale '${name}' template template0`))).toBe("CZ");
+    expect(
+      types(await client.query(`create database there${at} locale '${name}' locale_provider libc template template0`)),
+    ).toBe("CZ");
     expect(types(await client.query(`create collation there${at} (locale = '${name}')`))).toBe("CZ");
     expect(rows(await client.query(`select 'Z' < 'a' collate there${at}`))).toEqual([["t"]]);
     await client.query(`set lc_monetary = '${name}'`);
