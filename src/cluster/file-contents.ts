@@ -7,6 +7,8 @@
  * that sleeps in between does not come to.
  */
 
+import { memoryBudget } from "./memory-budget.ts";
+
 /** PostgreSQL's blocks never lie across two chunks. It is what the first write into a shared part of a file copies. */
 const chunkBytes = 2 ** 18;
 /** The chunks before this one grow with the file, since most files are small; the others are made whole. */
@@ -150,7 +152,7 @@ export class FileContents {
     if (!last || last.bytes.length <= rest) return;
     const shorter = last.bytes.slice(0, rest);
     giveUp(last);
-    this.#chunks[kept - 1] = { bytes: shorter, owners: 1 };
+    this.#chunks[kept - 1] = makeChunk(shorter);
   }
 
   /** The bytes of a chunk that may be written to, `length` of them at least. */
@@ -165,7 +167,7 @@ export class FileContents {
       bytes.set(chunk.bytes);
       giveUp(chunk);
     }
-    this.#chunks[index] = { bytes, owners: 1 };
+    this.#chunks[index] = makeChunk(bytes);
     return bytes;
   }
 
@@ -192,7 +194,7 @@ export class FileContents {
   }
 
   static #add(owners: ReadonlySet<FileContents>, index: number, bytes: Uint8Array<ArrayBuffer>): void {
-    const chunk = { bytes, owners: owners.size };
+    const chunk = makeChunk(bytes, owners.size);
     for (const owner of owners) owner.#chunks[index] = chunk;
   }
 }
@@ -212,10 +214,16 @@ function forEachChunk(
   }
 }
 
+function makeChunk(bytes: Uint8Array<ArrayBuffer>, owners = 1): Chunk {
+  memoryBudget.takenBytes += bytes.length;
+  return { bytes, owners };
+}
+
 /** The last owner of a chunk has its memory given back. */
 function giveUp(chunk: Chunk): void {
   chunk.owners--;
   if (chunk.owners > 0) return;
+  memoryBudget.takenBytes -= chunk.bytes.length;
   // Node 20 has no transfer(): there it waits for the collection of garbage.
   const buffer = chunk.bytes.buffer as ArrayBuffer & { transfer?: (bytes: number) => ArrayBuffer };
   buffer.transfer?.(0);

@@ -7,6 +7,7 @@
  */
 import { FileContents } from "./file-contents.ts";
 import { fileSystemOf } from "./file-systems.ts";
+import { memoryBudget } from "./memory-budget.ts";
 
 /** A file, a directory or a link of MEMFS. */
 export interface MemoryNode {
@@ -61,6 +62,10 @@ export interface MemoryModule {
 
 /** Emscripten's `FS`, as far as it is needed. */
 export interface MemoryFileSystem {
+  /** The error of a system call, by WASI's number. */
+  readonly ErrnoError: new (
+    errno: number,
+  ) => Error;
   lookupPath(path: string): { readonly node: MemoryNode };
   destroyNode(node: MemoryNode): void;
   /** A node can be found by its name and its directory. */
@@ -72,6 +77,9 @@ export interface MemoryFileSystem {
   mkdir(path: string, mode: number): MemoryNode;
 }
 
+/** ENOSPC in WASI. */
+const noSpace = 51;
+
 /** Kinds of files (stat.h). */
 const kindMask = 0o170_000;
 const regularFile = 0o100_000;
@@ -82,7 +90,7 @@ export function shareContents(module: MemoryModule): void {
   const { ops_table } = memoryKind(module);
   const { file, dir } = ops_table;
   removeSooner(module);
-  ops_table.file = fileOperations(file);
+  ops_table.file = fileOperations(file, module.FS);
   const { unlink, rename } = dir.node;
   dir.node.unlink = (parent, name) => {
     const node = entriesOf(parent)[name];
@@ -160,7 +168,7 @@ export function takenBytes(files: MemoryFileSystem, directory: string): number {
   return taken(files.lookupPath(directory).node);
 }
 
-function fileOperations({ node, stream }: FileOperations): FileOperations {
+function fileOperations({ node, stream }: FileOperations, { ErrnoError }: MemoryFileSystem): FileOperations {
   const operations = {
     llseek: stream.llseek,
     open: ({ node: opened }: Stream) => {
@@ -178,6 +186,7 @@ function fileOperations({ node, stream }: FileOperations): FileOperations {
     write: ({ node: file }: Stream, source: Bytes, offset: number, length: number, position: number) => {
       if (length === 0) return 0;
       const contents = contentsOf(file);
+      if (position + length > contents.size && memoryBudget.refuses(file)) throw new ErrnoError(noSpace);
       contents.write(source, offset, length, position);
       file.usedBytes = contents.size;
       file.mtime = file.ctime = Date.now();

@@ -30,13 +30,16 @@ export async function openEngineAt(
   openEngine: (options: EngineOptions) => Promise<Engine>,
   signal: AbortSignal,
 ): Promise<Engine> {
+  const { cache, memoryLimitMb } = options;
+  const memoryLimitBytes = memoryLimitMb === undefined ? undefined : memoryLimitMb * 2 ** 20;
+  const common = { cache, memoryLimitBytes, signal };
   const open = (
     sessions: Pick<
       EngineOptions,
       "maxSessions" | "transactionIdleTimeoutMs" | "makesBranches" | "branchTtlMs" | "perGitBranch" | "seedRandom"
     >,
   ) =>
-    openInPlace(options, cwd, { ...otherOptions, ...sessions, cache: options.cache, signal }, async (inPlace) => {
+    openInPlace(options, cwd, { ...otherOptions, ...sessions, ...common }, async (inPlace) => {
       try {
         return await openEngine(inPlace);
       } catch (error) {
@@ -48,6 +51,10 @@ export async function openEngineAt(
     throw new UsageError(
       `${name}: needs a database in memory; in ${options.db} the UUIDs of one start would come again in the next`,
     );
+  }
+  if (memoryLimitMb !== undefined && options.db !== "memory://") {
+    const name = nameOf(options, "memoryLimitMb");
+    throw new UsageError(`${name}: needs a database in memory; the one in ${options.db} is limited by its disk`);
   }
   const needing =
     (["branches", "resets"] as const).find((key) => options[key] === "on") ??

@@ -6,6 +6,7 @@
  * Invariant: the state has one owner, here; every request is settled: with an answer, or with what the thread died of.
  */
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
+import { defaultMemoryLimit } from "../cluster/memory-budget.ts";
 import { SessionsUnavailableError } from "../errors.ts";
 import { limits } from "../limits.ts";
 import { stackMb } from "../sessions/native-stack.ts";
@@ -25,6 +26,8 @@ export interface EngineThreadOptions {
   readonly dataDir: string;
   /** Whether a COMMIT in a directory waits for the disk; by default not. */
   readonly fsync?: boolean;
+  /** The most that the files of a database in memory may take; by default a share of the memory that there is. */
+  readonly memoryLimitBytes?: number | undefined;
   /** The directory as it was locked; absent in memory, and in tests of the engine alone. */
   readonly directory?: OwnedDirectory;
   readonly extensions: readonly FoundExtension[];
@@ -146,11 +149,13 @@ export class EngineWorker {
       perGitBranch,
       cache = true,
       seedRandom,
+      memoryLimitBytes = defaultMemoryLimit(),
     } = options;
     return {
       ...{
         dataDir,
         fsync,
+        memoryLimitBytes,
         mayInitialize,
         extensions,
         settings,

@@ -52,6 +52,8 @@ export interface OptionValues {
   /** Undefined: `on` in memory in the library, else `off`. */
   resets: OnOff | undefined;
   maxConnections: number;
+  /** Undefined: a half of the memory that there is. */
+  memoryLimitMb: number | undefined;
   idleTimeoutMs: number;
   stallTimeoutMs: number;
   /** Undefined: `transactionIdleDefaultsMs`. */

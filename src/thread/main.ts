@@ -6,6 +6,7 @@
  * Invariant: this is a worker of its own; nothing else runs in it.
  */
 import { parentPort, workerData } from "node:worker_threads";
+import { memoryBudget } from "../cluster/memory-budget.ts";
 import { importExtensions } from "../engine/extensions.ts";
 import type { ThreadMessage, ThreadOptions, ThreadRequest } from "../engine/thread/protocol.ts";
 import { CodeKeeper } from "../sessions/module/code-keeper.ts";
@@ -38,7 +39,14 @@ try {
   throw error instanceof Error ? error : unpackError(packError(error));
 }
 
+function describeFull(limitBytes: number): string {
+  const limit = `${Math.round(limitBytes / 2 ** 20)} MB`;
+  return `warning: the database in memory takes ${limit}, its limit, and tables that would grow get 53100: drop or truncate some, or start with a larger --memory-limit, or with --db DIR`;
+}
+
 async function open() {
+  memoryBudget.limitBytes = options.memoryLimitBytes;
+  memoryBudget.onFull = () => post({ kind: "log", level: "info", text: describeFull(options.memoryLimitBytes) });
   const { watch, isUp } = startWatchdog(options);
   const extensions = await importExtensions(options.extensions);
   const { isolated } = options;

@@ -29,6 +29,7 @@ const badValues: Readonly<Record<OptionKey, readonly [string, string]>> = {
   branches: ["yes", "one of on, off"],
   branchTtlMs: ["1h", "a whole number from 0 to"],
   perGitBranch: ["maybe", "true or false"],
+  memoryLimitMb: ["1", "a whole number from 64 to"],
   seedRandom: ["x", "a whole number from 0 to"],
   resets: ["yes", "one of on, off"],
   user: ["", "a name of at most 63 bytes"],

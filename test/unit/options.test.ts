@@ -30,6 +30,7 @@ const numbers: readonly OptionKey[] = [
   "stallTimeoutMs",
   "transactionIdleTimeoutMs",
   "traceLimitMb",
+  "memoryLimitMb",
   "seedRandom",
 ];
 
@@ -57,6 +58,8 @@ describe("defaults", () => {
       fsync: "off",
       sessions: "isolated",
       maxConnections: 100,
+      // Half of the memory that there is.
+      memoryLimitMb: undefined,
       idleTimeoutMs: 0,
       stallTimeoutMs: 10_000,
       // 0 with isolated sessions, 30000 with shared ones.

@@ -30,6 +30,7 @@ const notPglite: Refusals = {
   branchTtlMs: { why: needsPglite, accepts: [0] },
   perGitBranch: { why: needsPglite, accepts: [false] },
   seedRandom: { why: needsPglite },
+  memoryLimitMb: { why: needsPglite },
   resets: { why: "is for the engine pglite only; give each test a branch", accepts: ["off"] },
   stallTimeoutMs: { why: needsPglite },
   trace: { why: "is for the engine pglite only; pglite-devdb trace record is for any server" },

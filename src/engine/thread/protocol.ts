@@ -21,6 +21,8 @@ export interface ThreadOptions {
   /** A directory, or `memory://`. */
   readonly dataDir: string;
   readonly fsync: boolean;
+  /** The most that the files of a database in memory may take. */
+  readonly memoryLimitBytes: number;
   /** The directory that was locked; absent in memory. */
   readonly identity?: DirectoryIdentity;
   /** Whether an empty directory gets a new database. */

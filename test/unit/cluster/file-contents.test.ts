@@ -1,6 +1,7 @@
 /** A file's contents in memory, compared with arrays, while copies of it share their chunks. */
 import { expect, test } from "vitest";
 import { FileContents } from "../../../src/cluster/file-contents.ts";
+import { memoryBudget } from "../../../src/cluster/memory-budget.ts";
 import { memoryInUse } from "../../support/memory.ts";
 import { Random, runSeed } from "../../support/random.ts";
 
@@ -32,6 +33,7 @@ test.each([false, true])(
   `whatever is done to copies of copies, each contains what an array would; read in parts: %s (SEED=${runSeed})`,
   (inParts) => {
     const random = new Random(runSeed);
+    const before = memoryBudget.takenBytes;
     const first = Buffer.alloc(300_000, "first");
     let reads = 0;
     const readAll = () => {
@@ -68,7 +70,11 @@ test.each([false, true])(
     for (let step = 0; step < 600; step++) {
       random.of(steps)(random.of(pairs));
       if (step % 10 === 0) expect([step, pairs.every(isEqual)]).toEqual([step, true]);
+      const taken = pairs.reduce((sum, { file }) => sum + file.takenBytes, 0);
+      expect([step, memoryBudget.takenBytes - before]).toEqual([step, expect.closeTo(taken, 3)]);
     }
+    for (const { file } of pairs) file.release();
+    expect(memoryBudget.takenBytes).toBe(before);
     expect(reads).toBeLessThanOrEqual(1);
   },
 );
