@@ -53,9 +53,14 @@ function check(parameters: ReadonlyMap<string, string>, databases: readonly stri
     return refuse("0A000", "replication connections are not supported");
   }
   if (database === undefined || (databases && !databases.includes(database))) {
-    return refuse("3D000", `database "${database}" does not exist`, `This server has: ${databases?.join(", ")}.`);
+    return refuse("3D000", `database "${database}" does not exist`, onlyOne(databases?.join(", ")));
   }
   return { kind: "accept" };
+}
+
+/** Also of a database that CREATE DATABASE has made: nobody can be connected to it. */
+function onlyOne(database = "none"): string {
+  return `All connections share one PostgreSQL session, which is connected to ${database}. With Node 24 or later and isolated sessions each connection has its own.`;
 }
 
 function refuse(code: string, message: string, hint?: string): LoginReply {

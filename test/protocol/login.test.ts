@@ -104,7 +104,7 @@ golden("logging in", {
     // PostgreSQL looks for the database after the authentication.
     "an unknown database": `
       F StartupMessage 3.0 user=postgres database=nope
-      B ErrorResponse FATAL 3D000 "database \\"nope\\" does not exist" hint "This server has: postgres."
+      B ErrorResponse FATAL 3D000 "database \\"nope\\" does not exist" hint "All connections share one PostgreSQL session, which is connected to postgres. With Node 24 or later and isolated sessions each connection has its own."
       B (the connection ended)
     `,
     // PostgreSQL has 0A000 for the version, and no word for what is no packet at all.
