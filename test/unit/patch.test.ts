@@ -33,3 +33,12 @@ test("an unpatched library is refused with a sentence that says how to install p
   expect(() => requirePatched(stock as { PATCH_ID?: unknown })).toThrow(/is not patched.*npm ci/s);
   expect(() => requirePatched(patched)).not.toThrow();
 });
+
+test("npm runs nothing of this package where it is installed, and warns of nothing", () => {
+  const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+    scripts: Record<string, string>;
+  };
+  const atInstall = ["preinstall", "install", "postinstall", "prepublish", "preprepare", "prepare", "postprepare"];
+  expect(Object.keys(scripts).filter((name) => atInstall.includes(name))).toEqual([]);
+  expect(scripts.dependencies).toContain("patch-package");
+});
