@@ -9,6 +9,7 @@ import type { Log, Progress } from "../options.ts";
 import { checkMigration } from "./check-migration.ts";
 import { describePlace } from "./describe-place.ts";
 import { runTogether } from "./run-migration.ts";
+import { openSqlBytes } from "./sql-bytes.ts";
 import { SqlFile } from "./sql-file.ts";
 import { displayPath } from "./sql-place.ts";
 
@@ -21,11 +22,25 @@ export async function restoreSql(
   progress: Progress,
 ): Promise<void> {
   const compression = await compressionOf(engine);
-  const file = await SqlFile.open(path, { name, leavesOut: compression.leavesOut });
+  const isDump = await isOfPgDump(path, name);
+  const leavesOut = (sql: string) => (isDump && isBlobTransaction(sql)) || compression.leavesOut(sql);
+  const file = await SqlFile.open(path, { name, leavesOut });
   const migration = await checkMigration({ name: displayPath(name), file, ledger: "nothing", recordSql: "" });
   if (compression.count > 0)
     log("info", `${compression.count} × SET COMPRESSION lz4 is left out: this server was built without lz4`);
   await runTogether(engine, [migration], log, (_, chunk) => progress(`restore: ${describePlace(migration, chunk)}`));
+}
+
+/** Whether pg_dump has written it, which says so at its beginning. */
+async function isOfPgDump(path: string, name: string): Promise<boolean> {
+  const bytes = await openSqlBytes(path, name);
+  for await (const piece of bytes.text()) return /^-- PostgreSQL database dump$/m.test(piece.slice(0, 1000));
+  return false;
+}
+
+/** pg_dump writes a transaction around large objects, for those who run its dump without one (pg_backup_archiver.c, StartRestoreLOs). */
+function isBlobTransaction(sql: string): boolean {
+  return sql === "BEGIN" || sql === "COMMIT";
 }
 
 /** What pg_dump writes about the compression of a column (dump_toast_compression); without lz4 it is an error. */

@@ -123,6 +123,36 @@ test("a seed takes COPY with its data, and so does restore on a running server",
   await sql.end();
 });
 
+test("a dump with a large object is restored whole or not at all", async () => {
+  const [cwd, db] = [temporaryDirectory(), initializedDirectory()];
+  const dump = (last: string) => `--
+-- PostgreSQL database dump
+--
+
+CREATE TABLE public.pets (id integer);
+SELECT pg_catalog.lo_create('16999');
+BEGIN;
+
+SELECT pg_catalog.lo_open('16999', 131072);
+SELECT pg_catalog.lowrite(0, '\\x414243');
+SELECT pg_catalog.lo_close(0);
+
+COMMIT;
+
+${last}
+`;
+  const read = `select to_regclass('public.pets') || ' ' || convert_from(lo_get(16999), 'utf8')`;
+  const found = () =>
+    run(["run", "--db", db, "--port", "0", "--migrations", "none", "--", "psql", "-Atc", `${read}`], { cwd });
+  writeFileSync(join(cwd, "bad.sql"), dump("SELECT 1/0;"));
+  writeFileSync(join(cwd, "good.sql"), dump("SELECT 1;"));
+  const failed = await runCli(["restore", "--db", db, "bad.sql"], { cwd });
+  expect(failed).toMatchObject({ code: 3, stderr: expect.stringMatching(/22012[^]*Nothing of bad\.sql was applied/) });
+  // Something of the first one would be in the way.
+  await run(["restore", "--db", db, "good.sql"], { cwd });
+  expect(await found()).toBe("pets ABC\n");
+});
+
 test("what cannot be dumped or restored is said", { tags: "long" }, async () => {
   const db = initializedDirectory();
   const { cwd, file } = withFile("PGDMP\u0001");
