@@ -147,7 +147,10 @@ ${last}
   writeFileSync(join(cwd, "bad.sql"), dump("SELECT 1/0;"));
   writeFileSync(join(cwd, "good.sql"), dump("SELECT 1;"));
   const failed = await runCli(["restore", "--db", db, "bad.sql"], { cwd });
-  expect(failed).toMatchObject({ code: 3, stderr: expect.stringMatching(/22012[\s\S]*Nothing of bad\.sql was applied/) });
+  expect(failed).toMatchObject({
+    code: 3,
+    stderr: expect.stringMatching(/22012[\s\S]*Nothing of bad\.sql was applied/),
+  });
   // Something of the first one would be in the way.
   await run(["restore", "--db", db, "good.sql"], { cwd });
   expect(await found()).toBe("pets ABC\n");
