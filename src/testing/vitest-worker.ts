@@ -3,7 +3,10 @@
  *
  * Invariant: it also replaces what vitest's own `env` option has set, which many projects fill from `.env`.
  */
-import { inject } from "vitest";
+import * as vitest from "vitest";
 import { leadToWorker } from "./run-address.ts";
+import { rememberVitest } from "./vitest-of-worker.ts";
 
-leadToWorker(process.env.VITEST_POOL_ID ?? "1", inject("pgliteDevDb")?.environment);
+rememberVitest(vitest);
+
+leadToWorker(process.env.VITEST_POOL_ID ?? "1", vitest.inject("pgliteDevDb")?.environment);

@@ -6,7 +6,7 @@
  * Invariant: the server runs in vitest's main process, and ends with the run; workers know no more than its URL.
  */
 import { fileURLToPath } from "node:url";
-import { afterAll, afterEach, beforeAll, beforeEach, inject, type TestAPI, test as vitestTest } from "vitest";
+import type { TestAPI } from "vitest";
 import { explore } from "../explore/explore.ts";
 import type { ExploreOptions } from "../explore/report.ts";
 import { failureOf } from "../explore/verdict.ts";
@@ -15,6 +15,7 @@ import type { TestDatabase } from "./database-per-test.ts";
 import type { ServerEnvironment } from "./run-address.ts";
 import { rememberOptions } from "./run-options.ts";
 import { type UseDatabaseOptions, useDatabaseOf } from "./use-database.ts";
+import { vitestOfWorker } from "./vitest-of-worker.ts";
 
 export type { TestDatabase } from "./database-per-test.ts";
 export type { UseDatabaseOptions } from "./use-database.ts";
@@ -62,6 +63,7 @@ export function devDb(options: DevDbOptions = {}): VitestPlugin {
  * `process.env.DATABASE_URL` meanwhile. Where a client is left open the database stays until the end of the run.
  */
 export function useDatabase(options: UseDatabaseOptions = {}): TestDatabase {
+  const { afterAll, afterEach, beforeAll, beforeEach, inject } = vitestOfWorker();
   const runner = {
     server: inject("pgliteDevDb")?.environment,
     configuration: "plugins: [devDb()] in vitest's configuration",
@@ -83,7 +85,7 @@ const exploreMs = 120_000;
 
 /** A test that explores. It fails with the schedule that breaks the invariant, and if it is not sure that there is none. */
 function testExplore(name: string, options: Explored, timeoutMs = exploreMs): void {
-  vitestTest(name, { timeout: timeoutMs }, async () => {
+  vitestOfWorker().test(name, { timeout: timeoutMs }, async () => {
     const given = typeof options === "function" ? await options() : options;
     const failure = failureOf(await explore(given), given);
     if (failure !== undefined) throw new Error(failure);
@@ -91,6 +93,7 @@ function testExplore(name: string, options: Explored, timeoutMs = exploreMs): vo
 }
 
 /** vitest's own `test`, and `test.explore(name, options)`. In vitest's configuration, too, where nothing of `test` may be called. */
-export const test = new Proxy(vitestTest, {
-  get: (target, key) => (key === "explore" ? testExplore : Reflect.get(target, key)),
-}) as TestAPI & { explore: typeof testExplore };
+export const test = new Proxy(() => undefined, {
+  get: (_, key) => (key === "explore" ? testExplore : Reflect.get(vitestOfWorker().test, key)),
+  apply: (_, self, given) => Reflect.apply(vitestOfWorker().test, self, given),
+}) as unknown as TestAPI & { explore: typeof testExplore };

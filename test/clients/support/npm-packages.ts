@@ -17,6 +17,7 @@ const machine = `${process.platform}-${process.arch}`;
 const packages = {
   jest: "jest@30.5.2",
   "@playwright/test": "@playwright/test@1.65.1",
+  "vitest 3.2": "vitest@3.2.0",
   pnpm: "pnpm@12.21.0",
   Yarn: "@yarnpkg/cli-dist@4.18.1",
   Bun: `@oven/bun-${machine.replace("arm64", "aarch64")}@1.4.5`,
