@@ -13,6 +13,7 @@ import { DataDirectoryError, SessionsUnavailableError, UsageError } from "../err
 import { limits } from "../limits.ts";
 import { transactionIdleDefaultsMs } from "../options/value-kinds.ts";
 import { nameOf, type ResolvedOptions } from "../options.ts";
+import { describeLackOfAddresses } from "../system/runtime.ts";
 import { explainSettings } from "./settings.ts";
 
 /** What the caller knows of the engine's options. */
@@ -43,7 +44,8 @@ export async function openEngineAt(
       try {
         return await openEngine(inPlace);
       } catch (error) {
-        throw explainSettings(options, error);
+        const lack = describeLackOfAddresses(error);
+        throw lack === undefined ? explainSettings(options, error) : new UsageError(lack, { cause: error });
       }
     });
   if (options.seedRandom !== undefined && options.db !== "memory://") {

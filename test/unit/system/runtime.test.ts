@@ -10,7 +10,7 @@ test.each([
   [{ node: "26.3.0", bun: "1.4.5" }, undefined],
   [{ node: "22.6.0", bun: "1.3.4" }, "Bun 1.3.4 cannot run the server: update to Bun 1.4 or later"],
 ])("%o", (versions, refused) => {
-  const said = describeUnfitRuntime({ ...versions } as NodeJS.ProcessVersions);
+  const said = describeUnfitRuntime({ ...versions } as NodeJS.ProcessVersions, undefined);
   if (refused === undefined) expect(said).toBeUndefined();
   else expect(said).toContain(refused);
 });
