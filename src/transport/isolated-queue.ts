@@ -18,6 +18,7 @@ import type { Session } from "../sessions/session.ts";
 import { reservedOf } from "../sessions/shown-connections.ts";
 import { encodeQuery } from "../wire/frontend.ts";
 import { readQueryResults } from "../wire/query-results.ts";
+import { settingsIn } from "../wire/startup-options.ts";
 import { mentionsCalls, OwnCalls, type RunOwnFunction } from "./calls/own-calls.ts";
 import { ClientSession } from "./client-session.ts";
 import type { SessionsOf } from "./client-state.ts";
@@ -26,7 +27,6 @@ import { Gates } from "./gate/gates.ts";
 import type { Holding } from "./holding.ts";
 import { readLogin } from "./login-answer.ts";
 import { crashOf, onlySuperusers, tooManyFiles, undone } from "./session-errors.ts";
-import { settingsIn } from "./startup-options.ts";
 
 /** Startup parameters that PostgreSQL takes from anybody, and whose effect on the login answer is known here. */
 const harmless: ReadonlySet<string> = new Set(["user", "database", "application_name", "client_encoding"]);

@@ -71,7 +71,7 @@ describe("start", () => {
     cli.child.kill("SIGTERM");
     const { code, stderr } = await cli.ended;
     expect(code).toBe(143);
-    expect(stderr).toContain('28P01 password authentication failed for user "postgres"');
+    expect(stderr).toContain('28P01: password authentication failed for user "postgres"');
     expect(stderr).not.toMatch(/secret/);
   });
 

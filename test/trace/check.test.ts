@@ -149,6 +149,74 @@ test("a setting of somebody else is found, one of its own is not", async () => {
   ]);
 });
 
+/** Connection 2 says `left` and is answered; then connection 1 says `sql` and gets the error. */
+function leak(
+  left: readonly string[],
+  sql: string,
+  error: readonly [string, string],
+  options?: string,
+): Promise<string> {
+  return makeTrace((trace) => {
+    const startup = { user: "postgres", ...(options === undefined ? {} : { options }) };
+    trace.tap(1, "frontend", encodeStartup(startup));
+    trace.tap(1, "backend", Buffer.concat([reply.authenticated, reply.key(1001), reply.ready()]));
+    login(trace, 2);
+    for (const each of left) {
+      trace.tap(2, "frontend", encodeQuery(each));
+      trace.tap(
+        2,
+        "backend",
+        Buffer.concat([reply.done(each.startsWith("create") ? "CREATE TABLE" : "SET"), reply.ready()]),
+      );
+    }
+    trace.tap(1, "frontend", encodeQuery(sql));
+    trace.tap(1, "backend", Buffer.concat([reply.error(...error), reply.ready()]));
+  });
+}
+
+const readOnly = ["25006", "cannot execute INSERT in a read-only transaction"] as const;
+const late = ["57014", "canceling statement due to statement timeout"] as const;
+const taken = ["42P07", 'relation "scratch" already exists'] as const;
+const insert = "insert into t values (1)";
+
+test.each([
+  [["set default_transaction_read_only = on"], insert, readOnly],
+  [["set session characteristics as transaction read only"], insert, readOnly],
+  [["set statement_timeout to '50ms'"], "select pg_sleep(1)", late],
+  [["set lock_timeout = 50"], "lock table t", ["55P03", "canceling statement due to lock timeout"]],
+  [["create temp table scratch (n int)"], "create temporary table scratch (n int)", taken],
+] as const)("a consequence of %s in another session is found", async (left, sql, error) => {
+  for (const options of [undefined, "-c application_name=a"])
+    expect(findings(await leak(left, sql, error, options))).toEqual([
+      expect.stringMatching(new RegExp(`^1 leaked state: got ".*" \\(${error[0]}\\), and connection 2 has `)),
+    ]);
+});
+
+test.each([
+  ["nobody has set it", [], insert, readOnly, undefined],
+  [
+    "it begins so itself",
+    ["set default_transaction_read_only = on"],
+    `begin read only; ${insert}`,
+    readOnly,
+    undefined,
+  ],
+  ["its options say so", ["set statement_timeout = 50"], "select pg_sleep(1)", late, "-c statement_timeout=50"],
+  ["its options say so in one word", ["set statement_timeout = 50"], "select 1", late, "--statement_timeout=50"],
+  ["the other one has reset it", ["set statement_timeout = 50", "reset all"], "select pg_sleep(1)", late, undefined],
+  ["the other one has set it for a transaction", ["set local statement_timeout = 50"], "select 1", late, undefined],
+  ["a table of that name", ["create temp table other (n int)"], "create temp table scratch (n int)", taken, undefined],
+  [
+    "roles have settings",
+    ["set lock_timeout = 5; alter role a set lock_timeout = 5"],
+    "lock t",
+    ["55P03", "canceling statement due to lock timeout"],
+    undefined,
+  ],
+] as const)("no consequence of another session: %s", async (_, left, sql, error, options) => {
+  expect(findings(await leak(left, sql, error, options))).toEqual([]);
+});
+
 test("nothing is found in what our server does: storms, and whatever the protocol allows", async () => {
   const db = await startDevDb({ port: 0, migrations: "none" });
   onTestFinished(() => db.close());

@@ -7,6 +7,7 @@
  */
 import type { Trace } from "../read/trace-reader.ts";
 import { type TracedMessage, traceEvents } from "../read/traced-messages.ts";
+import { Consequences } from "./consequences.ts";
 import { judgeContent } from "./contents.ts";
 import { Conversation } from "./conversation.ts";
 import type { Finding, Problem } from "./finding.ts";
@@ -23,7 +24,7 @@ interface Checked {
 /** The findings of a trace in their order; `checked` counts. */
 export function* checkTrace(trace: Trace, checked: Checked = { messages: 0, connections: 0 }): Generator<Finding> {
   const lanes = new Map<number, CheckedLane>();
-  const shared = { settings: new Settings(), said: new Said() };
+  const shared = { settings: new Settings(), consequences: new Consequences(), said: new Said() };
   for (const event of traceEvents(trace)) {
     if (event.kind === "dropped") for (const lane of lanes.values()) lane.conversation.lose();
     if (event.kind === "closed") lanes.delete(event.connection);
@@ -67,6 +68,13 @@ class Said {
   }
 }
 
+/** What is known of all connections. */
+interface Shared {
+  readonly settings: Settings;
+  readonly consequences: Consequences;
+  readonly said: Said;
+}
+
 class CheckedLane {
   readonly conversation = new Conversation();
   readonly #statements = new Statements();
@@ -74,10 +82,10 @@ class CheckedLane {
   readonly #said: Said;
   readonly #session: SessionState;
 
-  constructor(connection: number, { settings, said }: { settings: Settings; said: Said }) {
+  constructor(connection: number, { settings, consequences, said }: Shared) {
     this.#connection = connection;
     this.#said = said;
-    this.#session = new SessionState(connection, settings);
+    this.#session = new SessionState(connection, settings, consequences);
   }
 
   take(message: TracedMessage): Problem | undefined {

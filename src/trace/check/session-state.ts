@@ -6,6 +6,8 @@
  */
 import type { WireMessage } from "../../wire/connection-reader.ts";
 import { readDataRow, readErrorFields } from "../../wire/query-results.ts";
+import { settingsIn } from "../../wire/startup-options.ts";
+import type { Consequences } from "./consequences.ts";
 import type { Problem } from "./finding.ts";
 import type { Settings } from "./settings.ts";
 import type { About } from "./statements.ts";
@@ -14,12 +16,14 @@ const setting = /\bset\s+(?:session\s+|local\s+)?("?[a-z_][\w.]*"?)\s*(?:=|\bto\
 const zone = /\bset\s+(?:session\s+|local\s+)?time\s+zone\s+([^;]+)/gi;
 const configured = /\bset_config\s*\(\s*(?:'([^']*)'|[^,]*)\s*,\s*(?:'([^']*)'|\$(\d+))?/gi;
 const shows = /^\s*(?:show\s+("?[a-z_][\w.]*"?)|select\s+current_setting\s*\(\s*'([^']+)')/i;
+const onlySettings = /^(?:\s*(?:-c\s*|--)(?:\\[\s\S]|[^\s\\])+)*\s*$/;
 const alters = /\balter\s+(?:system|role|user|database)\b|\bpg_reload_conf\b/i;
 
 /** Of one connection. */
 export class SessionState {
   readonly #connection: number;
   readonly #settings: Settings;
+  readonly #consequences: Consequences;
   /** Names that it has set, or may have; `*`: any. */
   readonly #touched = new Set<string>();
   readonly #prepared = new Set<string>();
@@ -31,9 +35,10 @@ export class SessionState {
   #prepares = false;
   #isLoggedIn = false;
 
-  constructor(connection: number, settings: Settings) {
+  constructor(connection: number, settings: Settings, consequences: Consequences) {
     this.#connection = connection;
     this.#settings = settings;
+    this.#consequences = consequences;
   }
 
   /** A message of the client. */
@@ -43,7 +48,8 @@ export class SessionState {
       for (const word of words) this.#touched.add(word.toLowerCase());
       // What ALTER ROLE and ALTER DATABASE have set is not in the trace.
       this.#scope = ["user", "database"].map((name) => words[words.indexOf(name) + 1]).join(" ");
-      if (this.#touched.has("options")) this.#touched.add("*");
+      const at = words.indexOf("options");
+      if (at >= 0) this.#takes(words[at + 1] ?? "");
     }
     if (statement && (name === "Query" || name === "Parse" || name === "Bind"))
       this.#reads(statement.sql, portal?.values ?? []);
@@ -59,6 +65,7 @@ export class SessionState {
         if (this.#listens) return undefined;
         return { kind: "foreign answer", sentence: "got a notification, and had never said LISTEN" };
       case "CommandComplete":
+        this.#consequences.succeeds(this.#connection, about?.statement?.sql ?? "");
         this.#tags.push(body.toString("utf8", 0, body.length - 1));
         return undefined;
       case "ParseComplete":
@@ -76,6 +83,7 @@ export class SessionState {
   }
 
   #reads(sql: string, values: readonly string[]): void {
+    this.#consequences.reads(this.#connection, sql);
     if (/\blisten\b/i.test(sql)) this.#listens = true;
     if (/\bprepare\b/i.test(sql)) this.#prepares = true;
     if (alters.test(sql)) this.#settings.commonMayChange();
@@ -84,6 +92,14 @@ export class SessionState {
     for (const [, name, literal, parameter] of sql.matchAll(configured)) {
       this.#sets(name ?? "*", literal ?? values[Number(parameter) - 1] ?? "");
     }
+  }
+
+  /** The startup parameter `options`. */
+  #takes(options: string): void {
+    for (const [name, value] of settingsIn(options)) this.#sets(name, value);
+    // Other arguments of a backend set something, too.
+    if (!onlySettings.test(options)) this.#touched.add("*");
+    this.#consequences.begins(this.#connection, options);
   }
 
   #sets(given: string, value: string): void {
@@ -109,7 +125,12 @@ export class SessionState {
 
   #fails(fields: ReadonlyMap<string, string>, about: About | undefined): Problem | undefined {
     this.#hadError = true;
-    const { asked, name } = about ?? {};
+    const { asked, name, statement } = about ?? {};
+    const [code = "", message = ""] = [fields.get("C"), fields.get("M")];
+    const cause = this.#touched.has("*")
+      ? undefined
+      : this.#consequences.explains(this.#connection, code, message, statement?.sql ?? "");
+    if (cause !== undefined) return leaked(`got "${message}" (${code}), ${cause}`);
     if (fields.get("C") !== "42P05" || asked !== "Parse" || name === undefined) return undefined;
     if (this.#prepared.has(name) || this.#prepares) return undefined;
     return leaked(`got "${fields.get("M")}", and had prepared none of that name`);
