@@ -1,9 +1,9 @@
 /**
- * How much memory the files of a database in memory may take.
+ * The memory limit of a database in memory.
  *
- * Owns: the count of what they take, the limit, and which files it is for. Does not own: the memory (`file-contents.ts`), what PostgreSQL makes of
- * ENOSPC (53100, storage/smgr/md.c). One for each thread, as a thread has one engine.
- * Invariant: only tables, indexes and temporary files are refused more; PostgreSQL ends when it cannot write its WAL.
+ * Owns: the number of bytes in use, the limit, and the files that it applies to. Does not own: the memory (`file-contents.ts`); PostgreSQL turns
+ * ENOSPC into 53100 (storage/smgr/md.c). Each thread has one budget, because a thread has one engine.
+ * Invariant: the limit applies to tables, indexes and temporary files only, because PostgreSQL ends when it cannot write its WAL.
  */
 import { totalmem } from "node:os";
 
@@ -13,24 +13,24 @@ interface Place {
   readonly parent: Place;
 }
 
-/** A limit that is a share of the memory that there is: the server and whoever else is on the machine needs some. */
+/** The default limit as a share of the memory. The server itself and other programs need the rest. */
 const share = 1 / 2;
 
-/** The limit where none is given, in bytes: for the container, where there is one. */
+/** Returns the default limit in bytes: a share of the container's memory, or of the machine's. */
 export function defaultMemoryLimit(constrained = process.constrainedMemory(), total = totalmem()): number {
-  // 0 or an impossible number: nothing constrains it.
+  // Node reports 0 or a number above `total` where no container limits the process.
   return (constrained > 0 ? Math.min(constrained, total) : total) * share;
 }
 
 class MemoryBudget {
-  /** What the chunks of all files take, in bytes. */
+  /** Bytes in use by the chunks of all files. */
   takenBytes = 0;
   limitBytes = Number.POSITIVE_INFINITY;
-  /** Is told when a file is refused more for the first time. */
+  /** Called once, at the first refusal. */
   onFull: () => void = () => {};
   #hasTold = false;
 
-  /** Whether a file that is to become longer is refused that. */
+  /** Returns whether the limit forbids this file to grow. */
   refuses(file: Place): boolean {
     if (this.takenBytes < this.limitBytes || !isLimited(file)) return false;
     if (!this.#hasTold) this.onFull();
@@ -39,10 +39,10 @@ class MemoryBudget {
   }
 }
 
-/** That of this thread. */
+/** The budget of this thread. */
 export const memoryBudget = new MemoryBudget();
 
-/** Whether it is below `base` or `pg_tblspc`: a table, an index or a temporary file. */
+/** Returns whether a file is below `base` or `pg_tblspc`, where tables, indexes and temporary files are. */
 function isLimited(file: Place): boolean {
   let node = file;
   while (node.parent !== node && node.parent.name !== "data") node = node.parent;

@@ -10,7 +10,7 @@
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { encodeMessage } from "../wire/frontend.ts";
 
-/** How long a client that is refused may take to read why, before its socket is closed. */
+/** How long a refused client has to read its error, in ms. */
 const farewellMs = 5_000;
 
 type Address = { readonly host: string; readonly port: number } | { readonly path: string };
@@ -25,8 +25,7 @@ export class WaitingRoom {
   readonly #sockets = new Set<Socket>();
 
   /**
-   * `onWaiting` is called for each client; when it rejects there will be no engine for it. Clients beyond `maxConnections` get PostgreSQL's
-   * error 53300.
+   * Calls `onWaiting` for each client, and refuses the client when that rejects. Refuses clients beyond `maxConnections` with 53300.
    */
   constructor(onWaiting: () => Promise<void>, maxConnections: number) {
     this.#onWaiting = onWaiting;
@@ -98,7 +97,7 @@ export class WaitingRoom {
   }
 }
 
-/** Ends a client with an error, which it has a while to read. */
+/** Sends a client an error, and ends its connection. */
 function refuse(socket: Socket, error: Buffer): void {
   socket.end(error);
   // Unread input would turn the close into a reset, and the client would lose the error.

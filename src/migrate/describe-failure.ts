@@ -58,13 +58,13 @@ function adviceOf({ message, code }: DatabaseError, migration: Migration, statem
 /** duplicate_table, duplicate_object, duplicate_schema, duplicate_function. */
 const duplicates = new Set(["42P07", "42710", "42P06", "42723"]);
 
-/** What a migration makes is there, and no ledger knows of it. */
+/** Advice for an object that exists although the ledger lacks the migration that creates it. */
 function adviceAboutLedger(code: string, { name, ledger, recordSql }: Migration): string | undefined {
   // A dump that is restored is in no ledger.
   if (!duplicates.has(code) || recordSql === "" || ledger === seedLedger) return;
   return (
-    `${ledger} does not have ${name}, so another tool has made what is there (drizzle-kit push, a restored dump): ` +
-    "start with an empty database (pglite-devdb wipe, or another --db or --database), or add the row of each migration that is applied to the ledger"
+    `${ledger} has no row for ${name}, so another tool created the object (drizzle-kit push, a restored dump). ` +
+    "Start with an empty database (pglite-devdb wipe, or another --db or --database), or add a row for each applied migration to the ledger"
   );
 }
 

@@ -31,14 +31,14 @@ export async function restoreSql(
   await runTogether(engine, [migration], log, (_, chunk) => progress(`restore: ${describePlace(migration, chunk)}`));
 }
 
-/** Whether pg_dump has written it, which says so at its beginning. */
+/** Returns whether pg_dump wrote the file. */
 async function isOfPgDump(path: string, name: string): Promise<boolean> {
   const bytes = await openSqlBytes(path, name);
   for await (const piece of bytes.text()) return /^-- PostgreSQL database dump$/m.test(piece.slice(0, 1000));
   return false;
 }
 
-/** pg_dump writes a transaction around large objects, for those who run its dump without one (pg_backup_archiver.c, StartRestoreLOs). */
+/** pg_dump puts large objects into a transaction (pg_backup_archiver.c, StartRestoreLOs). A restore has one transaction for the whole file. */
 function isBlobTransaction(sql: string): boolean {
   return sql === "BEGIN" || sql === "COMMIT";
 }

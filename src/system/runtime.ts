@@ -1,22 +1,22 @@
 /**
- * What runs this program: Node.js, or Bun.
+ * The JavaScript runtime: Node.js or Bun.
  *
- * Owns: its name and version, which ones cannot run a server, and the addresses that the process may use. Does not own: what a version of Node can
- * do (`sessions/wasm/web-assembly.ts`).
+ * Owns: its name and version, the oldest supported versions, and the limit of the address space. Does not own: the features of a version of Node
+ * (`sessions/wasm/web-assembly.ts`).
  */
 import { readFileSync } from "node:fs";
 
 /** Names the runtime with its version, as `Node v24.21.0`. */
 export const runtime = process.versions.bun === undefined ? `Node ${process.version}` : `Bun ${process.versions.bun}`;
 
-/** Bun sets the flags of PostgreSQL's stacks from 1.4 on. */
+/** Older versions of Bun lack `v8.setFlagsFromString`. */
 const oldestBun = [1, 4] as const;
 const oldestNode = [20, 19] as const;
 
-/** With less V8 ends the process when it reserves addresses, in bytes. */
+/** Bytes of address space; with less, V8 aborts the process. */
 const leastAddressSpace = 8e9;
 
-/** Says why the runtime cannot run a server, and what to do; undefined if it can. */
+/** Returns the reason why this runtime cannot run a server, with the remedy; undefined if it can. */
 export function describeUnfitRuntime(
   versions: NodeJS.ProcessVersions = process.versions,
   addressSpace = addressSpaceLimit(),
@@ -30,18 +30,19 @@ export function describeUnfitRuntime(
   return undefined;
 }
 
-/** The error to show instead of V8's where no addresses are left for a memory of WebAssembly; undefined for any other error. */
+/** Returns the message for V8's error that the address space is exhausted; undefined for any other error. */
 export function describeLackOfAddresses(error: unknown, addressSpace = addressSpaceLimit()): string | undefined {
   const isLack = error instanceof Error && /WebAssembly\.Memory\(\): could not allocate memory/.test(error.message);
   return isLack ? describeAddressSpace(addressSpace) : undefined;
 }
 
 function describeAddressSpace(limit: number | undefined): string {
-  const given = limit === undefined ? "" : `: this process may use ${Math.round(limit / 1e9)} GB of them (ulimit -v)`;
-  return `not enough memory addresses for PostgreSQL's memory, of which WebAssembly reserves 10 GB for each of several${given}; start the server with ulimit -v unlimited`;
+  const given =
+    limit === undefined ? "" : `, and the limit of this process is ${Math.round(limit / 1e9)} GB (ulimit -v)`;
+  return `not enough address space: WebAssembly reserves 10 GB for each of PostgreSQL's memories${given}; start the server with ulimit -v unlimited`;
 }
 
-/** How many bytes of addresses the process may use (RLIMIT_AS); undefined for any number, and where it is not known. */
+/** Returns RLIMIT_AS in bytes; undefined if it is unlimited or unknown. */
 function addressSpaceLimit(): number | undefined {
   try {
     const [, soft] = /^Max address space +(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8")) ?? [];

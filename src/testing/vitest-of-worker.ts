@@ -1,8 +1,7 @@
 /**
- * vitest itself, in a worker.
+ * The exports of vitest in a worker.
  *
- * Owns: where it comes from. An import of `vitest` would do, but `pglite-devdb/vitest` is also imported in vitest's configuration, where vitest 3
- * refuses to be imported.
+ * Owns: finding them without an import. vitest's configuration imports `pglite-devdb/vitest`, and vitest 3 cannot be imported there.
  */
 import { UsageError } from "../errors.ts";
 
@@ -11,15 +10,15 @@ type Vitest = typeof import("vitest");
 
 const known = Symbol.for("pglite-devdb.vitest");
 
-/** `known` is set by our own setup file, the other one by vitest, for a file that is not led by our plugin. */
+/** Our setup file sets `known`. vitest sets the other one, also in projects without our plugin. */
 const places = globalThis as { [known]?: Vitest; __vitest_index__?: Vitest };
 
-/** To be called by our setup file, before a test file is imported. */
+/** Keeps the exports for test files. Our setup file calls it. */
 export function rememberVitest(vitest: Vitest): void {
   places[known] = vitest;
 }
 
-/** Throws a `UsageError` where no worker is. */
+/** Returns the exports. Throws a `UsageError` outside of a worker. */
 export function vitestOfWorker(): Vitest {
   const vitest = places[known] ?? places.__vitest_index__;
   if (!vitest) throw new UsageError("pglite-devdb/vitest: test and useDatabase() are for test files that vitest runs");

@@ -58,7 +58,7 @@ function check(parameters: ReadonlyMap<string, string>, databases: readonly stri
   return { kind: "accept" };
 }
 
-/** Also of a database that CREATE DATABASE has made: nobody can be connected to it. */
+/** The hint for a database that does not exist, or that CREATE DATABASE made: with one session no client can connect to it. */
 function onlyOne(database = "none"): string {
   return `All connections share one PostgreSQL session, which is connected to ${database}. With Node 24 or later and isolated sessions each connection has its own.`;
 }

@@ -51,7 +51,7 @@ export interface Door {
   stats(): TransportStats;
 }
 
-/** What ended a connection: the error that its client was sent last, or, without a severity, the system's. */
+/** The error that ended a connection: the last one that the client got, or, without a severity, an error of the system. */
 interface ConnectionError extends Error {
   readonly severity?: string;
   readonly code?: string;

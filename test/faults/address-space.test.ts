@@ -1,4 +1,4 @@
-/** A process that may use few addresses (`ulimit -v`): one sentence, and no dump of V8's. */
+/** `ulimit -v`: a server that cannot have its address space says so in one sentence, without V8's stack trace. */
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -17,6 +17,6 @@ test.skipIf(!isLinux).for([
   const said = `${ended.stdout}${ended.stderr}`;
   // Some versions of Node take 20 GB for enough.
   if (kilobytes > 10_000_000 && ended.status === 0) return;
-  expect([ended.status, said]).toEqual([code, expect.stringMatching(/not enough memory addresses.*\(ulimit -v\)/)]);
+  expect([ended.status, said]).toEqual([code, expect.stringMatching(/not enough address space.*\(ulimit -v\)/)]);
   expect(said).not.toMatch(/^ +at |Native stack/m);
 });

@@ -229,5 +229,5 @@ it("a table that is there without a row in the ledger: says what has no row, and
   await pglite.exec("create table people (name text)");
   const source = drizzle({ "0000_people": "create table people (name text)" });
   const { message } = await applyFailing(pglite, source);
-  expect(message).toMatch(/42P07.*hint: \S*__drizzle_migrations\S* does not have 0000_people.*pglite-devdb wipe/s);
+  expect(message).toMatch(/42P07.*hint: \S*__drizzle_migrations\S* has no row for 0000_people.*pglite-devdb wipe/s);
 });

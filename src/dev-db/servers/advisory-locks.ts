@@ -1,8 +1,8 @@
 /**
- * Advisory locks on a server: that of whoever prepares a database, and the one that says that a run lives.
+ * Advisory locks on a server: one for preparing a database, and one for each run.
  *
- * Owns: waiting for a lock, which a signal ends and the log tells of; holding that of a run, whatever the server or the network does to its connection.
- * Does not own: what another run makes of a lock that nobody has (`run-databases.ts`).
+ * Owns: waiting for a lock until a signal ends the wait, and naming its holder in the log; keeping the lock of a run when its connection is lost.
+ * Does not own: the databases of runs that have ended (`run-databases.ts`).
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { executeSql } from "../../engine/execute-sql.ts";
@@ -16,16 +16,16 @@ const againMs = 300;
 /** A server's, a role's or a database's timeout would end a connection that does nothing else; before version 14 there is none. */
 const neverIdle = "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'";
 
-/** How a lock is waited for. */
+/** Options of a wait for a lock. */
 interface LockWait {
-  /** Ends it: the lock is rejected with the signal's reason. */
+  /** Ends the wait; `takeLock` then rejects with the signal's reason. */
   readonly signal: AbortSignal;
   readonly log: Log;
   /** What the lock is for, as an infinitive. */
   readonly purpose: string;
 }
 
-/** Takes an advisory lock for the session of `sql`, and says once who has it meanwhile. Rejects with the reason of the signal. */
+/** Takes an advisory lock in the session of `sql`. While another session holds it, the log names that session once. Rejects with the signal's reason. */
 export async function takeLock(sql: SqlEngine, key: number, { signal, log, purpose }: LockWait): Promise<void> {
   for (let isFirst = true; ; isFirst = false) {
     signal.throwIfAborted();
@@ -36,7 +36,7 @@ export async function takeLock(sql: SqlEngine, key: number, { signal, log, purpo
   }
 }
 
-/** Who has a lock, as pg_stat_activity has it; a key of one bigint is two halves in pg_locks, with an objsubid of 1. */
+/** Names the session that holds a lock. pg_locks shows a bigint key as two halves, with an objsubid of 1. */
 async function describeHolder(sql: SqlEngine, key: number): Promise<string> {
   const [found] = await executeSql(
     sql,

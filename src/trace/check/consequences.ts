@@ -1,8 +1,9 @@
 /**
- * Errors that a connection gets by what another one has left in its session: a setting, a temporary table.
+ * Errors that a setting or a temporary table of another connection causes.
  *
- * Owns: who has set or made what for a whole session, and which errors follow from that. Does not own: values that are shown (`settings.ts`).
- * Invariant: nobody is accused who may have done it; where ALTER ROLE, ALTER DATABASE or ALTER SYSTEM may have, nobody is.
+ * Owns: the settings and temporary tables of each session, and the errors that they cause. Does not own: values in results (`settings.ts`).
+ * Invariant: a connection that may have caused its error itself is not accused of a leak. After ALTER ROLE, ALTER DATABASE or ALTER SYSTEM no connection
+ * is.
  */
 import { settingsIn } from "../../wire/startup-options.ts";
 
@@ -13,7 +14,7 @@ const alters = /\balter\s+(?:system|role|user|database)\b|\bpg_reload_conf\b/i;
 const temporary = /\bcreate\s+(?:(?:local|global)\s+)?temp(?:orary)?\s+table\s+(?:if\s+not\s+exists\s+)?"?(\w+)"?/gi;
 const off = /^(?:0|off|f|false|no|default)\b/i;
 
-/** An error, and the setting that it may be the consequence of. */
+/** Errors, and the settings that cause them. */
 const consequences = [
   {
     code: "25006",
@@ -27,9 +28,9 @@ const consequences = [
 
 /** Of all connections of a trace. */
 export class Consequences {
-  /** By the name of a setting, or of a temporary table behind `temporary table`: who has it in its session. */
+  /** Connections by the name of a setting, or of a temporary table with the prefix `temporary table`. */
   readonly #left = new Map<string, Set<number>>();
-  /** What a connection has said of these; a statement may do more than its text says where it calls functions. */
+  /** The names of such settings that each connection has mentioned in any statement. */
   readonly #said = new Map<number, string>();
   #isUnsure = false;
 
@@ -53,7 +54,7 @@ export class Consequences {
     for (const [, table] of sql.matchAll(temporary)) this.#owners(tableOf(table!)).add(connection);
   }
 
-  /** What follows from an error of a connection, to follow "got …": a part of a sentence; undefined where nothing does. */
+  /** Names the other connection that causes an error, as the end of a sentence; undefined if none does. */
   explains(connection: number, code: string, message: string, sql: string): string | undefined {
     if (this.#isUnsure) return undefined;
     if (code === "42P07") return this.#explainsTable(connection, sql);
