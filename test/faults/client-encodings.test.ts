@@ -32,6 +32,44 @@ describe.each(bothSessions)("%s sessions: client encodings", (sessions) => {
   });
 });
 
+describe.each(bothSessions)("%s sessions: a text that latin1 has no form for", (sessions) => {
+  const server = productServer({ sessions });
+
+  test.each([
+    "select chr(228)::int",
+    "do $$begin raise exception '%', chr(228); end$$",
+    "do $$begin raise exception using message = 'x', detail = chr(8364); end$$",
+    "do $$begin raise warning '%', chr(8364); end$$",
+  ])("is an error of its statement: %s", async (sql) => {
+    const bystander = await server.login();
+    await bystander.query("create table if not exists kept ()");
+    const client = await server.login();
+    await client.query("set client_encoding to 'latin1'");
+    expect(errorFields(await client.query(sql))?.get("C")).toBe("0A000");
+    expect(rows(await client.query("select 1"))).toEqual([["1"]]);
+    await client.query("reset client_encoding");
+    expect(rows(await bystander.query("select count(*) from kept"))).toEqual([["0"]]);
+    expect(server.log).toEqual([]);
+  });
+});
+
+describe("shared sessions: an error that comes back whenever the backend reports its status", () => {
+  const server = productServer({ sessions: "shared" });
+
+  test("makes the session speak UTF8 again", async () => {
+    const bystander = await server.login();
+    await bystander.query("create table kept ()");
+    const client = await server.login();
+    await client.query("set client_encoding to 'latin1'");
+    const errors = (await client.query('set search_path to public, "ж"')).filter(({ type }) => type === "E");
+    expect(errors.length).toBeLessThan(10);
+    expect(errorFields(errors)?.get("C")).toBe("0A000");
+    expect(rows(await client.query("select current_setting('client_encoding') || 'ä'"))).toEqual([["UTF8ä"]]);
+    expect(rows(await bystander.query("select count(*) from kept"))).toEqual([["0"]]);
+    expect(server.log).toEqual([]);
+  });
+});
+
 describe("an error that comes back whenever the backend reports its status", () => {
   const server = productServer();
 
