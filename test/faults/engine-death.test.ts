@@ -107,8 +107,8 @@ describeSessions("%s sessions", (sessions) => {
 
     test("a client whose encoding cannot be converted gets errors, and the others their answers", async () => {
       const client = await server.login();
-      await client.query("set client_encoding to 'LATIN1'");
-      expect(errorFields(await client.query("select 'ä'"))?.get("C")).toMatch(/^(0A000|22021)$/);
+      const sql = "set client_encoding to 'LATIN1'; select chr(228)";
+      expect(errorFields(await client.query(sql))?.get("C")).toBe("0A000");
       await client.query("reset client_encoding");
       expect(rows(await client.query("select 'ä'"))).toEqual([["ä"]]);
       expect(server.log).toEqual([]);

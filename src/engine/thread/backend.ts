@@ -20,12 +20,6 @@ type Take = (bytes: Uint8Array) => void;
 // Engine: the exit status with which PostgreSQL asks to be entered through its error handler (PGlite's siglongjmp).
 const longJump = 100;
 
-/** How many errors in a row may come from telling the client of the one before, or of a setting. */
-const mostOwnErrors = 2;
-// GucContext and GucSource (utils/guc.h).
-const userContext = 6;
-const ofSession = 13;
-
 // What may come while a COPY reads: CopyData, CopyDone, CopyFail, Flush, Sync.
 const copyMessages: ReadonlySet<number> = new Set(Buffer.from("dcfHS"));
 const copyFail = encodeMessage("f", "the data of this COPY ended");
@@ -38,15 +32,9 @@ const nothing: EngineInput = new Uint8Array(0);
 export class Backend {
   readonly #postgres: PostgresModule;
   readonly #afterError: AfterError;
-  /** C strings. */
-  readonly #clientEncoding: number;
-  readonly #utf8: number;
   #input = nothing;
   /** Of the input. */
   #consumed = 0;
-  /** Of the input, when the last error came. */
-  #handled = -1;
-  #ownErrors = 0;
   readonly #frame = new FrameCutter();
   /** Since PostgreSQL was entered. */
   #framesRead = 0;
@@ -59,8 +47,6 @@ export class Backend {
   constructor(postgres: PostgresModule) {
     this.#postgres = postgres;
     this.#afterError = afterErrorOf(postgres);
-    this.#clientEncoding = stringIn(postgres, "client_encoding");
-    this.#utf8 = stringIn(postgres, "UTF8");
     const read = postgres.addFunction((address: number, size: number) => this.#read(address, size), "iii");
     const write = postgres.addFunction((address: number, size: number) => this.#write(address, size), "iii");
     postgres._pgl_set_rw_cbs(read, write);
@@ -92,12 +78,8 @@ export class Backend {
 
   #messages(input: EngineInput): void {
     this.#begin(input);
-    while (this.#postgres._pq_buffer_remaining_data() > 0 || this.#consumed < this.#input.length) {
-      this.#framesRead = 0;
-      this.#enter(() => this.#postgres._PostgresMainLoopOnce());
-    }
-    // After an error it has to be said again.
-    while (!this.#enter(() => this.#postgres._PostgresSendReadyForQueryIfNecessary()));
+    while (this.#postgres._pq_buffer_remaining_data() > 0 || this.#consumed < this.#input.length) this.#enter();
+    this.#postgres._PostgresSendReadyForQueryIfNecessary();
     this.#end();
   }
 
@@ -115,7 +97,6 @@ export class Backend {
   #begin(input: EngineInput): void {
     this.#input = input;
     this.#consumed = 0;
-    this.#handled = -1;
   }
 
   #end(): void {
@@ -125,38 +106,17 @@ export class Backend {
     this.#take = undefined;
   }
 
-  /** Enters PostgreSQL, and after an error its handler. Whether there was no error. */
-  #enter(enter: () => void): boolean {
+  #enter(): void {
+    this.#framesRead = 0;
     const stack = this.#postgres.stackSave();
-    for (let next = enter; ; next = this.#handleError) {
-      try {
-        next();
-        return next === enter;
-      } catch (error) {
-        this.#postgres.stackRestore(stack);
-        if ((error as { status?: unknown }).status !== longJump || this.#countError() > 2 * mostOwnErrors) throw error;
-      }
+    try {
+      this.#postgres._PostgresMainLoopOnce();
+    } catch (error) {
+      this.#postgres.stackRestore(stack);
+      if ((error as { status?: unknown }).status !== longJump) throw error;
+      this.#postgres._PostgresMainLongJmp();
+      forgetFailedStatements(this.#afterError);
     }
-  }
-
-  readonly #handleError = () => {
-    if (this.#ownErrors > mostOwnErrors) this.#speakUtf8();
-    this.#postgres._PostgresMainLongJmp();
-    forgetFailedStatements(this.#afterError);
-  };
-
-  /** Returns how many errors in a row came from no message. */
-  #countError(): number {
-    const handled = this.#consumed - this.#postgres._pq_buffer_remaining_data();
-    this.#ownErrors = handled === this.#handled ? this.#ownErrors + 1 : 0;
-    this.#handled = handled;
-    return this.#ownErrors;
-  }
-
-  /** Everybody has this session: it cannot end because there is no form in the client's encoding for what it has to say. */
-  #speakUtf8(): void {
-    const { _SetConfigOption } = this.#postgres as unknown as Record<string, (...given: number[]) => void>;
-    _SetConfigOption!(this.#clientEncoding, this.#utf8, userContext, ofSession);
   }
 
   // One frame at a time: what PostgreSQL reads beyond the first one of an entry into its main loop is data of a COPY.
@@ -199,9 +159,10 @@ export class Backend {
 }
 
 function afterErrorOf(postgres: PostgresModule): AfterError {
-  const { _SPI_cursor_find } = postgres as unknown as Record<string, (parameter: number) => number>;
-  assert(_SPI_cursor_find, "PGlite exports SPI_cursor_find");
-  const unnamed = stringIn(postgres, "");
+  const { _malloc, _SPI_cursor_find } = postgres as unknown as Record<string, (parameter: number) => number>;
+  assert(_malloc && _SPI_cursor_find, "PGlite exports malloc and SPI_cursor_find");
+  const unnamed = _malloc(1);
+  postgres.HEAPU8[unnamed] = 0;
   const words = () => new Uint32Array(postgres.HEAPU8.buffer);
   return {
     get words() {
@@ -213,10 +174,4 @@ function afterErrorOf(postgres: PostgresModule): AfterError {
     setWord: (address, value) => words().fill(value, address >> 2, (address >> 2) + 1),
     unnamedPortal: () => _SPI_cursor_find(unnamed),
   };
-}
-
-function stringIn(postgres: PostgresModule, text: string): number {
-  const address = postgres._malloc(text.length + 1);
-  postgres.HEAPU8.set(Buffer.from(`${text}\0`), address);
-  return address;
 }
