@@ -77,7 +77,7 @@ function readQuery(query: string, name: string, values: Map<string, string>): st
       throw new UsageError(`${name}: the parameter ${JSON.stringify(key)} in its URL must be NAME=VALUE, with one =`);
     const value = decoded(rawValue, `${name}: the parameter ${key} in its URL has`, !/password/.test(key));
     if (key === "requiressl" || (key === "ssl" && value === "true")) {
-      const mode = /^[1t]/.test(value) ? "require" : "prefer";
+      const mode = key === "ssl" || value.startsWith("1") ? "require" : "prefer";
       values.set("sslmode", mode);
       others.push(`sslmode=${mode}`);
     } else if (Object.hasOwn(connectionKeywords, key)) {

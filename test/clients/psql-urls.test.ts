@@ -138,6 +138,7 @@ test
     [`postgresql://${p}/db`, { PGREQUIRESSL: "1", PGSSLMODE: "disable" }],
     [`postgresql://${p}/db?requiressl=1`],
     [`postgresql://${p}/db?requiressl=0`],
+    [`postgresql://${p}/db?requiressl=true`],
     [`postgresql://${p}/db?unknown=1`],
     [`postgresql://${p}/db?application_name=mine&`],
     [`postgresql://${p}/db?application_name=mine&&`],
