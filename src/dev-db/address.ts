@@ -6,6 +6,7 @@
  */
 
 import { reachableHost } from "../engine/listener.ts";
+import { connectionKeywords } from "../options/connection-keywords.ts";
 import { writeServerUrl } from "../options/server-url.ts";
 
 /** A server that asks for no password is given one all the same: many drivers and tools insist on having one. */
@@ -64,17 +65,22 @@ export function connectionEnvironment(address: ClientAddress): Record<string, st
     PGUSER: address.user,
     ...(address.password === "" ? {} : { PGPASSWORD: address.password }),
     PGDATABASE: address.database,
-    ...sslMode(address),
+    ...saidInUrl(address),
     ...(certificateFile === undefined ? {} : { PGSSLROOTCERT: certificateFile, NODE_EXTRA_CA_CERTS: certificateFile }),
   };
 }
 
-/** What the URL of a server that is not ours says, if it says anything. */
-function sslMode({ parameters, offersTls, certificateFile }: ClientAddress): { PGSSLMODE?: string } {
+/** What the URL of a server that is not ours says beside its login. */
+function saidInUrl({ parameters, offersTls, certificateFile }: ClientAddress): Record<string, string> {
   if (parameters === undefined)
     return { PGSSLMODE: offersTls ? (certificateFile === undefined ? "require" : "verify-ca") : "disable" };
-  const said = new URLSearchParams(parameters).get("sslmode");
-  return said === null ? {} : { PGSSLMODE: said };
+  const said: Record<string, string> = {};
+  for (const pair of parameters.split("&")) {
+    const [keyword = "", value = ""] = pair.split("=").map(decodeURIComponent);
+    const variable = connectionKeywords[keyword]?.variable;
+    if (variable !== undefined) said[variable] = value;
+  }
+  return said;
 }
 
 /** Variables of libpq that would lead a client past the host and port that are set here. */
@@ -82,7 +88,7 @@ const misleading = ["PGHOSTADDR", "PGSERVICE"];
 
 /** The environment of a process that is to use a server: `own`, with `server`, which `connectionEnvironment` has made. */
 export function environmentWith(own: NodeJS.ProcessEnv, server: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
-  const environment: NodeJS.ProcessEnv = { ...own, ...server };
+  const environment: NodeJS.ProcessEnv = { ...own };
   for (const name of misleading) delete environment[name];
-  return environment;
+  return Object.assign(environment, server);
 }

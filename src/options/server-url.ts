@@ -6,11 +6,13 @@
  * Invariant: a URL that `writeServerUrl` has written needs no default, and means the same to libpq, to drivers and here.
  */
 import { existsSync } from "node:fs";
+import { isIP } from "node:net";
 import { userInfo } from "node:os";
 import { UsageError } from "../errors.ts";
 import { channelBindings, connectionKeywords, type SslMode, sslModes } from "./connection-keywords.ts";
 import { defaultPassfile, passwordFromFile } from "./passfile.ts";
 import { splitUrl } from "./url-syntax.ts";
+import { longestTimeoutMs } from "./value-kinds.ts";
 
 export { isServerUrl, serverUrlForm, withoutPassword } from "./url-syntax.ts";
 
@@ -71,6 +73,10 @@ export function readServerUrl(text: string, name: string, environment: NodeJS.Pr
     values.set(keyword, value);
     from.set(keyword, variable!);
   }
+  if (!values.has("sslmode") && environment.PGREQUIRESSL?.startsWith("1")) {
+    values.set("sslmode", "require");
+    from.set("sslmode", "PGREQUIRESSL");
+  }
   const value = (keyword: string) => values.get(keyword) || undefined;
   const called = (keyword: string) => from.get(keyword) ?? `${name}: the parameter ${keyword} in its URL`;
   for (const keyword of values.keys()) checkValue(keyword, values.get(keyword)!, called(keyword));
@@ -92,7 +98,7 @@ export function readServerUrl(text: string, name: string, environment: NodeJS.Pr
     sslMode: readSslMode(value("sslmode"), rootCertificate, called("sslmode")),
     channelBinding: channelBindings.find((one) => one === value("channel_binding")) ?? "prefer",
     rootCertificate,
-    connectTimeoutMs: readTimeout(value("connect_timeout")?.trim(), called("connect_timeout")),
+    connectTimeoutMs: readTimeout(values.get("connect_timeout")?.trim(), called("connect_timeout")),
     options: value("options"),
     applicationName: value("application_name") ?? value("fallback_application_name"),
     parameters: [...parameters, ...more].join("&"),
@@ -107,6 +113,8 @@ function checkValue(keyword: string, value: string, called: string): void {
   const { only } = connectionKeywords[keyword]!;
   if (/^(host|hostaddr|port)$/.test(keyword) && value.includes(","))
     throw new UsageError(`${called} names several servers: ${JSON.stringify(value)}; name one`);
+  if (keyword === "hostaddr" && value !== "" && !isIP(value) && !/^[\da-fx.]+$/i.test(value))
+    throw new UsageError(`${called} is ${JSON.stringify(value)}, but must be an IP address; a name is a host`);
   if (only?.length === 0) throw new UsageError(`${called} is not supported by pglite-devdb`);
   if (only && !only.includes(exactly.has(keyword) ? value : value.toLowerCase()))
     throw new UsageError(`${called} is ${JSON.stringify(value)}, but pglite-devdb supports only ${only.join(", ")}`);
@@ -124,9 +132,9 @@ function readPort(text: string | undefined, called: string): number {
 function readTimeout(text: string | undefined, called: string): number | undefined {
   if (text === undefined) return undefined;
   const seconds = Number(text);
-  if (!/^[+-]?\d{1,6}$/.test(text))
+  if (!/^[+-]?\d{1,10}$/.test(text) || Math.abs(seconds) > 0x7fffffff)
     throw new UsageError(`${called} is ${JSON.stringify(text)}, but must be a whole number of seconds`);
-  return seconds <= 0 ? 0 : Math.max(2, seconds) * 1000;
+  return seconds <= 0 ? 0 : Math.min(Math.max(2, seconds) * 1000, longestTimeoutMs);
 }
 
 function readSslMode(text: string | undefined, rootCertificate: string | undefined, called: string): SslMode {
@@ -153,8 +161,8 @@ export function writeServerUrl({ host, port, user, password, database, parameter
   const shown = isDirectory
     ? "localhost"
     : host.includes(":")
-      ? `[${host}]`
-      : host.replaceAll(/[^\w.-]/g, percentEncode);
+      ? `[${host.replaceAll(/[^\w.:-]/gu, percentEncode)}]`
+      : host.replaceAll(/[^\w.-]/gu, percentEncode);
   // One of ours is always given a password; of one that is not ours, nobody knows what it would make of it.
   const secret = password === "" ? "" : `:${percentEncode(password)}`;
   const all = [isDirectory ? `host=${percentEncode(host)}` : "", parameters ?? ""].filter((text) => text !== "");
@@ -164,8 +172,9 @@ export function writeServerUrl({ host, port, user, password, database, parameter
 
 /** A URL as it was given, but of another database of its server. */
 export function withDatabase(text: string, database: string): string {
-  const [, before, query = ""] = /^([^:]*:\/\/[^/?]*)[^?]*(?:\?(.*))?$/s.exec(text)!;
-  const others = query.split("&").filter((pair) => pair !== "" && !pair.startsWith("dbname="));
+  const [, before, query = ""] = /^([^:]*:\/\/(?:[^@/]*@)?[^/?]*)[^?]*(?:\?(.*))?$/s.exec(text)!;
+  const isOther = (pair: string) => pair !== "" && decodeURIComponent(pair.split("=")[0]!) !== "dbname";
+  const others = query.split("&").filter(isOther);
   return `${before}/${encodeDatabase(database)}${others.length === 0 ? "" : `?${others.join("&")}`}`;
 }
 

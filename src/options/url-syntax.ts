@@ -69,15 +69,17 @@ function hostAndPort(place: string, name: string): { host: string; port: string 
 /** Puts the query's parameters into `values`; returns those that name neither the server nor the login. */
 function readQuery(query: string, name: string, values: Map<string, string>): string[] {
   const others = [];
-  for (const pair of query.split("&")) {
+  // libpq takes one & at the end.
+  for (const pair of query.replace(/(?<=.)&$/s, "").split("&")) {
     const [rawKey = "", rawValue, ...more] = pair.split("=");
     const key = decoded(rawKey, `${name}: the name of a parameter in its URL has`, true);
     if (rawValue === undefined || more.length > 0)
       throw new UsageError(`${name}: the parameter ${JSON.stringify(key)} in its URL must be NAME=VALUE, with one =`);
     const value = decoded(rawValue, `${name}: the parameter ${key} in its URL has`, !/password/.test(key));
-    if (key === "ssl" && value === "true") {
-      values.set("sslmode", "require");
-      others.push("sslmode=require");
+    if (key === "requiressl" || (key === "ssl" && value === "true")) {
+      const mode = key === "ssl" || value.startsWith("1") ? "require" : "prefer";
+      values.set("sslmode", mode);
+      others.push(`sslmode=${mode}`);
     } else if (Object.hasOwn(connectionKeywords, key)) {
       values.set(key, value);
       if (!namesServerOrLogin.has(key)) others.push(pair);

@@ -5,7 +5,7 @@
  * which option has which kind (`options.ts`), or the sentence of the error.
  * Invariant: both readings accept the same set of values, and neither guesses: `1e3`, `0x10`, ` 5` and `""` are refused.
  */
-import { isServerUrl, serverUrlForm } from "./server-url.ts";
+import { isServerUrl, serverUrlForm } from "./url-syntax.ts";
 import type { Sessions } from "./words.ts";
 
 /** A kind of value; both readings return undefined for a value that is not of the kind. */

@@ -18,7 +18,7 @@ import type { Machine } from "./machine.ts";
 import { loadRewritten, type RewrittenPostgres } from "./module/module-cache.ts";
 import { stockBinary } from "./module/stock-binary.ts";
 import { sizeParkedStacks } from "./native-stack.ts";
-import { PostgresProcess, settingOf } from "./postgres-process.ts";
+import { notPermitted, PostgresProcess, settingOf } from "./postgres-process.ts";
 import { becomePostmaster, type PostmasterMemory } from "./postmaster-memory.ts";
 import { maxPreparedTransactions } from "./prepared-transactions.ts";
 import { locateMemory, type MemoryMap } from "./private-memory.ts";
@@ -218,9 +218,13 @@ class BootHeap {
  * Engine: PGlite throws for a command of the system (COPY … TO PROGRAM), and a throw ends PostgreSQL for everyone. No pipe
  * at all is an error of the statement. What is set here is in the memory that every session begins with.
  */
-export function refuseCommands({ libraries }: Machine, { Module: postgres }: PGlite): void {
-  postgres._pgl_set_popen_fn(postgres.addFunction(() => 0, "ppp"));
-  libraries.noCommands();
+export function refuseCommands(machine: Machine, { Module: postgres }: PGlite): void {
+  const refuse = () => {
+    machine.setWord(machine.function("__errno_location")(), notPermitted);
+    return 0;
+  };
+  postgres._pgl_set_popen_fn(postgres.addFunction(refuse, "ppp"));
+  machine.libraries.noCommands();
 }
 
 function settingsOf(options: BootOptions, libraries: readonly string[]): string[] {

@@ -15,6 +15,8 @@ export const Signal = { hangup: 1, interrupt: 2, user1: 10, user2: 12, alarm: 14
 
 /** `errno` of a signal to a process that does not exist; emscripten's numbers are WASI's. */
 export const noSuchProcess = 71;
+/** `errno` of a command of the system. */
+export const notPermitted = 63;
 
 /** The pid of the process that PGlite boots; its libc knows no other. */
 export const ownPid = 42;

@@ -134,7 +134,18 @@ test
     [`postgresql://${p}/db?sslmode=nonsense`],
     [`postgresql://${p}/db`, { PGSSLMODE: "require" }],
     [`postgresql://${p}/db?sslmode=prefer&sslmode=allow`],
+    [`postgresql://${p}/db`, { PGREQUIRESSL: "1" }],
+    [`postgresql://${p}/db`, { PGREQUIRESSL: "1", PGSSLMODE: "disable" }],
+    [`postgresql://${p}/db?requiressl=1`],
+    [`postgresql://${p}/db?requiressl=0`],
+    [`postgresql://${p}/db?requiressl=true`],
     [`postgresql://${p}/db?unknown=1`],
+    [`postgresql://${p}/db?application_name=mine&`],
+    [`postgresql://${p}/db?application_name=mine&&`],
+    [`postgresql://${p}/db?&`],
+    [`postgresql://${p}/db?connect_timeout=1000000`],
+    [`postgresql://${p}/db?connect_timeout=3000000000`],
+    [`postgresql://${p}/db?connect_timeout=`],
     [`postgresql://${p}/db?port`],
     [`postgresql://${p}/db?port=1=2`],
     [`postgresql://me:pw@127.0.0.1:port/db`],
@@ -145,6 +156,9 @@ test
     [`postgresql://me:p/w@127.0.0.1:1001/db`],
     [`postgresql://me:pw@[127.0.0.1:1001/db`],
     [`postgresql://me:pw@elsewhere.invalid:1001/db?hostaddr=127.0.0.1`],
+    [`postgresql://${p}/db?hostaddr=127.1`],
+    [`postgresql://${p}/db?hostaddr=localhost`],
+    [`postgresql://${p}/db?hostaddr=DIR&port=1002`],
     ["postgresql://me@127.0.0.1:1001/d%3Ab", { PGPASSFILE: "DIR/pass" }],
     ["postgresql://me@127.0.0.1:1001/d%3Ab?passfile=%D%2Fpass"],
     ["postgresql://me@localhost:1001/other", { PGPASSFILE: "DIR/pass" }],
@@ -202,6 +216,16 @@ test("the URL of another database keeps everything else as it was given", () => 
     ["postgresql://u:p%40w@h:1/a?sslmode=require", "postgresql://u:p%40w@h:1/a~b?sslmode=require"],
     ["postgresql://h?dbname=a&host=/s", "postgresql://h/a~b?host=/s"],
     ["postgres:///a", "postgres:///a~b"],
+    ["postgresql://u:p?w@h:1/a", "postgresql://u:p?w@h:1/a~b"],
+    ["postgresql://u:p?w@h?db%6Eame=a&options=x", "postgresql://u:p?w@h/a~b?options=x"],
   ] as const)
     expect(withDatabase(url, "a~b")).toBe(wanted);
 });
+
+test.each(["fe80::1%eth0", "[::1]", "a:b", "😀.invalid", "a b"])(
+  "the written URL of a host has that host: %s",
+  (host) => {
+    const written = writeServerUrl({ host, port: 1, user: "u", password: "p", database: "d" });
+    expect(readServerUrl(written, "--url").host).toBe(host);
+  },
+);

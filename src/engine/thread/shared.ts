@@ -12,6 +12,7 @@ import { findTimeouts, type InterruptAddresses, Interrupts } from "../../session
 import { refuseMissingFunctions } from "../../sessions/missing-functions.ts";
 import { loadReserved } from "../../sessions/module/module-cache.ts";
 import { compileParser, parserGuard, parserName } from "../../sessions/module/tier-up.ts";
+import { notPermitted } from "../../sessions/postgres-process.ts";
 import { maxPreparedTransactions } from "../../sessions/prepared-transactions.ts";
 import { ServerLog } from "../../sessions/server-log.ts";
 import { original, shareMemories } from "../../sessions/shared-memory.ts";
@@ -85,7 +86,12 @@ export async function bootShared(
   const backend = new Backend(postgres);
   // Engine: PGlite throws for a command of the system (COPY … TO PROGRAM), and a throw ends PostgreSQL for everyone. No
   // pipe at all is an error of the statement.
-  postgres._pgl_set_popen_fn(postgres.addFunction(() => 0, "ppp"));
+  const refuse = () => {
+    const { ___errno_location } = postgres as unknown as Record<string, () => number>;
+    new Int32Array(memory).fill(notPermitted, ___errno_location!() >> 2, (___errno_location!() >> 2) + 1);
+    return 0;
+  };
+  postgres._pgl_set_popen_fn(postgres.addFunction(refuse, "ppp"));
   makeReloadable(postgres);
   if (bundled) bundled.files = bundled.filesForIcu = postgres.FS;
   const session = new SharedSession({

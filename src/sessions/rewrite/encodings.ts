@@ -4,15 +4,19 @@
  * Owns: the check in front of PostgreSQL's own. Does not own: the error, which is PostgreSQL's; a conversion that a statement asks for
  * (`../missing-functions.ts`).
  * Why: PGlite has the conversions in `pg_conversion`, but was linked without UtfToLocal() and LocalToUtf() (src/backend/utils/mb/conv.c). A
- * session with such an encoding fails at its next message to the client, also at the message that reports the failure.
+ * session with such an encoding fails at its next message to the client, also at the message that reports the failure. From LATIN1 it does
+ * convert, and a message that it cannot send in LATIN1 is an error, also a FATAL one. That is for a session of one's own: a client that has
+ * LATIN1 in a session that all share would have the UTF8 of the others read as LATIN1, and such an error would end PostgreSQL for everyone.
  */
 import { Op } from "../wasm/instructions.ts";
 import { WasmModule } from "../wasm/module.ts";
 import { call, callOnEntry, constant, get, ifTrue } from "./code.ts";
 import { Locator, only } from "./locate.ts";
 
-/** `pg_enc` (mb/pg_wchar.h). */
-const Encoding = { sqlAscii: 0, utf8: 6, latin1: 8 } as const;
+// `pg_enc` (mb/pg_wchar.h).
+const sqlAscii = 0;
+const utf8 = 6;
+const latin1 = 8;
 
 /** The functions that conversions from and to UTF8 need; those of LATIN1 need neither. */
 const conversions = ["UtfToLocal", "LocalToUtf"];
@@ -21,26 +25,25 @@ const conversions = ["UtfToLocal", "LocalToUtf"];
 export function refuseEncodings(bytes: Uint8Array): Uint8Array {
   const module = new WasmModule(bytes);
   if (!module.exports.has("GetDatabaseEncoding")) return bytes;
-  return refuseEncodingsIn(new Locator(module)) ? module.toBytes() : bytes;
+  return refuseEncodingsIn(new Locator(module), [sqlAscii, utf8]) ? module.toBytes() : bytes;
 }
 
-/** The same for a module that is being rewritten. Returns whether PGlite lacks conversions. */
-export function refuseEncodingsIn(locator: Locator): boolean {
+/** The same for a module that is being rewritten; `accepted`: what a client of a database in UTF8 may have. Returns whether PGlite lacks conversions. */
+export function refuseEncodingsIn(locator: Locator, accepted: readonly number[] = [sqlAscii, utf8, latin1]): boolean {
   const { module } = locator;
   if (conversions.every((name) => module.exports.has(name))) return false;
   const database = call(module.exportedFunction("GetDatabaseEncoding"));
   callOnEntry(module, locatePrepare(locator), [
-    ...unlessConvertible([database], [get(0)]),
-    ...unlessConvertible([get(0)], [database]),
+    ...unlessConvertible([database], [get(0)], accepted),
+    ...unlessConvertible([get(0)], [database], accepted),
   ]);
   return true;
 }
 
-/** Returns -1 if the first encoding is UTF8, and the second one that cannot be converted to it. */
-function unlessConvertible(first: number[][], second: number[][]): number[][] {
+/** Returns -1 if the first encoding is UTF8, and the second one is not accepted with it. */
+function unlessConvertible(first: number[][], second: number[][], accepted: readonly number[]): number[][] {
   const is = (encoding: number[][], value: number) => [...encoding, constant(value), [Op.i32Equal]];
-  const { sqlAscii, utf8, latin1 } = Encoding;
-  const isConvertible = [...is(second, sqlAscii), ...is(second, utf8), [Op.i32Or], ...is(second, latin1), [Op.i32Or]];
+  const isConvertible = accepted.flatMap((one, at) => [...is(second, one), ...(at === 0 ? [] : [[Op.i32Or]])]);
   const refusal = ifTrue([constant(-1), [Op.return]]);
   return [...is(first, utf8), ...ifTrue([...isConvertible, [Op.i32EqualZero], ...refusal])];
 }

@@ -2,7 +2,7 @@
  * The URL and the variables that clients get.
  */
 import { expect, test } from "vitest";
-import { clientAddress, connectionEnvironment, connectionUrl } from "../../../src/dev-db/address.ts";
+import { clientAddress, connectionEnvironment, connectionUrl, environmentWith } from "../../../src/dev-db/address.ts";
 
 const usual = { user: "postgres", database: "postgres" };
 
@@ -51,5 +51,16 @@ test("the variables say the same as the URL", () => {
     PGPASSWORD: "postgres",
     PGDATABASE: "postgres",
     PGSSLMODE: "disable",
+  });
+});
+
+test("the variables say what the URL of another server says beside its login", () => {
+  const parameters = "hostaddr=127.0.0.1&sslmode=verify-full&sslrootcert=%2Fa+b&options=-c%20geqo%3Doff&schema=app";
+  const environment = connectionEnvironment({ ...clientAddress({ host: "name", port: 1 }, usual), parameters });
+  const own = { PGHOSTADDR: "192.0.2.1", PGSERVICE: "prod", PGOPTIONS: "own", HOME: "/" };
+  expect(environmentWith(own, environment)).toEqual({
+    ...{ DATABASE_URL: expect.anything(), PGHOST: "name", PGPORT: "1", HOME: "/" },
+    ...{ PGUSER: "postgres", PGPASSWORD: "postgres", PGDATABASE: "postgres" },
+    ...{ PGHOSTADDR: "127.0.0.1", PGSSLMODE: "verify-full", PGSSLROOTCERT: "/a+b", PGOPTIONS: "-c geqo=off" },
   });
 });
