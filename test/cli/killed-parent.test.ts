@@ -77,6 +77,14 @@ describe.skipIf(process.platform === "win32")("start", () => {
   }
   const pipes = `const child = spawn(process.execPath, [cli, ...args], { stdio: ["pipe", "pipe", "inherit"] }); child.stdout.pipe(process.stdout);`;
 
+  /** Resolves when another server, whose parent is killed later, has noticed it. */
+  async function anotherEnds(): Promise<void> {
+    const { parent: killed, ready } = parent(pipes, start(initializedDirectory()));
+    const pid = mourn((await ready).pid);
+    killed.kill("SIGKILL");
+    await gone("the other server", pid);
+  }
+
   test("whose parent was killed, which held its stdin, ends in order", { tags: "long" }, async () => {
     const { parent: killed, ready } = parent(pipes, start(initializedDirectory()));
     const pid = mourn((await ready).pid);
@@ -100,8 +108,8 @@ describe.skipIf(process.platform === "win32")("start", () => {
     const { pid, port } = await ready;
     mourn(pid);
     const client = await WireClient.login({ port });
-    // Longer than the dead starter of another server would be looked for.
-    await client.query("select pg_sleep(1.2)");
+    await anotherEnds();
+    await client.query("select 1");
     await client.end();
     expect(isAlive(pid)).toBe(true);
   });
@@ -111,8 +119,8 @@ describe.skipIf(process.platform === "win32")("start", () => {
     const { pid, port } = await ready;
     mourn(pid);
     const client = await WireClient.login({ port });
-    // Longer than the dead parent of another server would be looked for.
-    await client.query("select pg_sleep(1.2)");
+    await anotherEnds();
+    await client.query("select 1");
     await client.end();
     expect(isAlive(pid)).toBe(true);
   });
@@ -134,7 +142,8 @@ describe.skipIf(process.platform === "win32")("start", () => {
     );
     shell.kill("SIGKILL");
     const client = await WireClient.login({ port: (JSON.parse(line) as { port: number }).port });
-    await client.query("select pg_sleep(1.2)");
+    await anotherEnds();
+    await client.query("select 1");
     await client.end();
     expect(isAlive(pid)).toBe(true);
   });
