@@ -39,7 +39,7 @@ describe("isolated sessions", () => {
       await server.cancel(processId, secretKey);
       const messages = await answer;
       expect(errorFields(messages)?.get("C")).toBe("57014");
-      expect(errorFields(messages)?.get("M")).toBe("canceling statement due to user request");
+      expect(errorFields(messages)?.get("M")).toContain("user request");
       expect(rows(await client.query("select 1"))).toEqual([["1"]]);
       await client.query("discard all");
     });
@@ -203,7 +203,7 @@ describe("shared sessions: a request that comes while its statement computes", (
   test.each(Object.entries(endless))("statement_timeout is what ends %s, and the session goes on", async (_, sql) => {
     const client = await server.login();
     await client.query("set statement_timeout = '300ms'");
-    expect(errorFields(await client.query(sql))?.get("M")).toBe("canceling statement due to statement timeout");
+    expect(errorFields(await client.query(sql))?.get("M")).toContain("statement timeout");
     expect(rows(await client.query("select 1"))).toEqual([["1"]]);
     await client.query("discard all");
   });

@@ -26,8 +26,7 @@ function client(url: string): postgres.Sql {
 /** As PostgreSQL's CREATE DATABASE says it of its template, DETAIL and all. */
 const hasPrepared = {
   code: "55006",
-  message:
-    'source database "postgres" is being accessed by other users. There is 1 prepared transaction using the database.',
+  message: expect.stringMatching(/"postgres".*\b1 prepared transaction\b/),
 };
 
 const places = { "memory://": {}, data: { tags: "long" } };

@@ -43,8 +43,7 @@ async function all(client: pg.Client, sql: string): Promise<unknown[]> {
 /** As PostgreSQL's CREATE DATABASE says it of its template, DETAIL and all. */
 const hasPrepared = {
   code: "55006",
-  message:
-    'source database "postgres" is being accessed by other users. There is 1 prepared transaction using the database.',
+  message: expect.stringMatching(/"postgres".*\b1 prepared transaction\b/),
 };
 
 describe("in memory", () => {
