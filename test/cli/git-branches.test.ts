@@ -123,7 +123,7 @@ test("the main branch has any name, as long as it is known which it is", { tags:
   git("branch", "-q", "other");
   const db = initializedDirectory();
   const refused = start(cwd, db, { migrations: "none" });
-  await expect(refused).rejects.toThrow("which of the 2 branches is the main one?");
+  await expect(refused).rejects.toThrow(/\b2 branches\b/);
   git("config", "init.defaultBranch", "trunk");
   git("switch", "-q", "other");
   await using server = await start(cwd, db, { migrations: "none" });
@@ -235,7 +235,7 @@ test("a start while nothing is checked out is about the branch of the rebase, or
     expect(await current()).toEqual(["postgres~later"]);
   }
   await expect(start(cwd, db, { migrations: "none" })).rejects.toThrow(
-    /no branch is checked out, HEAD is feature, .* git switch to a branch, or start without perGitBranch/,
+    /\bHEAD\b.*\bfeature\b.*\bgit switch\b.*\bperGitBranch\b/,
   );
 });
 
@@ -272,8 +272,8 @@ test("the main branch stays the one that it was at the first start, and its heir
       if (line.startsWith("lock the data directory")) git("switch", "-q", "-c", "late");
     };
     await using server = await start(cwd, db, { migrations: "none", log: switching });
-    expect(log).toContain("the git branch main is gone: its database postgres is that of trunk from now on");
-    expect(log).toContain("the git branch late has the database postgres~late");
+    expect(log).toMatch(/\bmain\b.*\bpostgres\b.*\btrunk\b/);
+    expect(log).toMatch(/\blate\b.* postgres~late\b/);
     expect(log.join("\n")).not.toContain("git branch trunk has");
     git("switch", "-q", "trunk");
     expect(await current(server)).toEqual(["postgres"]);

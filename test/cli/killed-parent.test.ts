@@ -77,6 +77,16 @@ describe.skipIf(process.platform === "win32")("start", () => {
   }
   const pipes = `const child = spawn(process.execPath, [cli, ...args], { stdio: ["pipe", "pipe", "inherit"] }); child.stdout.pipe(process.stdout);`;
 
+  /** Resolves when two other servers, one after the other, have started and ended because of their parents: longer than a dead one is looked for. */
+  async function othersEnd(): Promise<void> {
+    for (let n = 0; n < 2; n++) {
+      const { parent: killed, ready } = parent(pipes, start(initializedDirectory()));
+      const pid = mourn((await ready).pid);
+      killed.kill("SIGKILL");
+      await gone("the other server", pid);
+    }
+  }
+
   test("whose parent was killed, which held its stdin, ends in order", { tags: "long" }, async () => {
     const { parent: killed, ready } = parent(pipes, start(initializedDirectory()));
     const pid = mourn((await ready).pid);
@@ -100,8 +110,8 @@ describe.skipIf(process.platform === "win32")("start", () => {
     const { pid, port } = await ready;
     mourn(pid);
     const client = await WireClient.login({ port });
-    // Longer than the dead starter of another server would be looked for.
-    await client.query("select pg_sleep(1.2)");
+    await othersEnd();
+    await client.query("select 1");
     await client.end();
     expect(isAlive(pid)).toBe(true);
   });
@@ -111,8 +121,8 @@ describe.skipIf(process.platform === "win32")("start", () => {
     const { pid, port } = await ready;
     mourn(pid);
     const client = await WireClient.login({ port });
-    // Longer than the dead parent of another server would be looked for.
-    await client.query("select pg_sleep(1.2)");
+    await othersEnd();
+    await client.query("select 1");
     await client.end();
     expect(isAlive(pid)).toBe(true);
   });
@@ -134,7 +144,8 @@ describe.skipIf(process.platform === "win32")("start", () => {
     );
     shell.kill("SIGKILL");
     const client = await WireClient.login({ port: (JSON.parse(line) as { port: number }).port });
-    await client.query("select pg_sleep(1.2)");
+    await othersEnd();
+    await client.query("select 1");
     await client.end();
     expect(isAlive(pid)).toBe(true);
   });

@@ -117,19 +117,17 @@ for (const { name, start, reset, there, options } of servers)
       const described = (await mcp.call("schema", { table: "people" })).split("\n");
       expect(described).toContain("column id integer not null generated always as identity");
       expect(described).toContain("constraint people_pkey PRIMARY KEY (id)");
-      expect(await mcp.call("schema", { table: "nothing" })).toBe(
-        `ERROR there is no table or view "nothing"; without table all are listed`,
-      );
+      expect(await mcp.call("schema", { table: "nothing" })).toMatch(/^ERROR .*"nothing"/);
       expect(await mcp.call("explain", { sql: "select * from people" })).toMatch(/Seq Scan on people/);
       expect(await mcp.call("explain", { sql: "select * from people", analyze: true })).toMatch(/actual time/);
       expect(await mcp.call("explain", { sql: "select * from people where name = $1" })).toMatch(/Filter: .*\$1/);
       expect(await mcp.call("diff")).toBe("the same schema, and as many rows in each table");
-      expect(await mcp.sql("select 1/0 as wrong")).toBe("ERROR 22012: division by zero");
+      expect(await mcp.sql("select 1/0 as wrong")).toMatch(/^ERROR 22012: /);
       expect(await mcp.sql("select nothing")).toMatch(/^ERROR 42703: .*\nat character: 8/);
-      expect(await mcp.call("query", { statement: "select 1" })).toBe(
-        `ERROR there is no argument "statement": sql, parameters`,
+      expect(await mcp.call("query", { statement: "select 1" })).toMatch(
+        /^ERROR .*"statement".*\bsql\b.*\bparameters\b/,
       );
-      expect(await mcp.call("query")).toBe("ERROR sql: nothing is not a text with something in it");
+      expect(await mcp.call("query")).toMatch(/^ERROR sql: /);
       // Between two requests it holds no connection, and it sees what its branch was made of only when it asks for that.
       const connected = "select count(*)::int from pg_stat_activity where application_name = 'pglite-devdb mcp'";
       await expect.poll(() => query(db.url, connected)).toEqual([0]);
@@ -354,7 +352,7 @@ test("what cannot be is a sentence", { tags: "long" }, async () => {
   });
   expect(await run("--url", "postgresql://a@b/c", "--db", "x")).toMatchObject({
     code: 2,
-    stderr: expect.stringContaining("--db <path> is for a server of its own; --url names one that runs"),
+    stderr: expect.stringMatching(/--db\b.*--url\b/),
   });
   const nobody = await startMcp("--url", "postgresql://postgres@127.0.0.1:1/postgres");
   expect(await nobody.sql("select 1")).toMatch(/^ERROR could not connect to 127.0.0.1:1/);

@@ -10,6 +10,7 @@ import { PGLiteSocketServer } from "@electric-sql/pglite-socket";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { createEngine } from "../support/engines.ts";
 import { Random, runSeed } from "../support/random.ts";
+import { timeoutPassed } from "../support/timeout-passed.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { errorFields, message, rows, types, WireClient } from "../support/wire-client.ts";
 
@@ -39,7 +40,7 @@ function failing(db: PGlite): PGlite {
   });
 }
 
-async function serve(options: { db?: PGlite; transactionIdleTimeout?: number } = {}) {
+async function serve(options: { db?: PGlite; transactionIdleTimeout?: number; stallTimeout?: number } = {}) {
   const server = new PGLiteSocketServer({ db: engine, port: 0, ...options });
   await server.start();
   const clients: WireClient[] = [];
@@ -135,10 +136,10 @@ test("an exception of the engine (mocked) is told to its client; the others go o
 });
 
 test("who idles in a transaction while others wait is ended, and only then", async () => {
-  const { login } = await serve({ transactionIdleTimeout: 300 });
+  const { server, login } = await serve({ transactionIdleTimeout: 300, stallTimeout: 300 });
   const [one, other] = [await login(), await login()];
   await one.query("begin; insert into kept values (5)");
-  await new Promise((resolve) => setTimeout(resolve, 600));
+  await timeoutPassed(server);
   expect(one.ended).toBe(false);
   expect(rows(await other.query("select count(*) from kept where value = 5"))).toEqual([["0"]]);
   expect(errorFields(await one.untilEnd())?.get("C")).toBe("25P03");

@@ -241,7 +241,12 @@ test("a client that says nothing at all is idle: it is closed without a word, on
   const slow = await pair();
   await handler.attach(slow.socket);
   slow.client.send(startup.subarray(0, 3));
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  for (let n = 0; n < 2; n++) {
+    const other = handlerOf({ db: engine, idleTimeout: 100 });
+    const another = await pair();
+    await other.handler.attach(another.socket);
+    await waitUntil("one that says nothing is closed meanwhile", () => other.events.length === 2);
+  }
   expect(slow.client.ended).toBe(false);
   slow.client.send(startup.subarray(3));
   await slow.client.until("Z");

@@ -307,7 +307,12 @@ describe("branches", () => {
       and database = (select oid from pg_database where datname = '${database}')`;
     const admin = at(server.url, "postgres");
     const [holder] = await query(admin, holders);
-    await query(admin, "select pg_sleep(0.5)");
+    for (let n = 0; n < 2; n++) {
+      const idle = new pg.Client(engine);
+      const ended = new Promise((resolve) => idle.on("error", resolve));
+      await idle.connect();
+      expect(await ended).toMatchObject({ code: "57P05" });
+    }
     expect(await query(admin, holders)).toEqual([holder]);
     await query(admin, `select pg_terminate_backend(${holder}, 5000)`);
     await waitUntil("it has the lock again", async () => {

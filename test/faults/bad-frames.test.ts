@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { ask } from "../support/answer.ts";
 import { createEngine } from "../support/engines.ts";
 import { startServer, type TestServer } from "../support/servers.ts";
+import { timeoutPassed } from "../support/timeout-passed.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { errorFields, message, types, WireClient } from "../support/wire-client.ts";
 
@@ -125,7 +126,7 @@ test.each(halves)("%s and then silence ends in 57P05 after the stall timeout", a
 test("a silent client without anything half said is left alone", async () => {
   const client = await WireClient.login(server);
   expect(await ask(client, [parse("", "select 7"), bind("", ""), execute(""), sync()])).toBe("7");
-  await new Promise((resolve) => setTimeout(resolve, 3 * stallTimeout));
+  await timeoutPassed(server, 3);
   expect(await ask(client, [query("select 8")])).toBe("8");
   await client.end();
 });

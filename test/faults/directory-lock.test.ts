@@ -69,7 +69,7 @@ test("an owner that is stopped, and silent, keeps it", async () => {
   const owner = await startLockRacer();
   await owner.take(path);
   owner.child.kill("SIGSTOP");
-  expect(await refusal()).toContain(`is in use by process ${owner.pid}`);
+  expect(await refusal()).toContain(`process ${owner.pid}`);
   await owner.kill();
   await expectFree();
 });
@@ -115,7 +115,7 @@ test.runIf(process.platform === "linux")("an owner in another container is known
   await leaveLock(container);
   expect(await refusal()).toContain("cannot be seen from here");
   const socket = await openLivenessSocket(join(path, lockName), "x.socket");
-  expect(await refusal()).toContain("is in use by process 7 of the container box");
+  expect(await refusal()).toMatch(/process 7\b.*container box\b/);
   // A socket file whose owner is gone: what kill -9 leaves.
   await socket!.close();
   const racer = await startLockRacer();
@@ -134,7 +134,7 @@ test("a postmaster of PostgreSQL is respected while it lives; what PGlite writes
   const postmaster = await startLockRacer();
   const file = join(path, "postmaster.pid");
   writeFileSync(file, `${postmaster.pid}\n${path}\n1795239832\n5432\n\n\n       20         1\n`);
-  expect(await refusal()).toContain(`is in use by a PostgreSQL server, process ${postmaster.pid}`);
+  expect(await refusal()).toMatch(new RegExp(`PostgreSQL.*process ${postmaster.pid}\\b`));
   await postmaster.kill();
   await (await lockDirectory(path)).release();
   writeFileSync(file, "-42\n/pglite/data\n1795239832\n5432\n\n\n       20         1\n");

@@ -121,7 +121,9 @@ test("a stop during a start ends the start, and nothing of it comes later", asyn
   await stopping;
   const runs = engine.runs;
   expect(await starting).toBe("Socket server stopped while it was starting");
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  const other = make();
+  await other.start();
+  for (let n = 0; n < 3; n++) await expectServed(other);
   expect(engine.runs).toBe(runs);
   await expectRefused({ port: server.port || 1 });
 });

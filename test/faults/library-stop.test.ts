@@ -49,10 +49,17 @@ async function lastWord(client: WireClient): Promise<string | undefined> {
   return error && `${error.get("V")} ${error.get("C")}`;
 }
 
-/** Resolves with whether nothing ran in the engine for as long as it takes the event loop to turn a few times. */
+/** Resolves with whether nothing ran in the engine while another server had it: what was on its way there has been before. */
 async function isLeftAlone(): Promise<boolean> {
   const before = engine.runs;
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  const other = sharedServer({ db: new WatchedEngine(pglite), port: 0 });
+  await other.start();
+  for (let n = 0; n < 3; n++) {
+    const client = await WireClient.login(other);
+    expect(rows(await client.query("select 1"))).toEqual([["1"]]);
+    await client.end();
+  }
+  await other.stop();
   return engine.runs === before && engine.running === 0;
 }
 
@@ -196,8 +203,7 @@ describe("stop", () => {
     await waitUntil("it is on its way to the engine", () => engine.waiting === 1);
     await server.stop();
     const started = server.start();
-    // The new start waits for the engine behind what the old one left there.
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await waitUntil("it waits for the engine behind what the old one left there", () => engine.waiting === 2);
     release();
     await started;
     expect(rows(await (await login()).query("select count(*) from t"))).toEqual([["0"]]);

@@ -22,7 +22,8 @@ describeSessions("%s sessions", (sessions) => {
     const error = errorFields(await client.query(sql));
     report(`statement_timeout of 100 ms: the error came after ${(performance.now() - began).toFixed(0)} ms`);
     expect(error?.get("C")).toBe("57014");
-    expect(error?.get("M")).toBe("canceling statement due to statement timeout");
+    expect(error?.get("M")).toContain("statement timeout");
+    // Not before its time, which is the input; no slow machine makes it less.
     expect(performance.now() - began).toBeGreaterThan(99);
     for (let i = 0; i < 5; i++) expect(rows(await client.query(`select ${i}`))).toEqual([[String(i)]]);
     await client.query("reset statement_timeout");
@@ -78,15 +79,10 @@ describeSessions("%s sessions", (sessions) => {
   });
 
   test.each([
-    [
-      "idle_in_transaction_session_timeout",
-      "begin",
-      "25P03",
-      "terminating connection due to idle-in-transaction timeout",
-    ],
-    ["transaction_timeout", "begin", "25P04", "terminating connection due to transaction timeout"],
-    ["idle_session_timeout", "select 1", "57P05", "terminating connection due to idle-session timeout"],
-  ])("%s ends a connection that idles, and undoes what it had open", async (setting, before, code, text) => {
+    ["idle_in_transaction_session_timeout", "begin", "25P03"],
+    ["transaction_timeout", "begin", "25P04"],
+    ["idle_session_timeout", "select 1", "57P05"],
+  ])("%s ends a connection that idles, and undoes what it had open", async (setting, before, code) => {
     const observer = await server.login();
     await observer.query("create table if not exists t (n int); truncate t");
     const client = await server.login();
@@ -94,7 +90,7 @@ describeSessions("%s sessions", (sessions) => {
     await client.query(before);
     if (before === "begin") await client.query("insert into t values (1)");
     const error = errorFields(await client.untilEnd());
-    expect([error?.get("S"), error?.get("C"), error?.get("M")]).toEqual(["FATAL", code, text]);
+    expect([error?.get("S"), error?.get("C")]).toEqual(["FATAL", code]);
     expect(rows(await observer.query(`reset ${setting}; select count(*) from t`))).toEqual([["0"]]);
   });
 

@@ -39,16 +39,14 @@ describe("plain SQL files", () => {
     const source = plain(files);
     await apply(engine, source);
     addFiles(source.directory, { "2_b.sql": "create table b (x bigint);", "3_c.sql": "create table c (x int);" });
-    expect((await applyFailing(engine, source)).message).toMatch(
-      /2_b\.sql was changed after it was applied to this database/,
-    );
+    expect((await applyFailing(engine, source)).message).toMatch(/2_b\.sql .*changed/);
     expect(await tablesOf(engine)).toEqual(["a", "b"]);
   });
 
   it("may not disappear once applied", async () => {
     await apply(engine, plain(files));
     const { "2_b.sql": _gone, ...rest } = files;
-    expect((await applyFailing(engine, plain(rest))).message).toMatch(/2_b\.sql is gone, but it was applied/);
+    expect((await applyFailing(engine, plain(rest))).message).toMatch(/2_b\.sql .*gone/);
   });
 
   it("of Flyway: undo files are never applied, repeatable ones last and again when they were changed", async () => {
@@ -120,7 +118,7 @@ describe("a SQL seed", () => {
 
   it("that fails leaves nothing, is not recorded, and says where", async () => {
     const file = seed("create table s (x int);\ninsert into s values ('x');");
-    await expect(applySeed(engine, file)).rejects.toThrow(/seed\.sql:2:23: invalid input syntax for type integer/);
+    await expect(applySeed(engine, file)).rejects.toThrow(/seed\.sql:2:23: .*22P02/);
     expect(await tablesOf(engine)).toEqual([]);
     addFiles(join(file, ".."), { "seed.sql": "create table s (x int);" });
     expect(await applySeed(engine, file)).toBe(true);
@@ -139,7 +137,7 @@ describe("a SQL seed", () => {
   it("of COPY that fails leaves nothing and says where", async () => {
     const file = seed("create table s (x int);\ncopy s from stdin;\n1\nx\n\\.\nselect 1;\n");
     await expect(applySeed(engine, file)).rejects.toThrow(
-      /seed\.sql:2:1: invalid input syntax for type integer: "x"[\s\S]*where: COPY s, line 2, column x/,
+      /seed\.sql:2:1: .*"x".*22P02[\s\S]*where: COPY s, line 2, column x/,
     );
     expect(await tablesOf(engine)).toEqual([]);
     expect(await rowsOf(engine, "select 1")).toEqual(["1"]);
@@ -147,7 +145,7 @@ describe("a SQL seed", () => {
 
   it("of COPY into what is not there leaves its data alone", async () => {
     const file = seed(`copy nowhere from stdin;\n${"a;b\n".repeat(50_000)}\\.\n`);
-    await expect(applySeed(engine, file)).rejects.toThrow(/seed\.sql:1:1: relation "nowhere" does not exist/);
+    await expect(applySeed(engine, file)).rejects.toThrow(/seed\.sql:1:1: .*"nowhere".*42P01/);
     expect(await rowsOf(engine, "select 1")).toEqual(["1"]);
   });
 });

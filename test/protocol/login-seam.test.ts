@@ -11,6 +11,7 @@ import { ask } from "../support/answer.ts";
 import { createEngine } from "../support/engines.ts";
 import { selfSigned } from "../support/self-signed.ts";
 import { startServer, type TestServer, type TestServerOptions } from "../support/servers.ts";
+import { timeoutPassed } from "../support/timeout-passed.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { errorFields, message, types, WireClient } from "../support/wire-client.ts";
 
@@ -119,13 +120,13 @@ describe("a login", () => {
     const decided = new Promise<void>((resolve) => {
       decide = resolve;
     });
-    await serve(() => decided.then(() => ({ kind: "accept" })), { stallTimeout: 100 });
+    const { port } = await serve(() => decided.then(() => ({ kind: "accept" })), { stallTimeout: 100 });
     const client = await connected();
     client.send(startup, query("select 1"));
     await waitUntil("it is asked", () => requests.length === 1);
     client.send(query("select 2"));
     // The clock of the client does not run while it waits for us.
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await timeoutPassed({ port }, 3);
     expect(client.unread).toEqual([]);
     decide();
     expect(types(await client.until("Z", 3))).toMatch(/^RS+KZTDCZTDCZ$/);

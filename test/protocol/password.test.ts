@@ -153,7 +153,7 @@ describe("a wrong password", () => {
       for (const wrong of ["wrong", `${password} `, "", "x".repeat(500)]) {
         const client = await connected();
         await logInWith(client, wrong, user);
-        expect(await refusalOf(client)).toBe(`FATAL | 28P01 | password authentication failed for user "${user}"`);
+        expect(await refusalOf(client)).toMatch(new RegExp(`^FATAL \\| 28P01 \\| .*"${user}"$`));
       }
       await expectNothingLeft();
     },
@@ -296,7 +296,7 @@ describe("a client that goes or stops in the middle", () => {
     await serve({ stallTimeout: 150 });
     const client = await connected();
     await step(client);
-    expect(await refusalOf(client)).toBe("FATAL | 08006 | terminating connection due to login timeout");
+    expect(await refusalOf(client)).toMatch(/^FATAL \| 08006 \| .*login timeout$/);
     await expectNothingLeft();
   });
 

@@ -17,7 +17,8 @@ class EchoQueue implements SocketQueue {
   readonly connections: SocketConnection[] = [];
   /** Waited for by each batch. */
   gate: Promise<void> = Promise.resolve();
-  midway = false;
+  /** Those that are in the middle of something. */
+  readonly midway = new Set<SocketConnection>();
   length = 0;
 
   async open(): Promise<void> {
@@ -38,8 +39,8 @@ class EchoQueue implements SocketQueue {
       if (type === 0x53) connection.send(ready);
     }
   }
-  isMidway(): boolean {
-    return this.midway;
+  isMidway(connection: SocketConnection): boolean {
+    return this.midway.has(connection);
   }
   async detach(connection: SocketConnection): Promise<void> {
     this.events.push(`detach ${connection.parameters.get("application_name") ?? ""}`);
@@ -73,6 +74,14 @@ beforeEach(async () => {
 afterEach(() => server.stop());
 
 const login = (name: string): Promise<WireClient> => WireClient.login(server, { application_name: name });
+
+/** Has a client that is in the middle of something be silent until the stall timeout ends it. */
+async function stallsOut(name: string): Promise<void> {
+  const client = await login(name);
+  queue.midway.add(queue.connections.at(-1)!);
+  client.send(query("x"));
+  expect(errorFields(await client.untilEnd())?.get("C")).toBe("57P05");
+}
 
 test("is opened before the first connection, told of each, and closed with the server", async () => {
   const a = await login("a");
@@ -201,10 +210,12 @@ test("says who is in the middle of something: only those are stalled out", async
   const client = await login("a");
   client.send(query("x"));
   await client.until("Z");
-  await new Promise((resolve) => setTimeout(resolve, 500));
-  expect(client.ended).toBe(false);
-  queue.midway = true;
+  await stallsOut("b");
+  await stallsOut("c");
   client.send(query("y"));
+  expect(types(await client.until("Z"))).toBe("CZ");
+  queue.midway.add(queue.connections[0]!);
+  client.send(query("z"));
   expect(errorFields(await client.untilEnd())?.get("C")).toBe("57P05");
 });
 
@@ -213,12 +224,15 @@ test("keeps a client waiting as long as it likes: no clock runs against who wait
   queue.gate = new Promise((resolve) => {
     open = resolve;
   });
-  queue.midway = true;
   const client = await login("a");
+  queue.midway.add(queue.connections[0]!);
   client.send(query("x"), query("half").subarray(0, 6));
-  await new Promise((resolve) => setTimeout(resolve, 600));
+  await waitUntil("it waits", () => queue.length === 1);
+  queue.gate = Promise.resolve();
+  await stallsOut("b");
+  await stallsOut("c");
   expect(client.ended).toBe(false);
-  queue.midway = false;
+  queue.midway.clear();
   open();
   await client.until("Z");
   client.destroy();

@@ -35,7 +35,7 @@ describe("a snapshot that waits for somebody's transaction", () => {
     canceller.send(message.cancelRequest(pid, int32(key)));
     await canceller.untilEnd();
   };
-  const cancelled = { code: "57014", message: "canceling statement due to user request" };
+  const cancelled = { code: "57014", message: expect.stringContaining("user request") };
 
   test("ends with a cancel, as any statement, also behind another one that waits; nobody else's does", async () => {
     const [holder, first, second] = [await connect(), await connect(), await connect()];

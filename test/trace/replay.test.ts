@@ -70,6 +70,7 @@ async function suite(db: { readonly host: string; readonly port: number }): Prom
   await bob.until("Z");
   const { client, pid, key } = await keyed(db);
   client.send(message.query("select pg_sleep(60)"));
+  // Whoever asked whether it runs would be in the trace.
   await delay(50);
   const cancel = await WireClient.connect(db);
   cancel.send(message.cancelRequest(pid, key));

@@ -87,7 +87,7 @@ test("lock_timeout ends a wait for a lock with 55P03", async () => {
   await b.rows("begin; set local lock_timeout = '50ms'");
   expect(await b.query("update t set v = 'B'")).toMatchObject({
     error: "55P03",
-    message: "canceling statement due to lock timeout",
+    message: expect.stringContaining("lock timeout"),
   });
 });
 
@@ -97,7 +97,7 @@ test("statement_timeout ends a wait with 57014, also that of pg_sleep", async ()
   for (const statement of ["update t set v = 'B'", "select pg_sleep(30)"]) {
     expect(await b.query(statement)).toMatchObject({
       error: "57014",
-      message: "canceling statement due to statement timeout",
+      message: expect.stringContaining("statement timeout"),
     });
   }
   await b.rows("reset statement_timeout");
@@ -147,7 +147,7 @@ test("a cancel ends a wait with 57014; one that comes too late does nothing", as
   await a.rows("begin; update t set v = 'A'");
   const waiting = await b.startsWaiting("update t set v = 'B'");
   host.cancel(b.session);
-  expect(await waiting.answer).toMatchObject({ error: "57014", message: "canceling statement due to user request" });
+  expect(await waiting.answer).toMatchObject({ error: "57014", message: expect.stringContaining("user request") });
   host.cancel(b.session);
   expect(await b.rows("select v from t")).toEqual(["v"]);
 });

@@ -88,18 +88,16 @@ describe("TLS", () => {
   test("a word against TLS wins over files, two ways to have it exclude each other", async () => {
     const { path } = directory();
     expect((await prepare({ flags: { tls: "off" }, packageJson: files }, path)).certificate).toBeUndefined();
-    expect(await refusal({ flags: { tls: "auto" }, packageJson: files }, path)).toBe(
-      'tlsCert in the "pglite-devdb" key of package.json: with --tls auto a certificate is made; leave one of the two out',
+    expect(await refusal({ flags: { tls: "auto" }, packageJson: files }, path)).toMatch(
+      /^tlsCert in the "pglite-devdb" key of package\.json: .*--tls auto\b/,
     );
   });
 
   test("a certificate without its key, and a key without its certificate, are refused", async () => {
     const { path } = directory();
-    expect(await refusal({ flags: { tlsCert: "a.crt" } }, path)).toBe(
-      "--tls-cert: the key of the certificate is missing; name it with --tls-key",
-    );
-    expect(await refusal({ environment: { DEV_DB_TLS_KEY: "a.key" } }, path)).toBe(
-      "DEV_DB_TLS_KEY: the certificate of the key is missing; name it with --tls-cert",
+    expect(await refusal({ flags: { tlsCert: "a.crt" } }, path)).toMatch(/^--tls-cert: .*--tls-key\b/);
+    expect(await refusal({ environment: { DEV_DB_TLS_KEY: "a.key" } }, path)).toMatch(
+      /^DEV_DB_TLS_KEY: .*--tls-cert\b/,
     );
     expect(await refusal({ flags: { ...files, tlsKey: "b.key" } }, path)).toContain("--tls-key: there is no file ");
   });

@@ -44,7 +44,7 @@ test("PostgreSQL's and people's spellings are understood", async () => {
 test("an unknown name is a usage error that lists what there is", () => {
   for (const name of ["nope", "toString", "live"]) {
     expect(() => find(name)).toThrow(UsageError);
-    expect(() => find(name)).toThrow(`--extension: there is no extension "${name}"; the extensions are age, `);
+    expect(() => find(name)).toThrow(new RegExp(`^--extension: .*${JSON.stringify(name)}.*\\bage, `));
   }
 });
 
@@ -57,7 +57,7 @@ test("a package that only the project has is found there, also as CommonJS", asy
   const found = findExtensions(["thing"], cwd, "-e", packages);
   expect(await importExtensions(found)).toEqual({ thing: { name: "thing" } });
   expect(() => findExtensions(["gone"], cwd, "DEV_DB_EXTENSIONS", packages)).toThrow(
-    "DEV_DB_EXTENSIONS: the extension gone needs the package not-here-either, which is not installed; npm install --save-dev not-here-either@1.2.3",
+    /^DEV_DB_EXTENSIONS: .*\bgone\b.*npm install --save-dev not-here-either@1\.2\.3$/,
   );
 });
 
@@ -91,9 +91,9 @@ test("any package is taken by its name, with the export behind a colon, and one 
     { name: "one", doubt: `@some/pglite-ext is for PGlite 0.4.1, and this is ${currentPGlite.version}` },
   ]);
   expect(await load("@some/pglite-ext:other")).toMatchObject({ other: { name: "two" } });
-  await expect(load("@some/pglite-ext")).rejects.toThrow("exports 2 extensions; name one: @scope/package:EXPORT");
+  await expect(load("@some/pglite-ext")).rejects.toThrow(/\b2 extensions\b.*@scope\/package:EXPORT/);
   await expect(load("@some/pglite-ext:three")).rejects.toThrow("there is no export three");
-  expect(() => find("@some/none")).toThrow("which is not installed; npm install --save-dev @some/none");
+  expect(() => find("@some/none")).toThrow("npm install --save-dev @some/none");
   const [vector] = find("@electric-sql/pglite-pgvector");
   expect(vector).not.toHaveProperty("doubt");
   expect(Object.values(await importExtensions([vector!]))).toMatchObject([{ setup: expect.any(Function) }]);

@@ -50,7 +50,9 @@ describe("a packet", () => {
   test.each([0, 1, 4, 7, 10_001, 0x47455420, -1, -(2 ** 31)])("of %d bytes is none, told by its length", (length) => {
     const bytes = Buffer.alloc(4);
     bytes.writeInt32BE(length);
-    expect(violationOf(bytes)).toBe(`invalid length of startup packet: ${length} (8 to 10000 are accepted)`);
+    expect(violationOf(bytes)).toMatch(
+      new RegExp(`length of startup packet\\b.*[^\\d-]${length}\\b.*\\b8\\b.*\\b10000\\b`),
+    );
   });
 
   test("of 10000 bytes is taken", () => {
@@ -91,7 +93,7 @@ describe("a StartupMessage", () => {
     ["nothing at all", [], Buffer.alloc(0)],
   ] as [string, string[], Buffer][])("with %s is a violation", (_, strings, rest) => {
     const bytes = message.untyped(version(3, 0), ...strings, rest);
-    expect(violationOf(bytes)).toBe("invalid startup packet layout: expected terminator as last byte");
+    expect(violationOf(bytes)).toContain("startup packet layout");
   });
 
   test.each([
@@ -103,7 +105,7 @@ describe("a StartupMessage", () => {
     [65535, 65535],
   ])("of protocol %d.%d is a violation that names it", (major, minor) => {
     const bytes = message.startup({ user: "u" }, version(major, minor));
-    expect(violationOf(bytes)).toBe(`unsupported frontend protocol ${major}.${minor}: server supports 3.0 to 3.2`);
+    expect(violationOf(bytes)).toMatch(new RegExp(`protocol ${major}\\.${minor}\\b.*\\b3\\.0\\b.*\\b3\\.2\\b`));
   });
 });
 

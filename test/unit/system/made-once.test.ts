@@ -86,8 +86,9 @@ test("what a maker that was killed has left holds nobody up", async () => {
     () => existsSync(`${path}.making`) && readFileSync(`${path}.making`).length > 0,
   );
   const { made, make } = maker();
-  const waiting = madeOnce(path, open, make);
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  let looks = 0;
+  const waiting = madeOnce(path, () => (looks++, open()), make);
+  await waitUntil("it has looked several times", () => looks > 4);
   expect(made.times).toBe(0);
   child.kill("SIGKILL");
   await once(child, "exit");

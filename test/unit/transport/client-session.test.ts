@@ -1,7 +1,8 @@
 /** A client's end of its session, on sessions that are simulated: they say what the test says, when the test says it. */
 import { PassThrough } from "node:stream";
 import type { SocketConnection } from "@electric-sql/pglite-socket";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
+import { limits } from "../../../src/limits.ts";
 import type { Session, SessionInput, SessionOutput } from "../../../src/sessions/session.ts";
 import { ClientSession } from "../../../src/transport/client-session.ts";
 import type { SessionsOf } from "../../../src/transport/client-state.ts";
@@ -96,12 +97,16 @@ test("a cancel is for the statement that was asked for and not answered, and for
   void submit(query("select 1"), query("select 2"));
   await started();
   answers(readyForQuery);
+  vi.useFakeTimers({ toFake: ["setTimeout"] });
+  onTestFinished(() => void vi.useRealTimers());
   subject.cancel();
   expect(cancels()).toBe(1);
+  vi.advanceTimersByTime(limits.cancelAgainMs);
+  expect(cancels()).toBe(2);
   answers(readyForQuery);
   // It is repeated only for the statement that it was for.
-  await new Promise((resolve) => setTimeout(resolve, 20));
-  expect(cancels()).toBe(1);
+  vi.advanceTimersByTime(100 * limits.cancelAgainMs);
+  expect(cancels()).toBe(2);
 });
 
 test("a cancel is for what runs in a pipeline that has no end yet", async () => {

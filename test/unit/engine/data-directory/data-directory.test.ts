@@ -50,7 +50,7 @@ test("a file, and a path through a file, are refused as such", () => {
 
 test("a directory with other files is refused by naming some, and left as it was", () => {
   const path = directory("project", { "package.json": "{}", "a.txt": "" });
-  expect(refusal(path)).toContain("it holds other files (a.txt, package.json)");
+  expect(refusal(path)).toContain("(a.txt, package.json)");
   expect(readdirSync(path)).toEqual(["a.txt", "package.json"]);
 });
 
@@ -98,7 +98,7 @@ describe.runIf(process.platform !== "win32")("permissions", () => {
       const path = withMode(`open-${mode}`, mode, { PG_VERSION: "18\n" });
       const message = refusal(path);
       expect(message).toContain(`data directory "${path}" has invalid permissions`);
-      expect(message).toContain("DETAIL:  Permissions should be u=rwx (0700) or u=rwx,g=rx (0750).");
+      expect(message).toMatch(/DETAIL: .*\(0700\).*\(0750\)/);
       expect(modeOf(path)).toBe(mode);
     },
   );
@@ -108,7 +108,8 @@ describe.runIf(process.platform !== "win32")("permissions", () => {
     const log: string[] = [];
     prepareDataDirectory(path, (_, line) => log.push(line));
     expect(modeOf(path)).toBe(0o700);
-    expect(log).toEqual([expect.stringContaining(`${path} had the permissions 0755; it has 0700 now`)]);
+    expect(log).toEqual([expect.stringMatching(/\b0755\b.*\b0700\b/)]);
+    expect(log[0]).toContain(path);
   });
 
   test("0750 stays; an empty directory gets 0700, as by initdb", () => {

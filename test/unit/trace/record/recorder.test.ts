@@ -8,6 +8,7 @@ import { traceEvents } from "../../../../src/trace/read/traced-messages.ts";
 import { Recorder } from "../../../../src/trace/record/recorder.ts";
 import { createTraceFile, removeTraceFile } from "../../../../src/trace/record/trace-file.ts";
 import { encodeMessage, encodeParse, encodeQuery, encodeStartup, encodeSync } from "../../../../src/wire/frontend.ts";
+import { waitUntil } from "../../../support/wait-until.ts";
 
 const startup = encodeStartup({ user: "postgres" });
 
@@ -244,7 +245,8 @@ test("what the buffer cannot hold is dropped, and the trace says how much", asyn
   trace.tap(1, "frontend", startup);
   // In one turn of the loop: the disk takes nothing meanwhile.
   for (let i = 0; i < 40; i++) trace.tap(1, "frontend", large);
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  // There is place for what is to be told when the disk has taken some.
+  await waitUntil("the disk takes it", () => statSync(file).size > large.length);
   trace.tap(1, "closed");
   await trace.close();
   const all = readFileSync(file, "utf8").trim().split("\n");
