@@ -68,7 +68,7 @@ test("what cannot be is a sentence", { tags: "long" }, async () => {
     [["snapshot", "ls", "--url", nobody], 2, "snapshot: could not connect to 127.0.0.1:1"],
     [["reset", "--url", nobody], 2, "reset: could not connect to 127.0.0.1:1"],
     [["reset", "--url", nobody, "--db", "data"], 2, "reset: --db is not an option of reset"],
-    [["reset", "all"], 2, 'reset: what is "all"?'],
+    [["reset", "all"], 2, 'unexpected argument "all"'],
     [["--resets", "on", "--sessions", "shared"], 2, "--resets: needs isolated sessions"],
   ];
   for (const [args, code, said] of failures)

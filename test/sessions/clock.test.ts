@@ -26,7 +26,7 @@ afterEach(async () => {
   await db.clock.reset();
 });
 
-async function connect(to = db, config: pg.ClientConfig = {}): Promise<pg.Client> {
+async function connect(to: Pick<DevDb, "url"> = db, config: pg.ClientConfig = {}): Promise<pg.Client> {
   const client = new pg.Client({ connectionString: to.url, ...config });
   client.on("error", () => {});
   await client.connect();
@@ -383,12 +383,10 @@ describe("in discrete time", () => {
     const client = await connect();
     const user = await connect();
     await client.query("create database other");
-    const inside = new pg.Client({ connectionString: db.url.replace(/postgres$/, "other") });
-    await inside.connect();
+    const inside = await connect({ url: db.url.replace(/postgres$/, "other") });
     await inside.query("select 1");
     const dropped = client.query("drop database other");
-    const slept = user.query("select pg_sleep(1000)");
-    const observer = await connect();
+    const [slept, observer] = [user.query("select pg_sleep(1000)"), await connect()];
     const dropping =
       "select count(*)::int from pg_stat_activity where query = 'drop database other' and state = 'active'";
     while ((await value(observer, dropping)) !== 1) await delay(2);
