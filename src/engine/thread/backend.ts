@@ -108,14 +108,22 @@ export class Backend {
 
   #enter(): void {
     this.#framesRead = 0;
+    if (!this.#hasJumped(() => this.#postgres._PostgresMainLoopOnce())) return;
+    // The handler itself may meet an error, which it handles as well; PostgreSQL ends after a few of them (ERRORDATA_STACK_SIZE, utils/error/elog.c).
+    while (this.#hasJumped(() => this.#postgres._PostgresMainLongJmp()));
+    forgetFailedStatements(this.#afterError);
+  }
+
+  /** Whether it has ended with an error of PostgreSQL's. */
+  #hasJumped(enter: () => void): boolean {
     const stack = this.#postgres.stackSave();
     try {
-      this.#postgres._PostgresMainLoopOnce();
+      enter();
+      return false;
     } catch (error) {
       this.#postgres.stackRestore(stack);
       if ((error as { status?: unknown }).status !== longJump) throw error;
-      this.#postgres._PostgresMainLongJmp();
-      forgetFailedStatements(this.#afterError);
+      return true;
     }
   }
 
