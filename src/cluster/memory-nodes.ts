@@ -186,7 +186,8 @@ function fileOperations({ node, stream }: FileOperations, { ErrnoError }: Memory
     write: ({ node: file }: Stream, source: Bytes, offset: number, length: number, position: number) => {
       if (length === 0) return 0;
       const contents = contentsOf(file);
-      if (position + length > contents.size && memoryBudget.refuses(file)) throw new ErrnoError(noSpace);
+      const end = position + length;
+      if (end > contents.size && memoryBudget.refuses(file, end)) throw new ErrnoError(noSpace);
       contents.write(source, offset, length, position);
       file.usedBytes = contents.size;
       file.mtime = file.ctime = Date.now();

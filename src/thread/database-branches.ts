@@ -8,6 +8,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
+import { memoryBudget } from "../cluster/memory-budget.ts";
 import { type Branches, branchDatabase, readBranch } from "../engine/branches.ts";
 import { unlessAborted } from "../engine/within.ts";
 import { SqlStateError } from "../errors.ts";
@@ -59,6 +60,10 @@ export class DatabaseBranches implements Branches {
     this.#prepared = prepared;
     host.copies.onDrop = () => {
       prepared.mayBeGone();
+      this.#prepare();
+    };
+    memoryBudget.onRefusal = () => {
+      prepared.giveUpAll();
       this.#prepare();
     };
   }

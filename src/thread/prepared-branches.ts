@@ -72,6 +72,12 @@ export class PreparedBranches {
     }
   }
 
+  /** They have what their sources had once: the memory is needed. */
+  giveUpAll(): void {
+    for (const source of this.#sources.values()) this.#giveUp(source);
+    this.#sources.clear();
+  }
+
   /** Makes a prepared one the branch, if it can; whoever asks makes a copy otherwise. */
   async take(run: Run, source: string, database: string, refresh: Refresh): Promise<boolean> {
     const found = [...this.#sources.values()].find(({ name, ready }) => name === source && ready.length > 0);
