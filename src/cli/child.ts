@@ -101,7 +101,7 @@ async function watch(child: ChildProcess, group: ChildGroup, options: ChildOptio
   const forward = () => {
     const { signal: received } = signal.reason as SignalReceived;
     const kill = () => {
-      log("error", `run: killing the command, which has not ended within ${graceMs / 1000} s after ${received}`);
+      log("error", `run: killing the command: it did not end within ${graceMs / 1000} s after ${received}`);
       killedFor = signalExitCode(received);
       group.signal("SIGKILL");
     };

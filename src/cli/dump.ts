@@ -96,7 +96,7 @@ export const restoreCommand: CliCommand = {
         await withFile(file, context, async (path, name) => {
           await restoreSql(client, path, name, log, progress).catch(async (error: unknown) => {
             if (!(error instanceof NeedsPsqlError)) throw error;
-            log("info", `${name} has commands of psql's; psql runs it, each statement on its own`);
+            log("info", `${name} has psql commands; psql runs it, without a transaction around the file`);
             if (!(await runPsql(path, { url: at }, log))) throw error;
           });
         });
@@ -144,7 +144,7 @@ async function withFile(
   use: (path: string, name: string) => Promise<void>,
 ): Promise<void> {
   const path = resolve(cwd, file);
-  if (file !== "-" && !existsSync(path)) throw new UsageError(`restore: ${file} cannot be read: there is no such file`);
+  if (file !== "-" && !existsSync(path)) throw new UsageError(`restore: could not read ${file}: no such file`);
   if (file !== "-") return use(path, path);
   const directory = await mkdtemp(join(tmpdir(), "pglite-devdb-restore-"));
   try {

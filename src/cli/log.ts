@@ -28,7 +28,7 @@ export function logTo(stream: LogStream, level: LogLevel): Log {
       left++;
       return;
     }
-    if (left > 0) stream.write(`pglite-devdb: ${left} lines were left out: the log was not read\n`);
+    if (left > 0) stream.write(`pglite-devdb: left out ${left} lines, because nothing read the log\n`);
     left = 0;
     const prefix = of === "error" ? "pglite-devdb: error: " : "pglite-devdb: ";
     stream.write(`${prefix}${escapeForTerminal(message).trimEnd().replaceAll("\n", "\n  ")}\n`);

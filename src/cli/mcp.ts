@@ -58,7 +58,7 @@ export const mcpCommand: CliCommand = {
         log("error", `the branch could not be ended: ${error.message}`);
         exitCode = ExitCode.failure;
       });
-      if (kept) log("info", `the branch stays: ${readServerUrl(kept, "the branch").database}`);
+      if (kept) log("info", `kept the branch: ${readServerUrl(kept, "the branch").database}`);
       await server.stop().finally(() => output.giveBack());
     }
     return signal.aborted ? (signal.reason as SignalReceived).exitCode : exitCode;

@@ -104,7 +104,7 @@ export async function inWords<T>(
   command: string,
   work: () => Promise<T>,
   explain: (code: string) => string = () => "",
-  another = "; --url names another server",
+  another = "; use --url to name another server",
 ): Promise<T> {
   try {
     return await work();

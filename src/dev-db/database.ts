@@ -62,7 +62,7 @@ async function setIcuLocale(engine: Engine, options: ResolvedOptions): Promise<v
   if (provider === "i" && locale === tag) return;
   if (isNew !== "t")
     throw new UsageError(
-      `${option}: the databases in ${options.db} sort by ${locale}; ${tag} is for a new data directory`,
+      `${option}: cannot change the locale of ${options.db} from ${locale} to ${tag}; use a new data directory`,
     );
   await executeSql(
     engine,
@@ -90,7 +90,7 @@ async function standardForm(
   } catch (error) {
     if (!(error instanceof DatabaseError)) throw error;
     await executeSql(engine, "ROLLBACK");
-    throw new UsageError(`${option}: ${JSON.stringify(icuLocale)} is not a locale of ICU's: ${error.message}`, {
+    throw new UsageError(`${option}: ${JSON.stringify(icuLocale)} is not an ICU locale: ${error.message}`, {
       cause: error,
     });
   }

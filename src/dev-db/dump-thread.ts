@@ -47,7 +47,7 @@ function ask<T>(message: FromPgDump, moved: ArrayBuffer[] = []): T {
   port.postMessage(message, moved);
   Atomics.wait(answered, 0, 0);
   const answer = receiveMessageOnPort(port);
-  assert(answer, "who is woken has an answer");
+  assert(answer, "an answer has arrived");
   return answer.message as T;
 }
 

@@ -92,7 +92,7 @@ const reasons: Readonly<Record<string, string>> = {
   ENOENT: "no such file or directory",
   EACCES: "permission denied",
   ENOTFOUND: "unknown host",
-  EAI_AGAIN: "the host's name could not be looked up",
+  EAI_AGAIN: "could not look up the host name",
   ETIMEDOUT: "no answer",
   EHOSTUNREACH: "no route to host",
   ENETUNREACH: "the network is unreachable",
@@ -106,7 +106,7 @@ function offersTls(socket: Socket, signal: AbortSignal): Promise<boolean> {
       const letter = answer.toString("latin1");
       // Anything behind the letter was not encrypted, and must not be taken for the server's words.
       if (letter === "S" || letter === "N") resolve(letter === "S");
-      else reject(new ServerConnectionError("the server gave an answer to SSLRequest that PostgreSQL does not give"));
+      else reject(new ServerConnectionError("received an invalid response to SSLRequest"));
     },
     error: (error) => reject(new ServerConnectionError(error.message, { cause: error })),
   }));
@@ -148,7 +148,7 @@ function rootsOf({ sslMode, rootCertificate }: ServerUrl): { ca: string | string
   if (existsSync(file)) return { ca: readRoots(file) };
   if (!sslMode.startsWith("verify-")) return undefined;
   throw new UsageError(
-    `sslmode=${sslMode} needs the server's root certificate, and there is no file ${file}; name it by sslrootcert=FILE, or use sslrootcert=system`,
+    `sslmode=${sslMode} needs a root certificate, but the file ${file} does not exist; set sslrootcert=FILE or sslrootcert=system`,
   );
 }
 

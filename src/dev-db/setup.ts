@@ -128,7 +128,7 @@ async function runSql(
   } catch (error) {
     if (!(error instanceof NeedsPsqlError)) throw error;
     await reach("seed", async (address) => {
-      log("info", `the seed ${name} has commands of psql's; psql runs it, each statement on its own`);
+      log("info", `the seed ${name} has psql commands; psql runs it, without a transaction around the file`);
       if (!(await runPsql(file, { environment: connectionEnvironment(address) }, log))) throw error;
     });
     await recordSeed(engine, file, name);

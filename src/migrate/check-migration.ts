@@ -59,7 +59,7 @@ function refuseUndoSection(chunk: SqlChunk): void {
     if (match === null) continue;
     throw new MigrationError(
       `${placeOf(chunk, match.index)}: an undo section of ${tool} is not supported: run as it is, the file would undo itself.\n` +
-        `  hint: have ${tool} apply the folder (--migrations none --setup "CMD"), or put the undo section into a file NAME.down.sql, which is never applied`,
+        `  hint: have ${tool} apply the folder (--migrations none --setup "CMD"), or move the undo section to a file NAME.down.sql, which is never applied`,
     );
   }
 }
@@ -68,7 +68,7 @@ function refuse(chunk: SqlChunk, statement: SqlStatement): void {
   if (copiesFromStdin(statement) && chunk.copyData === undefined)
     throw new MigrationError(
       `${placeOf(chunk, statement.start)}: COPY … FROM STDIN with inline data is not supported between statement breakpoints.\n` +
-        "  hint: use INSERT; or make it a plain .sql file, or the seed",
+        "  hint: use INSERT, or move the data to a plain .sql file or to the seed",
     );
   if (statement.backslashAt === undefined) return;
   const command = /^\\\S*/.exec(chunk.text.slice(statement.backslashAt))![0];
@@ -92,9 +92,9 @@ function advice(command: string): string {
   switch (command) {
     case "\\c":
     case "\\connect":
-      return 'what follows is meant for another database: run the file with psql, psql "$DATABASE_URL" -f FILE, once the server is up';
+      return 'the rest of the file is for another database: run the file with psql, psql "$DATABASE_URL" -f FILE, once the server is up';
     case "\\copy":
-      return "\\copy TABLE FROM 'FILE' is read; for anything else run the file with psql once the server is up";
+      return "use \\copy TABLE FROM 'FILE', or run the file with psql once the server is up";
     default:
       return 'delete it, or run the file with psql, psql "$DATABASE_URL" -f FILE, once the server is up';
   }

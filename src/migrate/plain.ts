@@ -40,7 +40,7 @@ export async function planPlain(engine: SqlEngine, directories: readonly string[
     const twin = found.slice(0, at).find((file) => file.name === name);
     if (twin)
       throw new MigrationError(
-        `${displayPath(twin.path)} and ${displayPath(path)} have the same name, and the ledger knows a file by its name`,
+        `${displayPath(twin.path)} and ${displayPath(path)} have the same name; the ledger identifies a file by its name`,
       );
     const file = await SqlFile.open(path);
     const { lf: checksum } = await file.checksums();

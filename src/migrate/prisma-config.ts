@@ -36,7 +36,7 @@ export function readPrismaProject(cwd: string, log: Log): PrismaProject {
   if (config !== undefined && !written)
     log(
       "info",
-      `${displayPath(config)} is not written as a plain object; Prisma's migrations are looked for in the usual places`,
+      `${displayPath(config)} is not a plain object literal; looking for Prisma's migrations in the usual places`,
     );
   const migrations = written && textOf(nested(written, "migrations"), "path");
   const schemaPath = (written && textOf(written, "schema")) ?? schemaOfPackage(cwd);

@@ -27,7 +27,7 @@ export async function restoreSql(
   const file = await SqlFile.open(path, { name, leavesOut });
   const migration = await checkMigration({ name: displayPath(name), file, ledger: "nothing", recordSql: "" });
   if (compression.count > 0)
-    log("info", `${compression.count} × SET COMPRESSION lz4 is left out: this server was built without lz4`);
+    log("info", `left out SET COMPRESSION lz4 (${compression.count} ×): this server was built without lz4`);
   await runTogether(engine, [migration], log, (_, chunk) => progress(`restore: ${describePlace(migration, chunk)}`));
 }
 

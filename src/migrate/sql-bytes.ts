@@ -160,7 +160,7 @@ async function readHead(path: string, shown: string): Promise<{ size: number; fi
       await file.close();
     }
   } catch (error) {
-    throw new MigrationError(`${shown} cannot be read: ${(error as Error).message}`, { cause: error });
+    throw new MigrationError(`could not read ${shown}: ${(error as Error).message}`, { cause: error });
   }
 }
 
@@ -175,7 +175,7 @@ async function* gunzipped(raw: Readable, shown: string): AsyncGenerator<Buffer> 
   try {
     for await (const piece of stream) yield piece as Buffer;
   } catch (error) {
-    throw new MigrationError(`${shown} cannot be decompressed: ${(error as Error).message}`, { cause: error });
+    throw new MigrationError(`could not decompress ${shown}: ${(error as Error).message}`, { cause: error });
   }
 }
 
@@ -189,7 +189,7 @@ function encodingOf(head: Buffer, shown: string): { encoding: string; label: str
   const label = labels.get(encodingName(declared));
   if (label !== undefined) return { encoding: declared, label };
   throw new MigrationError(
-    `${shown} is in the encoding ${declared}, which cannot be read here\n  hint: convert it: iconv -f ${declared} -t UTF-8 ${shown}, and change the SET client_encoding in it`,
+    `${shown} is in the encoding ${declared}, which is not supported\n  hint: convert it: iconv -f ${declared} -t UTF-8 ${shown}, and change the SET client_encoding in it`,
   );
 }
 
@@ -204,7 +204,7 @@ async function* decoded(
   const checked = (text: string): string => {
     const nul = text.indexOf("\0");
     // It would end the Query message in the middle of the file.
-    if (nul >= 0) throw notText(shown, line + newlines(text.slice(0, nul)), "it has a NUL character");
+    if (nul >= 0) throw notText(shown, line + newlines(text.slice(0, nul)), "it contains a NUL character");
     line += newlines(text);
     return text;
   };

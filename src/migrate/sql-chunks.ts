@@ -43,7 +43,9 @@ export async function* sqlChunks(
   depth = 0,
 ): AsyncGenerator<SqlChunk> {
   if (depth > deepestInclude)
-    throw new MigrationError(`${displayPath(bytes.name)}: files include each other more than ${deepestInclude} deep`);
+    throw new MigrationError(
+      `${displayPath(bytes.name)}: files include each other more than ${deepestInclude} levels deep`,
+    );
   for await (const part of new ChunkReader(bytes, leavesOut).parts()) {
     if ("text" in part) yield part;
     else yield* sqlChunks(await openSqlBytes(part.include), leavesOut, depth + 1);
@@ -186,7 +188,7 @@ class ChunkReader {
   async #copied({ sql, from }: Copied): Promise<SqlChunk> {
     const { statement } = nextStatement(sql, 0)!;
     await access(from, constants.R_OK).catch((error: Error) => {
-      throw this.#wrong(`${displayPath(from)} cannot be read: ${error.message}`);
+      throw this.#wrong(`could not read ${displayPath(from)}: ${error.message}`);
     });
     return { ...this.#chunk(sql, [statement]), copyData: createReadStream(from) };
   }
@@ -201,7 +203,7 @@ class ChunkReader {
 
   #requireEncoding(name: string): void {
     if (/^(sql_?ascii|auto)$/i.test(name) || isSameEncoding(name, this.#file.encoding)) return;
-    throw this.#wrong(`client_encoding ${name} is set in a file that was read as ${this.#file.encoding}`);
+    throw this.#wrong(`cannot set client_encoding to ${name} in a file that was read as ${this.#file.encoding}`);
   }
 
   /** A COPY, whose data begins in the next line and ends with a line that is \. */

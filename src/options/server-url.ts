@@ -114,7 +114,7 @@ function checkValue(keyword: string, value: string, called: string): void {
   if (/^(host|hostaddr|port)$/.test(keyword) && value.includes(","))
     throw new UsageError(`${called} names several servers: ${JSON.stringify(value)}; name one`);
   if (keyword === "hostaddr" && value !== "" && !isIP(value) && !/^[\da-fx.]+$/i.test(value))
-    throw new UsageError(`${called} is ${JSON.stringify(value)}, but must be an IP address; a name is a host`);
+    throw new UsageError(`${called} is ${JSON.stringify(value)}, but must be an IP address; write a name as host`);
   if (only?.length === 0) throw new UsageError(`${called} is not supported by pglite-devdb`);
   if (only && !only.includes(exactly.has(keyword) ? value : value.toLowerCase()))
     throw new UsageError(`${called} is ${JSON.stringify(value)}, but pglite-devdb supports only ${only.join(", ")}`);

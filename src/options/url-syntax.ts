@@ -86,7 +86,7 @@ function readQuery(query: string, name: string, values: Map<string, string>): st
     } else if (prismaParameters.has(key)) others.push(pair);
     else
       throw new UsageError(
-        `${name}: the URL has the unknown parameter ${JSON.stringify(key)}; libpq's parameters are accepted`,
+        `${name}: the URL has the unknown parameter ${JSON.stringify(key)}; use the parameters of libpq`,
       );
   }
   return others;
@@ -100,9 +100,9 @@ function decoded(text: string, hasWhat: string, mayShow: boolean): string {
     const plain = decodeURIComponent(text);
     if (!plain.includes("\0")) return plain;
   } catch {
-    throw new UsageError(`${hasWhat} a % that begins no character${shown}; a % itself is written as %25 there`);
+    throw new UsageError(`${hasWhat} an invalid percent-encoded character${shown}; write % itself as %25`);
   }
-  throw new UsageError(`${hasWhat} the character %00, which no name in PostgreSQL has${shown}`);
+  throw new UsageError(`${hasWhat} the character %00, which PostgreSQL does not allow${shown}`);
 }
 
 /** A text that may have been meant as such a URL, or as what else names a server, for a message. */

@@ -22,7 +22,7 @@ export const noMemory = fatal("53200", outOfMemory.message);
 export function noRoomForMark(mostBytes: number): Error {
   const hint =
     "Drop one: db.dropSnapshot(NAME), pglite-devdb snapshot rm NAME, or SELECT pglite_devdb.drop_snapshot(NAME).";
-  const detail = `All snapshots together may have ${Math.round(mostBytes / 2 ** 20)} MB.`;
+  const detail = `All snapshots together may take ${Math.round(mostBytes / 2 ** 20)} MB.`;
   return new SqlStateError("53200", `could not keep a snapshot: out of memory. ${detail} ${hint}`);
 }
 

@@ -40,7 +40,7 @@ function refuseOther(machine: Machine, bytes: Uint8Array): void {
   if (`${path}/`.startsWith(ownFiles) || path === nowhere) return;
   raiseError(machine, {
     code: featureNotSupported,
-    message: `cannot access file "${path}": files outside of the data directory are not supported`,
+    message: `cannot access file "${path}": files outside the data directory are not supported`,
     hint: "Have the client read or write the file: COPY FROM STDIN, COPY TO STDOUT, psql's \\copy, \\lo_import and \\lo_export.",
   });
 }

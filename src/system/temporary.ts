@@ -14,7 +14,7 @@ export function inTemporaryDirectory<T>(what: string, write: () => T): T {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === undefined) throw error;
     throw new UsageError(
-      `${what}: could not write to the temporary directory ${tmpdir()}: ${code}; set TMPDIR to another one`,
+      `${what}: could not write to the temporary directory ${tmpdir()}: ${code}; set TMPDIR to another directory`,
       { cause: Object.assign(new Error(message), { code }) },
     );
   }

@@ -89,7 +89,7 @@ function reasonNotToTrust(path: string): string | undefined {
     const mode = statSync(path).mode & 0o777;
     return mode & 0o022 ? `others may write to it (${mode.toString(8)}), and its mode could not be changed` : undefined;
   } catch (error) {
-    return `it cannot be looked at (${(error as NodeJS.ErrnoException).code})`;
+    return `it cannot be read (${(error as NodeJS.ErrnoException).code})`;
   }
 }
 

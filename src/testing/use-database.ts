@@ -131,6 +131,6 @@ class UsedDatabase implements TestDatabase {
 
 function warnOfUse(message: string): void {
   process.stderr.write(
-    `pglite-devdb: ${message}. This test gets a database of another name, which a pool of an earlier test does not use\n`,
+    `pglite-devdb: ${message}. This test gets a database with another name; a pool from an earlier test does not use it\n`,
   );
 }

@@ -30,7 +30,9 @@ function read(text: string, flag: string): ServerUrl {
   const { host, hostAddress = host, port, password, sslMode, given } = readServerUrl(text, flag, process.env);
   const isSocket = isSocketDirectory(hostAddress);
   if (!isSocket && /^(require|verify-ca|verify-full)$/.test(sslMode))
-    throw new UsageError(`${flag}: sslmode=${sslMode} cannot be used here, as a trace has no TLS; use sslmode=disable`);
+    throw new UsageError(
+      `${flag}: sslmode=${sslMode} is not supported: traces are recorded and replayed without TLS; use sslmode=disable`,
+    );
   return {
     address: isSocket ? { path: `${hostAddress}/.s.PGSQL.${port}` } : { host: hostAddress, port },
     user: given.get("user"),

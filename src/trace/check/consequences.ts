@@ -61,14 +61,15 @@ export class Consequences {
     const found = consequences.find((one) => one.code === code && one.message.test(message));
     if (!found || found.own.test(this.#said.get(connection) ?? "")) return undefined;
     const owner = this.#ownerBeside(connection, found.setting);
-    return owner === undefined ? undefined : `and connection ${owner} has set ${found.setting}, which it has not`;
+    return owner === undefined ? undefined : `but connection ${owner}, not this connection, has set ${found.setting}`;
   }
 
   #explainsTable(connection: number, sql: string): string | undefined {
     for (const [, table] of sql.matchAll(temporary)) {
       const owners = this.#owners(tableOf(table!));
       const owner = owners.has(connection) ? undefined : this.#ownerBeside(connection, tableOf(table!));
-      if (owner !== undefined) return `and connection ${owner} has made the temporary table ${table}, which it has not`;
+      if (owner !== undefined)
+        return `but connection ${owner}, not this connection, has made the temporary table ${table}`;
     }
     return undefined;
   }
