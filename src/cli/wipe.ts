@@ -1,8 +1,8 @@
 /**
  * `pglite-devdb wipe`: deletes the data in a directory; the next start migrates and seeds again.
  *
- * Owns: the question before that. Does not own: the deletion (`dev-db/empty-directory.ts`).
- * Invariant: nothing is deleted without a yes, by a person or by `--yes`.
+ * Owns: the question before the deletion. Does not own: the deletion (`dev-db/empty-directory.ts`).
+ * Invariant: nothing is deleted unless the user says yes or passes `--yes`.
  */
 import { resolve } from "node:path";
 import { createInterface } from "node:readline/promises";
@@ -44,7 +44,7 @@ export const wipeCommand: CliCommand = {
   },
 };
 
-/** Asks on the terminal. Throws a `UsageError` where there is none. */
+/** Asks on the terminal. Throws a `UsageError` without a terminal. */
 async function confirm(source: string, { stderr }: CommandContext): Promise<boolean> {
   if (!process.stdin.isTTY || !stderr.isTTY)
     throw new UsageError(`wipe: deleting all data in ${source} needs --yes, because there is no terminal to ask on`);

@@ -1,9 +1,9 @@
 /**
- * What is known of a file before anything of it runs: that it can run here, and how.
+ * Checks a file before any of it runs: whether it can run here, and how.
  *
- * Owns: finding what only another program understands (psql's commands, undo sections of other migration tools), and what to use instead.
+ * Owns: finding the parts that only another program understands (psql's commands, undo sections of other migration tools), and the advice.
  * Does not own: errors that PostgreSQL reports.
- * Invariant: what is refused here would stop the engine (COPY FROM STDIN waits for data), or apply and undo at once.
+ * Invariant: a refused file would stop the engine (COPY FROM STDIN waits for data), or undo itself at once.
  */
 import { MigrationError } from "../errors.ts";
 import type { Migration } from "./migration.ts";
@@ -13,10 +13,10 @@ import { describePlaceIn, placeAfter } from "./sql-place.ts";
 
 /** A migration that can run here. */
 export interface CheckedMigration extends Migration {
-  /** It has BEGIN, COMMIT or the like. Savepoints are no transaction control. */
+  /** Whether it has BEGIN, COMMIT or the like. Savepoints do not count. */
   readonly controlsTransactions: boolean;
   readonly statementCount: number;
-  /** Its last statement is a COMMIT. */
+  /** Whether its last statement is a COMMIT. */
   readonly endsWithCommit: boolean;
 }
 
@@ -31,7 +31,7 @@ const UNDO_SECTIONS: readonly { readonly comment: RegExp; readonly tool: string 
   { comment: /^[ \t]*--[ \t]*down[ \t]+migration\b/im, tool: "node-pg-migrate" },
 ];
 
-/** Reads a file to its end; `look` gets each chunk. Rejects with a `MigrationError` with file and line when it holds what cannot run here. */
+/** Reads a file to its end; `look` gets each chunk. Rejects with a `MigrationError` with file and line if a part cannot run here. */
 export async function checkMigration(
   migration: Migration,
   look: (chunk: SqlChunk) => void = () => undefined,

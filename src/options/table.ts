@@ -1,7 +1,7 @@
 /**
  * Every option: its default, limits, unit, environment name, validation and help text, in one table.
  *
- * Owns: the table. Does not own: where values come from, and which one wins (`../options.ts`), the parsing of a command line (`cli/`).
+ * Owns: the table. Does not own: the sources of values and their precedence (`../options.ts`), the parsing of a command line (`cli/`).
  */
 import type { OptionSpec } from "./spec.ts";
 import {

@@ -1,12 +1,12 @@
 /**
  * The system's temporary directory.
  *
- * Owns: the sentence for one that cannot be written to. Does not own: what is put there.
+ * Owns: the message for a directory that cannot be written to. Does not own: the files in it.
  */
 import { tmpdir } from "node:os";
 import { UsageError } from "../errors.ts";
 
-/** Runs `write`, which puts something there for `what`. Throws a `UsageError` that names the directory if the system refuses. */
+/** Runs `write`, which makes a file or directory there for `what`. Throws a `UsageError` that names the directory if the system refuses. */
 export function inTemporaryDirectory<T>(what: string, write: () => T): T {
   try {
     return write();
