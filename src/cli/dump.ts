@@ -58,10 +58,10 @@ export const dumpCommand: CliCommand = {
   },
 };
 
-/** Whatever reads the dump (`| head`) has ended. */
+/** The reader of the dump (`| head`) has ended. */
 class ReaderIsGone extends Error {}
 
-/** Resolves when a piece is written. What cannot be written for another reason than `ReaderIsGone` ends the process: `main.ts` watches for it. */
+/** Resolves when a piece is written. Any write error other than `ReaderIsGone` ends the process: `main.ts` handles it. */
 function writerTo(stdout: NodeJS.WriteStream): (bytes: Uint8Array) => Promise<void> {
   return (bytes) =>
     new Promise((resolve, reject) => {
@@ -137,7 +137,7 @@ async function withServer<T>(
   }
 }
 
-/** A dump is read twice, so that of stdin is kept in a file for that time. */
+/** A dump is read twice, so a dump from stdin is first saved in a temporary file. */
 async function withFile(
   file: string,
   { cwd }: CommandContext,

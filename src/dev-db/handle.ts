@@ -74,7 +74,7 @@ export interface DevDb extends AsyncDisposable {
   snapshot(name: string): Promise<void>;
   /** As `reset`, to a snapshot. */
   restore(name: string): Promise<void>;
-  /** Gives a snapshot up, and its memory. Rejects where there is none of that name. */
+  /** Drops a snapshot and frees its memory. Rejects if no snapshot has that name. */
   dropSnapshot(name: string): Promise<void>;
   /**
    * The clock of the whole server: `now()`, `pg_sleep()` and all timeouts of statements and transactions go by it, in all sessions, also those that

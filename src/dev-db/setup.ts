@@ -83,7 +83,7 @@ function matching(pattern: string, name: string, cwd: string): string[] {
   return globSync(pattern, { cwd }).map((file) => resolve(cwd, file));
 }
 
-/** What the ledger calls each: by the file's name, or by its path where several have one name. */
+/** Each seed's name in the ledger: the file's name, or its path if several files have the same name. */
 function namesOf(seeds: readonly (string | DatabaseFunction)[], cwd: string): string[] {
   const short = seeds.map((seed) => (typeof seed === "function" ? "(function)" : basename(seed)));
   return seeds.map((seed, at) => {

@@ -5,7 +5,7 @@
  * or running the files.
  * Invariant: nothing is applied while an applied file is changed or gone.
  *
- * Undo files (`undo-files.ts`) are never applied. Flyway's repeatable `R__a.sql` is applied behind all others, and again when it was changed.
+ * Undo files (`undo-files.ts`) are never applied. Flyway's repeatable `R__a.sql` is applied after all others, and again after a change.
  */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";

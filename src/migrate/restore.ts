@@ -1,8 +1,8 @@
 /**
- * A dump, run in a database that is there.
+ * Runs a dump in an existing database.
  *
- * Owns: what of a dump this server cannot do and what is left out for that. Does not own: where the database is, running it (`run-migration.ts`).
- * Invariant: it is one transaction where PostgreSQL allows it; nothing is recorded.
+ * Owns: the statements of a dump that this server cannot run and leaves out. Does not own: where the database is, the execution (`run-migration.ts`).
+ * Invariant: a restore is one transaction where PostgreSQL allows it, and records nothing.
  */
 import { executeSql, type SqlEngine } from "../engine/execute-sql.ts";
 import type { Log, Progress } from "../options.ts";
@@ -43,7 +43,7 @@ function isBlobTransaction(sql: string): boolean {
   return sql === "BEGIN" || sql === "COMMIT";
 }
 
-/** What pg_dump writes about the compression of a column (dump_toast_compression); without lz4 it is an error. */
+/** pg_dump's statement for the compression of a column (dump_toast_compression), an error without lz4. */
 const setsLz4 = /^alter\s+(?:foreign\s+)?table\s.*\sset\s+compression\s+lz4\s*$/is;
 
 async function compressionOf(engine: SqlEngine) {

@@ -104,7 +104,7 @@ class UsedDatabase implements TestDatabase {
     else if (this.#isOwn) await this.#databases.drop(database);
   }
 
-  /** The worker's goes on with the next test: what is kept is a copy. */
+  /** Keeps a copy, because the next test uses the worker's database. */
   async #keep(database: TestDatabase, failed: string): Promise<void> {
     const kept = this.#isOwn ? database : await this.#databases.keep(database, failed);
     const test = `pglite-devdb: ${JSON.stringify(failed)} has failed`;

@@ -10,11 +10,11 @@ import { encodePassword, encodeSaslInitialResponse, encodeSaslResponse, mechanis
 import { bindingHeader } from "./scram.ts";
 import { ScramClient } from "./scram-client.ts";
 
-/** What a login may do, beside the password. */
+/** The terms of a login, besides the password. */
 interface LoginTerms {
   /** Whether the server may get the password itself, or its MD5 hash, which is as good; true by default. */
   readonly mayReveal?: boolean;
-  /** What SCRAM can be bound to: the hash of the server's certificate, for `tls-server-end-point`. */
+  /** The data of SCRAM's channel binding: the hash of the server's certificate, for `tls-server-end-point`. */
   readonly binding?: Buffer | undefined;
   /** Whether any other login is an error. */
   readonly requiresBinding?: boolean;

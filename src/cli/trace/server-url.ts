@@ -1,7 +1,7 @@
 /**
  * A server that a trace is recorded of or played to, by its URL.
  *
- * Owns: what of a URL can be used there. Does not own: reading it (`options/server-url.ts`), connecting.
+ * Owns: which parts of a URL a trace can use. Does not own: reading it (`options/server-url.ts`), connecting.
  */
 import { UsageError } from "../../errors.ts";
 import { isServerUrl, isSocketDirectory, readServerUrl, serverUrlForm } from "../../options/server-url.ts";
@@ -11,7 +11,7 @@ import type { Upstream } from "../../trace/record/proxy.ts";
 /** What a URL says. */
 export interface ServerUrl {
   readonly address: Upstream;
-  /** What the URL itself names: otherwise each client of a trace has its own. */
+  /** The user and database that the URL names. Without these, each client of a trace uses its own. */
   readonly user: string | undefined;
   readonly database: string | undefined;
   readonly password: string | undefined;

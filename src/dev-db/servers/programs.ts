@@ -20,7 +20,7 @@ export interface Programs {
 /** Whom a program runs as; undefined: as this process. */
 export type ProgramUser = { readonly uid: number; readonly gid: number } | undefined;
 
-/** There is none of PostgreSQL 18 but betas of the package, which a range like @18 does not find. */
+/** The package has only beta versions of PostgreSQL 18, which a range like @18 does not match. */
 const packageVersion = "18.4.0-beta.17";
 
 /** The package for this machine. */
