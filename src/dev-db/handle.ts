@@ -68,8 +68,9 @@ export interface DevDb extends AsyncDisposable {
    */
   reset(): Promise<void>;
   /**
-   * Keeps what the whole server is now under a name, in the place of an earlier snapshot of that name. Waits up to 5 seconds for clients that are at
-   * work or in a transaction, and rejects then; in memory also (`53200`) when all snapshots together have 1 GB. In a directory it is this database, and the snapshot outlives the server.
+   * Saves the state of the whole server under a name, and replaces an earlier snapshot of that name. Waits up to 5 seconds for active clients and open
+   * transactions, then rejects. In memory it also rejects (`53200`) when all snapshots together have 1 GB. In a directory it saves this database only, and
+   * the snapshot outlives the server.
    */
   snapshot(name: string): Promise<void>;
   /** As `reset`, to a snapshot. */
