@@ -19,8 +19,7 @@ import { connectionOf, inWords, type NamedServer, queryServer, serverUrl, urlFla
 export const branchCommand: CliCommand = {
   name: "branch",
   usage: "[NAME | ls | diff [A] B | rm NAME]",
-  summary:
-    "make a branch of the database of a server that runs, and print its URL; list branches; compare two; drop one",
+  summary: "make, list, compare or drop branches of a running server's database",
   options: [],
   configure(command) {
     command.addOption(urlFlag);

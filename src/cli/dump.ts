@@ -32,7 +32,7 @@ export const dumpCommand: CliCommand = {
   name: "dump",
   usage: "[options] [URL] [-- PG_DUMP_OPTION...]",
   summary:
-    "print the database of --db DIR, or of the server at URL, as SQL (pg_dump); -- --schema-only and the like are for pg_dump",
+    "print the database of --db DIR, or of the server at URL, as SQL (pg_dump); pass pg_dump's options after --, for example -- --schema-only",
   options: serverOptions("other"),
   async run(operands, options, context) {
     const url = isUrl(operands[0]) ? operands[0] : undefined;

@@ -28,7 +28,7 @@ export const mcpCommand: CliCommand = {
   name: "mcp",
   usage: "[--url URL | options of a server] [--write]",
   summary:
-    "give a coding agent a branch of its own, with tools to query it, over the Model Context Protocol on stdin and stdout",
+    "give a coding agent its own branch, and tools to query it, over the Model Context Protocol on stdin and stdout",
   options: ownOptions,
   configure(command) {
     command.addOption(urlFlag);
