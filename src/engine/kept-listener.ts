@@ -84,7 +84,7 @@ export class KeptListener implements Transport {
     await insist(() => room.open(addresses), isWanted).catch((error: Error) => {
       if (!isWanted()) return;
       this.options.log?.(
-        `could not listen on port ${this.#port} until the new engine starts: ${error.message}`,
+        `could not listen on port ${this.#port} before the new engine starts: ${error.message}`,
         "info",
       );
     });
