@@ -272,8 +272,8 @@ test("the main branch stays the one that it was at the first start, and its heir
       if (line.startsWith("lock the data directory")) git("switch", "-q", "-c", "late");
     };
     await using server = await start(cwd, db, { migrations: "none", log: switching });
-    expect(log).toMatch(/\bmain\b.*\bpostgres\b.*\btrunk\b/);
-    expect(log).toMatch(/\blate\b.* postgres~late\b/);
+    expect(log.join("\n")).toMatch(/\bmain\b.*\bpostgres\b.*\btrunk\b/);
+    expect(log.join("\n")).toMatch(/\blate\b.* postgres~late\b/);
     expect(log.join("\n")).not.toContain("git branch trunk has");
     git("switch", "-q", "trunk");
     expect(await current(server)).toEqual(["postgres"]);
