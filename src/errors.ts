@@ -19,7 +19,7 @@ export const ExitCode = {
 export class UsageError extends Error {
   override readonly name = "UsageError";
   readonly exitCode = ExitCode.usage;
-  /** What a client gets whose statement or login it is. */
+  /** The error that the client of the statement or login gets. */
   readonly code: string | undefined;
   constructor(message: string, { code, ...options }: ErrorOptions & { readonly code?: string } = {}) {
     super(message, options);

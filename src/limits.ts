@@ -51,7 +51,7 @@ export const limits = {
   writeBytes: 1 << 18,
   /** With one session for all, an answer waits so long at most for those of the statements behind it that are not long. */
   gatherMs: 1,
-  /** A few more sessions than connections: one that is ending still has its place, and the start has one of its own. */
+  /** A few more sessions than connections: an ending session still has its place, and the start needs its own session. */
   spareSessions: 10,
   /** How many connections are for superusers only: PostgreSQL's default of `superuser_reserved_connections`. */
   reservedConnections: 3,

@@ -1,5 +1,5 @@
 /**
- * The options of a start: what flags, environment, package.json and library options give, merged.
+ * The options of a start, merged from flags, environment, package.json and library options.
  *
  * Owns: the merging. Does not own: the options (`options/table.ts`), the parsing of a command line (`cli/`), or whether a path exists and a port
  * is free (`dev-db/`).

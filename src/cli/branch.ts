@@ -19,8 +19,7 @@ import { connectionOf, inWords, type NamedServer, queryServer, serverUrl, urlFla
 export const branchCommand: CliCommand = {
   name: "branch",
   usage: "[NAME | ls | diff [A] B | rm NAME]",
-  summary:
-    "make a branch of the database of a server that runs, and print its URL; list branches; compare two; drop one",
+  summary: "make, list, compare or drop branches of a running server's database",
   options: [],
   configure(command) {
     command.addOption(urlFlag);
@@ -38,7 +37,7 @@ export const branchCommand: CliCommand = {
       return same ? ExitCode.ok : differentExitCode;
     }
     const stray = diffFlags.find((flag) => flags[flag.attributeName()] !== undefined);
-    if (stray) throw new UsageError(`branch: ${stray.long} is for branch diff`);
+    if (stray) throw new UsageError(`branch: ${stray.long} can be used only with branch diff`);
     const extra = word === "rm" ? more : name;
     if (extra !== undefined) throw new UsageError(`branch: ${JSON.stringify(extra)} is an argument too many`);
     const list = async () => (await ask(server, source, branchesSql)).map(([database]) => database!);
@@ -72,16 +71,16 @@ const helpText = `Usage: pglite-devdb branch [--url URL] [NAME | ls | diff [A] B
 
 A branch is a copy of a database as it is now, made in milliseconds: see docs/branches.md.
 
-  branch [NAME]   makes the branch NAME, or one with a free name, and prints its URL; if it is there, only that
-  branch ls       prints the URLs of all branches
-  branch rm NAME  drops it; whoever is connected to it is ended
+  branch [NAME]   make the branch NAME, or one with a free name, unless it exists; print its URL
+  branch ls       print the URLs of all branches
+  branch rm NAME  drop the branch and end its connections
   branch diff [A] B
-                  what is different in B, which is a branch's name or a database's: in the schema, and in the number of rows of each
-                  table. Without A: to the database itself. Exit codes: 0 the same, 1 different, 2 it cannot be said
+                  compare B with A: the schemas, and the number of rows of each table. A and B are names of branches or
+                  databases; the default of A is the URL's database. Exit codes: 0 same, 1 different, 2 failed
                   -o, --output text|json   [default text]
-                  --schema-only            does not count rows
-                  --exclude PATTERN        leaves out NAME or SCHEMA.NAME, with * and ?, and what belongs to it; may be repeated
-                  --with-ledgers           compares the tables of migration tools, too, which are left out otherwise
+                  --schema-only            do not count rows
+                  --exclude PATTERN        leave out NAME or SCHEMA.NAME, with * and ?, and its dependent objects; repeatable
+                  --with-ledgers           include the tables of migration tools
 ${urlHelp}`;
 
 function ask(server: NamedServer, database: string, sql: string) {

@@ -14,7 +14,7 @@ import { guardForeground, hasTerminal, listGroup, signalForeground } from "./for
 import { resolveCommand, whyNotStartable } from "./resolve-command.ts";
 import { type SignalReceived, signalExitCode } from "./signals.ts";
 
-/** How long what the child leaves behind may go on after the child's end, before it is killed. */
+/** The time for the child's leftover processes to end after the child, before they are killed. */
 const leftoverGraceMs = 1_000;
 
 /** A command that cannot be started; the exit codes are those of a shell. */
@@ -37,7 +37,7 @@ interface ChildOptions {
   cwd: string;
   /** Aborted with a `SignalReceived`: the signal is forwarded, and the child has `graceMs` to end. */
   signal: AbortSignal;
-  /** 0: as long as it likes. */
+  /** 0 for no limit. */
   graceMs: number;
   log: Log;
 }
@@ -76,7 +76,7 @@ export function startChild(options: ChildOptions): Child {
       env: environment,
       stdio: "inherit",
       windowsVerbatimArguments: target.verbatim,
-      // A group of its own, so that what the command starts can be reached as well; but that would be without the terminal.
+      // A separate group, so that signals also reach the processes that the command starts. Such a group would be without the terminal.
       detached: process.platform !== "win32" && before === undefined,
     });
   } catch (error) {
@@ -101,7 +101,7 @@ async function watch(child: ChildProcess, group: ChildGroup, options: ChildOptio
   const forward = () => {
     const { signal: received } = signal.reason as SignalReceived;
     const kill = () => {
-      log("error", `run: killing the command, which has not ended within ${graceMs / 1000} s after ${received}`);
+      log("error", `run: killing the command: it did not end within ${graceMs / 1000} s after ${received}`);
       killedFor = signalExitCode(received);
       group.signal("SIGKILL");
     };

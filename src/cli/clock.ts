@@ -14,7 +14,7 @@ import { inWords, queryServer, serverUrl, urlFlag, urlHelp } from "./running-ser
 export const clockCommand: CliCommand = {
   name: "clock",
   usage: "[set TIME | advance INTERVAL | discrete on|off | reset | show]",
-  summary: "what a server that runs takes for the time: set it, let it pass, make waits end at once",
+  summary: "set, advance or show a running server's clock",
   options: [],
   configure(command) {
     command.addOption(urlFlag);
@@ -56,11 +56,11 @@ const calls = {
 
 const helpText = `Usage: pglite-devdb clock [--url URL] [set TIME | advance INTERVAL | discrete on|off | reset | show]
 
-What PostgreSQL takes for the time, in all sessions of a server: see docs/clock.md. Prints the time that it is then.
+Set, advance or show the clock of all sessions of a server: see docs/clock.md. Prints the resulting time.
 
-  clock set TIME           as PostgreSQL reads one: clock set "2030-01-01 00:00:00Z"
-  clock advance INTERVAL   as PostgreSQL reads one: clock advance "30 days 2 hours"
+  clock set TIME           a time in PostgreSQL's format: clock set "2030-01-01 00:00:00Z"
+  clock advance INTERVAL   an interval in PostgreSQL's format: clock advance "30 days 2 hours"
   clock discrete on|off    on: the clock jumps to the end of the next wait when no statement runs
-  clock reset              the real time again, and no jumps; back only while nobody else is connected
+  clock reset              return to the real time, without jumps; back only while no other client is connected
   clock [show]
 ${urlHelp}`;

@@ -27,8 +27,7 @@ const words: Readonly<Record<Finding["weight"], string>> = { ok: "ok", differs: 
 export const doctorCommand: CliCommand = {
   name: "doctor",
   usage: "[options] [URL]",
-  summary:
-    "say what stands in the way of a start here; or, of the server at URL, what is different there and what the migrations need that it lacks",
+  summary: "check this machine, or compare the server at URL with PGlite and check it for what the migrations need",
   options: serverOptions("other"),
   async run([operand, more], options, { cwd, stdout, stderr, environment }) {
     if (more !== undefined) throw new UsageError(`doctor: ${JSON.stringify(more)} is an argument too many`);

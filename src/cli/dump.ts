@@ -32,7 +32,7 @@ export const dumpCommand: CliCommand = {
   name: "dump",
   usage: "[options] [URL] [-- PG_DUMP_OPTION...]",
   summary:
-    "print the database of --db DIR, or of the server at URL, as SQL (pg_dump); -- --schema-only and the like are for pg_dump",
+    "print the database of --db DIR, or of the server at URL, as SQL (pg_dump); pass pg_dump's options after --, for example -- --schema-only",
   options: serverOptions("other"),
   async run(operands, options, context) {
     const url = isUrl(operands[0]) ? operands[0] : undefined;
@@ -58,10 +58,10 @@ export const dumpCommand: CliCommand = {
   },
 };
 
-/** Whatever reads the dump (`| head`) has ended. */
+/** The reader of the dump (`| head`) has ended. */
 class ReaderIsGone extends Error {}
 
-/** Resolves when a piece is written. What cannot be written for another reason than `ReaderIsGone` ends the process: `main.ts` watches for it. */
+/** Resolves when a piece is written. Any write error other than `ReaderIsGone` ends the process: `main.ts` handles it. */
 function writerTo(stdout: NodeJS.WriteStream): (bytes: Uint8Array) => Promise<void> {
   return (bytes) =>
     new Promise((resolve, reject) => {
@@ -96,7 +96,7 @@ export const restoreCommand: CliCommand = {
         await withFile(file, context, async (path, name) => {
           await restoreSql(client, path, name, log, progress).catch(async (error: unknown) => {
             if (!(error instanceof NeedsPsqlError)) throw error;
-            log("info", `${name} has commands of psql's; psql runs it, each statement on its own`);
+            log("info", `${name} has psql commands; psql runs it, without a transaction around the file`);
             if (!(await runPsql(path, { url: at }, log))) throw error;
           });
         });
@@ -137,14 +137,14 @@ async function withServer<T>(
   }
 }
 
-/** A dump is read twice, so that of stdin is kept in a file for that time. */
+/** A dump is read twice, so a dump from stdin is first saved in a temporary file. */
 async function withFile(
   file: string,
   { cwd }: CommandContext,
   use: (path: string, name: string) => Promise<void>,
 ): Promise<void> {
   const path = resolve(cwd, file);
-  if (file !== "-" && !existsSync(path)) throw new UsageError(`restore: ${file} cannot be read: there is no such file`);
+  if (file !== "-" && !existsSync(path)) throw new UsageError(`restore: could not read ${file}: no such file`);
   if (file !== "-") return use(path, path);
   const directory = await mkdtemp(join(tmpdir(), "pglite-devdb-restore-"));
   try {

@@ -1,9 +1,9 @@
 /**
  * A command that shares the terminal: it stays in this process's group, where the terminal's signals reach it.
  *
- * Owns: whether there is a terminal, and which members of the group are the command's. Does not own: when they have to end.
- * Invariant: a member that was there before the command (`npx`, a shell, the other half of a pipe) is never signalled; Ctrl-C is the
- * terminal's to send.
+ * Owns: whether there is a terminal, and which members of the group are the command's. Does not own: when they must end.
+ * Invariant: a member that was there before the command (`npx`, a shell, the other half of a pipe) is never signalled; only the terminal
+ * sends Ctrl-C.
  */
 import type { ChildProcess } from "node:child_process";
 import { isatty } from "node:tty";
@@ -21,23 +21,23 @@ export function isInForeground(): boolean {
   return own !== undefined && own.group === own.foreground;
 }
 
-/** Who is in this process's group now. */
+/** Returns the processes in this process's group. */
 export function listGroup(): readonly number[] {
   const all = listProcesses();
   const own = all.find(({ pid }) => pid === process.pid)?.group;
   return all.filter(({ group, isZombie }) => group === own && !isZombie).map(({ pid }) => pid);
 }
 
-/** Signals a command and what it has started (0 only asks); false if nobody is left. `before`: who was in the group before it. */
+/** Signals a command and its descendants (0 only checks). Returns false if no process is left. `before`: the group's members before the command. */
 export function signalForeground(child: ChildProcess, before: readonly number[], signal: NodeJS.Signals | 0): boolean {
   const pids = listGroup().filter((pid) => pid !== process.pid && !before.includes(pid));
   const isRunning = child.pid !== undefined && child.exitCode === null && child.signalCode === null;
-  // A shell with jobs takes a group of its own.
+  // A shell with job control makes its own group.
   const targets = isRunning ? [...new Set([...pids, child.pid!, -child.pid!])] : pids;
   return targets.map((target) => send(target, signal)).includes(true);
 }
 
-/** As `guardGroup`, for a command of the foreground. */
+/** Like `guardGroup`, for a foreground command. */
 export function guardForeground({ pid }: ChildProcess, before: readonly number[]): () => void {
   const group = listProcesses().find((one) => one.pid === process.pid)?.group;
   if (pid === undefined || group === undefined) return () => {};

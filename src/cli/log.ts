@@ -9,17 +9,17 @@ import { escapeForTerminal } from "../system/terminal-text.ts";
 
 const rank: Record<LogLevel, number> = { silent: 0, error: 1, info: 2, debug: 3 };
 
-/** How much is kept for a pipe that nobody reads. */
+/** The most bytes that are buffered for a pipe without a reader. */
 const mostKeptBytes = 16 * 1024 ** 2;
 
 /** Where a log goes. */
 interface LogStream {
   write(text: string): unknown;
-  /** What it has not got rid of. */
+  /** The bytes that are not yet written. */
   readonly writableLength?: number;
 }
 
-/** A log that writes lines up to `level` to `stream`. Lines for which there is no place are left out, and counted. */
+/** Makes a log that writes lines up to `level` to `stream`. It leaves out lines beyond the buffer's limit, and counts them. */
 export function logTo(stream: LogStream, level: LogLevel): Log {
   let left = 0;
   return (of, message) => {
@@ -28,7 +28,7 @@ export function logTo(stream: LogStream, level: LogLevel): Log {
       left++;
       return;
     }
-    if (left > 0) stream.write(`pglite-devdb: ${left} lines were left out: the log was not read\n`);
+    if (left > 0) stream.write(`pglite-devdb: left out ${left} lines, because nothing read the log\n`);
     left = 0;
     const prefix = of === "error" ? "pglite-devdb: error: " : "pglite-devdb: ";
     stream.write(`${prefix}${escapeForTerminal(message).trimEnd().replaceAll("\n", "\n  ")}\n`);

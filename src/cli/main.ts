@@ -86,7 +86,7 @@ async function main(argv: readonly string[]): Promise<number> {
   return exitCode;
 }
 
-/** Of an option that is given twice, and is not repeatable, neither value is the one that is meant. */
+/** An option that is not repeatable and is given twice is an error, because it is unclear which value is meant. */
 function takeOnce(option: Option): void {
   if (option.parseArg || !(option.required || option.optional)) return;
   const shown = (value: string) => JSON.stringify(withoutPassword(value));
@@ -124,8 +124,8 @@ class OutputError extends Error {
 }
 
 /**
- * A client that a seed or a module has left open hears of the end of its connection by an `error` event; without a listener that
- * would end this process. All other errors that nobody catches do.
+ * A client that a seed or a module has left open emits `error` when its connection ends. Without a listener that would end this
+ * process. Other uncaught errors still end it.
  */
 function watchLeftClients(): void {
   const debug = debuglog("pglite-devdb");

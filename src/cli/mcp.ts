@@ -28,7 +28,7 @@ export const mcpCommand: CliCommand = {
   name: "mcp",
   usage: "[--url URL | options of a server] [--write]",
   summary:
-    "give a coding agent a branch of its own, with tools to query it, over the Model Context Protocol on stdin and stdout",
+    "give a coding agent its own branch, and tools to query it, over the Model Context Protocol on stdin and stdout",
   options: ownOptions,
   configure(command) {
     command.addOption(urlFlag);
@@ -58,7 +58,7 @@ export const mcpCommand: CliCommand = {
         log("error", `the branch could not be ended: ${error.message}`);
         exitCode = ExitCode.failure;
       });
-      if (kept) log("info", `the branch stays: ${readServerUrl(kept, "the branch").database}`);
+      if (kept) log("info", `kept the branch: ${readServerUrl(kept, "the branch").database}`);
       await server.stop().finally(() => output.giveBack());
     }
     return signal.aborted ? (signal.reason as SignalReceived).exitCode : exitCode;

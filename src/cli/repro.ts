@@ -70,7 +70,7 @@ const flagTable = {
 export const reproCommand: CliCommand = {
   name: "repro",
   usage: "[options]",
-  summary: "show how clients of the stock pglite-socket get wrong answers, and that they do not here",
+  summary: "show how clients of the stock pglite-socket get wrong answers, and how this server avoids them",
   options: [],
   configure(command: Command) {
     for (const { flags } of Object.values(flagTable)) command.addOption(new Option(flags));

@@ -34,6 +34,6 @@ export const resetCommand: CliCommand = {
 
 const helpText = `Usage: pglite-devdb reset [--url URL]
 
-Undo all changes on a running server since it became ready. It must have been started with --resets on, or by
+Undo all changes on a running server since it became ready. Start the server with --resets on, or with
 startDevDb: see docs/resets.md. To delete the data in a directory: pglite-devdb wipe.
 ${urlHelp}`;

@@ -97,14 +97,14 @@ export async function callOwnFunction(
 }
 
 /**
- * What `work` resolves or rejects with, as the command says it. `explain` has what is added to an error of PostgreSQL's, by its SQLSTATE,
- * `another` what is added where no server answers.
+ * Resolves like `work`, and rejects with the command's message. `explain` has the text to add to PostgreSQL's error, by its SQLSTATE.
+ * `another` is added if no server answers.
  */
 export async function inWords<T>(
   command: string,
   work: () => Promise<T>,
   explain: (code: string) => string = () => "",
-  another = "; --url names another server",
+  another = "; use --url to name another server",
 ): Promise<T> {
   try {
     return await work();

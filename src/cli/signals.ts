@@ -3,7 +3,7 @@
  *
  * Owns: what the first and the second one mean, and the time between the first one and the end. Does not own: what
  * there is to be closed.
- * Invariant: after the first signal the process ends within 5 s, or what `heldMs` adds, whatever happens; a second one ends it at once.
+ * Invariant: after the first signal the process always ends within 5 s plus `heldMs`; a second signal ends it at once.
  */
 import { constants } from "node:os";
 
@@ -39,11 +39,11 @@ export class SignalReceived extends Error {
   }
 }
 
-/** What changes the meaning of a signal. */
+/** Options that change the effect of a signal. */
 interface SignalRules {
-  /** Whether a signal is for somebody else, and has no effect here. */
+  /** Whether a signal is for another process and has no effect here. */
   readonly isIgnored?: (signal: EndingSignal) => boolean;
-  /** How much longer the graceful end may take; Infinity for as long as it likes. */
+  /** How much longer the graceful end may take; Infinity for no limit. */
   readonly heldMs?: () => number;
 }
 

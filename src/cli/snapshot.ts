@@ -13,7 +13,7 @@ import { callOwnFunction, serverUrl, urlFlag, urlHelp } from "./running-server.t
 export const snapshotCommand: CliCommand = {
   name: "snapshot",
   usage: "save NAME | restore NAME | rm NAME | ls",
-  summary: "keep what a server that runs is now under a name, and bring it back to that later",
+  summary: "save or restore a running server's state",
   options: [],
   configure(command) {
     command.addOption(urlFlag);
@@ -41,10 +41,10 @@ const calls = { save: "snapshot", restore: "restore", rm: "drop_snapshot", ls: "
 
 const helpText = `Usage: pglite-devdb snapshot [--url URL] save NAME | restore NAME | rm NAME | ls
 
-What a server is at one moment, to go back to in milliseconds: see docs/resets.md.
+A snapshot is the state of a server at one moment. Restoring it takes milliseconds: see docs/resets.md.
 
-  snapshot save NAME      keeps what there is now, in the place of an earlier snapshot of that name
-  snapshot restore NAME   goes back to it; who idles outside of a transaction stays connected, others are ended
-  snapshot rm NAME        gives it up
-  snapshot ls             prints the names of all
+  snapshot save NAME      save the present state; replaces an earlier snapshot of that name
+  snapshot restore NAME   restore it; clients idle outside transactions stay connected, others are ended
+  snapshot rm NAME        drop it
+  snapshot ls             print the names of all snapshots
 ${urlHelp}`;

@@ -26,7 +26,7 @@ const names = subcommands.map(({ name }) => name);
 export const traceCommand: CliCommand = {
   name: "trace",
   usage: `${names.join("|")} [options]`,
-  summary: "what to do with a trace of --trace, or of another server",
+  summary: "record, show, check, replay or shrink a trace",
   options: [],
   configure(command: Command) {
     const all = new Map(subcommands.flatMap(({ flags }) => flags.map((flag) => [spelling(flag), flag] as const)));

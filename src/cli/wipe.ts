@@ -1,8 +1,8 @@
 /**
  * `pglite-devdb wipe`: deletes the data in a directory; the next start migrates and seeds again.
  *
- * Owns: the question before that. Does not own: the deletion (`dev-db/empty-directory.ts`).
- * Invariant: nothing is deleted without a yes, by a person or by `--yes`.
+ * Owns: the question before the deletion. Does not own: the deletion (`dev-db/empty-directory.ts`).
+ * Invariant: nothing is deleted unless the user says yes or passes `--yes`.
  */
 import { resolve } from "node:path";
 import { createInterface } from "node:readline/promises";
@@ -44,10 +44,10 @@ export const wipeCommand: CliCommand = {
   },
 };
 
-/** Asks on the terminal. Throws a `UsageError` where there is none. */
+/** Asks on the terminal. Throws a `UsageError` without a terminal. */
 async function confirm(source: string, { stderr }: CommandContext): Promise<boolean> {
   if (!process.stdin.isTTY || !stderr.isTTY)
-    throw new UsageError(`wipe: deleting all data in ${source} needs --yes where there is no terminal to ask on`);
+    throw new UsageError(`wipe: deleting all data in ${source} needs --yes, because there is no terminal to ask on`);
   const terminal = createInterface({ input: process.stdin, output: stderr });
   try {
     return /^y(es)?$/i.test((await terminal.question(`Delete all data in ${source}? [y/N] `)).trim());
@@ -61,5 +61,5 @@ const helpText = `Usage: pglite-devdb wipe [--db DIR] [--yes]
 Delete the data in a directory that no server uses. The next start migrates and seeds again.
 
   --db DIR    the directory [env DEV_DB_PATH, or "db" in package.json]
-  -y, --yes   do not ask; required where there is no terminal
+  -y, --yes   do not ask; required without a terminal
 `;

@@ -70,7 +70,7 @@ export function connectionEnvironment(address: ClientAddress): Record<string, st
   };
 }
 
-/** What the URL of a server that is not ours says beside its login. */
+/** The other parameters in the URL of a server that this program did not start. */
 function saidInUrl({ parameters, offersTls, certificateFile }: ClientAddress): Record<string, string> {
   if (parameters === undefined)
     return { PGSSLMODE: offersTls ? (certificateFile === undefined ? "require" : "verify-ca") : "disable" };

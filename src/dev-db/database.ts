@@ -44,8 +44,8 @@ export async function prepareDatabase(engine: Engine, options: ResolvedOptions):
 }
 
 /**
- * Has text sorted as a locale of ICU's sorts it, in every database that does not say its own order. initdb of PGlite has no ICU, so that this is said in
- * the catalog of a cluster in which nothing is yet: PostgreSQL's own indexes have the order of code points.
+ * Sets an ICU locale as the sort order of every database without its own. PGlite's initdb has no ICU, so this changes the catalog of an empty
+ * cluster. PostgreSQL's own indexes keep the order of code points.
  */
 async function setIcuLocale(engine: Engine, options: ResolvedOptions): Promise<void> {
   const { icuLocale } = options;
@@ -62,7 +62,7 @@ async function setIcuLocale(engine: Engine, options: ResolvedOptions): Promise<v
   if (provider === "i" && locale === tag) return;
   if (isNew !== "t")
     throw new UsageError(
-      `${option}: the databases in ${options.db} sort by ${locale}; ${tag} is for a new data directory`,
+      `${option}: cannot change the locale of ${options.db} from ${locale} to ${tag}; use a new data directory`,
     );
   await executeSql(
     engine,
@@ -90,7 +90,7 @@ async function standardForm(
   } catch (error) {
     if (!(error instanceof DatabaseError)) throw error;
     await executeSql(engine, "ROLLBACK");
-    throw new UsageError(`${option}: ${JSON.stringify(icuLocale)} is not a locale of ICU's: ${error.message}`, {
+    throw new UsageError(`${option}: ${JSON.stringify(icuLocale)} is not an ICU locale: ${error.message}`, {
       cause: error,
     });
   }

@@ -1,8 +1,8 @@
 /**
- * What is changed in the queries of pg_dump on their way to the server.
+ * Changes to pg_dump's queries on their way to the server.
  *
- * Owns: the changes, by the text of pg_dump 18's queries. Does not own: the messages' way (`dump-thread.ts`).
- * Invariant: a query that pg_dump writes in another way reaches the server as it is.
+ * Owns: the changes, by the text of pg_dump 18's queries. Does not own: passing the messages on (`dump-thread.ts`).
+ * Invariant: a query whose text is not known here reaches the server unchanged.
  */
 import { encodeMessage } from "../wire/frontend.ts";
 
@@ -10,14 +10,14 @@ const headBytes = 5;
 const query = "Q".charCodeAt(0);
 const savepoint = "SAVEPOINT pg_dump_locks";
 
-/** A column option that servers keep for themselves: `ALTER TABLE … SET (pg_attver = …)` is refused everywhere. */
+/** A column option for internal use: servers refuse `ALTER TABLE … SET (pg_attver = …)`. */
 const columnOptions = "array_to_string(a.attoptions, ', ')";
 const columnOptionsToDump =
   "array_to_string(array(SELECT o FROM pg_catalog.unnest(a.attoptions) AS o WHERE o NOT LIKE 'pg_attver=%'), ', ')";
 
 /**
- * Changes a batch of whole messages. With `locksLittle` tables are locked only while their rows are read: the locks of all of them would not
- * fit into the server's table of locks.
+ * Changes a batch of whole messages. With `locksLittle` a table is locked only while its rows are read: the locks of all tables would not
+ * fit into the server's lock table.
  */
 export function changeQueries(batch: Buffer, locksLittle: boolean): Buffer {
   const parts: Buffer[] = [];
@@ -37,7 +37,7 @@ function changeQuery(message: Buffer, locksLittle: boolean): Buffer {
 }
 
 function changeSql(sql: string, locksLittle: boolean): string {
-  // Each of these has one command as its answer, as what pg_dump has sent.
+  // Each replacement gets one command's answer, like the query that pg_dump sent.
   if (locksLittle && /^LOCK TABLE /.test(sql)) return savepoint;
   if (locksLittle && /^CLOSE _pg_dump_cursor$/.test(sql)) return `ROLLBACK TO ${savepoint}`;
   return sql.replace(columnOptions, columnOptionsToDump);

@@ -1,10 +1,10 @@
 /**
  * The thread that runs pg_dump, which is WebAssembly and waits for its answers.
  *
- * Owns: the conversation between pg_dump and the thread that has the connection and the output. Does not own: these (`dump.ts`).
- * Invariant: pg_dump sees one server that answers at once, and its own login is answered with that of the connection; of its output no more
- * than one piece is in memory.
- * Engine: pg_dump of @electric-sql/pglite-tools calls two functions where libpq would use its socket. What is written may be a part of a message.
+ * Owns: the conversation between pg_dump and the thread that has the connection and the output. Does not own: the connection and the output (`dump.ts`).
+ * Invariant: pg_dump sees one server that answers at once, and its login gets the answers of the connection's login. Memory holds no more
+ * than one piece of its output.
+ * Engine: pg_dump of @electric-sql/pglite-tools calls two functions where libpq would use its socket. A write may be a part of a message.
  */
 import assert from "node:assert/strict";
 import { type MessagePort, receiveMessageOnPort, workerData } from "node:worker_threads";
@@ -14,13 +14,13 @@ import { changeQueries } from "./dump-queries.ts";
 /** What the thread is given. */
 export interface DumpThreadData {
   readonly arguments: readonly string[];
-  /** Gets `FromPgDump`, and is answered. */
+  /** Sends `FromPgDump` and receives the answers. */
   readonly port: MessagePort;
-  /** A word that is not 0 when there is an answer. */
+  /** A word that is not 0 once an answer has arrived. */
   readonly answered: Int32Array;
 }
 
-/** What the thread says; the first three are answered. */
+/** The thread's messages; the first three get an answer. */
 export type FromPgDump =
   | { readonly kind: "login" }
   | { readonly kind: "ask"; readonly batch: Uint8Array }
@@ -47,11 +47,11 @@ function ask<T>(message: FromPgDump, moved: ArrayBuffer[] = []): T {
   port.postMessage(message, moved);
   Atomics.wait(answered, 0, 0);
   const answer = receiveMessageOnPort(port);
-  assert(answer, "who is woken has an answer");
+  assert(answer, "an answer has arrived");
   return answer.message as T;
 }
 
-/** What libpq takes for its socket. */
+/** Stands in for libpq's socket. */
 class Server {
   #locksLittle: boolean | undefined;
   #pending: Buffer = Buffer.alloc(0);

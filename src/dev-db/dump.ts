@@ -39,14 +39,14 @@ function withoutName(line: string): string {
   return line.replace(/^(?:\/?pg_dump: )+/, "");
 }
 
-/** What a dump is made with beside the database. */
+/** The options of a dump, besides the database. */
 interface DumpOptions {
   /** For pg_dump. */
   readonly arguments: readonly string[];
   /** Takes a piece of the dump; the next one comes when it has resolved. */
   readonly write: (bytes: Uint8Array) => Promise<void>;
   readonly log: Log;
-  /** Is told how much has been read. */
+  /** Receives the amount of data read so far. */
   readonly progress: Progress;
 }
 
@@ -88,7 +88,7 @@ export async function dumpDatabase(url: string, options: DumpOptions): Promise<v
   }
 }
 
-/** Throws a `PgDumpError`; what pg_dump says beside an end without an error are warnings. */
+/** Throws a `PgDumpError` if pg_dump failed; otherwise logs its messages as warnings. */
 function end({ exitCode, said }: FromPgDump & { kind: "end" }, log: Log): true {
   if (exitCode !== 0) throw new PgDumpError(exitCode, said);
   if (said.length > 0) log("info", `pg_dump: ${said.map(withoutName).join("\n")}`);

@@ -37,8 +37,8 @@ export class GitStart {
     const { database } = databaseOf(options);
     if (Buffer.byteLength(database) > longestMainDatabase)
       throw new UsageError(
-        `${nameOf(options, "perGitBranch")}: the database ${database} has a name of ${Buffer.byteLength(database)} bytes, ` +
-          `to which no git branch can be added: ${longestMainDatabase} bytes at most`,
+        `${nameOf(options, "perGitBranch")}: the name of the database ${database} has ${Buffer.byteLength(database)} bytes, ` +
+          `too many to add the name of a git branch: at most ${longestMainDatabase} bytes`,
       );
     return new GitStart(options, cwd, checkout, log);
   }

@@ -68,13 +68,14 @@ export interface DevDb extends AsyncDisposable {
    */
   reset(): Promise<void>;
   /**
-   * Keeps what the whole server is now under a name, in the place of an earlier snapshot of that name. Waits up to 5 seconds for clients that are at
-   * work or in a transaction, and rejects then; in memory also (`53200`) when all snapshots together have 1 GB. In a directory it is this database, and the snapshot outlives the server.
+   * Saves the state of the whole server under a name, and replaces an earlier snapshot of that name. Waits up to 5 seconds for active clients and open
+   * transactions, then rejects. In memory it also rejects (`53200`) when all snapshots together have 1 GB. In a directory it saves this database only, and
+   * the snapshot outlives the server.
    */
   snapshot(name: string): Promise<void>;
   /** As `reset`, to a snapshot. */
   restore(name: string): Promise<void>;
-  /** Gives a snapshot up, and its memory. Rejects where there is none of that name. */
+  /** Drops a snapshot and frees its memory. Rejects if no snapshot has that name. */
   dropSnapshot(name: string): Promise<void>;
   /**
    * The clock of the whole server: `now()`, `pg_sleep()` and all timeouts of statements and transactions go by it, in all sessions, also those that

@@ -56,7 +56,7 @@ export async function openEngineAt(
   }
   if (memoryLimitMb !== undefined && options.db !== "memory://") {
     const name = nameOf(options, "memoryLimitMb");
-    throw new UsageError(`${name}: needs a database in memory; the one in ${options.db} is limited by its disk`);
+    throw new UsageError(`${name}: needs a database in memory; the disk limits the database in ${options.db}`);
   }
   const needing =
     (["branches", "resets"] as const).find((key) => options[key] === "on") ??

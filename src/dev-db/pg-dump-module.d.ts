@@ -1,10 +1,10 @@
 /**
  * The types of the JavaScript that Emscripten has made around pg_dump.
  *
- * Owns: what of it is used. Does not own: the module, which `scripts/pg-dump-module.ts` bundles in.
+ * Owns: the types of the parts in use. Does not own: the module, which `scripts/pg-dump-module.ts` bundles in.
  */
 declare module "pg_dump.js" {
-  /** What pg_dump's files are, as far as they are used. */
+  /** The part of Emscripten's file system that is used. */
   interface FileSystem {
     makedev(major: number, minor: number): number;
     mkdev(path: string, mode: number, device: number): void;
@@ -21,10 +21,10 @@ declare module "pg_dump.js" {
   export interface PgDumpModule {
     readonly ENV: Record<string, string>;
     readonly FS: FileSystem;
-    /** Other ones after the memory has grown. */
+    /** A new view after the memory has grown. */
     readonly HEAPU8: Uint8Array;
     addFunction(callback: (pointer: number, length: number) => number, signature: string): number;
-    /** What libpq reads and writes by. */
+    /** Sets the functions that libpq reads and writes with. */
     _pgl_set_rw_cbs(read: number, write: number): void;
     /** Returns the exit code. */
     callMain(argv: string[]): number;

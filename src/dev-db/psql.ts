@@ -1,7 +1,7 @@
 /**
- * A script that only psql understands, run by the psql that is installed.
+ * Runs a script that only psql understands with the installed psql.
  *
- * Owns: the process and its words. Does not own: which scripts need it (`migrate/check-migration.ts`).
+ * Owns: the process and its output. Does not own: which scripts need it (`migrate/check-migration.ts`).
  * Invariant: the first error ends it; the process does not outlive the call.
  */
 import { spawn } from "node:child_process";
@@ -10,13 +10,13 @@ import { MigrationError } from "../errors.ts";
 import type { Log } from "../options.ts";
 import { environmentWith } from "./address.ts";
 
-/** Where the script runs: a URL, or the variables of libpq. */
+/** The database for the script: a URL, or libpq's variables. */
 interface PsqlTarget {
   readonly url?: string;
   readonly environment?: Readonly<Record<string, string>>;
 }
 
-/** Runs a file. Resolves to false if there is no psql. Rejects with a `MigrationError` that has psql's words. */
+/** Runs a file. Resolves to false if psql is not installed. Rejects with a `MigrationError` that has psql's messages. */
 export async function runPsql(file: string, { url, environment = {} }: PsqlTarget, log: Log): Promise<boolean> {
   const args = ["-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", file, ...(url === undefined ? [] : ["-d", url])];
   const child = spawn("psql", args, {

@@ -1,7 +1,7 @@
 /**
  * The connection to a PostgreSQL server before its login: TCP or a Unix socket, and TLS by libpq's `sslmode`.
  *
- * Owns: the attempts, and whose certificate is accepted. Does not own: the login (`server-client.ts`), the URL (`options/server-url.ts`).
+ * Owns: the attempts, and the check of the certificate. Does not own: the login (`server-client.ts`), the URL (`options/server-url.ts`).
  * Invariant: an attempt that fails leaves no socket.
  */
 import { existsSync, readFileSync } from "node:fs";
@@ -15,20 +15,20 @@ import { staysHere } from "../system/loopback.ts";
 import { hashForBinding } from "../transport/certificate-hash.ts";
 import { encodeSslRequest } from "../wire/frontend.ts";
 
-/** What is on the way may forget a connection that nothing goes over. */
+/** Keep-alive: routers and firewalls may forget an idle connection. */
 const keepAliveMs = 30_000;
-/** How long one of a host's addresses may take before the next one is tried; Node's 250 ms are too short for a distant server. */
+/** The time for one address of a host before Node tries the next; Node's default of 250 ms is too short for a distant server. */
 const addressMs = 2_500;
 
 /** Whether an attempt asks for TLS. */
 export type Encryption = "never" | "if offered" | "always";
 
-/** A connection that can be logged in on. */
+/** A connection that is ready for a login. */
 interface ServerSocket {
   readonly stream: Socket;
-  /** Whether nobody but the server that was meant can read what is sent. */
+  /** Whether only the intended server can read the sent data. */
   readonly isPrivate: boolean;
-  /** The hash of the server's certificate that SCRAM can be bound to. */
+  /** The hash of the server's certificate for SCRAM's channel binding. */
   readonly binding?: Buffer | undefined;
 }
 
@@ -39,12 +39,12 @@ export function attemptsOf({ host, hostAddress, sslMode }: ServerUrl): readonly 
   return sslMode === "allow" ? ["never", "always"] : ["always"];
 }
 
-/** For messages: where a server is. */
+/** Returns a server's place for messages. */
 export function placeOf({ host, port }: Pick<ServerUrl, "host" | "port">): string {
   return isSocketDirectory(host) ? `${host}/.s.PGSQL.${port}` : `${host}:${port}`;
 }
 
-/** Connects; `told` is told of TLS as soon as the server offers it. Rejects with a `UsageError` if no server listens, and with the reason of `signal`. */
+/** Connects; sets TLS in `told` when the server offers it. Rejects with a `UsageError` if no server listens, and with the reason of `signal`. */
 export async function openSocket(
   server: ServerUrl,
   encryption: Encryption,
@@ -92,7 +92,7 @@ const reasons: Readonly<Record<string, string>> = {
   ENOENT: "no such file or directory",
   EACCES: "permission denied",
   ENOTFOUND: "unknown host",
-  EAI_AGAIN: "the host's name could not be looked up",
+  EAI_AGAIN: "could not look up the host name",
   ETIMEDOUT: "no answer",
   EHOSTUNREACH: "no route to host",
   ENETUNREACH: "the network is unreachable",
@@ -104,9 +104,9 @@ function offersTls(socket: Socket, signal: AbortSignal): Promise<boolean> {
   return settled(socket, signal, (resolve, reject) => ({
     data: (answer: Buffer) => {
       const letter = answer.toString("latin1");
-      // Anything behind the letter was not encrypted, and must not be taken for the server's words.
+      // Bytes after the letter were not encrypted: never treat them as the server's messages.
       if (letter === "S" || letter === "N") resolve(letter === "S");
-      else reject(new ServerConnectionError("the server gave an answer to SSLRequest that PostgreSQL does not give"));
+      else reject(new ServerConnectionError("received an invalid response to SSLRequest"));
     },
     error: (error) => reject(new ServerConnectionError(error.message, { cause: error })),
   }));
@@ -137,18 +137,18 @@ function encrypt(
   }));
 }
 
-/** What a certificate is verified with; undefined where `sslmode` does not ask for that. Throws a `UsageError`. */
+/** Returns the roots that verify a certificate; undefined if `sslmode` asks for no verification. Throws a `UsageError`. */
 function rootsOf({ sslMode, rootCertificate }: ServerUrl): { ca: string | string[] | undefined } | undefined {
   if (rootCertificate === "system") {
     const tls = process.getBuiltinModule("node:tls");
     return { ca: tls.getCACertificates?.("system") };
   }
   const file = rootCertificate ?? join(homedir(), ".postgresql", "root.crt");
-  // As in libpq a file of roots has every mode verify.
+  // As in libpq, every mode verifies the certificate if there is a root file.
   if (existsSync(file)) return { ca: readRoots(file) };
   if (!sslMode.startsWith("verify-")) return undefined;
   throw new UsageError(
-    `sslmode=${sslMode} needs the server's root certificate, and there is no file ${file}; name it by sslrootcert=FILE, or use sslrootcert=system`,
+    `sslmode=${sslMode} needs a root certificate, but the file ${file} does not exist; set sslrootcert=FILE or sslrootcert=system`,
   );
 }
 
@@ -163,7 +163,7 @@ function readRoots(file: string): string {
 // biome-ignore lint/suspicious/noExplicitAny: each event has its own arguments.
 type Listeners = Readonly<Record<string, (...given: any[]) => void>>;
 
-/** Waits until a listener resolves or rejects, until the socket ends, or for `signal`; then none of them listens any more. */
+/** Waits until a listener resolves or rejects, the socket ends, or `signal` aborts; then removes all listeners. */
 function settled<T>(
   socket: Socket,
   signal: AbortSignal,
@@ -173,7 +173,7 @@ function settled<T>(
     const end = () => {
       signal.removeEventListener("abort", abort);
       for (const [event, listener] of Object.entries(listeners)) socket.off(event, listener);
-      // The next owner listens a turn later; an error until then is followed by a close.
+      // The next owner listens one turn later. A close follows any error until then.
       socket.on("error", () => {});
     };
     const fail = (error: unknown) => {

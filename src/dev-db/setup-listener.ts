@@ -1,15 +1,15 @@
 /**
- * The listener that only the setup and the seed of a start know.
+ * The listener for the setup and the seed of a start.
  *
- * Owns: how long it listens. Does not own: what they do (`setup.ts`).
- * Invariant: a client that they leave open stays connected until the database is closed: the end of its connection is an
- * `error` event, which without a listener ends the process.
+ * Owns: how long it listens. Does not own: the setup and the seed (`setup.ts`).
+ * Invariant: a client that they leave open stays connected until the database is closed. The end of its connection emits
+ * `error`, which ends the process if no listener handles it.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { Transport } from "../engine/listener.ts";
 import type { Log } from "../options.ts";
 
-/** How long a client that has said good-bye may take to leave, in ms. */
+/** The time for a client to disconnect after its Terminate message, in ms. */
 const leaveMs = 100;
 const lookAgainMs = 5;
 
@@ -41,7 +41,7 @@ export class SetupListener {
     await transport.stop();
   }
 
-  /** Ends the clients that are left. Those of an engine that has died are gone with it. */
+  /** Ends the remaining clients. The clients of a dead engine are already gone. */
   async close(): Promise<void> {
     await Promise.allSettled([...this.#left].map((transport) => transport.stop()));
     this.#left.clear();

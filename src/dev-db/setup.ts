@@ -83,7 +83,7 @@ function matching(pattern: string, name: string, cwd: string): string[] {
   return globSync(pattern, { cwd }).map((file) => resolve(cwd, file));
 }
 
-/** What the ledger calls each: by the file's name, or by its path where several have one name. */
+/** Each seed's name in the ledger: the file's name, or its path if several files have the same name. */
 function namesOf(seeds: readonly (string | DatabaseFunction)[], cwd: string): string[] {
   const short = seeds.map((seed) => (typeof seed === "function" ? "(function)" : basename(seed)));
   return seeds.map((seed, at) => {
@@ -128,7 +128,7 @@ async function runSql(
   } catch (error) {
     if (!(error instanceof NeedsPsqlError)) throw error;
     await reach("seed", async (address) => {
-      log("info", `the seed ${name} has commands of psql's; psql runs it, each statement on its own`);
+      log("info", `the seed ${name} has psql commands; psql runs it, without a transaction around the file`);
       if (!(await runPsql(file, { environment: connectionEnvironment(address) }, log))) throw error;
     });
     await recordSeed(engine, file, name);

@@ -41,7 +41,7 @@ function derivedDatabase(source: string, name: string): string {
   if (!/^[\w.-]+$/.test(name))
     throw new UsageError(`${JSON.stringify(name)} cannot be a branch's name: letters, digits and _ . - can be in it`);
   if (Buffer.byteLength(database) > longestName)
-    throw new UsageError(`${database} is too long for a database's name: ${longestName} bytes at most`, {
+    throw new UsageError(`the database name ${database} is too long: at most ${longestName} bytes`, {
       code: nameTooLong,
     });
   return database;

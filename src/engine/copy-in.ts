@@ -1,8 +1,8 @@
 /**
- * COPY … FROM STDIN in a session of the engine's own, for the process itself.
+ * COPY … FROM STDIN in the engine's own session, for the process itself.
  *
- * Owns: how its data is handed over. Does not own: the data, the COPY (`execute-sql.ts`).
- * Invariant: no more than a piece of the data is held; PostgreSQL gets the next one when it has read the one before.
+ * Owns: passing the data to PostgreSQL. Does not own: the data, the COPY (`execute-sql.ts`).
+ * Invariant: memory holds one piece of the data; PostgreSQL gets the next piece after it has read the previous one.
  */
 import { copyDone, encodeCopyData, encodeQuery } from "../wire/frontend.ts";
 import type { Engine } from "./engine.ts";
@@ -33,7 +33,7 @@ export async function copyIn(
 
 const readyLength = 6;
 
-/** Type, length 5, and the transaction's status. */
+/** ReadyForQuery: the type, the length 5, and the transaction status. */
 function endsWithReadyForQuery(bytes: Uint8Array): boolean {
   const [type, ...length] = bytes.subarray(-readyLength);
   return bytes.length >= readyLength && type === 0x5a && length.slice(0, 4).join() === "0,0,0,5";

@@ -105,8 +105,8 @@ export interface Engine {
    */
   execProtocolRawStream(message: EngineInput, options: ExecOptions): Promise<void>;
   /**
-   * Runs a COPY … FROM STDIN with its data, which is taken as fast as PostgreSQL reads it; what is left after an error is not taken. SQL errors
-   * are bytes, as with `execProtocolRawStream`. Absent with one session for all, which must not be left in the middle of a COPY.
+   * Runs a COPY … FROM STDIN with its data, read as fast as PostgreSQL takes it; the rest is not read after an error. SQL errors
+   * are bytes, as with `execProtocolRawStream`. Absent with a shared session, which must not stop in the middle of a COPY.
    */
   readonly copyIn?: CopyIn | undefined;
   /**

@@ -83,7 +83,10 @@ export class KeptListener implements Transport {
     const isWanted = () => this.#worker === undefined && !this.#stopping;
     await insist(() => room.open(addresses), isWanted).catch((error: Error) => {
       if (!isWanted()) return;
-      this.options.log?.(`nobody listens on port ${this.#port} until there is a new engine: ${error.message}`, "info");
+      this.options.log?.(
+        `could not listen on port ${this.#port} before the new engine starts: ${error.message}`,
+        "info",
+      );
     });
   }
 

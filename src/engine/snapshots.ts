@@ -20,7 +20,9 @@ export const leftoverPatterns = { name: `${working}(new|old|start)$`, halfDroppe
 /** Throws a `UsageError` for a name that would not be shown as it is. */
 export function checkSnapshotName(name: string): void {
   if (escapeForTerminal(name) !== name || /[\n\t]/.test(name))
-    throw new UsageError(`invalid snapshot name ${escapeJson(JSON.stringify(name))}: must have no control characters`);
+    throw new UsageError(
+      `invalid snapshot name ${escapeJson(JSON.stringify(name))}: must not contain control characters`,
+    );
 }
 
 /** The database of a snapshot. Throws a `UsageError` for a name that it cannot have. */
@@ -46,7 +48,7 @@ export function workingDatabase(database: string, purpose: "new" | "old" | "star
 
 function short(database: string): string {
   if (Buffer.byteLength(database) > longestName)
-    throw new UsageError(`${database} is too long for a database's name: ${longestName} bytes at most`, {
+    throw new UsageError(`the database name ${database} is too long: at most ${longestName} bytes`, {
       code: nameTooLong,
     });
   return database;

@@ -18,7 +18,7 @@ export interface States {
   snapshot(database: string, name: string, signal?: AbortSignal): Promise<void>;
   /** Goes back to a snapshot. Rejects where there is none of that name. */
   restore(database: string, name: string): Promise<void>;
-  /** Gives a snapshot up. Rejects where there is none of that name. */
+  /** Drops a snapshot. Rejects if no snapshot has that name. */
   drop(database: string, name: string): Promise<void>;
 }
 

@@ -114,7 +114,7 @@ function stopListening(servers: readonly Server[]): void {
   }
 }
 
-/** What PostgreSQL says to a client without a place (CAC_TOOMANY in tcop/backend_startup.c). */
+/** PostgreSQL's error for a client beyond the limit (CAC_TOOMANY in tcop/backend_startup.c). */
 const tooMany = fatal("53300", "sorry, too many clients already");
 
 /** What PostgreSQL says while it cannot start (CAC_STARTUP in tcop/backend_startup.c). */

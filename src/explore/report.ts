@@ -91,12 +91,12 @@ export interface ExploreReport<Name extends string = string> {
   readonly schedules: number;
   /** In how many orders the statements of the longest of them could be put, if nobody ever had to wait. */
   readonly orders: number;
-  /** Whether there is no other one: all were run, none of them was in doubt, and each actor succeeded in one at least. */
+  /** Whether every schedule was run without doubt, and each actor succeeded in at least one. */
   readonly complete: boolean;
   readonly failing: readonly Schedule<Name>[];
   /** What has become of the actors, in words, and how often. */
   readonly outcomes: Readonly<Record<string, number>>;
-  /** The actors that failed in every schedule, with how the last one failed: what they do was not explored. */
+  /** The actors that failed in every schedule, with their last failure: their work was not explored. */
   readonly failed: Readonly<Record<string, string>>;
   /** How often which SQLSTATE was answered. */
   readonly codes: Readonly<Record<string, number>>;

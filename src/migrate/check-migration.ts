@@ -1,9 +1,9 @@
 /**
- * What is known of a file before anything of it runs: that it can run here, and how.
+ * Checks a file before any of it runs: whether it can run here, and how.
  *
- * Owns: finding what only another program understands (psql's commands, undo sections of other migration tools), and what to use instead.
+ * Owns: finding the parts that only another program understands (psql's commands, undo sections of other migration tools), and the advice.
  * Does not own: errors that PostgreSQL reports.
- * Invariant: what is refused here would stop the engine (COPY FROM STDIN waits for data), or apply and undo at once.
+ * Invariant: a refused file would stop the engine (COPY FROM STDIN waits for data), or undo itself at once.
  */
 import { MigrationError } from "../errors.ts";
 import type { Migration } from "./migration.ts";
@@ -13,10 +13,10 @@ import { describePlaceIn, placeAfter } from "./sql-place.ts";
 
 /** A migration that can run here. */
 export interface CheckedMigration extends Migration {
-  /** It has BEGIN, COMMIT or the like. Savepoints are no transaction control. */
+  /** Whether it has BEGIN, COMMIT or the like. Savepoints do not count. */
   readonly controlsTransactions: boolean;
   readonly statementCount: number;
-  /** Its last statement is a COMMIT. */
+  /** Whether its last statement is a COMMIT. */
   readonly endsWithCommit: boolean;
 }
 
@@ -31,7 +31,7 @@ const UNDO_SECTIONS: readonly { readonly comment: RegExp; readonly tool: string 
   { comment: /^[ \t]*--[ \t]*down[ \t]+migration\b/im, tool: "node-pg-migrate" },
 ];
 
-/** Reads a file to its end; `look` gets each chunk. Rejects with a `MigrationError` with file and line when it holds what cannot run here. */
+/** Reads a file to its end; `look` gets each chunk. Rejects with a `MigrationError` with file and line if a part cannot run here. */
 export async function checkMigration(
   migration: Migration,
   look: (chunk: SqlChunk) => void = () => undefined,
@@ -59,7 +59,7 @@ function refuseUndoSection(chunk: SqlChunk): void {
     if (match === null) continue;
     throw new MigrationError(
       `${placeOf(chunk, match.index)}: an undo section of ${tool} is not supported: run as it is, the file would undo itself.\n` +
-        `  hint: have ${tool} apply the folder (--migrations none --setup "CMD"), or put the undo section into a file NAME.down.sql, which is never applied`,
+        `  hint: have ${tool} apply the folder (--migrations none --setup "CMD"), or move the undo section to a file NAME.down.sql, which is never applied`,
     );
   }
 }
@@ -68,7 +68,7 @@ function refuse(chunk: SqlChunk, statement: SqlStatement): void {
   if (copiesFromStdin(statement) && chunk.copyData === undefined)
     throw new MigrationError(
       `${placeOf(chunk, statement.start)}: COPY … FROM STDIN with inline data is not supported between statement breakpoints.\n` +
-        "  hint: use INSERT; or make it a plain .sql file, or the seed",
+        "  hint: use INSERT, or move the data to a plain .sql file or to the seed",
     );
   if (statement.backslashAt === undefined) return;
   const command = /^\\\S*/.exec(chunk.text.slice(statement.backslashAt))![0];
@@ -92,9 +92,9 @@ function advice(command: string): string {
   switch (command) {
     case "\\c":
     case "\\connect":
-      return 'what follows is meant for another database: run the file with psql, psql "$DATABASE_URL" -f FILE, once the server is up';
+      return 'the rest of the file is for another database: run the file with psql, psql "$DATABASE_URL" -f FILE, once the server is up';
     case "\\copy":
-      return "\\copy TABLE FROM 'FILE' is read; for anything else run the file with psql once the server is up";
+      return "use \\copy TABLE FROM 'FILE', or run the file with psql once the server is up";
     default:
       return 'delete it, or run the file with psql, psql "$DATABASE_URL" -f FILE, once the server is up';
   }

@@ -89,8 +89,8 @@ async function findAutomatically(cwd: string, log: Log): Promise<readonly Migrat
       return [kind === "prisma" ? { kind, directory, schema: prisma.schema } : { kind, directory }];
     }
     const why = folder
-      ? `${describeForeign(folder)} and is passed over: ${remedy(folder)}`
-      : `has no migrations that can be applied here; expected ${EXPECTED}. Code is run by its own tool: --setup "CMD"`;
+      ? `${describeForeign(folder)} and is skipped: ${remedy(folder)}`
+      : `has no migrations that can be applied here; expected ${EXPECTED}. For migrations in code run their own tool: --setup "CMD"`;
     log("info", `${displayPath(directory)} ${why}`);
   }
   return [];

@@ -1,9 +1,9 @@
 /**
- * What a folder of migrations is, by what it holds.
+ * Tells what kind of migrations a folder has, by its contents.
  *
- * Owns: that decision, for all who ask, and which tool a folder belongs to that cannot be applied here. Does not own: where folders are
+ * Owns: that decision, and the tool of a folder that cannot be applied here. Does not own: where folders are
  * (`find-migrations.ts`), reading migrations.
- * Invariant: a folder is plain SQL only if nothing else in it looks like migrations: half of a project's migrations is never applied as all of them.
+ * Invariant: a folder is plain SQL only if nothing else in it looks like migrations: a part of a project's migrations is never applied as if it were complete.
  */
 import { type Dirent, existsSync, readdirSync, readFileSync } from "node:fs";
 import { extname, join } from "node:path";
@@ -13,9 +13,9 @@ import { undoFiles } from "./undo-files.ts";
 /** A folder of another tool. */
 export interface ForeignFolder {
   readonly kind: "foreign";
-  /** What says so: a file or a folder in it. */
+  /** The file or folder in it that shows this. */
   readonly sign: string;
-  /** The tool, and its command for `--setup`, where they are known. */
+  /** The tool and its command for `--setup`, if known. */
   readonly tool: string | undefined;
   readonly setup: string;
 }
@@ -26,7 +26,7 @@ const codeExtensions = new Set(".js .mjs .cjs .ts .mts .cts .py .rb .go .java .k
 /** The name of a migration begins with a number or a version: 001_, V2__, 20260101120000-, m1_. */
 const numbered = /^[a-z]{0,2}\d/i;
 
-/** How tools' code looks, and what applies it. */
+/** A pattern for each tool's code, and the command that applies it. */
 const tools: readonly { readonly tool: string; readonly setup: string; readonly code: RegExp }[] = [
   { tool: "node-pg-migrate", setup: "npx node-pg-migrate up", code: /\bpgm\b/ },
   { tool: "Sequelize", setup: "npx sequelize-cli db:migrate", code: /\bqueryInterface\b/ },
@@ -43,7 +43,7 @@ const tools: readonly { readonly tool: string; readonly setup: string; readonly 
   { tool: "Laravel", setup: "php artisan migrate", code: /\bIlluminate\\/ },
 ];
 
-/** Undefined for a folder in which nothing looks like migrations. Throws the system's error for one that cannot be read. */
+/** Returns undefined for a folder in which nothing looks like migrations. Throws the system's error if the folder cannot be read. */
 export function folderAt(directory: string): Folder | undefined {
   if (existsSync(join(directory, "meta", "_journal.json"))) return { kind: "drizzle" };
   const entries = readdirSync(directory, { withFileTypes: true });
@@ -58,7 +58,7 @@ export function folderAt(directory: string): Folder | undefined {
   );
 }
 
-/** Of file names, those of plain migrations. */
+/** Returns the file names that are plain migrations. */
 export function plainMigrations(names: readonly string[]): string[] {
   const undo = undoFiles(names);
   return names.filter((name) => isSql(name) && !undo.has(name) && !name.startsWith("."));

@@ -134,7 +134,7 @@ function tokenAt(source: string, at: number, before?: Token): { token: Token; le
   const word = match(WORD, source, at) ?? match(NUMBER, source, at);
   if (word !== undefined) return { token: { kind: "word", text: word }, length: word.length };
   if (source[at] === "/") {
-    // Behind a value it divides.
+    // After a value, the slash is a division.
     const divides = before && (before.kind !== "mark" ? before.text !== "return" : /[)\]}]/.test(before.text));
     const expression = divides ? undefined : match(REGULAR_EXPRESSION, source, at);
     return expression === undefined

@@ -5,7 +5,7 @@
  * or running the files.
  * Invariant: nothing is applied while an applied file is changed or gone.
  *
- * Undo files (`undo-files.ts`) are never applied. Flyway's repeatable `R__a.sql` is applied behind all others, and again when it was changed.
+ * Undo files (`undo-files.ts`) are never applied. Flyway's repeatable `R__a.sql` is applied after all others, and again after a change.
  */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
@@ -40,7 +40,7 @@ export async function planPlain(engine: SqlEngine, directories: readonly string[
     const twin = found.slice(0, at).find((file) => file.name === name);
     if (twin)
       throw new MigrationError(
-        `${displayPath(twin.path)} and ${displayPath(path)} have the same name, and the ledger knows a file by its name`,
+        `${displayPath(twin.path)} and ${displayPath(path)} have the same name; the ledger identifies a file by its name`,
       );
     const file = await SqlFile.open(path);
     const { lf: checksum } = await file.checksums();

@@ -1,9 +1,9 @@
 /**
- * Where Prisma has its migrations, and in which schema.
+ * Finds Prisma's migrations and schema.
  *
  * Owns: prisma.config.*, the "prisma" key of package.json, `?schema=` of the URL in the environment or `.env`. Does not own: the folder itself
  * (`migration-folder.ts`).
- * Invariant: nothing is run to know it; what is not written as plain text is passed over, and the log says so.
+ * Invariant: the project's code never runs; a configuration that is not plain text is skipped, and the log says so.
  */
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
@@ -21,22 +21,22 @@ const schemaFiles = ["prisma/schema.prisma", "schema.prisma"];
 /** Prisma's default for PostgreSQL. */
 const defaultSchema = "public";
 
-/** What a project says about Prisma. */
+/** A project's settings for Prisma. */
 interface PrismaProject {
-  /** Absolute; undefined where nothing names one. */
+  /** Absolute; undefined if the project names no folder. */
   readonly migrations: string | undefined;
-  /** Of the tables and the ledger. */
+  /** The schema of the tables and the ledger. */
   readonly schema: string;
 }
 
-/** Reads what there is in a directory. */
+/** Reads the settings in a directory. */
 export function readPrismaProject(cwd: string, log: Log): PrismaProject {
   const config = configFiles.map((name) => join(cwd, name)).find((path) => existsSync(path));
   const written = config === undefined ? undefined : readDefaultExport(readFileSync(config, "utf8"));
   if (config !== undefined && !written)
     log(
       "info",
-      `${displayPath(config)} is not written as a plain object; Prisma's migrations are looked for in the usual places`,
+      `${displayPath(config)} is not a plain object literal; looking for Prisma's migrations in the usual places`,
     );
   const migrations = written && textOf(nested(written, "migrations"), "path");
   const schemaPath = (written && textOf(written, "schema")) ?? schemaOfPackage(cwd);
@@ -63,12 +63,12 @@ function schemaOfPackage(cwd: string): string | undefined {
     const { prisma } = JSON.parse(readFileSync(join(cwd, "package.json"), "utf8")) as { prisma?: { schema?: unknown } };
     return typeof prisma?.schema === "string" ? prisma.schema : undefined;
   } catch {
-    // Whoever needs package.json says what is wrong with it.
+    // The reader of the options reports a broken package.json.
     return undefined;
   }
 }
 
-/** The parameter `schema` of the URL that the datasource names; of DATABASE_URL where none is written down. */
+/** The parameter `schema` of the URL that the datasource names; or of DATABASE_URL if none is written down. */
 function schemaOfUrl(cwd: string, schemaPath: string | undefined, config: string | undefined): string | undefined {
   const files = [schemaPath, config, ...schemaFiles.map((name) => join(cwd, name))];
   const texts = files

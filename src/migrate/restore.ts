@@ -1,8 +1,8 @@
 /**
- * A dump, run in a database that is there.
+ * Runs a dump in an existing database.
  *
- * Owns: what of a dump this server cannot do and what is left out for that. Does not own: where the database is, running it (`run-migration.ts`).
- * Invariant: it is one transaction where PostgreSQL allows it; nothing is recorded.
+ * Owns: the statements of a dump that this server cannot run and leaves out. Does not own: where the database is, the execution (`run-migration.ts`).
+ * Invariant: a restore is one transaction where PostgreSQL allows it, and records nothing.
  */
 import { executeSql, type SqlEngine } from "../engine/execute-sql.ts";
 import type { Log, Progress } from "../options.ts";
@@ -27,7 +27,7 @@ export async function restoreSql(
   const file = await SqlFile.open(path, { name, leavesOut });
   const migration = await checkMigration({ name: displayPath(name), file, ledger: "nothing", recordSql: "" });
   if (compression.count > 0)
-    log("info", `${compression.count} × SET COMPRESSION lz4 is left out: this server was built without lz4`);
+    log("info", `left out SET COMPRESSION lz4 (${compression.count} ×): this server was built without lz4`);
   await runTogether(engine, [migration], log, (_, chunk) => progress(`restore: ${describePlace(migration, chunk)}`));
 }
 
@@ -43,7 +43,7 @@ function isBlobTransaction(sql: string): boolean {
   return sql === "BEGIN" || sql === "COMMIT";
 }
 
-/** What pg_dump writes about the compression of a column (dump_toast_compression); without lz4 it is an error. */
+/** pg_dump's statement for the compression of a column (dump_toast_compression), an error without lz4. */
 const setsLz4 = /^alter\s+(?:foreign\s+)?table\s.*\sset\s+compression\s+lz4\s*$/is;
 
 async function compressionOf(engine: SqlEngine) {

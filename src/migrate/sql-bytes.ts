@@ -1,9 +1,9 @@
 /**
- * The bytes of a SQL file as text, in pieces.
+ * Reads the bytes of a SQL file as text, in pieces.
  *
- * Owns: what kind of file it is (compressed, an archive of pg_dump, UTF-16), its encoding, its byte order mark. Does not own: statements
+ * Owns: the file's kind (compressed, an archive of pg_dump, UTF-16), encoding and byte order mark. Does not own: statements
  * (`sql-chunks.ts`), checksums (`sql-file.ts`).
- * Invariant: no character is replaced or lost: what cannot be decoded is an error that names the file and the line.
+ * Invariant: no character is replaced or lost: an error names the file and the line that cannot be decoded.
  */
 import { createReadStream } from "node:fs";
 import { open } from "node:fs/promises";
@@ -12,11 +12,11 @@ import { createGunzip } from "node:zlib";
 import { MigrationError } from "../errors.ts";
 import { displayPath } from "./sql-place.ts";
 
-/** Enough of a file for what pg_dump and people write first: SET client_encoding. */
+/** The part of a file in which SET client_encoding is looked for. */
 const headBytes = 1 << 16;
 const pieceBytes = 1 << 16;
 
-/** A file's first bytes, what it is then called, and what to do with it. */
+/** Files that are refused: their first bytes, their name in messages, and the hint. */
 const refused: readonly {
   readonly magic: Buffer;
   readonly at?: number;
@@ -45,7 +45,7 @@ const refused: readonly {
   { magic: Buffer.from("PK\x03\x04"), what: "a ZIP archive", hint: "decompress it with unzip" },
 ];
 
-/** PostgreSQL's names of encodings ("Character Set Support" in the manual), and the labels under which TextDecoder knows the same. */
+/** PostgreSQL's names of encodings ("Character Set Support" in the manual), and TextDecoder's labels for them. */
 const labels: ReadonlyMap<string, string> = new Map([
   ["BIG5", "big5"],
   ["EUCCN", "gb18030"],
@@ -60,7 +60,7 @@ const labels: ReadonlyMap<string, string> = new Map([
   ["KOI8", "koi8-r"],
   ["KOI8R", "koi8-r"],
   ["KOI8U", "koi8-u"],
-  // What TextDecoder calls ISO 8859-1 is Windows-1252.
+  // TextDecoder's ISO 8859-1 is Windows-1252, so latin1 is decoded by Buffer.
   ["LATIN1", "latin1"],
   ["ISO88591", "latin1"],
   ["LATIN2", "iso-8859-2"],
@@ -79,7 +79,7 @@ const labels: ReadonlyMap<string, string> = new Map([
   ["ISO885914", "iso-8859-14"],
   ["ISO885915", "iso-8859-15"],
   ["ISO885916", "iso-8859-16"],
-  // The same but for control characters, which no text has.
+  // They differ only in control characters, which no text has.
   ["LATIN5", "windows-1254"],
   ["ISO88599", "windows-1254"],
   ["SJIS", "shift_jis"],
@@ -105,38 +105,38 @@ const labels: ReadonlyMap<string, string> = new Map([
 const declaration =
   /^\s*(?:set\s+(?:session\s+|local\s+)?(?:client_encoding\s*(?:=|to)|names)\s*|\\encoding\s+)['"]?([\w-]+)['"]?/im;
 
-/** One name for all ways to write it: PostgreSQL ignores case and all but letters and digits. */
+/** Normalizes an encoding's name: PostgreSQL ignores case and all characters but letters and digits. */
 function encodingName(name: string): string {
   return name.replaceAll(/[^A-Za-z0-9]/g, "").toUpperCase();
 }
 
-/** Whether two names are of the same encoding as far as text is concerned. */
+/** Whether two names mean the same encoding of text. */
 export function isSameEncoding(a: string, b: string): boolean {
   const [one, other] = [a, b].map((name) => labels.get(encodingName(name)) ?? encodingName(name));
   return one === other;
 }
 
-/** What a file is, by its first bytes. */
+/** A file, identified by its first bytes. */
 export interface SqlBytes {
   readonly path: string;
-  /** As messages call it; a path, or a word. */
+  /** Its name in messages: a path, or a word. */
   readonly name: string;
-  /** In bytes, as it lies on the disk. */
+  /** Its size on the disk, in bytes. */
   readonly size: number;
-  /** As PostgreSQL calls it. */
+  /** PostgreSQL's name of its encoding. */
   readonly encoding: string;
-  /** Its text in pieces, without a byte order mark; once more from the start at each call. */
+  /** Returns its text in pieces, without a byte order mark. Each call starts at the beginning. */
   text(): AsyncIterable<string>;
-  /** Its bytes as they are on the disk. */
+  /** Returns its bytes as they are on the disk. */
   bytes(): AsyncIterable<Uint8Array>;
 }
 
-/** Looks at a file. Rejects with a `MigrationError` for one that cannot be read as SQL. */
+/** Opens a file. Rejects with a `MigrationError` if it cannot be read as SQL. */
 export async function openSqlBytes(path: string, name = path): Promise<SqlBytes> {
   const shown = displayPath(name);
   const { size, first } = await readHead(path, shown);
   const isCompressed = first[0] === 0x1f && first[1] === 0x8b;
-  // What is all there need not be read again.
+  // The head is the whole file: do not read it again.
   const isSmall = first.length < headBytes;
   const raw = () => (isSmall ? Readable.from([first]) : createReadStream(path, { highWaterMark: pieceBytes }));
   const bytes = (): AsyncIterable<Buffer> => (isCompressed ? gunzipped(raw(), shown) : raw());
@@ -160,7 +160,7 @@ async function readHead(path: string, shown: string): Promise<{ size: number; fi
       await file.close();
     }
   } catch (error) {
-    throw new MigrationError(`${shown} cannot be read: ${(error as Error).message}`, { cause: error });
+    throw new MigrationError(`could not read ${shown}: ${(error as Error).message}`, { cause: error });
   }
 }
 
@@ -175,7 +175,7 @@ async function* gunzipped(raw: Readable, shown: string): AsyncGenerator<Buffer> 
   try {
     for await (const piece of stream) yield piece as Buffer;
   } catch (error) {
-    throw new MigrationError(`${shown} cannot be decompressed: ${(error as Error).message}`, { cause: error });
+    throw new MigrationError(`could not decompress ${shown}: ${(error as Error).message}`, { cause: error });
   }
 }
 
@@ -183,13 +183,13 @@ function encodingOf(head: Buffer, shown: string): { encoding: string; label: str
   if (head[0] === 0xff && head[1] === 0xfe) return { encoding: "UTF8", label: "utf-16le" };
   if (head[0] === 0xfe && head[1] === 0xff) return { encoding: "UTF8", label: "utf-16be" };
   const declared = declaration.exec(head.toString("latin1"))?.[1];
-  // What is ASCII only is what it says; anything else is found out when it is decoded.
+  // A file of ASCII only has the encoding that it declares. Decoding finds any other byte.
   if (declared === undefined || /^(sql_?ascii|auto|default)$/i.test(declared))
     return { encoding: "UTF8", label: "utf-8" };
   const label = labels.get(encodingName(declared));
   if (label !== undefined) return { encoding: declared, label };
   throw new MigrationError(
-    `${shown} is in the encoding ${declared}, which cannot be read here\n  hint: convert it: iconv -f ${declared} -t UTF-8 ${shown}, and change the SET client_encoding in it`,
+    `${shown} is in the encoding ${declared}, which is not supported\n  hint: convert it: iconv -f ${declared} -t UTF-8 ${shown}, and change the SET client_encoding in it`,
   );
 }
 
@@ -203,8 +203,8 @@ async function* decoded(
   let line = 1;
   const checked = (text: string): string => {
     const nul = text.indexOf("\0");
-    // It would end the Query message in the middle of the file.
-    if (nul >= 0) throw notText(shown, line + newlines(text.slice(0, nul)), "it has a NUL character");
+    // A NUL would end the Query message in the middle of the file.
+    if (nul >= 0) throw notText(shown, line + newlines(text.slice(0, nul)), "it contains a NUL character");
     line += newlines(text);
     return text;
   };
@@ -231,7 +231,7 @@ function newlines(text: string): number {
   return count;
 }
 
-/** How many lines can be decoded. */
+/** Returns how many lines can be decoded. */
 function goodLines(piece: Buffer, label: string): number {
   const decoder = new TextDecoder(label, { fatal: true });
   let lines = 0;

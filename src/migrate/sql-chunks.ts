@@ -1,10 +1,10 @@
 /**
- * A SQL file, cut into what is sent as one Query each while it is read.
+ * Cuts a SQL file into chunks while it is read; each chunk is sent as one Query.
  *
- * Owns: the cut, COPY … FROM stdin with its data, those of psql's commands that only say where SQL or data is. Does not own: bytes
+ * Owns: the cut, COPY … FROM stdin with its data, and the psql commands that only name other SQL or data. Does not own: bytes
  * (`sql-bytes.ts`), where a statement ends (`split-statements.ts`), commands that need psql (`check-migration.ts`).
- * Invariant: a chunk is whole statements. The chunks and the data of their COPYs are the file, in order, without psql's lines and SET
- * client_encoding: what is sent is UTF-8.
+ * Invariant: a chunk has whole statements. The chunks and the data of their COPYs are the file, in order, without psql's lines and SET
+ * client_encoding, because PostgreSQL gets UTF-8.
  */
 import { constants, createReadStream } from "node:fs";
 import { access } from "node:fs/promises";
@@ -15,11 +15,11 @@ import { nextStatement, type SqlChunk, type SqlStatement } from "./split-stateme
 import { isSameEncoding, openSqlBytes, type SqlBytes } from "./sql-bytes.ts";
 import { describePlaceIn, displayPath, type Place, placeAfter, start } from "./sql-place.ts";
 
-/** In bytes: a file that is no longer is one chunk, so that what is executed does not depend on the cut into statements. */
+/** In bytes. A file up to this size is one chunk, so that its execution does not depend on the cut into statements. */
 const wholeSize = 1 << 20;
-/** In UTF-16 units, of a larger file. */
+/** The size of a larger file's chunks, in UTF-16 units. */
 const chunkLength = 1 << 16;
-/** PostgreSQL itself takes no message of 1 GB. */
+/** PostgreSQL accepts no message of 1 GB. */
 const longestStatement = 1 << 28;
 const deepestInclude = 16;
 
@@ -28,14 +28,14 @@ const copies = /^\\copy\s+(.+?)\s+from\s+(?:'((?:[^']|'')*)'|(\S+))(.*)$/i;
 const encodes = /^\\encoding\s+(\S+)$/;
 const saysNothing = /^\\(?:un)?restrict\b/;
 
-/** Whether a statement has its data from the client. */
+/** Whether a statement reads data from the client. */
 export function copiesFromStdin({ words }: SqlStatement): boolean {
   return words[0] === "copy" && words.some((word, i) => word === "stdin" && words[i - 1] === "from");
 }
 
 /**
- * The chunks of a file, and of those that it includes by `\i` and `\ir`, which are relative to it. What is left of a COPY's data when the
- * next chunk is asked for is passed over.
+ * Returns the chunks of a file, and of the files that it includes with `\i` and `\ir`, relative to it. A request for the next chunk
+ * skips the rest of a COPY's data.
  */
 export async function* sqlChunks(
   bytes: SqlBytes,
@@ -43,22 +43,24 @@ export async function* sqlChunks(
   depth = 0,
 ): AsyncGenerator<SqlChunk> {
   if (depth > deepestInclude)
-    throw new MigrationError(`${displayPath(bytes.name)}: files include each other more than ${deepestInclude} deep`);
+    throw new MigrationError(
+      `${displayPath(bytes.name)}: files include each other more than ${deepestInclude} levels deep`,
+    );
   for await (const part of new ChunkReader(bytes, leavesOut).parts()) {
     if ("text" in part) yield part;
     else yield* sqlChunks(await openSqlBytes(part.include), leavesOut, depth + 1);
   }
 }
 
-/** Whether a statement is passed over. */
+/** Whether a statement is left out. */
 type LeavesOut = (sql: string) => boolean;
 
-/** A file that a command of psql's names. */
+/** A file that a psql command names. */
 interface Included {
   readonly include: string;
 }
 
-/** Where to find the data of a \copy, and its statement. */
+/** The statement of a \copy, and the file with its data. */
 interface Copied {
   readonly sql: string;
   readonly from: string;
@@ -68,7 +70,7 @@ class ChunkReader {
   readonly #file: SqlBytes;
   readonly #leavesOut: LeavesOut;
   readonly #pieces: AsyncIterator<string>;
-  /** What has been read and not been given out. It begins at `#offset` of the file, which is `#place`. */
+  /** Text that was read and not yet returned. It begins at `#offset` of the file, which is `#place`. */
   #text = "";
   #offset = 0;
   #place: Place = start;
@@ -85,7 +87,7 @@ class ChunkReader {
     const longest = this.#file.size > wholeSize ? chunkLength : wholeSize;
     let open: SqlStatement[] = [];
     let at = 0;
-    /** Gives out what lies before an offset, which is 0 then. */
+    /** Returns the text before an offset; the offset is 0 afterwards. */
     const close = (end: number): SqlChunk[] => {
       const chunks = open.length > 0 ? [this.#chunk(this.#text.slice(0, end), open)] : [];
       this.#drop(end);
@@ -126,7 +128,7 @@ class ChunkReader {
   }
 
   async #more(): Promise<void> {
-    // Each time as much again: what is looked at once more is no more than what is read.
+    // Double the text each time, so that the repeated scans are never longer than the reads.
     const wanted = this.#text.length * 2;
     do {
       const { value, done } = await this.#pieces.next();
@@ -140,7 +142,7 @@ class ChunkReader {
   async #pastBlanks(from: number): Promise<number> {
     for (;;) {
       const at = pastBlanks(this.#text, from);
-      // A comment may go on in what has not been read, and two characters begin one.
+      // A comment may continue in unread text, and two characters begin a comment.
       if (at < this.#text.length - 1 || this.#isOver) return at;
       await this.#more();
     }
@@ -156,7 +158,7 @@ class ChunkReader {
     }
   }
 
-  /** From there to the end of the line, with it. */
+  /** Returns the text from there through the end of the line. */
   async #line(at: number): Promise<string> {
     for (;;) {
       const end = this.#text.indexOf("\n", at);
@@ -166,7 +168,7 @@ class ChunkReader {
     }
   }
 
-  /** What a command of psql's comes to; undefined for one that only psql understands. */
+  /** Translates a psql command; returns undefined if only psql understands it. */
   #command(line: string): Included | Copied | "nothing" | undefined {
     if (saysNothing.test(line)) return "nothing";
     const beside = (quoted: string | undefined, plain: string | undefined) =>
@@ -186,7 +188,7 @@ class ChunkReader {
   async #copied({ sql, from }: Copied): Promise<SqlChunk> {
     const { statement } = nextStatement(sql, 0)!;
     await access(from, constants.R_OK).catch((error: Error) => {
-      throw this.#wrong(`${displayPath(from)} cannot be read: ${error.message}`);
+      throw this.#wrong(`could not read ${displayPath(from)}: ${error.message}`);
     });
     return { ...this.#chunk(sql, [statement]), copyData: createReadStream(from) };
   }
@@ -201,15 +203,15 @@ class ChunkReader {
 
   #requireEncoding(name: string): void {
     if (/^(sql_?ascii|auto)$/i.test(name) || isSameEncoding(name, this.#file.encoding)) return;
-    throw this.#wrong(`client_encoding ${name} is set in a file that was read as ${this.#file.encoding}`);
+    throw this.#wrong(`cannot set client_encoding to ${name} in a file that was read as ${this.#file.encoding}`);
   }
 
-  /** A COPY, whose data begins in the next line and ends with a line that is \. */
+  /** Reads a COPY. Its data begins in the next line and ends with the line \. */
   async *#withData(chunk: SqlChunk): AsyncGenerator<SqlChunk> {
     this.#drop((await this.#line(0)).length);
     this.#isInData = true;
     const next = () => this.#nextData();
-    // Whoever stops taking it may go on later: that is no end of it.
+    // A consumer may stop and continue later, so leaving the loop does not end the data.
     const copyData: AsyncIterable<Uint8Array> = {
       [Symbol.asyncIterator]: () => ({
         async next() {
@@ -222,13 +224,13 @@ class ChunkReader {
     while (await this.#nextData());
   }
 
-  /** Undefined at its end. */
+  /** Returns undefined at the end of the data. */
   async #nextData(): Promise<Uint8Array | undefined> {
     while (this.#isInData) {
       const end = /^\\\.\r?(?:\n|$)/m.exec(this.#text);
       const isEnd = end !== null && (end[0].endsWith("\n") || this.#isOver);
       this.#isInData = !isEnd && !this.#isOver;
-      // The last line may go on in what has not been read.
+      // The last line may continue in unread text.
       const known = isEnd ? end.index : this.#isOver ? this.#text.length : this.#text.lastIndexOf("\n") + 1;
       const data = Buffer.from(this.#text.slice(0, known));
       this.#drop(isEnd ? known + end[0].length : known);
@@ -242,7 +244,7 @@ class ChunkReader {
     return { path: this.#file.name, text, offset: this.#offset, place: this.#place, statements };
   }
 
-  /** What lies before `end` has been given out. */
+  /** Drops the text before `end`, which has been returned. */
   #drop(end: number): void {
     this.#place = placeAfter(this.#text.slice(0, end), this.#place);
     this.#offset += end;
@@ -254,7 +256,7 @@ class ChunkReader {
   }
 }
 
-/** As it is in a text that begins `offset` later. */
+/** Shifts a statement's offsets for a text that begins `offset` later. */
 function moveBy({ words, start: from, end, backslashAt }: SqlStatement, offset: number): SqlStatement {
   const moved = backslashAt === undefined ? undefined : backslashAt - offset;
   return { words, start: from - offset, end: end - offset, backslashAt: moved };

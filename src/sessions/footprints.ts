@@ -63,10 +63,10 @@ class Part {
   isDirty = false;
   tuple = 0;
   row = "";
-  /** The page to which an index has led, until a row is seen there: of one that was pruned nothing else is told. */
+  /** The page that an index pointed to, until a row is seen there. A pruned row leaves no other trace. */
   visited: string | undefined;
 
-  /** Whoever was led to a row that is not there any more depends on what removed it. */
+  /** A statement that followed an index to a removed row depends on the removal. */
   settleVisit(): void {
     if (this.visited !== undefined) this.reads.add(this.visited);
     this.visited = undefined;

@@ -230,7 +230,7 @@ export class SessionHost implements SessionContext {
     await this.#booted.pglite.close();
   }
 
-  /** Remembers the whole server as it is. All sessions are ended first: they are to be idle, outside of transactions. Rejects when there is no room for it. */
+  /** Remembers the whole server as it is. It first ends all sessions, which must be idle and outside transactions. Rejects if there is no room. */
   async mark(): Promise<Mark> {
     const mark = await this.withoutSessions(() => this.marks.take(this.#hasReloaded));
     if (!mark) throw noRoomForMark(this.marks.mostBytes);

@@ -1,11 +1,11 @@
 /**
- * A client's prepared statements, read from the memory of one backend and put into that of another.
+ * Copies a client's prepared statements from one backend's memory to another's.
  *
- * Owns: what of a statement is kept, and having PostgreSQL plan it again at its next use, with the result that the client knows. Does not
+ * Owns: the kept parts of a statement, and making PostgreSQL plan it again at its next use, with the result that the client knows. Does not
  * own: when (`session-state.ts`, `../transport/kept-state.ts`).
  * Mirrors `PreparedStatement` (commands/prepare.h), `CachedPlanSource` (utils/plancache.h), `TupleDescData` (access/tupdesc.h) and `List`.
- * Invariant: RevalidateCachedQuery() says what it would say after DDL: a statement whose result has changed is 0A000, one that cannot be
- * analyzed any more has PostgreSQL's own error. A layout that is not as this file says is an error, never a guess.
+ * Invariant: RevalidateCachedQuery() reports what it would report after DDL: 0A000 for a statement whose result has changed, and PostgreSQL's own
+ * error for a statement that can no longer be analyzed. A layout that differs from this file is an error, never a guess.
  */
 import assert from "node:assert/strict";
 import type { Machine } from "./machine.ts";
@@ -30,20 +30,20 @@ const source = {
 } as const;
 const sourceMagic = 195_726_186;
 
-/** A row type begins with the number of its columns; after these come parts of a fixed size for each, and then the columns. */
+/** A row type has the number of its columns, then a part of fixed size for each column, then the columns. */
 const resultHead = 20;
 const compactColumn = 16;
 const column = 100;
 const resultConstraints = 16;
 const resultReferences = 12;
 const columnNumber = 74;
-/** Where a list has its elements. */
+/** The offset of a list's elements. */
 const listElements = 12;
 
 /** Room for a `HASH_SEQ_STATUS` (utils/hsearch.h), which has 20 bytes. */
 const scanBytes = 64;
 
-/** The statements in the table at an address that clients have prepared by the protocol. Of the loaded session. */
+/** Returns the loaded session's statements that the client has prepared by the protocol, from the table at an address. */
 export function readStatements(machine: Machine, table: number): NamedStatement[] {
   const word = (address: number) => machine.words[address >> 2]!;
   return entriesOf(machine, table).flatMap((statement) => {
@@ -90,7 +90,7 @@ function replaceText(machine: Machine, plan: number, { text, tag }: NamedStateme
   machine.setWord(current, before);
 }
 
-/** Copies them to memory of PostgreSQL's in that context. */
+/** Copies bytes to PostgreSQL's memory, in that context. */
 function putBytes(machine: Machine, context: number, bytes: Uint8Array): number {
   const address = machine.function("MemoryContextAlloc")(context, bytes.length);
   machine.write(address, bytes);
@@ -106,7 +106,7 @@ function sourceOf(machine: Machine, statement: number): number {
   return plan;
 }
 
-/** A copy of a row type that stands alone; undefined for a statement without a result. */
+/** Returns a self-contained copy of a row type; undefined for a statement without a result. */
 function resultAt(machine: Machine, address: number): Uint8Array | undefined {
   if (address === 0) return undefined;
   const count = machine.words[address >> 2]!;
@@ -121,7 +121,7 @@ function resultAt(machine: Machine, address: number): Uint8Array | undefined {
   return copy;
 }
 
-/** The C string at an address. */
+/** Returns the C string at an address. */
 export function textAt({ bytes }: Machine, address: number): string {
   return Buffer.from(bytes.slice(address, bytes.indexOf(0, address))).toString("utf8");
 }

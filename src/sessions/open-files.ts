@@ -25,8 +25,8 @@ export function filesPerBackend(maxSessions: number, limit = openFilesLimit()): 
 }
 
 /**
- * Whether the process may open as many more files as a session needs before it is told that there are none. Where many are left nobody
- * counts.
+ * Whether the process may open as many more files as a session needs before PostgreSQL gets an error. With a high limit, the files are not
+ * counted.
  */
 export function hasFilesLeft(limit = openFilesLimit()): boolean {
   if (limit === undefined || limit > neverReached) return true;

@@ -1,9 +1,9 @@
 /**
- * Where a client and its server are, as PostgreSQL tells it: `inet_client_addr()` and its like, `pg_stat_activity`, the log.
+ * The addresses of a client and its server that PostgreSQL shows: `inet_client_addr()` and its like, `pg_stat_activity`, the log.
  *
  * Owns: the addresses in a backend's `Port`. Does not own: the sockets (`../transport/`).
  * Mirrors `struct Port` (libpq/libpq-be.h), `SockAddr` (libpq/pqcomm.h) and musl's `sockaddr_in`, `sockaddr_in6`.
- * Invariant: over a Unix socket there is no address, as in PostgreSQL.
+ * Invariant: as in PostgreSQL, a Unix socket has no address.
  */
 import { isIPv4 } from "node:net";
 import type { Machine } from "./machine.ts";
@@ -23,17 +23,17 @@ const clientAddress = 144;
 const clientHost = 276;
 const clientPort = 292;
 
-/** The length of a `sockaddr_storage`, behind which its own length stands. */
+/** The size of a `sockaddr_storage`; the field with the address's length follows it. */
 const storageBytes = 128;
 /** musl's `AF_UNIX`, `AF_INET`, `AF_INET6`. */
 const Family = { unix: 1, inet: 2, inet6: 10 } as const;
 
-/** Writes them into the Port at an address. */
+/** Writes the two ends into the Port at an address. */
 export function setPeer(machine: Machine, port: number, peer: Peer): void {
   const [client, server] = peer === "socket" ? [undefined, undefined] : [peer.client, peer.server];
   machine.write(port + serverAddress, socketAddress(server));
   machine.write(port + clientAddress, socketAddress(client));
-  // As pg_getnameinfo_all() has them, which fills remote_host and remote_port.
+  // In the form of pg_getnameinfo_all(), which fills remote_host and remote_port.
   machine.setWord(port + clientHost, string(machine, client ? plain(client.address) : "[local]"));
   machine.setWord(port + clientPort, string(machine, client ? String(client.port) : ""));
 }
@@ -50,12 +50,12 @@ function socketAddress(end: End | undefined): Uint8Array {
   return bytes;
 }
 
-/** Without the zone of a link-local address. An IPv4 address of a socket for both is one. */
+/** Removes a link-local address's zone, and the prefix of an IPv4 address on an IPv6 socket. */
 function plain(address: string): string {
   return address.replace(/%.*$/, "").replace(/^::ffff:(?=\d+\.)/i, "");
 }
 
-/** The 16 bytes of an IPv6 address, as Node writes them. */
+/** Returns the 16 bytes of an IPv6 address in Node's notation. */
 function bytesOf(address: string): number[] {
   const [head = "", tail] = address.split("::").map((part) => part.split(":").filter((group) => group !== ""));
   const rest = tail ?? [];

@@ -40,8 +40,8 @@ export class Places<S extends Occupant> {
   }
 
   /**
-   * Settled when a session that begins has to look again; undefined if it may begin, or there will be no place for it. While it waits for a
-   * place the entrance may be closed, and the other way round.
+   * Settles when a starting session must check again; undefined if it may start, or if it will get no place. While it waits for a
+   * place, the entrance may close, and the other way round.
    */
   get delay(): Promise<void> | undefined {
     return this.#entrance.closed ?? this.#ending;

@@ -168,7 +168,7 @@ export class PostgresProcess {
     machine.write(machine.address("pg_global_prng_state"), machine.random.beginning(16));
   }
 
-  /** The table of prepared statements; 0 while there is none. */
+  /** The table of prepared statements; 0 before the first one. */
   get preparedStatements(): number {
     return this.#machine.words[this.#located.addresses.preparedStatements >> 2]!;
   }
@@ -193,7 +193,7 @@ export class PostgresProcess {
     return words[this.#holdoffCount >> 2] === 0 && words[(this.#holdoffCount + 8) >> 2] === 0;
   }
 
-  /** Whether it has been told to end, and has not come to it. */
+  /** Whether the backend was told to end and has not yet ended. */
   get isDying(): boolean {
     return this.#read("ProcDiePending") !== 0;
   }

@@ -1,7 +1,7 @@
 /**
- * Finding ReadyForQuery at the end of what a backend has written.
+ * Finds ReadyForQuery at the end of a backend's output.
  *
- * Owns: the six bytes of the message (PostgreSQL manual, "Message Formats"). Does not own: who writes (`waiting.ts`).
+ * Owns: the six bytes of the message (PostgreSQL manual, "Message Formats"). Does not own: the writes (`waiting.ts`).
  * Invariant: writes may cut any message in two, so the end of the output is kept from write to write.
  */
 
@@ -9,18 +9,18 @@
 const start = [0x5a, 0, 0, 0, 5];
 const length = start.length + 1;
 
-/** The end of all output so far, as long as a ReadyForQuery; `before` is that of the output before `bytes`. */
+/** Returns the last bytes of all output, as many as ReadyForQuery has; `before` are the last bytes before `bytes`. */
 export function endOfOutput(before: Uint8Array, bytes: Uint8Array): Uint8Array {
   if (bytes.length >= length) return bytes.slice(bytes.length - length);
   return Buffer.concat([before, bytes]).subarray(-length);
 }
 
-/** Whether such an end is a ReadyForQuery. */
+/** Whether these last bytes are a ReadyForQuery. */
 export function isReady(end: Uint8Array): boolean {
   return end.length === length && start.every((byte, at) => end[at] === byte);
 }
 
-/** Where a ReadyForQuery begins that is the end of these bytes, or that the next ones may complete; their length if there is none. */
+/** Returns where a complete or partial ReadyForQuery at the end of these bytes begins; their length if there is none. */
 export function startOfReady(bytes: Uint8Array): number {
   for (let at = Math.max(0, bytes.length - length); at < bytes.length; at++) {
     const end = bytes.subarray(at, at + start.length);

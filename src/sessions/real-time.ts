@@ -1,21 +1,21 @@
 /**
- * The machine's time with microseconds, which `Date.now()` does not have.
+ * The machine's time in microseconds, which `Date.now()` lacks.
  *
- * Owns: from where `performance.now()` counts on. Does not own: by how much PostgreSQL's clock is ahead (`clock.ts`).
- * Invariant: it is as `Date.now()` to the millisecond, also when the machine's clock is set and after the machine has slept, and goes
- * back only with that.
+ * Owns: the origin of `performance.now()`. Does not own: the shift of PostgreSQL's clock (`clock.ts`).
+ * Invariant: the time equals `Date.now()` to the millisecond, also after the machine's clock is set and after the machine has slept. It goes
+ * back only when the machine's clock does.
  */
 
-/** By so much less than the last time, in ms, the clock has not been set: two clocks differ. */
+/** A smaller step back, in ms, does not mean that the clock was set: two clocks differ by that much. */
 const imprecisionMs = 1;
 
 /** See the head of the file. */
 export class RealTime {
-  // Too low rather than too high: it is corrected forwards.
+  // Start too low rather than too high: corrections only move forwards.
   #originMs = Date.now() - performance.now();
   #lastMs = 0;
 
-  /** As `Date.now()`, with a fraction. */
+  /** Returns `Date.now()` with a fraction. */
   get nowMs(): number {
     const ms = this.#originMs + performance.now();
     const wallMs = Date.now();
@@ -25,7 +25,7 @@ export class RealTime {
     return now;
   }
 
-  // The thread may be held up between two looks: only what no such pause explains moves the origin.
+  // The thread may pause between the two readings. Move the origin only for a difference that no pause explains.
   #compared(): number {
     const before = performance.now();
     const wallMs = Date.now();

@@ -1,7 +1,7 @@
 /**
- * What clients are told before a backend can speak, or when it cannot.
+ * The errors that clients get when no backend can send one.
  *
- * Owns: these texts, which are PostgreSQL's. Does not own: who is told (`host.ts`, `session.ts`).
+ * Owns: these texts, which are PostgreSQL's. Does not own: the clients that get them (`host.ts`, `session.ts`).
  */
 import { SqlStateError } from "../errors.ts";
 import { encodeMessage } from "../wire/frontend.ts";
@@ -22,11 +22,11 @@ export const noMemory = fatal("53200", outOfMemory.message);
 export function noRoomForMark(mostBytes: number): Error {
   const hint =
     "Drop one: db.dropSnapshot(NAME), pglite-devdb snapshot rm NAME, or SELECT pglite_devdb.drop_snapshot(NAME).";
-  const detail = `All snapshots together may have ${Math.round(mostBytes / 2 ** 20)} MB.`;
+  const detail = `All snapshots together may take ${Math.round(mostBytes / 2 ** 20)} MB.`;
   return new SqlStateError("53200", `could not keep a snapshot: out of memory. ${detail} ${hint}`);
 }
 
-/** What a client is told by a backend that fails at telling it anything else. */
+/** The error for a client whose backend fails to report any other error. */
 export const errorsRecur = fatal("XX000", "could not report an error or the status of the session to the client");
 
 function fatal(code: string, message: string): Uint8Array {

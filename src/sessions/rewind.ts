@@ -62,7 +62,7 @@ export class Rewinding {
     return this.#booted.copying.obstacle?.();
   }
 
-  /** Takes a mark, in a turn of the process itself; undefined when there is no room for it: nothing has happened then. */
+  /** Takes a mark, in a turn of the process itself. Returns undefined, and changes nothing, if there is no room. */
   take(hasReloaded: boolean): Mark | undefined {
     const { machine, map, copying, window, postmaster } = this.#booted;
     const { granules } = postmaster.template;
@@ -189,7 +189,7 @@ class KeptPages {
     return this.#blocks.length * blockBytes;
   }
 
-  /** Finds a place for each page that is not zeros; false when there is no room. */
+  /** Finds a place for each page that is not zeros. Returns false if there is no room. */
   #findPlaces(room: number): boolean {
     try {
       for (const range of this.#ranges) {

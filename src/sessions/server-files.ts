@@ -1,17 +1,17 @@
 /**
- * Files of the server's system, which PostgreSQL cannot see here: statements that want one are refused.
+ * Refuses statements that use files of the server's system, which PostgreSQL cannot see here.
  *
- * Owns: which paths are refused, and the error. Does not own: where PostgreSQL is asked (`rewrite/server-files.ts`).
- * Invariant: nothing is read from or written to a path that a person would take for one of the machine's. The data directory and what PGlite
- * has installed are PostgreSQL's own, and so are relative paths, which it checks itself.
+ * Owns: which paths are refused, and the error. Does not own: the places in PostgreSQL (`rewrite/server-files.ts`).
+ * Invariant: no statement reads or writes a path that looks like a file of the machine. The data directory and PGlite's installed files
+ * belong to PostgreSQL. So do relative paths, which PostgreSQL checks itself.
  */
 import { posix } from "node:path";
 import { featureNotSupported, raiseError } from "./errors.ts";
 import type { Machine } from "./machine.ts";
 
-/** Where PGlite has all its files: the data directory, and what is installed. */
+/** The directory of all PGlite's files: the data directory, and the installation. */
 const ownFiles = "/pglite/";
-/** Writing there is the same everywhere. */
+/** Works the same on every system. */
 const nowhere = "/dev/null";
 
 /** Raises an error in the running session unless the file at this path, a C string, is PostgreSQL's own. */
@@ -21,11 +21,11 @@ export function refuseOtherFiles(machine: Machine, address: number): void {
   if (bytes[address] === slash) refuseOther(machine, bytes.subarray(address, bytes.indexOf(0, address)));
 }
 
-/** The same of a value of type `text`. */
+/** Does the same for a value of type `text`. */
 export function refuseOtherFileNames(machine: Machine, address: number): void {
   const { bytes } = machine;
   const head = bytes[address]!;
-  // VARATT_IS_1B, VARATT_IS_4B_U (varatt.h); a path is not so long that it is compressed.
+  // VARATT_IS_1B, VARATT_IS_4B_U (varatt.h); a path is too short to be compressed.
   const isShort = (head & 1) === 1;
   if (!isShort && (head & 3) !== 0) return;
   const start = address + (isShort ? 1 : 4);
@@ -40,7 +40,7 @@ function refuseOther(machine: Machine, bytes: Uint8Array): void {
   if (`${path}/`.startsWith(ownFiles) || path === nowhere) return;
   raiseError(machine, {
     code: featureNotSupported,
-    message: `cannot access file "${path}": files outside of the data directory are not supported`,
+    message: `cannot access file "${path}": files outside the data directory are not supported`,
     hint: "Have the client read or write the file: COPY FROM STDIN, COPY TO STDOUT, psql's \\copy, \\lo_import and \\lo_export.",
   });
 }

@@ -27,7 +27,7 @@ const parts = new Set(["DETAIL", "HINT", "QUERY", "CONTEXT", "LOCATION", "BACKTR
 /** What says why, beside the message; the rest is for whoever reads the log. */
 const explaining = /^(DETAIL|HINT): /;
 
-/** Engine: what stands in for system calls in PGlite complains of questions that PostgreSQL asks of every lock file. */
+/** Engine: PGlite's substitutes for system calls print complaints about PostgreSQL's checks of every lock file. */
 const aboutEngine = /^pglitec: /;
 
 /** More lines than PostgreSQL needs to say why it does not start. */

@@ -116,8 +116,8 @@ export class Session implements SessionState {
         // As a process without a postmaster, which would have given it a slot.
         await entry.initProcess();
         entry.setCallbacks();
-        // Makes the Port, has the rules of pg_hba.conf, and says that this is a client backend under a postmaster. What fails, the client
-        // is told.
+        // Makes the Port, has the rules of pg_hba.conf, and says that this is a client backend under a postmaster. The client gets the error
+        // of a failure.
         entry.startPGlite();
         port = process.port;
         if (this.peer) setPeer(this.#host.machine, port, this.peer);
@@ -215,7 +215,7 @@ export class Session implements SessionState {
   /**
    * Has the backend do what PostgreSQL's main loop does before it reads a message: handle signals, and let go of a snapshot
    * that would hold up others while it waits. It gets a Sync for that, or, in the middle of a pipeline, which a Sync would
-   * end, a message that it ignores. What it says to that and the client did not ask for goes to `client`, which may park it: then the rest of its notifications
+   * end, a message that it ignores. Its output that the client did not ask for goes to `client`, which may park the backend: then the rest of its notifications
    * stays in PostgreSQL's queue.
    */
   async #idle(): Promise<TransactionStatus | "ended"> {

@@ -1,9 +1,9 @@
 /**
- * How many connections PostgreSQL says that there may be.
+ * The number of connections that PostgreSQL shows as its limit.
  *
- * Owns: the value of `max_connections` after PostgreSQL has made room for more than that: for sessions that are ending, and the server's own.
- * Does not own: how many clients are let in (the socket library), how much room there is (`boot.ts`).
- * Mirrors `struct config_int` (utils/guc_tables.h). Invariant: a layout that is not as this file says is an error, never a guess.
+ * Owns: the shown value of `max_connections`. PostgreSQL has room for more: for ending sessions, and for the server's own.
+ * Does not own: the limit of clients (the socket library), the room for sessions (`boot.ts`).
+ * Mirrors `struct config_int` (utils/guc_tables.h). Invariant: a layout that differs from this file is an error, never a guess.
  */
 import assert from "node:assert/strict";
 import { limits } from "../limits.ts";
@@ -17,17 +17,17 @@ const defaultConnections = 100;
 /** `ERROR` (utils/elog.h). */
 const errorLevel = 21;
 
-/** How many of `sessions` clients may have. */
+/** Returns how many of `sessions` are for clients. */
 export function connectionsOf(sessions: number): number {
   return Math.max(1, sessions - limits.spareSessions);
 }
 
-/** How many of these are for superusers only. */
+/** Returns how many of these are for superusers only. */
 export function reservedOf(connections: number): number {
   return Math.min(limits.reservedConnections, connections - 1);
 }
 
-/** In the memory that every session begins with. `isNow`: what PostgreSQL was started with. */
+/** Sets the value in the memory that every session begins with. `isNow`: PostgreSQL's value at its start. */
 export function showConnections(machine: Machine, isNow: number, shown: number): void {
   const name = new TextEncoder().encode("max_connections\0");
   const address = machine.function("malloc")(name.length);

@@ -29,8 +29,8 @@ export function refuseTablespacesInMemory(pglite: PGlite): void {
         {
           code: featureNotSupported,
           message: "tablespaces outside of the data directory are not supported",
-          detail: `Of the system's directories this server has its data directory only: what lies in "${path}" would be gone with the process.`,
-          hint: "Leave the tablespace out, or have it in the data directory: SET allow_in_place_tablespaces = on, and LOCATION ''.",
+          detail: `This server can access its data directory only: data in "${path}" would be lost when the process ends.`,
+          hint: "Leave the tablespace out, or create it in the data directory: SET allow_in_place_tablespaces = on, and use LOCATION ''.",
         },
       );
     }

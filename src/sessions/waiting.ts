@@ -194,7 +194,7 @@ function read(host: SessionContext, address: number, length: number): number | P
   if (bytes instanceof Uint8Array) return take(bytes);
   const isDying = () => host.process.isDying;
   return waitForClient(host, session, bytes, isDying).then((received) => {
-    // As in ProcessClientReadInterrupt() (tcop/postgres.c). The error that PostgreSQL makes of the input's end is none of the client's.
+    // As in ProcessClientReadInterrupt() (tcop/postgres.c). The client does not get the error that PostgreSQL raises for the end of the input.
     if (!received && !session.abandoned) {
       void session.output(administratorCommand);
       silenced.add(session);
@@ -221,10 +221,10 @@ function write(host: SessionContext, address: number, wanted: number): number | 
   });
 }
 
-/** Those that were told to end while their clients did not read, as in ProcessClientWriteInterrupt() (tcop/postgres.c), or sent nothing: they say no more. */
+/** Sessions that were told to end while their clients did not read, as in ProcessClientWriteInterrupt() (tcop/postgres.c), or did not send. They send no more output. */
 const silenced = new WeakSet<SessionState>();
 
-/** Parks until the client has done its part; undefined when the session is told to end meanwhile, or `isOver`. */
+/** Parks until the client has done its part; undefined if the session is told to end before that, or `isOver`. */
 async function waitForClient<T>(
   host: SessionContext,
   session: SessionState,

@@ -1,7 +1,7 @@
 /**
- * What nobody has read for a month goes from the user's cache, and of the rest what was read longest ago until it is small enough.
+ * Deletes files from the user's cache: those unread for a month, then the least recently read ones until the cache is small enough.
  *
- * Owns: which files that are. Does not own: writing and reading them (`user-cache.ts`), which notes the time of a read.
+ * Owns: the choice of files. Does not own: writing and reading them (`user-cache.ts`), which notes the time of a read.
  * Invariant: only regular files of this user go, whose names this program has given; what this start has read stays, since it
  * was read just now.
  */
@@ -12,7 +12,7 @@ import { takeWrittenDirectories } from "./user-cache.ts";
 const unreadMs = 30 * 24 * 3600 * 1000;
 /** Of one version 70 MB are needed, 25 of them a snapshot, of which there is one for each combination of settings. */
 const mostBytes = 150_000_000;
-/** What is made soonest again, and there is most of. */
+/** Snapshots go first: they are the most files, and the fastest to make again. */
 const goesFirst = /^snapshot-/;
 
 /** Of any version; also one that was being written, or a claim on one, when its writer was killed. */

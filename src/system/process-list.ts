@@ -1,8 +1,8 @@
 /**
  * The processes of this machine: their parents, groups and terminals.
  *
- * Owns: reading them, by /proc or ps. Does not own: what follows from them.
- * Invariant: a process that ends meanwhile is missing, and nothing is thrown; there are none on Windows.
+ * Owns: reading them from /proc or ps. Does not own: the use of the list.
+ * Invariant: reading never throws. A process that ends during the reading may be missing. On Windows the list is empty.
  */
 import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
@@ -12,7 +12,7 @@ interface ProcessEntry {
   readonly pid: number;
   readonly parent: number;
   readonly group: number;
-  /** The group in the foreground of its terminal. */
+  /** The foreground process group of its terminal. */
   readonly foreground: number;
   readonly isZombie: boolean;
 }
@@ -32,7 +32,7 @@ export function listProcesses(): readonly ProcessEntry[] {
 function read(pid: string): ProcessEntry | [] {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-    // Behind the name, which may have spaces: state, parent, group, session, terminal, the terminal's group.
+    // After the name, which may have spaces: state, parent, group, session, terminal, the terminal's group.
     const [state = "", parent, group, , , foreground] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     return entry([pid, parent, group, foreground], state);
   } catch {

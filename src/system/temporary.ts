@@ -1,12 +1,12 @@
 /**
  * The system's temporary directory.
  *
- * Owns: the sentence for one that cannot be written to. Does not own: what is put there.
+ * Owns: the message for a directory that cannot be written to. Does not own: the files in it.
  */
 import { tmpdir } from "node:os";
 import { UsageError } from "../errors.ts";
 
-/** Runs `write`, which puts something there for `what`. Throws a `UsageError` that names the directory if the system refuses. */
+/** Runs `write`, which makes a file or directory there for `what`. Throws a `UsageError` that names the directory if the system refuses. */
 export function inTemporaryDirectory<T>(what: string, write: () => T): T {
   try {
     return write();
@@ -14,7 +14,7 @@ export function inTemporaryDirectory<T>(what: string, write: () => T): T {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === undefined) throw error;
     throw new UsageError(
-      `${what}: could not write to the temporary directory ${tmpdir()}: ${code}; set TMPDIR to another one`,
+      `${what}: could not write to the temporary directory ${tmpdir()}: ${code}; set TMPDIR to another directory`,
       { cause: Object.assign(new Error(message), { code }) },
     );
   }

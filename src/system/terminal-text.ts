@@ -1,14 +1,14 @@
 /**
- * Text of others (names, values, errors) that goes to a terminal.
+ * Escapes foreign text (names, values, errors) for a terminal.
  *
- * Owns: which characters would do something there, and how they are written instead, as psql does. Does not own: where text is printed.
- * Invariant: line feeds and tabs stay; whatever is printed moves no cursor, sets no title and turns no text around.
+ * Owns: which characters have an effect there, and their escapes, which are psql's. Does not own: where text is printed.
+ * Invariant: line feeds and tabs stay; the escaped text cannot move the cursor, set the title or reverse text.
  */
 
-/** C0 but for tab and line feed, DEL, C1, and what changes the direction of text or begins a line. */
+/** C0 except tab and line feed, DEL, C1, and characters that change the text direction or begin a line. */
 const active = /(?![\t\n])[\p{Cc}\p{Bidi_Control}\u2028\u2029]/gu;
 
-/** The text with such characters as `\x1B` or `\u202E`. */
+/** Returns the text with such characters written as `\x1B` or `\u202E`. */
 export function escapeForTerminal(text: string): string {
   return text.replaceAll(active, (character) => {
     const code = character.charCodeAt(0);
@@ -17,7 +17,7 @@ export function escapeForTerminal(text: string): string {
   });
 }
 
-/** JSON with such characters in its strings as JSON escapes, which mean the same. */
+/** Returns JSON with such characters in its strings as equivalent JSON escapes. */
 export function escapeJson(json: string): string {
   return json.replaceAll(active, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }

@@ -40,8 +40,8 @@ export function forgoCache(): void {
 }
 
 /**
- * Where the user's programs keep what can be made again (XDG base directory specification); undefined for nowhere. What is
- * in it is run: a directory of somebody else is not used, with a warning that names it; one that others may write to is closed to them first.
+ * Where the user's programs keep what can be made again (XDG base directory specification); undefined for nowhere. The server runs
+ * code from it. So it does not use another user's directory, and warns; it sets the mode of a directory that others may write to.
  */
 export function cacheDirectory(): string | undefined {
   if (isForgone) return undefined;
@@ -85,11 +85,11 @@ function reasonNotToTrust(path: string): string | undefined {
     if (!found.isDirectory()) return "it is not a directory";
     if (found.uid !== user) return `it belongs to the user with the id ${found.uid}, this process runs as ${user}`;
     if (found.mode & 0o077) chmodSync(path, 0o700);
-    // Some file systems take no modes. What others have put there before is theirs, and `openCached` does not read it.
+    // Some file systems take no modes. Files of other users stay theirs, and `openCached` does not read them.
     const mode = statSync(path).mode & 0o777;
     return mode & 0o022 ? `others may write to it (${mode.toString(8)}), and its mode could not be changed` : undefined;
   } catch (error) {
-    return `it cannot be looked at (${(error as NodeJS.ErrnoException).code})`;
+    return `it cannot be read (${(error as NodeJS.ErrnoException).code})`;
   }
 }
 

@@ -25,7 +25,7 @@ export interface TestDatabase {
 }
 
 const objectInUse = "55006";
-/** What a PostgreSQL that is not ours says of `pglite_devdb.…` (invalid_schema_name). */
+/** The SQLSTATE of a call of `pglite_devdb.…` on another PostgreSQL (invalid_schema_name). */
 const undefinedSchema = "3F000";
 /** The comment on a database that only files with `per: "worker"` have used. */
 const workers = "of a worker";

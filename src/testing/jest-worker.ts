@@ -1,5 +1,5 @@
 /**
- * jest's first `setupFiles`: leads a worker to its database before the test file is imported.
+ * jest's first `setupFiles`: points a worker to its database before the test file is imported.
  *
  * Invariant: jest loads this as CommonJS, so that it works with `require` and with ES modules.
  */

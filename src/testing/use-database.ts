@@ -104,7 +104,7 @@ class UsedDatabase implements TestDatabase {
     else if (this.#isOwn) await this.#databases.drop(database);
   }
 
-  /** The worker's goes on with the next test: what is kept is a copy. */
+  /** Keeps a copy, because the next test uses the worker's database. */
   async #keep(database: TestDatabase, failed: string): Promise<void> {
     const kept = this.#isOwn ? database : await this.#databases.keep(database, failed);
     const test = `pglite-devdb: ${JSON.stringify(failed)} has failed`;
@@ -131,6 +131,6 @@ class UsedDatabase implements TestDatabase {
 
 function warnOfUse(message: string): void {
   process.stderr.write(
-    `pglite-devdb: ${message}. This test gets a database of another name, which a pool of an earlier test does not use\n`,
+    `pglite-devdb: ${message}. This test gets a database with another name; a pool from an earlier test does not use it\n`,
   );
 }

@@ -21,6 +21,7 @@ export function rememberVitest(vitest: Vitest): void {
 /** Returns the exports. Throws a `UsageError` outside of a worker. */
 export function vitestOfWorker(): Vitest {
   const vitest = places[known] ?? places.__vitest_index__;
-  if (!vitest) throw new UsageError("pglite-devdb/vitest: test and useDatabase() are for test files that vitest runs");
+  if (!vitest)
+    throw new UsageError("pglite-devdb/vitest: test and useDatabase() can be used only in test files that vitest runs");
   return vitest;
 }

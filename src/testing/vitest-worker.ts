@@ -1,7 +1,7 @@
 /**
- * vitest's first `setupFiles`: leads a worker to its database before the test file is imported.
+ * vitest's first `setupFiles`: points a worker to its database before the test file is imported.
  *
- * Invariant: it also replaces what vitest's own `env` option has set, which many projects fill from `.env`.
+ * Invariant: it also replaces the values of vitest's own `env` option, which many projects fill from `.env`.
  */
 import * as vitest from "vitest";
 import { leadToWorker } from "./run-address.ts";

@@ -1,19 +1,19 @@
 /**
- * Who may have a branch of a database, and who may connect to the branch then.
+ * Checks which roles may get a branch of a database, and which roles may connect to it.
  *
  * Owns: PostgreSQL's checks of a role that asks for a branch by its name, and copying what CREATE DATABASE leaves out. Does not own: making
  * the branch (`database-branches.ts`, `prepared-branches.ts`).
  * Mirrors CheckMyDatabase (utils/init/postinit.c) and createdb (commands/dbcommands.c).
- * Invariant: a branch opens nothing to a role that its source does not open to it.
+ * Invariant: a branch gives a role no access that its source does not give.
  */
 import { SqlStateError } from "../errors.ts";
 import { quoteLiteral } from "../migrate/sql-quoting.ts";
 import type { OwnSession } from "./own-session.ts";
 
-/** In `pg_shdepend`, the roles that the privileges of a database name. */
+/** The condition that selects from `pg_shdepend` the roles that a database's privileges name. */
 export const namedInPrivileges = "dbid = 0 and classid = 'pg_database'::regclass and deptype = 'a'";
 
-/** Whether a role that logs in may have a branch made; rejects with PostgreSQL's error if not. False for a role that may not log in: PostgreSQL says so. */
+/** Whether a role that logs in may make a branch; rejects with PostgreSQL's error if not. False for a role that may not log in: PostgreSQL reports that. */
 export async function requireAccess(
   run: OwnSession["ask"],
   source: string,
@@ -35,12 +35,12 @@ export async function requireAccess(
   return true;
 }
 
-/** The error for a database to which nobody may connect. */
+/** Returns the error for a database that allows no connections. */
 export function closed(database: string): Error {
   return new SqlStateError("55000", `database "${database}" is not currently accepting connections`);
 }
 
-/** Statements that give a database the privileges and the connection limit of another one. */
+/** Returns statements that give a database another database's privileges and connection limit. */
 export function copyAccess(from: string, to: string): string {
   const oid = (name: string) => `(select oid from pg_database where datname = ${quoteLiteral(name)})`;
   const [source, target] = [oid(from), oid(to)];

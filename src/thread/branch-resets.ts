@@ -1,9 +1,9 @@
 /**
- * `pglite_devdb.reset_branch(NAME)`: makes a branch what its source is now.
+ * `pglite_devdb.reset_branch(NAME)`: resets a branch to the present state of its source.
  *
  * Owns: the order of the steps, one reset at a time. Does not own: the copy (`database-branches.ts`), putting it in place
  * (`database-swap.ts`).
- * Invariant: idle clients of the branch stay connected; a client that is at work is never ended, it refuses the reset.
+ * Invariant: idle clients of the branch stay connected; an active client is never ended; it makes the reset fail.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { branchDatabase } from "../engine/branches.ts";
@@ -19,9 +19,9 @@ import { OwnSession } from "./own-session.ts";
 import type { Run } from "./prepared-branches.ts";
 import type { WithoutOwn } from "./server-states.ts";
 
-/** The process id of the session that renames; those of clients are above it. */
+/** The process id of the session that renames. Clients have higher ids. */
 const number = 994;
-/** Time between two looks at the clients of the branch, in ms. */
+/** The interval between two checks of the branch's clients, in ms. */
 const lookAgainMs = 1;
 
 /** See the head of the file. */
@@ -32,7 +32,7 @@ export class BranchResets {
   readonly #withoutOwn: WithoutOwn;
   #last: Promise<unknown> = Promise.resolve();
 
-  /** `queues`: those of the clients. */
+  /** `queues`: the clients' queues. */
   constructor(host: SessionHost, queues: readonly IsolatedQueue[], branches: DatabaseBranches, withoutOwn: WithoutOwn) {
     this.#host = host;
     this.#queues = queues;
@@ -77,7 +77,7 @@ export class BranchResets {
     }
   }
 
-  /** A client that has just sent its last COMMIT may have it answered first. */
+  /** Waits briefly, so that a client that has just sent its COMMIT gets the answer first. */
   async #quiet(branch: string): Promise<void> {
     const deadline = performance.now() + limits.leaveMs;
     while (this.#atWork(branch) && performance.now() < deadline) await delay(lookAgainMs);

@@ -1,8 +1,8 @@
 /**
- * Puts a copy in the place of a database, in one transaction.
+ * Replaces a database with a copy, in one transaction.
  *
- * Owns: the renames, the facts that CREATE DATABASE leaves out, and what becomes of the database's clients.
- * Invariant: at any moment each name has a whole database, the old one or the new one.
+ * Owns: the renames, the catalog rows that CREATE DATABASE leaves out, and the database's clients.
+ * Invariant: at any moment each name has a complete database, old or new.
  */
 import { quoteIdentifier, quoteLiteral } from "../migrate/sql-quoting.ts";
 import type { SessionHost } from "../sessions/host.ts";
@@ -23,8 +23,8 @@ interface Copied {
 }
 
 /**
- * Replaces a database that clients use. An idle client keeps its connection and gets a session in the copy; the others are ended.
- * `refuse` is called at that moment and may throw: then nothing happens but that the copy is dropped.
+ * Replaces a database that clients use. An idle client keeps its connection and gets a session in the copy; other clients are ended.
+ * `refuse` is called at that moment. If it throws, the copy is dropped and nothing else changes.
  */
 export async function replaceDatabase(
   host: SessionHost,
@@ -54,7 +54,7 @@ export async function replaceDatabase(
   }
 }
 
-/** What is made gets its name, and the facts about a database that are not in it, those of `factsOf`. What had that name goes. */
+/** Renames the copy to the database's name, gives it the catalog rows of `factsOf`, and renames the old database away. */
 export async function takePlace(run: Run, { made, name, old, factsOf, isUsed }: Copied): Promise<void> {
   await dropDatabase(run, old);
   const replaces = await isThere(run, name);
@@ -69,11 +69,11 @@ export async function takePlace(run: Run, { made, name, old, factsOf, isUsed }: 
       ...(isUsed ? [`alter database ${quoteIdentifier(name)} allow_connections true;`] : []),
     ].join("\n"),
   );
-  // It is done: what cannot be dropped now is dropped by the next one, or at the next start.
+  // The swap is done. The next swap or the next start drops what cannot be dropped now.
   await dropDatabase(run, old).catch(() => undefined);
 }
 
-/** The owner is that of the copy already. What it is said in these catalogs depends on nothing but roles. */
+/** Copies catalog rows, which depend on nothing but roles. The copy already has the right owner. */
 function copyFacts(from: string, to: string): string {
   const oid = (name: string) => `(select oid from pg_database where datname = ${quoteLiteral(name)})`;
   const [source, target] = [oid(from), oid(to)];
@@ -87,7 +87,7 @@ function copyFacts(from: string, to: string): string {
     ${copyAccess(from, to)}`;
 }
 
-/** Whether there is a database, as a whole. */
+/** Whether a complete database of this name exists. */
 export async function isThere(run: Run, database: string): Promise<boolean> {
   const rows = await run(`select from pg_database where datname = ${quoteLiteral(database)} and datconnlimit <> -2`);
   return rows.length > 0;

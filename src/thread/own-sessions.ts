@@ -170,7 +170,7 @@ export class OwnSessions implements Served {
     const hadFiles = this.#hasFiles;
     this.#hasFiles = hasFilesLeft();
     if (hadFiles && !this.#hasFiles)
-      this.#host.log.onReport("error", "could not let a client in: too many open files; raise the limit (ulimit -n)");
+      this.#host.log.onReport("error", "could not accept a client: too many open files; raise the limit (ulimit -n)");
     return this.#hasFiles;
   }
 

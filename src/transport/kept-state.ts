@@ -38,7 +38,7 @@ export async function beginSession(
   const kept = keptOf();
   if (!session || !kept) return { session, words };
   if (kept === "unknown") return { session, words, failure: "they could not be read" };
-  // The client has not sent these statements: a transaction snapshot that they take is not one of its own.
+  // The client has not sent these statements: a transaction snapshot that they take is not the client's.
   session.isUnwatched = true;
   const restored = await restoreState(session, kept, encoding);
   session.isUnwatched = false;

@@ -1,8 +1,8 @@
 /**
  * The addresses of `localhost`: a client may connect to either, whichever the server was bound to.
  *
- * Owns: the listeners beside the server's own. Does not own: their clients, which are the server's like all others.
- * Invariant: as in PostgreSQL an address that cannot be had is logged, and the server listens on the others.
+ * Owns: the additional listeners. Does not own: their clients, which the server handles like all others.
+ * Invariant: as in PostgreSQL, the server logs an address that it cannot bind, and listens on the others.
  */
 import { createServer, type Server } from "node:net";
 import type { PGLiteSocketServer } from "@electric-sql/pglite-socket";
@@ -28,7 +28,7 @@ export class Loopbacks {
     for (const address of addresses) if (address !== bound) await this.#listen(address);
   }
 
-  /** Resolves when their clients have gone, too, which the server sees to. */
+  /** Resolves when their clients are gone, too. The server ends the clients. */
   async close(): Promise<void> {
     await Promise.all(this.#listeners.map((one) => new Promise<void>((resolve) => one.close(() => resolve()))));
   }
@@ -41,7 +41,7 @@ export class Loopbacks {
       listener.listen({ host, port, backlog }, () => resolve(undefined));
     });
     if (!failure) {
-      // Of one socket that could not be accepted.
+      // The error of one socket that could not be accepted.
       listener.on("error", () => {});
       this.#listeners.push(listener);
     } else if (!missing.has(failure.code ?? ""))

@@ -1,7 +1,7 @@
 /**
  * The addresses of a connection.
  *
- * Owns: reading them of its socket. Does not own: what PostgreSQL tells of them (`../sessions/peer.ts`).
+ * Owns: reading them from its socket. Does not own: how PostgreSQL shows them (`../sessions/peer.ts`).
  */
 import type { Socket } from "node:net";
 import type { SocketConnection } from "@electric-sql/pglite-socket";

@@ -43,7 +43,7 @@ export const tooManyFiles: ErrorFields = {
 export const undone: ErrorFields = {
   ...shutdown,
   detail: "The database was reset while the connection was at work.",
-  hint: "Wait for what runs, and end transactions, before a reset.",
+  hint: "Before a reset, wait for running statements and end transactions.",
 };
 
 /** What a client had set up in its session before such a moment could not be set up again: it is not to go on without. */

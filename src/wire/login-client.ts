@@ -10,11 +10,11 @@ import { encodePassword, encodeSaslInitialResponse, encodeSaslResponse, mechanis
 import { bindingHeader } from "./scram.ts";
 import { ScramClient } from "./scram-client.ts";
 
-/** What a login may do, beside the password. */
+/** The terms of a login, besides the password. */
 interface LoginTerms {
   /** Whether the server may get the password itself, or its MD5 hash, which is as good; true by default. */
   readonly mayReveal?: boolean;
-  /** What SCRAM can be bound to: the hash of the server's certificate, for `tls-server-end-point`. */
+  /** The data of SCRAM's channel binding: the hash of the server's certificate, for `tls-server-end-point`. */
   readonly binding?: Buffer | undefined;
   /** Whether any other login is an error. */
   readonly requiresBinding?: boolean;
@@ -42,7 +42,7 @@ export class LoginClient {
     const isAsked = body.readInt32BE() !== request.ok;
     if (isAsked && this.#password === "")
       throw new ServerConnectionError(
-        "the server asks for a password, and none was given; put it into the URL, PGPASSWORD or the password file",
+        "the server asks for a password, but none was given; put it into the URL, PGPASSWORD or the password file",
       );
     const data = body.toString("utf8", 4);
     switch (body.readInt32BE()) {
@@ -88,13 +88,13 @@ export class LoginClient {
     if (this.#terms.requiresBinding) throw new ServerConnectionError(notBound);
     if (this.#terms.mayReveal ?? true) return;
     throw new ServerConnectionError(
-      `the server asked for the password ${how}, and its certificate was not verified; use sslmode=verify-full with sslrootcert, or scram-sha-256 on the server`,
+      `the server asked for the password ${how}, but its certificate was not verified; use sslmode=verify-full with sslrootcert, or scram-sha-256 on the server`,
     );
   }
 }
 
 const notBound =
-  "channel_binding=require needs TLS and SCRAM-SHA-256-PLUS, and the login with this server would have no channel binding";
+  "channel_binding=require needs TLS and SCRAM-SHA-256-PLUS, but the login to this server would have no channel binding";
 
 function md5(text: string, salt: Uint8Array = Buffer.alloc(0)): string {
   return createHash("md5").update(text).update(salt).digest("hex");

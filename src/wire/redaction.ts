@@ -1,9 +1,9 @@
 /**
- * What is never written into a trace or a log: passwords, and whatever they could be guessed from.
+ * Masks secrets in traces and logs: passwords, and data from which a password could be guessed.
  *
  * Owns: which bytes of which messages are masked. Does not own: finding the messages (`message-walker.ts`).
- * Invariant: a mask is as long as what it hides, so that the messages around it stay readable. Of a statement everything
- * from the quote behind the word PASSWORD to the end of that literal is masked, wherever the client's writes cut it; so are `password=…` and the
+ * Invariant: a mask is as long as the hidden text, so that the messages around it stay readable. In a statement the mask covers
+ * the literal after the word PASSWORD, wherever the client's writes cut it; also `password=…` and the
  * login of a `postgresql://` URL, as a literal of `CREATE SUBSCRIPTION`, dblink or a server option has them.
  */
 import { SqlPlace } from "./sql-place.ts";
@@ -21,18 +21,18 @@ const colon = 0x3a;
 const at = 0x40;
 const word = Buffer.from("password");
 const schemes = [Buffer.from("postgres://"), Buffer.from("postgresql://")];
-/** PostgreSQL says the rest of the text from the quote that does not end. */
+/** PostgreSQL's error quotes the text from the unterminated quote on. */
 const unterminated = Buffer.from("unterminated");
 const needles = [word, ...schemes, unterminated];
 const beginnings: ReadonlySet<number> = new Set(needles.map((needle) => needle[0]!));
-/** What ends `password=…` and a URL's login: beside blanks. */
+/** Characters, besides blanks, that end `password=…` and a URL's login. */
 const endsValue: ReadonlySet<number> = new Set([quote, doubleQuote, 0x26]);
 const endsLogin: ReadonlySet<number> = new Set([quote, doubleQuote, slash, at, 0x3f]);
 
-/** The types whose bodies it has to see: authentication in both directions, and what has SQL, as the context of an error. */
+/** The message types to examine: authentication in both directions, and messages with SQL, such as the context of an error. */
 export const sensitive = { frontend: "pQP", backend: "REN" } as const;
 
-/** For one direction of one connection; `mask` gets the parts of the bodies of sensitive messages. */
+/** Masks one direction of one connection; `mask` gets the parts of sensitive messages' bodies. */
 export class Redaction {
   /**
    * Before the word, behind it, behind what may be a comment or the beginning of an unusual literal, in a usual one, in one that is
@@ -44,21 +44,21 @@ export class Redaction {
   readonly #place = new SqlPlace();
   /** Whether the text is PostgreSQL's, which has literals without their quotes. */
   #isMessage = false;
-  /** How many letters of each needle have been seen. */
+  /** How many letters of each needle have matched. */
   readonly #letters = needles.map(() => 0);
   #isInNeedle = false;
   /** Whether a `=` has followed the word, and whether a blank has. */
   #hasEquals = false;
   #hasBlank = false;
   #prefix = 0;
-  /** The byte before the one that is looked at, and that before the word. */
+  /** The byte before the present byte, and the byte before the word. */
   #previous = 0;
   #beforeWord = 0;
 
-  /** Whether something in this part has to go; it has then been overwritten in `copy()`. */
+  /** Whether this part has a secret, which is then masked in `copy()`. */
   hide(type: number, bytes: Uint8Array, from: number, to: number, isFirst: boolean, copy: () => Uint8Array): void {
     if (type === 0x70) copy().fill(mask, from, to);
-    // Authentication: which kind it is stays, its data goes.
+    // Authentication: keep the kind, mask the data.
     else if (type === 0x52) hideChallenge(bytes, from, to, isFirst, copy);
     else {
       this.#isMessage = type === 0x45 || type === 0x4e;
@@ -81,7 +81,7 @@ export class Redaction {
     this.#place.reset();
   }
 
-  /** Takes one byte; whether it is to be hidden. */
+  /** Takes one byte. Returns whether to hide it. */
   #step(byte: number): boolean {
     // The end of a text.
     if (byte === 0) {
@@ -117,12 +117,12 @@ export class Redaction {
       case "plain":
         if (byte !== quote) return true;
         if (this.#previous === quote) {
-          // Nothing is in it: it is an empty one, or one in a literal.
+          // The literal is empty, or is itself in a literal.
           this.#state = "doubled";
           return false;
         }
         this.#beforeWord = 0;
-        // A doubled quote is a part of it; what follows it is looked at as if the literal had begun anew.
+        // A doubled quote belongs to the literal; read the text after it as a new literal.
         this.#state = "word";
         return false;
       case "doubled":
@@ -134,7 +134,7 @@ export class Redaction {
     }
   }
 
-  /** Looks for the words after which something is hidden. */
+  /** Looks for the words that come before a secret. */
   #look(byte: number): void {
     const letter = byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte;
     // Each byte of all SQL comes here; few of them are in one of the words.
@@ -162,10 +162,10 @@ export class Redaction {
     else if (this.#isMessage) this.#state = "unterminated";
   }
 
-  /** Behind the word: PASSWORD 'x', password = 'x', and in a literal password=x. Of E'x', U&'x' and $$x$$ all that follows is hidden. Returns whether `byte` is to be hidden, too. */
+  /** Behind the word: PASSWORD 'x', password = 'x', and in a literal password=x. For E'x', U&'x' and $$x$$ it hides the rest of the text. Returns whether to hide `byte`, too. */
   #follow(byte: number): boolean {
     this.#prefix = byte | 0x20;
-    // 'password' is a literal of its own.
+    // 'password' is a complete literal.
     if (byte === quote && this.#beforeWord === quote && !this.#hasEquals) this.#forget();
     else if (byte === quote) this.#state = "plain";
     else if (byte <= 0x20) this.#hasBlank = true;

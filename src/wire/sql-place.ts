@@ -1,8 +1,8 @@
 /**
- * Where in an SQL text a byte stands: in a literal between quotes, in one between dollars, or neither.
+ * Tells whether a byte of an SQL text is in a quoted literal, in a dollar-quoted literal, or in neither.
  *
- * Owns: following a text byte by byte, wherever the writes cut it. Does not own: whole tokens (`sql/tokens.ts`).
- * Invariant: keeps a few words of state, however long the text is. What is between dollars is followed as SQL of its own, as it often is.
+ * Owns: following a text byte by byte, wherever the client's writes cut it. Does not own: whole tokens (`sql/tokens.ts`).
+ * Invariant: keeps a few words of state, however long the text is. A dollar-quoted literal is read as SQL, because it often is SQL.
  */
 const quote = 0x27;
 const doubleQuote = 0x22;
@@ -26,17 +26,17 @@ export class SqlPlace {
   /** The tag of the literal that the text is in. */
   #dollars: string | undefined;
 
-  /** Whether the byte that was taken last is in a literal between quotes. */
+  /** Whether the last byte is in a quoted literal. */
   get isQuoted(): boolean {
     return this.#in === "quoted" || this.#in === "escaped";
   }
 
-  /** Whether it is in a literal between dollars. */
+  /** Whether the last byte is in a dollar-quoted literal. */
   get isInDollars(): boolean {
     return this.#dollars !== undefined;
   }
 
-  /** A new text begins. */
+  /** Starts a new text. */
   reset(): void {
     this.#in = "code";
     this.#depth = 0;

@@ -1,11 +1,11 @@
 /**
  * The startup parameter `options`: arguments of a backend, as `psql "…?options=-c%20name%3Dvalue"` sends them.
  *
- * Owns: the settings in it, cut as PostgreSQL's pg_split_opts does. Does not own: what they mean.
- * Invariant: what is no setting is passed over; PostgreSQL says what is wrong with it.
+ * Owns: splitting it into settings like PostgreSQL's pg_split_opts. Does not own: their meaning.
+ * Invariant: anything but a setting is skipped; PostgreSQL reports the error.
  */
 
-/** The settings by their names; the last one counts. */
+/** Returns the settings by name; the last value wins. */
 export function settingsIn(options: string | undefined): ReadonlyMap<string, string> {
   const words = [...(options ?? "").matchAll(/(?:\\[\s\S]|[^\s\\])+/g)].map(([word]) =>
     word.replaceAll(/\\([\s\S])/g, "$1"),

@@ -325,7 +325,7 @@ for (const { name, start, lacks, there, options } of servers)
       });
       expect(await runCli(["branch", "ls", "-o", "json", "--url", url])).toMatchObject({
         code: 2,
-        stderr: expect.stringContaining("--output is for branch diff"),
+        stderr: expect.stringContaining("--output can be used only with branch diff"),
       });
       const wrong = await runCli(["branch", "diff", "b", "--url", url.replace(/\/\/.*@/, "//nobody:x@")]);
       expect(wrong).toMatchObject({ code: 2, stderr: expect.stringMatching(/(role|user) "nobody"/) });

@@ -53,6 +53,6 @@ test("what cannot be is a sentence", { tags: "long" }, async () => {
   expect(await failed("show", "x")).toEqual([2, expect.stringContaining("an argument too many")]);
   expect(await failed("--url", "postgresql://postgres@127.0.0.1:1/postgres")).toEqual([
     expect.any(Number),
-    expect.stringContaining("--url names another server"),
+    expect.stringContaining("use --url to name another server"),
   ]);
 });

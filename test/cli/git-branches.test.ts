@@ -76,7 +76,7 @@ test("a switch gives the data of that branch, a new one begins with main's, a de
 test("a database to whose name no branch can be added is refused before anything is opened", async () => {
   const { cwd } = checkout();
   const [longest, database] = ["d".repeat(54), "d".repeat(55)];
-  const refused = `the database ${database} has a name of 55 bytes, to which no git branch can be added: 54 bytes at most`;
+  const refused = `the name of the database ${database} has 55 bytes, too many to add the name of a git branch: at most 54 bytes`;
   await expect(start(cwd, initializedDirectory(), { database, migrations: "none" })).rejects.toThrow(refused);
   const of = { database: longest, main: "main" };
   for (const branch of ["a", "feature/x", "1".repeat(40)])
@@ -272,8 +272,8 @@ test("the main branch stays the one that it was at the first start, and its heir
       if (line.startsWith("lock the data directory")) git("switch", "-q", "-c", "late");
     };
     await using server = await start(cwd, db, { migrations: "none", log: switching });
-    expect(log).toMatch(/\bmain\b.*\bpostgres\b.*\btrunk\b/);
-    expect(log).toMatch(/\blate\b.* postgres~late\b/);
+    expect(log.join("\n")).toMatch(/\bmain\b.*\bpostgres\b.*\btrunk\b/);
+    expect(log.join("\n")).toMatch(/\blate\b.* postgres~late\b/);
     expect(log.join("\n")).not.toContain("git branch trunk has");
     git("switch", "-q", "trunk");
     expect(await current(server)).toEqual(["postgres"]);

@@ -327,7 +327,7 @@ for (const { name, start, reset, there, options } of servers)
       ];
       for (const what of all) expect(await mcp.sql(alterIts(what)), what).toMatch(/DO/);
       await mcp.client.close();
-      await expect.poll(mcp.stderr).toMatch(/the branch stays: \S+~mcp_/);
+      await expect.poll(mcp.stderr).toMatch(/kept the branch: \S+~mcp_/);
       const [database, ...others] = await leftovers();
       expect(others).toEqual([]);
       const url = new URL(db.url);

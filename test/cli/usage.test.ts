@@ -23,7 +23,7 @@ const badValues: Readonly<Record<OptionKey, readonly [string, string]>> = {
   insecure: ["maybe", "true or false"],
   engine: ["mysql://localhost/app", "pglite, postgres or postgresql://"],
   db: ["idb://x", "a directory or memory://"],
-  icuLocale: ["en US", "a locale of ICU's"],
+  icuLocale: ["en US", "an ICU locale"],
   fsync: ["yes", "one of on, off"],
   sessions: ["some", "one of isolated, shared"],
   branches: ["yes", "one of on, off"],
@@ -165,7 +165,7 @@ describe("a bad value is exit 2 and one sentence, and nothing is started", () =>
 
 describe("the URL of a server is read before anything is asked of it", () => {
   const bad = "postgresql://m%zz:secret@127.0.0.1:1/x";
-  const percent = 'the user in its URL has a % that begins no character: "m%zz"; a % itself is written as %25 there';
+  const percent = 'the user in its URL has an invalid percent-encoded character: "m%zz"; write % itself as %25';
   const gallery = join(import.meta.dirname, "../trace/gallery");
   const trace = join(gallery, readdirSync(gallery).find((name) => name.endsWith(".trace"))!);
 

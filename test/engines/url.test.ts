@@ -206,9 +206,9 @@ test("nobody there, a wrong password: exit 2, in a sentence", { tags: "long" }, 
 });
 
 test.each([
-  ["me:50%off@", "", "password", "a % that begins no character"],
-  ["m%e:secret@", "", "user", "a % that begins no character"],
-  ["me:secret@", "a%zz", "database", "a % that begins no character"],
+  ["me:50%off@", "", "password", "an invalid percent-encoded character"],
+  ["m%e:secret@", "", "user", "an invalid percent-encoded character"],
+  ["me:secret@", "a%zz", "database", "an invalid percent-encoded character"],
   ["me:secret@", "a%00", "database", "the character %00"],
 ])("postgresql://%shost/%s: exit 2, and what is wrong, without the password", async (login, path, what, why) => {
   const engine = `postgresql://${login}127.0.0.1:1/${path}`;

@@ -34,5 +34,5 @@ test.skipIf(process.platform !== "linux")("the client for whom no files are left
   }
   expect(clients.length).toBeGreaterThan(2);
   for (const client of clients) expect(rows(await client.query(all))).toHaveLength(tables.length);
-  await expect.poll(() => server.stdout() + server.stderr()).toMatch(/could not let a client in: too many open files/);
+  await expect.poll(() => server.stdout() + server.stderr()).toMatch(/could not accept a client: too many open files/);
 });

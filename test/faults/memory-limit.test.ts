@@ -66,7 +66,7 @@ describe.each(["isolated", "shared"] as const)("%s sessions", (sessions) => {
     await one.query("insert into big select 'x' from generate_series(1, 1000)");
     expect((await one.query("select count(*)::int as n from big")).rows).toEqual([{ n: 1000 }]);
     expect(lines.filter((line) => line.includes("53100"))).toEqual([
-      expect.stringMatching(/^info: warning: the database in memory takes 128 MB.*--memory-limit/),
+      expect.stringMatching(/^info: warning: the database in memory has reached its limit of 128 MB.*--memory-limit/),
     ]);
   });
 });

@@ -227,7 +227,7 @@ for (const [place, options] of Object.entries(places))
 
     test("what cannot be a branch is refused, and why is said", async () => {
       await expect(db.branch("a b")).rejects.toThrow(`"a b" cannot be a branch's name`);
-      await expect(db.branch("x".repeat(60))).rejects.toThrow("63 bytes at most");
+      await expect(db.branch("x".repeat(60))).rejects.toThrow("at most 63 bytes");
       await using branch = await db.branch("taken");
       await expect(db.branch("taken")).rejects.toThrow(`database "${branch.database}" already exists`);
       await sql.unsafe("begin; insert into account values (3000, 0); prepare transaction 'p'");

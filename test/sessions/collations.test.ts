@@ -93,7 +93,7 @@ test("a database has the order of code points, and of a locale of ICU's with --i
 
 test.each(["xx-YY", "en-US-u-ks-level9"])("--icu-locale %s is refused by name", async (icuLocale) => {
   await expect(startDevDb({ port: 0, migrations: "none", icuLocale })).rejects.toThrow(
-    new RegExp(`^icuLocale in the options: "${icuLocale}" is not a locale`),
+    new RegExp(`^icuLocale in the options: "${icuLocale}" is not an ICU locale`),
   );
 });
 

@@ -121,7 +121,7 @@ test("what cannot be is said, and changes nothing", { tags: "long" }, async () =
   await client.query("create table if not exists kept (n int)");
   await expect(db.snapshot("a~b")).rejects.toThrow('"a~b" cannot be a snapshot\'s name in a directory');
   await expect(db.snapshot("")).rejects.toThrow("cannot be a snapshot's name");
-  await expect(db.snapshot("x".repeat(60))).rejects.toThrow("63 bytes at most");
+  await expect(db.snapshot("x".repeat(60))).rejects.toThrow("at most 63 bytes");
   await db.snapshot("whole");
   await using branch = await db.branch();
   const { client: there } = await connect(branch.database);

@@ -35,7 +35,7 @@ describe("a file of the machine is refused", () => {
     const client = await served.login();
     const error = errorFields(await client.query(`begin; ${sql}`));
     expect(error?.get("C")).toBe("0A000");
-    expect(error?.get("M")).toMatch(/^cannot access file "\/.*": files outside of the data directory/);
+    expect(error?.get("M")).toMatch(/^cannot access file "\/.*": files outside the data directory/);
     expect(error?.get("H")).toContain("\\copy");
     await client.query("rollback");
     expect(rows(await client.query("select 1"))).toEqual([["1"]]);

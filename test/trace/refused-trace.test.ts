@@ -38,7 +38,7 @@ test.skipIf(process.platform === "win32")(
     const ended = new Promise((resolve) => void server.once("close", resolve));
     server.kill("SIGTERM");
     await ended;
-    expect(stderr).toMatch(/error: the trace .*t\.trace lacks what came after \d\d:\d\d:\d\d\n/);
+    expect(stderr).toMatch(/error: the trace .*t\.trace lacks the messages after \d\d:\d\d:\d\d\n/);
   },
 );
 

@@ -1,7 +1,7 @@
 /**
  * A server that a trace is recorded of or played to, by its URL.
  *
- * Owns: what of a URL can be used there. Does not own: reading it (`options/server-url.ts`), connecting.
+ * Owns: which parts of a URL a trace can use. Does not own: reading it (`options/server-url.ts`), connecting.
  */
 import { UsageError } from "../../errors.ts";
 import { isServerUrl, isSocketDirectory, readServerUrl, serverUrlForm } from "../../options/server-url.ts";
@@ -11,7 +11,7 @@ import type { Upstream } from "../../trace/record/proxy.ts";
 /** What a URL says. */
 export interface ServerUrl {
   readonly address: Upstream;
-  /** What the URL itself names: otherwise each client of a trace has its own. */
+  /** The user and database that the URL names. Without these, each client of a trace uses its own. */
   readonly user: string | undefined;
   readonly database: string | undefined;
   readonly password: string | undefined;
@@ -30,7 +30,9 @@ function read(text: string, flag: string): ServerUrl {
   const { host, hostAddress = host, port, password, sslMode, given } = readServerUrl(text, flag, process.env);
   const isSocket = isSocketDirectory(hostAddress);
   if (!isSocket && /^(require|verify-ca|verify-full)$/.test(sslMode))
-    throw new UsageError(`${flag}: sslmode=${sslMode} cannot be used here, as a trace has no TLS; use sslmode=disable`);
+    throw new UsageError(
+      `${flag}: sslmode=${sslMode} is not supported: traces are recorded and replayed without TLS; use sslmode=disable`,
+    );
   return {
     address: isSocket ? { path: `${hostAddress}/.s.PGSQL.${port}` } : { host: hostAddress, port },
     user: given.get("user"),

@@ -72,10 +72,10 @@ function adviceFor(name: string, cwd: string): string {
 function node(): Finding {
   const unfit = describeUnfitRuntime();
   if (unfit !== undefined) return { weight: "stop", text: unfit };
-  if (canPark()) return { weight: "ok", text: `${runtime}: each connection has a PostgreSQL session of its own` };
+  if (canPark()) return { weight: "ok", text: `${runtime}: each connection has its own PostgreSQL session` };
   return {
     weight: "differs",
-    text: `${runtime}: all connections share one PostgreSQL session; install Node 24 for one each`,
+    text: `${runtime}: all connections share one PostgreSQL session; install Node 24 to give each connection its own`,
   };
 }
 

@@ -33,7 +33,7 @@ export function identity(catalog: string, oid: string): string {
   return `(pg_identify_object('${catalog}'::regclass, ${oid}, 0)).identity`;
 }
 
-/** The options of an object, in an order of their own; without the one that servers keep for themselves in each column. */
+/** The options of an object, sorted, without the internal column option `pg_attver`. */
 export function options(array: string): string {
   return `(select string_agg(option, ', ' order by option) from unnest(${array}) option where option not like 'pg_attver=%')`;
 }

@@ -1,12 +1,12 @@
 /**
- * What a comparison of two databases leaves out: ledgers of migration tools, and what the user names.
+ * The objects that a comparison of two databases leaves out: ledgers of migration tools, and objects that the user names.
  *
- * Owns: the patterns, and what belongs to an object that one of them names. Does not own: what is compared (`read.ts`).
- * Invariant: a pattern is NAME or SCHEMA.NAME, with * and ?; a table takes its columns, constraints, indexes and sequences with it.
+ * Owns: the patterns, and the objects that belong to a matching object. Does not own: the compared objects (`read.ts`).
+ * Invariant: a pattern is NAME or SCHEMA.NAME, with * and ?; a table's columns, constraints, indexes and sequences are left out with it.
  */
 import type { Contents } from "./read.ts";
 
-/** The tables in which migration tools keep what has been applied, and the schemas that are made for them. */
+/** The ledger tables of migration tools, and the schemas made for them. */
 export const knownLedgers: readonly string[] = [
   "pglite_devdb.*",
   "drizzle",
@@ -30,10 +30,10 @@ export const knownLedgers: readonly string[] = [
   "goose_db_version",
 ];
 
-/** A name as PostgreSQL writes it, with its schema if it has one: the parts without quotes. */
+/** A name as PostgreSQL writes it, with an optional schema, split into parts without quotes. */
 type Path = readonly string[];
 
-/** Takes out what a pattern names. */
+/** Removes the objects that match a pattern. */
 export function leaveOut({ objects, rows }: Contents, patterns: readonly string[]): Contents {
   const isNamed = matcherOf(patterns);
   const kept = [...objects].map(([kind, found]) => {
@@ -62,13 +62,13 @@ function glob(text: string): RegExp {
   return new RegExp(`^${escaped.replaceAll("*", ".*").replaceAll("?", ".")}$`, "s");
 }
 
-/** What an object is, and the table that it belongs to. */
+/** Returns the names of an object, and of the table that it belongs to. */
 function pathsOf(kind: string, name: string, definition: string): readonly Path[] {
   const table = kind === "index" ? / ON (?:ONLY )?(.+?) USING /.exec(definition) : / owned by (.+)$/.exec(definition);
   return [...pathsIn(name), ...(table ? pathsIn(table[1]!) : [])];
 }
 
-/** `trigger t on public.people` has one that says where it is; a name without a schema has to be all that there is. */
+/** Finds the table in `trigger t on public.people`. A name without a schema counts only if the text has no other name. */
 function pathsIn(text: string): readonly Path[] {
   const all = [...text.matchAll(/(?:"(?:[^"]|"")*"|[^\s".(),]+)(?:\.(?:"(?:[^"]|"")*"|[^\s".(),]+))*/g)].map(([path]) =>
     [...path.matchAll(/"((?:[^"]|"")*)"|[^".]+/g)].map(([plain, quoted]) => quoted?.replaceAll('""', '"') ?? plain),

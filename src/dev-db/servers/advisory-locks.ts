@@ -13,7 +13,7 @@ import { ServerClient } from "../server-client.ts";
 
 const againMs = 300;
 
-/** A server's, a role's or a database's timeout would end a connection that does nothing else; before version 14 there is none. */
+/** Without this, a timeout of the server, role or database would end the idle connection. Servers before version 14 have no such timeout. */
 const neverIdle = "SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'idle_session_timeout'";
 
 /** Options of a wait for a lock. */
@@ -49,7 +49,7 @@ async function describeHolder(sql: SqlEngine, key: number): Promise<string> {
   return `the session with the process ID ${pid} (user ${user}${application ? `, application ${application}` : ""})`;
 }
 
-/** Takes a lock, `key` being an expression in SQL, and takes it again whenever its connection was lost. Resolves with how to let go of it. */
+/** Takes a lock and takes it again whenever its connection is lost; `key` is an SQL expression. Resolves with the function that releases the lock. */
 export async function holdLock(address: ClientAddress, key: string): Promise<() => void> {
   let holder: ServerClient | undefined;
   let isWanted = true;
@@ -62,8 +62,8 @@ export async function holdLock(address: ClientAddress, key: string): Promise<() 
     try {
       await executeSql(client, neverIdle);
       const [answer] = await executeSql(client, `SELECT pg_try_advisory_lock(${key})`);
-      // The server may not have noticed yet that the connection before is gone.
-      if (answer?.rows[0]?.[0] !== "t") throw new Error("another session has the lock of this run");
+      // The server may not have noticed yet that the previous connection is gone.
+      if (answer?.rows[0]?.[0] !== "t") throw new Error("another session holds the lock of this run");
     } catch (error) {
       client.close();
       throw error;

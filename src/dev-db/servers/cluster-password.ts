@@ -1,9 +1,9 @@
 /**
- * The password of the superuser `postgres` of a cluster of ours: every user of the machine can connect to its port, and a superuser can run programs.
+ * The password of the superuser `postgres` in a native cluster. Every user of the machine can connect to the port, and a superuser can run programs.
  *
- * Owns: making it, the file in the data directory that keeps it, and giving one to a cluster from before there were passwords. Does not own: initdb
+ * Owns: making the password, its file in the data directory, and adding a password to an older cluster without one. Does not own: initdb
  * (`cluster.ts`).
- * Invariant: the password is in no process's arguments or environment, and only in files that the server's user alone can read.
+ * Invariant: the password is never in a process's arguments or environment; only the server's user can read its files.
  */
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -16,24 +16,24 @@ import type { Programs, ProgramUser } from "./programs.ts";
 
 const fileName = "pglite_devdb.password";
 
-/** One that nobody can guess, and that needs no escape in a URL. */
+/** Makes a random password that needs no escape in a URL. */
 export function makePassword(): string {
   return randomBytes(18).toString("base64url");
 }
 
-/** Keeps it in a data directory. */
+/** Saves the password in a data directory. */
 export function keepPassword(data: string, password: string, user: ProgramUser): void {
   const file = join(data, fileName);
   writePrivately(`${file}.new`, password, user);
   renameSync(`${file}.new`, file);
 }
 
-/** Where it is kept, for messages. */
+/** Returns the path of the password file, for messages. */
 export function passwordFileOf(data: string): string {
   return join(data, fileName);
 }
 
-/** The one that a cluster has. One that has none, and lets everybody in, is given one. Rejects with what PostgreSQL says. */
+/** Returns a cluster's password. Gives a password to a cluster without one. Rejects with PostgreSQL's error. */
 export async function passwordOf(
   data: string,
   programs: Programs,
@@ -51,7 +51,7 @@ export async function passwordOf(
   const rules = readFileSync(access, "utf8");
   writePrivately(`${access}.new`, rules.replaceAll(/^((?:local|host)\b.*\s)trust\s*$/gm, "$1scram-sha-256"), user);
   renameSync(`${access}.new`, access);
-  // Last, so that a start that is killed on the way is made up for.
+  // Last, so that the next start repeats all steps after a kill.
   keepPassword(data, password, user);
   return password;
 }
@@ -81,7 +81,7 @@ function writePrivately(file: string, text: string, user: ProgramUser): void {
   if (user) chownSync(file, user.uid, user.gid);
 }
 
-/** By a backend without a server: nobody can connect to it. */
+/** Sets the password in single-user mode, in which no client can connect. */
 function alterPassword(
   data: string,
   password: string,
@@ -95,7 +95,7 @@ function alterPassword(
       ["--single", "-D", data, "postgres"],
       { cwd: data, env, ...user },
       (error, _, stderr) => {
-        // It goes on after an error in a statement, and ends well.
+        // Single-user mode continues after an error in a statement, and exits with 0.
         if (!error && !/\b(ERROR|FATAL|PANIC): /.test(stderr)) return resolve();
         const said = (stderr || error?.message || "").trim().replaceAll("\n", "\n  ");
         const sentence = `could not give the cluster in ${data} a password:\n  ${said}`;

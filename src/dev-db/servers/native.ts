@@ -87,7 +87,7 @@ export async function startNative(
   }).catch((error: unknown) => {
     if (!(error instanceof DatabaseError) || error.code !== wrongPassword) throw error;
     throw new UsageError(
-      `${option}: ${error.message}: the password of the user ${everywhere} was changed; write it into ${passwordFileOf(data)}`,
+      `${option}: ${error.message}: the password of the user ${everywhere} was changed; write the new password to ${passwordFileOf(data)}`,
       { cause: error },
     );
   });

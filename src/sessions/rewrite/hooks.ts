@@ -64,7 +64,7 @@ export const Hook = {
   unlock: 0x5aff0a,
   /** (the sequence's OID). */
   sequence: 0x5aff0b,
-  /** (Relation, ItemPointer): an index leads there. A row that is seen there is told next; none is told where one was pruned. */
+  /** (Relation, ItemPointer): an index points there. The next call reports the row there, or none if it was pruned. */
   visitTid: 0x5aff0d,
   /** A statement takes the transaction's snapshot. */
   takeSnapshot: 0x5aff0c,

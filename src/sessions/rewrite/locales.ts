@@ -1,15 +1,15 @@
 /**
- * The part of the rewrite that has libc know the locales that it has, and no others.
+ * The part of the rewrite that makes libc accept only its own locales.
  *
- * Owns: the places. Does not own: which locales these are (`../locales.ts`).
- * Why: musl takes any name for a locale and sorts by bytes; PostgreSQL would not have it.
+ * Owns: the rewritten places. Does not own: the list of locales (`../locales.ts`).
+ * Why: musl accepts any name as a locale and sorts by bytes; PostgreSQL must refuse unknown names.
  */
 import { Op } from "../wasm/instructions.ts";
 import { call, callOnEntry, constant, get, ifTrue } from "./code.ts";
 import { Hook } from "./hooks.ts";
 import type { Locator } from "./locate.ts";
 
-/** `setlocale(category, name)` and `newlocale(mask, name, base)` answer NULL for one that is not there. */
+/** `setlocale(category, name)` and `newlocale(mask, name, base)` return NULL for an unknown locale. */
 export function rewriteLocales({ module }: Locator, hook: number): void {
   for (const name of ["setlocale", "newlocale"])
     callOnEntry(module, module.exportedFunction(name), [

@@ -1,8 +1,8 @@
 /**
- * The part of the rewrite that tells which files of the server a statement wants.
+ * The part of the rewrite that reports the server's files that a statement uses.
  *
- * Owns: the places. Does not own: which files are refused (`../server-files.ts`).
- * Invariant: each place is before PostgreSQL opens, makes or looks at the file.
+ * Owns: the rewritten places. Does not own: which files are refused (`../server-files.ts`).
+ * Invariant: each place reports the file before PostgreSQL opens, makes or examines it.
  */
 import { Op } from "../wasm/instructions.ts";
 import { call, callOnEntry, constant, get } from "./code.ts";

@@ -68,7 +68,7 @@ class Said {
   }
 }
 
-/** What is known of all connections. */
+/** The known facts about all connections. */
 interface Shared {
   readonly settings: Settings;
   readonly consequences: Consequences;

@@ -2,7 +2,7 @@
  * Errors that a setting or a temporary table of another connection causes.
  *
  * Owns: the settings and temporary tables of each session, and the errors that they cause. Does not own: values in results (`settings.ts`).
- * Invariant: a connection that may have caused its error itself is not accused of a leak. After ALTER ROLE, ALTER DATABASE or ALTER SYSTEM no connection
+ * Invariant: an error that a connection may have caused itself is not reported as a leak. After ALTER ROLE, ALTER DATABASE or ALTER SYSTEM no error
  * is.
  */
 import { settingsIn } from "../../wire/startup-options.ts";
@@ -26,7 +26,7 @@ const consequences = [
   { code: "55P03", message: /lock timeout/, setting: "lock_timeout", own: /lock_timeout/i },
 ] as const;
 
-/** Of all connections of a trace. */
+/** Follows all connections of a trace. */
 export class Consequences {
   /** Connections by the name of a setting, or of a temporary table with the prefix `temporary table`. */
   readonly #left = new Map<string, Set<number>>();
@@ -61,14 +61,15 @@ export class Consequences {
     const found = consequences.find((one) => one.code === code && one.message.test(message));
     if (!found || found.own.test(this.#said.get(connection) ?? "")) return undefined;
     const owner = this.#ownerBeside(connection, found.setting);
-    return owner === undefined ? undefined : `and connection ${owner} has set ${found.setting}, which it has not`;
+    return owner === undefined ? undefined : `but connection ${owner}, not this connection, has set ${found.setting}`;
   }
 
   #explainsTable(connection: number, sql: string): string | undefined {
     for (const [, table] of sql.matchAll(temporary)) {
       const owners = this.#owners(tableOf(table!));
       const owner = owners.has(connection) ? undefined : this.#ownerBeside(connection, tableOf(table!));
-      if (owner !== undefined) return `and connection ${owner} has made the temporary table ${table}, which it has not`;
+      if (owner !== undefined)
+        return `but connection ${owner}, not this connection, has made the temporary table ${table}`;
     }
     return undefined;
   }

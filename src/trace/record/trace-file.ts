@@ -154,7 +154,7 @@ export class TraceFile {
     if (this.#failedAt) {
       const time = [this.#failedAt.getHours(), this.#failedAt.getMinutes(), this.#failedAt.getSeconds()];
       const words = time.map((part) => String(part).padStart(2, "0")).join(":");
-      this.#onFailure(`the trace ${this.#target.file} lacks what came after ${words}`);
+      this.#onFailure(`the trace ${this.#target.file} lacks the messages after ${words}`);
     }
     closeSync(this.#descriptor);
   }

@@ -148,7 +148,7 @@ export class ReplayConnection {
     const kind = body.readInt32BE(0);
     if (kind === request.ok) return;
     const { password } = this.#target;
-    // There is no TLS here: another machine's server may have a proof of the password only.
+    // A replay has no TLS: send another machine's server only a proof of the password.
     const reveals = kind === request.cleartext || kind === request.md5;
     if (password === undefined || (reveals && !staysHere(this.#socket))) this.destroy();
     else if (kind === request.cleartext) this.send(encodeMessage("p", password));

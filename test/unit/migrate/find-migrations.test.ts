@@ -154,7 +154,7 @@ describe("auto", () => {
     [
       "a folder of another tool",
       { "drizzle/1_create.js": "" },
-      /drizzle has migrations that are not plain SQL files side by side \(1_create\.js\) and is passed over/,
+      /drizzle has migrations that are not plain SQL files side by side \(1_create\.js\) and is skipped/,
     ],
   ])("passes over %s and says so", async (_what, files, message) => {
     const { source, log } = await find("auto", { ...files, "migrations/1.sql": "" } as Record<string, string>);

@@ -122,7 +122,7 @@ describe("the encoding of a file", () => {
     ["a dump in the custom format", Buffer.from("PGDMP\x01\x0e\0"), /custom format[\s\S]*pg_restore/],
     ["bzip2", Buffer.from("BZh91AY&SY"), /bzip2[\s\S]*bunzip2/],
     ["Zstandard", Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0x24]), /Zstandard[\s\S]*unzstd/],
-    ["a damaged gzip", gzipSync("select 1;").subarray(0, 15), /a\.sql cannot be decompressed/],
+    ["a damaged gzip", gzipSync("select 1;").subarray(0, 15), /could not decompress .*a\.sql/],
   ])("refuses %s by name", async (_name, bytes, message) => {
     const read_ = async () => read(await open(bytes));
     const error = await read_().then(
@@ -136,7 +136,7 @@ describe("the encoding of a file", () => {
   it("names a missing file", async () => {
     const missing = SqlFile.open("/nowhere/a.sql");
     await expect(missing).rejects.toThrow(MigrationError);
-    await expect(missing).rejects.toThrow(/nowhere.a\.sql cannot be read/);
+    await expect(missing).rejects.toThrow(/could not read .*nowhere.a\.sql/);
   });
 });
 
@@ -221,6 +221,6 @@ describe("the chunks of a file", () => {
       "select 1;",
     ]);
     const missing = folder({ "a.sql": "select 1;\n\\copy t from d.csv\n" });
-    await expect(read(await SqlFile.open(`${missing}/a.sql`))).rejects.toThrow(/a\.sql:2:1: .*d\.csv cannot be read/);
+    await expect(read(await SqlFile.open(`${missing}/a.sql`))).rejects.toThrow(/a\.sql:2:1: could not read .*d\.csv/);
   });
 });
