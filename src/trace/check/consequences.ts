@@ -61,7 +61,7 @@ export class Consequences {
     const found = consequences.find((one) => one.code === code && one.message.test(message));
     if (!found || found.own.test(this.#said.get(connection) ?? "")) return undefined;
     const owner = this.#ownerBeside(connection, found.setting);
-    return owner === undefined ? undefined : `but connection ${owner}, not this connection, has set ${found.setting}`;
+    return owner === undefined ? undefined : `but connection ${owner} has set ${found.setting}, and this connection has not`;
   }
 
   #explainsTable(connection: number, sql: string): string | undefined {
@@ -69,7 +69,7 @@ export class Consequences {
       const owners = this.#owners(tableOf(table!));
       const owner = owners.has(connection) ? undefined : this.#ownerBeside(connection, tableOf(table!));
       if (owner !== undefined)
-        return `but connection ${owner}, not this connection, has made the temporary table ${table}`;
+        return `but connection ${owner} has made the temporary table ${table}, and this connection has not`;
     }
     return undefined;
   }
