@@ -188,7 +188,7 @@ test.each([
 ] as const)("a consequence of %s in another session is found", async (left, sql, error) => {
   for (const options of [undefined, "-c application_name=a"])
     expect(findings(await leak(left, sql, error, options))).toEqual([
-      expect.stringMatching(new RegExp(`^1 leaked state: got ".*" \\(${error[0]}\\), and connection 2 has `)),
+      expect.stringMatching(new RegExp(`^1 leaked state: got ".*" \\(${error[0]}\\), but connection 2 has `)),
     ]);
 });
 

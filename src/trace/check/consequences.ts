@@ -61,7 +61,9 @@ export class Consequences {
     const found = consequences.find((one) => one.code === code && one.message.test(message));
     if (!found || found.own.test(this.#said.get(connection) ?? "")) return undefined;
     const owner = this.#ownerBeside(connection, found.setting);
-    return owner === undefined ? undefined : `but connection ${owner} has set ${found.setting}, and this connection has not`;
+    return owner === undefined
+      ? undefined
+      : `but connection ${owner} has set ${found.setting}, and this connection has not`;
   }
 
   #explainsTable(connection: number, sql: string): string | undefined {
