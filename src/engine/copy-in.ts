@@ -5,6 +5,7 @@
  * Invariant: memory holds one piece of the data; PostgreSQL gets the next piece after it has read the previous one.
  */
 import { copyDone, encodeCopyData, encodeQuery } from "../wire/frontend.ts";
+import { endOfOutput, isReady } from "../wire/ready-for-query.ts";
 import type { Engine } from "./engine.ts";
 
 /** See `Engine.copyIn`. */
@@ -14,27 +15,19 @@ export async function copyIn(
   data: AsyncIterable<Uint8Array>,
   onRawData: (bytes: Uint8Array) => void,
 ): Promise<void> {
-  let isOver = false;
+  let end: Uint8Array = new Uint8Array(0);
   const run = (message: Uint8Array) =>
     engine.execProtocolRawStream(message, {
       onRawData: (bytes) => {
-        isOver = endsWithReadyForQuery(bytes);
+        end = endOfOutput(end, bytes);
         onRawData(bytes);
       },
     });
   await run(encodeQuery(sql));
-  if (isOver) return;
+  if (isReady(end)) return;
   for await (const piece of data) {
     await run(encodeCopyData(piece));
-    if (isOver) return;
+    if (isReady(end)) return;
   }
   await run(copyDone);
-}
-
-const readyLength = 6;
-
-/** ReadyForQuery: the type, the length 5, and the transaction status. */
-function endsWithReadyForQuery(bytes: Uint8Array): boolean {
-  const [type, ...length] = bytes.subarray(-readyLength);
-  return bytes.length >= readyLength && type === 0x5a && length.slice(0, 4).join() === "0,0,0,5";
 }

@@ -8,11 +8,11 @@
  * Invariant: nothing is called into PostgreSQL outside a turn of the session.
  */
 import assert from "node:assert/strict";
+import { startOfReady } from "../wire/ready-for-query.ts";
 import type { FileDescriptors } from "./file-descriptors.ts";
 import type { Image } from "./image.ts";
 import { resumeStatement } from "./kept-statements.ts";
 import { type Peer, setPeer } from "./peer.ts";
-import { startOfReady } from "./ready-for-query.ts";
 import { errorsRecur } from "./refusals.ts";
 import { Dismissed } from "./scheduler.ts";
 import {

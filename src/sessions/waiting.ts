@@ -8,11 +8,11 @@
 import assert from "node:assert/strict";
 import { setImmediate as turnOfTheLoop } from "node:timers/promises";
 import { limits } from "../limits.ts";
+import { endOfOutput, isReady } from "../wire/ready-for-query.ts";
 import { lookForDeadlock } from "./deadlock-checks.ts";
 import { isLocale } from "./locales.ts";
 import type { MachineCalls } from "./machine.ts";
 import { Signal, WaitEvent } from "./postgres-process.ts";
-import { endOfOutput, isReady } from "./ready-for-query.ts";
 import { administratorCommand } from "./refusals.ts";
 import { firstFootprintHook, Hook } from "./rewrite/hooks.ts";
 import type { Wait } from "./scheduler.ts";

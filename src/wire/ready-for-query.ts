@@ -1,7 +1,7 @@
 /**
  * Finds ReadyForQuery at the end of a backend's output.
  *
- * Owns: the six bytes of the message (PostgreSQL manual, "Message Formats"). Does not own: the writes (`waiting.ts`).
+ * Owns: the six bytes of the message (PostgreSQL manual, "Message Formats"). Does not own: the writes (`sessions/waiting.ts`).
  * Invariant: writes may cut any message in two, so the end of the output is kept from write to write.
  */
 
