@@ -5,13 +5,11 @@
  * Invariant: an error that a connection may have caused itself is not reported as a leak. After ALTER ROLE, ALTER DATABASE or ALTER SYSTEM no error
  * is.
  */
-import { settingsIn } from "../../wire/startup-options.ts";
-
-const session = /\bset\s+(?:session\s+)?(?!local\b)("?[a-z_][\w.]*"?)\s*(?:=|\bto\b)\s*([^;]+)/gi;
 const characteristics = /\bset\s+session\s+characteristics\b[^;]*\bread\s+only\b/i;
 const undone = /\b(?:reset|discard)\s+(all|"?[a-z_][\w.]*"?)/gi;
-const alters = /\balter\s+(?:system|role|user|database)\b|\bpg_reload_conf\b/i;
 const temporary = /\bcreate\s+(?:(?:local|global)\s+)?temp(?:orary)?\s+table\s+(?:if\s+not\s+exists\s+)?"?(\w+)"?/gi;
+/** The name of the setting may be a parameter. */
+const anySetting = /set_config/i;
 const off = /^(?:0|off|f|false|no|default)\b/i;
 
 /** Errors, and the settings that cause them. */
@@ -30,28 +28,33 @@ const consequences = [
 export class Consequences {
   /** Connections by the name of a setting, or of a temporary table with the prefix `temporary table`. */
   readonly #left = new Map<string, Set<number>>();
-  /** The names of such settings that each connection has mentioned in any statement. */
-  readonly #said = new Map<number, string>();
+  /** Connections by the setting that they have mentioned in any text. */
+  readonly #mentioned = new Map<string, Set<number>>();
   #isUnsure = false;
 
-  /** A connection logs in with the startup parameter `options`. */
-  begins(connection: number, options: string | undefined): void {
-    for (const [name, value] of settingsIn(options)) this.#sets(connection, name, value);
-    this.#says(connection, options ?? "");
+  /** From now on the values for everybody may be others. */
+  commonMayChange(): void {
+    this.#isUnsure = true;
   }
 
-  /** A connection sends a statement. */
-  reads(connection: number, sql: string): void {
-    if (alters.test(sql)) this.#isUnsure = true;
-    if (characteristics.test(sql)) this.#sets(connection, "default_transaction_read_only", "on");
-    for (const [, name, value] of sql.matchAll(session)) this.#sets(connection, name!, value!);
-    for (const [, name] of sql.matchAll(undone)) this.#undoes(connection, name!.toLowerCase());
-    this.#says(connection, sql);
+  /** A connection sets a value for its session; `name` is in lower case and without quotes. */
+  sets(connection: number, name: string, value: string): void {
+    const owners = ofKey(this.#left, name);
+    if (off.test(value.trim().replaceAll("'", ""))) owners.delete(connection);
+    else owners.add(connection);
+  }
+
+  /** A connection sends a statement, after the call of `sets` for what it sets, or the startup parameter `options`. */
+  reads(connection: number, text: string): void {
+    if (characteristics.test(text)) this.sets(connection, "default_transaction_read_only", "on");
+    for (const [, name] of text.matchAll(undone)) this.#undoes(connection, name!.toLowerCase());
+    for (const { setting, own } of consequences)
+      if (own.test(text) || anySetting.test(text)) ofKey(this.#mentioned, setting).add(connection);
   }
 
   /** A statement has succeeded. */
   succeeds(connection: number, sql: string): void {
-    for (const [, table] of sql.matchAll(temporary)) this.#owners(tableOf(table!)).add(connection);
+    for (const [, table] of sql.matchAll(temporary)) ofKey(this.#left, tableOf(table!)).add(connection);
   }
 
   /** Names the other connection that causes an error, as the end of a sentence; undefined if none does. */
@@ -59,7 +62,7 @@ export class Consequences {
     if (this.#isUnsure) return undefined;
     if (code === "42P07") return this.#explainsTable(connection, sql);
     const found = consequences.find((one) => one.code === code && one.message.test(message));
-    if (!found || found.own.test(this.#said.get(connection) ?? "")) return undefined;
+    if (!found || ofKey(this.#mentioned, found.setting).has(connection)) return undefined;
     const owner = this.#ownerBeside(connection, found.setting);
     return owner === undefined
       ? undefined
@@ -68,7 +71,7 @@ export class Consequences {
 
   #explainsTable(connection: number, sql: string): string | undefined {
     for (const [, table] of sql.matchAll(temporary)) {
-      const owners = this.#owners(tableOf(table!));
+      const owners = ofKey(this.#left, tableOf(table!));
       const owner = owners.has(connection) ? undefined : this.#ownerBeside(connection, tableOf(table!));
       if (owner !== undefined)
         return `but connection ${owner} has made the temporary table ${table}, and this connection has not`;
@@ -77,35 +80,19 @@ export class Consequences {
   }
 
   #ownerBeside(connection: number, what: string): number | undefined {
-    return [...this.#owners(what)].find((owner) => owner !== connection);
-  }
-
-  #sets(connection: number, given: string, value: string): void {
-    const name = given.replaceAll('"', "").toLowerCase();
-    const owners = this.#owners(name);
-    if (off.test(value.trim().replaceAll("'", ""))) owners.delete(connection);
-    else owners.add(connection);
+    return [...ofKey(this.#left, what)].find((owner) => owner !== connection);
   }
 
   #undoes(connection: number, name: string): void {
-    if (name !== "all") this.#owners(name.replaceAll('"', "")).delete(connection);
+    if (name !== "all") ofKey(this.#left, name.replaceAll('"', "")).delete(connection);
     else for (const owners of this.#left.values()) owners.delete(connection);
   }
+}
 
-  #owners(what: string): Set<number> {
-    const owners = this.#left.get(what) ?? new Set();
-    this.#left.set(what, owners);
-    return owners;
-  }
-
-  #says(connection: number, text: string): void {
-    const kept = text.match(/read\s*only|read_only|statement_timeout|lock_timeout|set_config/gi)?.join(" ");
-    if (kept === undefined) return;
-    const known = this.#said.get(connection) ?? "";
-    // A name in set_config may be a parameter.
-    const words = kept.replaceAll(/set_config/gi, "read_only statement_timeout lock_timeout");
-    if (!known.includes(words)) this.#said.set(connection, `${known} ${words}`);
-  }
+function ofKey(map: Map<string, Set<number>>, key: string): Set<number> {
+  const found = map.get(key) ?? new Set();
+  map.set(key, found);
+  return found;
 }
 
 function tableOf(name: string): string {

@@ -12,7 +12,7 @@ import type { Problem } from "./finding.ts";
 import type { Settings } from "./settings.ts";
 import type { About } from "./statements.ts";
 
-const setting = /\bset\s+(?:session\s+|local\s+)?("?[a-z_][\w.]*"?)\s*(?:=|\bto\b)\s*([^;]+)/gi;
+const setting = /\bset\s+(session\s+|local\s+)?("?[a-z_][\w.]*"?)\s*(?:=|\bto\b)\s*([^;]+)/gi;
 const zone = /\bset\s+(?:session\s+|local\s+)?time\s+zone\s+([^;]+)/gi;
 const configured = /\bset_config\s*\(\s*(?:'([^']*)'|[^,]*)\s*,\s*(?:'([^']*)'|\$(\d+))?/gi;
 const shows = /^\s*(?:show\s+("?[a-z_][\w.]*"?)|select\s+current_setting\s*\(\s*'([^']+)')/i;
@@ -83,11 +83,17 @@ export class SessionState {
   }
 
   #reads(sql: string, values: readonly string[]): void {
-    this.#consequences.reads(this.#connection, sql);
     if (/\blisten\b/i.test(sql)) this.#listens = true;
     if (/\bprepare\b/i.test(sql)) this.#prepares = true;
-    if (alters.test(sql)) this.#settings.commonMayChange();
-    for (const [, name, value] of sql.matchAll(setting)) this.#sets(name!, value!);
+    if (alters.test(sql)) {
+      this.#settings.commonMayChange();
+      this.#consequences.commonMayChange();
+    }
+    for (const [, scope = "", name, value] of sql.matchAll(setting)) {
+      this.#sets(name!, value!);
+      if (!/^local/i.test(scope)) this.#consequences.sets(this.#connection, plain(name!), value!);
+    }
+    this.#consequences.reads(this.#connection, sql);
     for (const [, value] of sql.matchAll(zone)) this.#sets("timezone", value!);
     for (const [, name, literal, parameter] of sql.matchAll(configured)) {
       this.#sets(name ?? "*", literal ?? values[Number(parameter) - 1] ?? "");
@@ -96,14 +102,17 @@ export class SessionState {
 
   /** The startup parameter `options`. */
   #takes(options: string): void {
-    for (const [name, value] of settingsIn(options)) this.#sets(name, value);
+    for (const [name, value] of settingsIn(options)) {
+      this.#sets(name, value);
+      this.#consequences.sets(this.#connection, plain(name), value);
+    }
     // Other arguments of a backend set something, too.
     if (!onlySettings.test(options)) this.#touched.add("*");
-    this.#consequences.begins(this.#connection, options);
+    this.#consequences.reads(this.#connection, options);
   }
 
   #sets(given: string, value: string): void {
-    const name = given.replaceAll('"', "").toLowerCase();
+    const name = plain(given);
     this.#touched.add(name);
     this.#settings.set(this.#connection, name, value);
   }
@@ -116,7 +125,7 @@ export class SessionState {
   }
 
   #sees(given: string, value: string): Problem | undefined {
-    const name = given.replaceAll('"', "").toLowerCase();
+    const name = plain(given);
     if (this.#touched.has(name) || this.#touched.has("*")) return undefined;
     const owner = this.#settings.seen(this.#connection, this.#scope, name, value);
     if (owner === undefined) return undefined;
@@ -131,9 +140,9 @@ export class SessionState {
       ? undefined
       : this.#consequences.explains(this.#connection, code, message, statement?.sql ?? "");
     if (cause !== undefined) return leaked(`got "${message}" (${code}), ${cause}`);
-    if (fields.get("C") !== "42P05" || asked !== "Parse" || name === undefined) return undefined;
+    if (code !== "42P05" || asked !== "Parse" || name === undefined) return undefined;
     if (this.#prepared.has(name) || this.#prepares) return undefined;
-    return leaked(`got "${fields.get("M")}", and had prepared none of that name`);
+    return leaked(`got "${message}", and had prepared none of that name`);
   }
 
   #ready(status: string): Problem | undefined {
@@ -156,4 +165,9 @@ export class SessionState {
 
 function leaked(sentence: string): Problem {
   return { kind: "leaked state", sentence };
+}
+
+/** Returns the name of a setting without quotes and in lower case. */
+function plain(name: string): string {
+  return name.replaceAll('"', "").toLowerCase();
 }
