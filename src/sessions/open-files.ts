@@ -33,8 +33,15 @@ export function hasFilesLeft(limit = openFilesLimit()): boolean {
   return limit - readdirSync("/proc/self/fd").length > fewest;
 }
 
-/** The soft limit, which Node has raised to the hard one. */
+/** The soft limit, which Node has raised to the hard one; read once. */
+let softLimit: { readonly files: number | undefined } | undefined;
+
 function openFilesLimit(): number | undefined {
+  softLimit ??= { files: readSoftLimit() };
+  return softLimit.files;
+}
+
+function readSoftLimit(): number | undefined {
   if (process.platform !== "linux") return undefined;
   const [, soft] = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "latin1")) ?? [];
   return soft === undefined ? undefined : Number(soft);

@@ -40,10 +40,14 @@ export function closed(database: string): Error {
   return new SqlStateError("55000", `database "${database}" is not currently accepting connections`);
 }
 
+/** Returns the SQL expression for a database's OID. */
+export function oidOf(database: string): string {
+  return `(select oid from pg_database where datname = ${quoteLiteral(database)})`;
+}
+
 /** Returns statements that give a database another database's privileges and connection limit. */
 export function copyAccess(from: string, to: string): string {
-  const oid = (name: string) => `(select oid from pg_database where datname = ${quoteLiteral(name)})`;
-  const [source, target] = [oid(from), oid(to)];
+  const [source, target] = [oidOf(from), oidOf(to)];
   return `
     delete from pg_shdepend where ${namedInPrivileges} and objid = ${target};
     insert into pg_shdepend select dbid, classid, ${target}, objsubid, refclassid, refobjid, deptype

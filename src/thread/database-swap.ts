@@ -7,7 +7,7 @@
 import { quoteIdentifier, quoteLiteral } from "../migrate/sql-quoting.ts";
 import type { SessionHost } from "../sessions/host.ts";
 import type { IsolatedQueue } from "../transport/isolated-queue.ts";
-import { copyAccess } from "./branch-access.ts";
+import { copyAccess, oidOf } from "./branch-access.ts";
 import type { Run } from "./prepared-branches.ts";
 
 /** A copy, and the database that it replaces. */
@@ -75,8 +75,7 @@ export async function takePlace(run: Run, { made, name, old, factsOf, isUsed }: 
 
 /** Copies catalog rows, which depend on nothing but roles. The copy already has the right owner. */
 function copyFacts(from: string, to: string): string {
-  const oid = (name: string) => `(select oid from pg_database where datname = ${quoteLiteral(name)})`;
-  const [source, target] = [oid(from), oid(to)];
+  const [source, target] = [oidOf(from), oidOf(to)];
   const comment = "classoid = 'pg_database'::regclass";
   return `
     delete from pg_db_role_setting where setdatabase = ${target};
