@@ -2,18 +2,16 @@
  * Deletes files from the user's cache: those unread for a month, then the least recently read ones until the cache is small enough.
  *
  * Owns: the choice of files. Does not own: writing and reading them (`user-cache.ts`), which notes the time of a read.
- * Invariant: only regular files of this user go, whose names this program has given; what this start has read stays, since it
- * was read just now.
+ * Invariant: only regular files of this user go, whose names this program has given; a file that this thread has read or written
+ * stays, and the others make room for it.
  */
 import { lstatSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { takeWrittenDirectories } from "./user-cache.ts";
+import { isUsedHere, takeWrittenDirectories } from "./user-cache.ts";
 
 const unreadMs = 30 * 24 * 3600 * 1000;
 /** Of one version 70 MB are needed, 25 of them a snapshot, of which there is one for each combination of settings. */
 const mostBytes = 150_000_000;
-/** Snapshots go first: they are the most files, and the fastest to make again. */
-const goesFirst = /^snapshot-/;
 
 /** Of any version; also one that was being written, or a claim on one, when its writer was killed. */
 const ownName =
@@ -38,17 +36,21 @@ interface OwnFile {
   readonly bytes: number;
   /** When it was last read or written. */
   readonly usedMs: number;
-  readonly goesFirst: boolean;
+  readonly rank: Rank;
 }
+
+/** The last one goes first: snapshots are the most files, and the fastest to make again. */
+const ranks = ["used here", "other", "snapshot"] as const;
+type Rank = (typeof ranks)[number];
 
 function prune(directory: string, now: number): void {
   const files = readdirSync(directory).flatMap((name) => ownFile(directory, name));
   // Those that stay the longest come first.
-  files.sort((a, b) => Number(a.goesFirst) - Number(b.goesFirst) || b.usedMs - a.usedMs);
+  files.sort((a, b) => ranks.indexOf(a.rank) - ranks.indexOf(b.rank) || b.usedMs - a.usedMs);
   let bytes = 0;
   for (const file of files) {
     bytes += file.bytes;
-    if (bytes <= mostBytes && now - file.usedMs <= unreadMs) continue;
+    if (file.rank === "used here" || (bytes <= mostBytes && now - file.usedMs <= unreadMs)) continue;
     rmSync(file.path, { force: true });
     bytes -= file.bytes;
   }
@@ -60,5 +62,10 @@ function ownFile(directory: string, name: string): OwnFile[] {
   const found = lstatSync(path, { throwIfNoEntry: false });
   if (!found?.isFile() || (process.getuid && found.uid !== process.getuid())) return [];
   const usedMs = Math.max(found.atimeMs, found.mtimeMs);
-  return [{ path, bytes: found.size, usedMs, goesFirst: goesFirst.test(name) }];
+  return [{ path, bytes: found.size, usedMs, rank: rankOf(path, name) }];
+}
+
+function rankOf(path: string, name: string): Rank {
+  if (isUsedHere(path)) return "used here";
+  return name.startsWith("snapshot-") ? "snapshot" : "other";
 }

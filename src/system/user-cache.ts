@@ -108,6 +108,7 @@ export function openCached(path: string): number {
     if (user !== undefined && found.mode & 0o022) throw new Error(`others may write to ${path}`);
     if (found.size > longestFileBytes) throw new Error(`${path} is too large`);
     noteRead(file, found);
+    usedHere.add(path);
     return file;
   } catch (error) {
     closeSync(file);
@@ -154,6 +155,7 @@ export function keepInCache(path: string, ...parts: readonly Uint8Array[]): bool
       rmSync(temporary, { force: true });
     }
     writtenTo.add(dirname(path));
+    usedHere.add(path);
     return true;
   } catch {
     // There is none, then.
@@ -168,6 +170,13 @@ export function dropFromCache(path: string): void {
   } catch {
     // It is replaced, or in nobody's way.
   }
+}
+
+const usedHere = new Set<string>();
+
+/** Whether this thread has read or written that file of the cache. */
+export function isUsedHere(path: string): boolean {
+  return usedHere.has(path);
 }
 
 const writtenTo = new Set<string>();

@@ -26,6 +26,12 @@ const hasCome = (server: CaseServer, client: WireClient) =>
     () => server.running.server.getStats().queuedQueries === 1 || client.unread.length > 0,
   );
 
+/** PGlite's clock has milliseconds: within one, statement_timestamp() of a later statement equals the transaction's now(). */
+function clockTick(): Promise<void> {
+  const before = Date.now();
+  return waitUntil("the clock ticks", () => Date.now() > before + 1);
+}
+
 describeTargets("a client that stalls on %s", (target) => {
   const server = caseServer(target, {
     stallTimeout: stallTimeoutMs,
@@ -42,6 +48,7 @@ describeTargets("a client that stalls on %s", (target) => {
       const [staller, first, second] = await server.clients("staller", "first", "second");
       staller.send(...insert(1).slice(0, count), message.flush());
       await staller.until(reply);
+      await clockTick();
       first.send(message.query(ownTransaction));
       // What the stock library does depends on who of the two comes first.
       await hasCome(server, first);

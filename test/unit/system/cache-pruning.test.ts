@@ -82,6 +82,18 @@ test("of more than 150 MB the files that were read longest ago go, and snapshots
   expect(readdirSync(directory).sort()).toEqual(["cluster-1-bb", "cluster-1-cc", "code-1-aa", "sessions-1-aa"]);
 });
 
+test("a snapshot that was written or read just now stays, and the others make room for it", () => {
+  const sized = (name: string, mb: number, daysUnread: number) => truncateSync(file(name, daysUnread), mb * 1_000_000);
+  for (const day of [1, 2, 3, 4, 5]) sized(`sessions-1-a${day}`, 30, day);
+  sized("snapshot-1-aa", 25, 0);
+  readCached(join(directory, "snapshot-1-aa"));
+  sized("snapshot-1-bb", 25, 0);
+  expect(keepInCache(join(directory, "snapshot-1-cc"), Buffer.alloc(25_000_000))).toBe(true);
+  pruneWhereWritten();
+  const stay = [1, 2, 3].map((day) => `sessions-1-a${day}`);
+  expect(readdirSync(directory).sort()).toEqual([...stay, "snapshot-1-aa", "snapshot-1-cc"]);
+});
+
 test("what is not ours stays, however old: other names, directories, links and what they lead to, other users' files", () => {
   const names = [
     "notes.txt",
