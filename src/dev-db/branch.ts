@@ -21,7 +21,11 @@ export async function makeBranch(
   const address = { ...server, database };
   let dropped: Promise<void> | undefined;
   const drop = () => {
-    dropped ??= isOver() ? Promise.resolve() : branches.drop(database);
+    dropped ??= (isOver() ? Promise.resolve() : branches.drop(database)).catch((error: unknown) => {
+      // It is still there, and can be dropped later.
+      dropped = undefined;
+      throw error;
+    });
     return dropped;
   };
   const { name: its } = readBranch(database)!;

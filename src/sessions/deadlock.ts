@@ -20,8 +20,10 @@ const tagSecond = 4;
 const tagType = 14;
 const relation = 0;
 const object = 8;
-/** What a session reads before it has begun (catalog/pg_*_d.h). */
+/** What a session reads before it has begun, and what the commands about databases write (catalog/pg_*_d.h). */
 const catalogs = new Map([
+  [1213, "pg_tablespace"],
+  [1214, "pg_shdepend"],
   [1247, "pg_type"],
   [1249, "pg_attribute"],
   [1255, "pg_proc"],
@@ -32,10 +34,12 @@ const catalogs = new Map([
   [2601, "pg_am"],
   [2602, "pg_amop"],
   [2603, "pg_amproc"],
+  [2396, "pg_shdescription"],
   [2610, "pg_index"],
   [2615, "pg_namespace"],
   [2616, "pg_opclass"],
   [2964, "pg_db_role_setting"],
+  [3592, "pg_shseclabel"],
 ]);
 /** A corrupt list must not hang the engine. */
 const longestList = 100_000;

@@ -1,5 +1,6 @@
 /**
- * A limit, in real time, for what a session waits for that somebody else has locked, where none of PostgreSQL's own is in force.
+ * How long a session waits for what somebody else has locked, in real time: a limit where none of PostgreSQL's own is in force, and which lock
+ * it was where one is.
  *
  * Owns: when it is over. Does not own: what is done then. Invariant: who only waits for turns of others has no limit; no timer outlives the work.
  */
@@ -23,4 +24,16 @@ export function limitLockWait(
     else timer = setTimeout(look, lookAgainMs);
   }
   return () => clearTimeout(timer);
+}
+
+/**
+ * Looks every `ms` which lock the session waits for, until `stop`. `last` is the lock of the last look that found one: after an error 55P03
+ * (lock_not_available), which does not name the holder, it is the lock of that error if `ms` is shorter than `lock_timeout`.
+ */
+export function watchLockWait(host: SessionContext, session: SessionState, ms: number) {
+  let last: LockWait | undefined;
+  const timer = setInterval(() => {
+    last = lockWait(host, session) ?? last;
+  }, ms);
+  return { last: () => last, stop: () => clearInterval(timer) };
 }

@@ -22,7 +22,7 @@ import { DatabaseError } from "../wire/query-results.ts";
 import { autovacuumPid } from "./autovacuum-look.ts";
 import { closed, copyAccess, requireAccess } from "./branch-access.ts";
 import { onceNobodyRuns } from "./idle-moments.ts";
-import { hasPreparedTransactions, inUse, lockedTooLong } from "./lock-errors.ts";
+import { hasPreparedTransactions, inUse } from "./lock-errors.ts";
 import { OwnSession } from "./own-session.ts";
 import { PreparedBranches, type Run } from "./prepared-branches.ts";
 
@@ -327,8 +327,6 @@ export async function requireNonePrepared(run: Run, database: string, what = "so
 /** What PostgreSQL says is to be done belongs to its message, which is all that another thread gets. */
 export function withHint(error: unknown): never {
   if (!(error instanceof DatabaseError)) throw error;
-  // lock_not_available
-  if (error.code === "55P03") throw lockedTooLong();
   const detail = [error.fields.get("D"), error.fields.get("H")].filter(Boolean).join(" ");
   throw new SqlStateError(error.code, detail ? `${error.message}. ${detail}` : error.message);
 }

@@ -22,14 +22,7 @@ export function inUse(writer: Writer | undefined): Error {
   return new SqlStateError(objectInUse, `a database in use could not be copied: ${why}`);
 }
 
-/** A statement has waited for a lock until `lock_timeout` (55P03), which does not say whose it is. */
-export function lockedTooLong(): Error {
-  const what = "on the database or on a table of the catalogs";
-  const waited = `a lock that somebody else has was waited for ${secondsOf(limits.branchWaitMs)}, ${what}`;
-  return new SqlStateError(objectInUse, `${waited}. Have that transaction end, and try again.`);
-}
-
-/** A session has waited for it before it had begun. */
+/** A session of the server's own has waited for that lock for so long. */
 export function waitedTooLong({ what, holders }: LockWait, ms: number): Error {
   const [holder] = holders;
   // A prepared transaction has no session.

@@ -7,13 +7,14 @@
  * waited for too long, is closed before anybody is told so.
  */
 import { limits } from "../limits.ts";
+import type { LockWait } from "../sessions/deadlock.ts";
 import type { SessionHost } from "../sessions/host.ts";
-import { limitLockWait } from "../sessions/lock-limit.ts";
+import { limitLockWait, watchLockWait } from "../sessions/lock-limit.ts";
 import { PendingInput } from "../sessions/pending-input.ts";
 import type { Session, SessionInput } from "../sessions/session.ts";
 import { bytesInput } from "../sessions/session-context.ts";
 import { encodeQuery } from "../wire/frontend.ts";
-import { readQueryResults } from "../wire/query-results.ts";
+import { DatabaseError, readQueryResults } from "../wire/query-results.ts";
 import { waitedTooLong } from "./lock-errors.ts";
 
 /** The rows of an answer, as text. */
@@ -22,11 +23,17 @@ export type Rows = readonly (readonly (string | null)[])[];
 /** The session has ended, as somebody wanted it to. */
 export class SessionEnded extends Error {}
 
+/** SQLSTATE of a wait that `lock_timeout` has ended. */
+const lockNotAvailable = "55P03";
+
+/** How often in the time that it may wait is looked which lock a session waits for. */
+const looksInWait = 5;
+
 /** How a session begins. */
 interface Beginning {
   /** Is given it before it has started. */
   readonly onBegun?: (session: Session) => void;
-  /** Before it has begun none of PostgreSQL's own limits is in force: for how long, in real time, it waits for a lock that somebody has then. */
+  /** How long it waits for somebody's lock, in real time: before it has begun, when none of PostgreSQL's limits is in force; then by its `lock_timeout`. */
   readonly waitMs?: number;
 }
 
@@ -34,6 +41,7 @@ interface Beginning {
 export class OwnSession {
   readonly #host: SessionHost;
   readonly #application: Buffer | undefined;
+  readonly #waitMs: number;
   readonly #session: Promise<Session>;
   /** As soon as it is there, before it has started. */
   #begun: Session | undefined;
@@ -55,7 +63,8 @@ export class OwnSession {
     this.#host = host;
     const { application_name: application } = parameters;
     this.#application = application === undefined ? undefined : Buffer.from(application);
-    this.#session = this.#begin(parameters, number, onBegun, waitMs);
+    this.#waitMs = waitMs;
+    this.#session = this.#begin(parameters, number, onBegun);
     this.#session.catch(() => {});
   }
 
@@ -97,7 +106,8 @@ export class OwnSession {
   }
 
   /**
-   * Runs statements; resolves with the rows of the last one, rejects with PostgreSQL's error. With `first` it asks that in the turn in which they run, just
+   * Runs statements; resolves with the rows of the last one, rejects with PostgreSQL's error, or, where `lock_timeout` ended a wait for
+   * somebody's lock, with one that names the holder. With `first` it asks that in the turn in which they run, just
    * before, and runs nothing, with no rows, if the answer is no.
    */
   ask(sql: string, first?: () => boolean): Promise<Rows> {
@@ -105,11 +115,21 @@ export class OwnSession {
       const session = await this.#session;
       // The log names it if it keeps everybody waiting.
       if (this.#application) session.owner = { application: this.#application, statement: Buffer.from(sql) };
-      const { answer, hasEnded } = await this.#run(queryInput(sql, first));
-      const results = readQueryResults(answer);
+      const wait = watchLockWait(this.#host, session, this.#waitMs / looksInWait);
+      const { answer, hasEnded } = await this.#run(queryInput(sql, first)).finally(wait.stop);
+      const results = this.#read(answer, wait.last());
       if (hasEnded) throw new SessionEnded("the session was ended");
       return results.at(-1)?.rows ?? [];
     });
+  }
+
+  #read(answer: Buffer, wait: LockWait | undefined): ReturnType<typeof readQueryResults> {
+    try {
+      return readQueryResults(answer);
+    } catch (error) {
+      const isTimeout = error instanceof DatabaseError && error.code === lockNotAvailable;
+      throw isTimeout && wait ? waitedTooLong(wait, this.#waitMs) : error;
+    }
   }
 
   /** Ends it when it has done what it was asked. */
@@ -143,7 +163,6 @@ export class OwnSession {
     parameters: Parameters<SessionHost["createSession"]>[0],
     number: number,
     onBegun: (session: Session) => void,
-    waitMs: number,
   ): Promise<Session> {
     const words: Uint8Array[] = [];
     let unlimited = () => {};
@@ -152,8 +171,8 @@ export class OwnSession {
       this.#begun = session;
       onBegun(session);
       if (this.#isEnding) session.abandoned = true;
-      unlimited = limitLockWait(this.#host, session, waitMs, (wait) => {
-        tooLong = waitedTooLong(wait, waitMs);
+      unlimited = limitLockWait(this.#host, session, this.#waitMs, (wait) => {
+        tooLong = waitedTooLong(wait, this.#waitMs);
         void this.#host.closeSession(session);
       });
     };

@@ -82,7 +82,7 @@ const asks: [string, catalog: string, Ask][] = [
   ["select pglite_devdb.branch('b')", "pg_database", (_db, client) => client.query("select pglite_devdb.branch('b')")],
   ["a first connection", "pg_authid", (db, _client, onFinished) => connect(onFinished, `${db.url}~b`)],
 ];
-describe.concurrent("a branch is refused, nobody else waits, and the transaction goes on", () => {
+describe.concurrent("what is asked of a branch is refused, nobody else waits, and the transaction goes on", () => {
   const refusesBranch = async (
     [, catalog, ask]: (typeof asks)[number],
     { onTestFinished: onFinished }: TestContext,
@@ -101,6 +101,18 @@ describe.concurrent("a branch is refused, nobody else waits, and the transaction
   };
   test.for(asks.slice(0, 1))("%s, with %s locked", refusesBranch);
   test.for(asks.slice(1))("%s, with %s locked", { tags: "long" }, refusesBranch);
+
+  test("drop(), whose session has begun, with pg_shdepend locked", async ({ onTestFinished: onFinished }) => {
+    const db = await start(onFinished, { branches: "on" });
+    const branch = await db.branch("b");
+    const { holder, refusal, served } = await locked(onFinished, db, "pg_shdepend");
+    const asked = branch.drop();
+    const isRefused = expect(asked).rejects.toMatchObject(refusal);
+    await served(asked);
+    await isRefused;
+    await holder.query("commit");
+    await branch.drop();
+  });
 
   test("in a directory snapshots, and going back to one, too", { tags: "long" }, async ({
     onTestFinished: onFinished,
