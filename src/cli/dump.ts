@@ -43,6 +43,7 @@ export const dumpCommand: CliCommand = {
         `dump: ${JSON.stringify(withoutPassword(stray))} is neither the URL of a server nor an option of pg_dump (--table=NAME)`,
       );
     }
+    refuseFlags("dump", url, options);
     const server = namedServer("dump", url, options, context.environment);
     if (server === undefined) mustExist(options.db, context);
     const write = writerTo(context.stdout);
@@ -84,6 +85,7 @@ export const restoreCommand: CliCommand = {
         "restore: name a file, and the URL of a server if it is not for --db DIR: pglite-devdb restore FILE [URL]",
       );
     }
+    refuseFlags("restore", url, options);
     if (url === undefined && (options.db === "memory://" || urlOfEngine(options))) {
       throw new UsageError(
         "restore: name where to: --db DIR, or the URL of a server; a database in memory would be gone at once",
@@ -107,6 +109,23 @@ export const restoreCommand: CliCommand = {
     return 0;
   },
 };
+
+/** Nobody else connects to the server that these commands start, so the flags about where one listens are meant for a server that runs. */
+const ofListeners = ["port", "host", "socketDir"] as const;
+/** A URL says these itself. */
+const ofUrls = ["db", "user", "database", "password"] as const;
+
+/** Throws a `UsageError` for a flag that would be ignored. Environment and package.json are for other commands, too. */
+function refuseFlags(command: string, url: string | undefined, options: ResolvedOptions): void {
+  const keys = [...ofListeners, ...(url === undefined ? [] : ofUrls)];
+  const flag = keys.map((key) => options.givenAs.get(key)).find((name) => name?.startsWith("-"));
+  if (flag === undefined) return;
+  const how =
+    url === undefined
+      ? `name a server that runs by its URL: pglite-devdb ${command}${command === "restore" ? " FILE" : ""} postgresql://USER:PASSWORD@HOST:PORT/DATABASE`
+      : "the URL says which server and database it is";
+  throw new UsageError(`${command}: ${flag} has no effect; ${how}`);
+}
 
 /** What is dumped must be there: a server would make a new database where there is none. */
 function mustExist(db: string, { cwd }: CommandContext): void {

@@ -62,11 +62,16 @@ export async function dumpDatabase(url: string, options: DumpOptions): Promise<v
     transferList: [port],
     stdin: true,
   });
-  const answer = answerer(client, options);
+  const files = new TableFiles(client);
+  const answer = answerer(client, files, options);
   try {
     await new Promise<void>((resolve, reject) => {
+      let hasSaidEnd = false;
       const take = async (message: FromPgDump) => {
-        if (message.kind === "end") return end(message, options.log);
+        if (message.kind === "end") {
+          hasSaidEnd = true;
+          return end(message, options.log, files);
+        }
         ours.postMessage(await answer(message));
         Atomics.store(answered, 0, 1);
         Atomics.notify(answered, 0);
@@ -78,7 +83,7 @@ export async function dumpDatabase(url: string, options: DumpOptions): Promise<v
       thread.once("exit", (code) => {
         // The end may be known before the last words are read.
         for (let last = receiveMessageOnPort(ours); last; last = receiveMessageOnPort(ours)) hear(last.message);
-        setImmediate(() => reject(new Error(`pg_dump's thread ended with ${code}`)));
+        setImmediate(() => hasSaidEnd || reject(new Error(`pg_dump's thread ended with ${code}`)));
       });
     });
   } finally {
@@ -89,17 +94,18 @@ export async function dumpDatabase(url: string, options: DumpOptions): Promise<v
 }
 
 /** Throws a `PgDumpError` if pg_dump failed; otherwise logs its messages as warnings. */
-function end({ exitCode, said }: FromPgDump & { kind: "end" }, log: Log): true {
+async function end({ exitCode, said }: FromPgDump & { kind: "end" }, log: Log, files: TableFiles): Promise<true> {
   if (exitCode !== 0) throw new PgDumpError(exitCode, said);
+  await files.requireSame();
   if (said.length > 0) log("info", `pg_dump: ${said.map(withoutName).join("\n")}`);
   return true;
 }
 
 /** Returns what answers pg_dump. */
-function answerer(client: ServerClient, { write, progress }: DumpOptions) {
+function answerer(client: ServerClient, files: TableFiles, { write, progress }: DumpOptions) {
   let read = 0;
   return async (message: Exclude<FromPgDump, { kind: "end" }>): Promise<LoginAnswer | Uint8Array | undefined> => {
-    if (message.kind === "login") return logIn(client);
+    if (message.kind === "login") return logIn(client, files);
     if (message.kind === "write") return void (await write(message.bytes));
     const bytes = await exchange(client, message.batch);
     read += bytes.length;
@@ -119,8 +125,56 @@ const locksAreFew = `(SELECT count(*) FROM pg_catalog.pg_class WHERE relkind IN 
   AND relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)) * 4
   > current_setting('max_locks_per_transaction')::bigint * current_setting('max_connections')::bigint`;
 
-async function logIn(client: ServerClient): Promise<LoginAnswer> {
+async function logIn(client: ServerClient, files: TableFiles): Promise<LoginAnswer> {
   const [result] = await executeSql(client, `SELECT current_setting('server_version'), ${locksAreFew}`);
   const [version, areFew] = result!.rows[0]!;
-  return { bytes: loggedIn(version!), locksLittle: areFew === "t" };
+  const locksLittle = areFew === "t";
+  if (locksLittle) await files.note();
+  return { bytes: loggedIn(version!), locksLittle };
+}
+
+/** The file of each table; `pg_relation_filenode` knows the present one in an older snapshot, too. */
+const fileQuery = `SELECT c.oid, pg_catalog.pg_relation_filenode(c.oid), c.oid::pg_catalog.regclass
+  FROM pg_catalog.pg_class AS c WHERE c.relkind = 'r' AND c.relpersistence <> 't'
+  AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)`;
+
+/**
+ * Which tables got a new file while they were dumped. A dump that does not lock all tables at its beginning reads a table that was truncated
+ * or rewritten meanwhile as an empty one: TRUNCATE and forms of ALTER TABLE are not MVCC-safe (manual, "Caveats" of concurrency control).
+ */
+class TableFiles {
+  readonly #client: ServerClient;
+  #before: ReadonlyMap<string, string | null> | undefined;
+
+  constructor(client: ServerClient) {
+    this.#client = client;
+  }
+
+  /** Notes the files, before the dump begins. */
+  async note(): Promise<void> {
+    this.#before = new Map((await this.#rows()).map(([oid, file]) => [oid!, file!]));
+  }
+
+  /** Throws if a table has another file than it had, or is gone. */
+  async requireSame(): Promise<void> {
+    if (!this.#before) return;
+    await executeSql(this.#client, "ROLLBACK");
+    const rows = await this.#rows();
+    const changed = rows.find(([oid, file]) => this.#before!.has(oid!) && this.#before!.get(oid!) !== file);
+    const there = new Set(rows.map(([oid]) => oid));
+    const isGone = [...this.#before.keys()].some((oid) => !there.has(oid));
+    if (!changed && !isGone) return;
+    const what = changed ? `table ${changed[2]} was truncated or rewritten` : "a table was dropped";
+    throw Object.assign(
+      new Error(
+        `dump: ${what} while the database was dumped, and the dump may lack its rows: there are too many tables to lock all of them. Dump again while nobody changes tables`,
+      ),
+      { exitCode: ExitCode.failure },
+    );
+  }
+
+  async #rows() {
+    const [result] = await executeSql(this.#client, fileQuery);
+    return result!.rows;
+  }
 }

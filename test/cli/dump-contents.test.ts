@@ -79,8 +79,26 @@ test("a dump of many tables locks one at a time", async () => {
   await waitUntil("the dump waits for its reader", async () => (await held()) !== undefined);
   expect(await held()).toBeLessThan(count / 2);
   child.stdout!.resume();
-  const { code, stdout } = await ended;
-  expect([code, stdout.match(/^INSERT INTO public\.t\d+ VALUES/gm)?.length]).toEqual([0, count]);
+  const { code, stdout, stderr } = await ended;
+  expect([stderr, code, stdout.match(/^INSERT INTO public\.t\d+ VALUES/gm)?.length]).toEqual(["", 0, count]);
+});
+
+test("a dump of many tables fails if one of them is truncated before its rows are read", async () => {
+  const { url, sql } = await startServer(["--set", "max_locks_per_transaction=10", "--max-connections", "10"]);
+  await makeTables(sql, 100);
+  await sql`insert into t1 select generate_series(2, 200000)`;
+  const { child, ended } = startCli(["dump", url]);
+  child.stdout!.pause();
+  await waitUntil("the dump waits for its reader", async () => {
+    const rows = await sql`select from pg_stat_activity where application_name = 'pglite-devdb'
+      and state = 'idle in transaction' and clock_timestamp() - state_change > '500 ms'`;
+    return rows.length > 0;
+  });
+  await sql`truncate t99`;
+  child.stdout!.resume();
+  const { code, stderr } = await ended;
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/dump: table public.t99 was truncated or rewritten while the database was dumped/);
 });
 
 test("a dump of 8,000 tables ends well", { tags: "long" }, async () => {

@@ -191,6 +191,9 @@ describe("the URL of a server is read before anything is asked of it", () => {
       ["clock", "--url", "jdbc:postgresql://me:secret@h/x"],
       '--url: "jdbc:postgresql://me:…@h/x" is not postgresql://USER',
     ],
+    [["dump", "--port", "5433"], "dump: --port has no effect; name a server that runs by its URL"],
+    [["restore", trace, "--host", "h"], "restore: --host has no effect; name a server that runs by its URL"],
+    [["dump", "--db", "d", "postgresql://me:secret@h/x"], "dump: --db has no effect; the URL says which server"],
     [["dump", "host=h password=secret"], '"host=h password=…" is neither the URL of a server'],
   ])("%s", async (args, sentence) => {
     const cwd = temporaryDirectory();
