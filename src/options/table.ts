@@ -263,7 +263,7 @@ export const optionTable: { readonly [K in keyof OptionValues]: OptionSpec<Optio
     defaultNote: "half of the memory of the machine or its container",
     kind: wholeNumber(64, 1_000_000_000, " (megabytes)"),
     group: "Limits",
-    help: "the most memory for the files of a database in memory; a table that would grow further gets 53100",
+    help: "the most memory for the files of a database in memory; a table that would grow further gets 53100; catalogs may take 16 MB more",
   },
   idleTimeoutMs: {
     flags: "--idle-timeout <ms>",

@@ -41,7 +41,7 @@ try {
 
 function describeFull(limitBytes: number): string {
   const limit = `${Math.round(limitBytes / 2 ** 20)} MB`;
-  return `warning: the database in memory has reached its limit of ${limit}; statements that would make a table grow fail with 53100: drop or truncate tables, or start with a larger --memory-limit or with --db DIR`;
+  return `warning: the database in memory has reached its limit of ${limit}; statements that would make a table grow fail with 53100: drop or truncate tables, drop snapshots and branches, or start with a larger --memory-limit or with --db DIR`;
 }
 
 async function open() {
