@@ -24,11 +24,11 @@ export interface CheckedMigration extends Migration {
 export class NeedsPsqlError extends MigrationError {}
 
 /** Comments that begin an undo section; the whole file, run as it is, would undo itself. */
-const UNDO_SECTIONS: readonly { readonly comment: RegExp; readonly tool: string }[] = [
-  { comment: /^[ \t]*--[ \t]*migrate:down\b/im, tool: "dbmate" },
-  { comment: /^[ \t]*--[ \t]*\+goose[ \t]+down\b/im, tool: "goose" },
-  { comment: /^[ \t]*--[ \t]*\+migrate[ \t]+down\b/im, tool: "sql-migrate" },
-  { comment: /^[ \t]*--[ \t]*down[ \t]+migration\b/im, tool: "node-pg-migrate" },
+const UNDO_SECTIONS: readonly { readonly comment: RegExp; readonly tool: string; readonly setup: string }[] = [
+  { comment: /^[ \t]*--[ \t]*migrate:down\b/im, tool: "dbmate", setup: "npx dbmate up" },
+  { comment: /^[ \t]*--[ \t]*\+goose[ \t]+down\b/im, tool: "goose", setup: "goose postgres up" },
+  { comment: /^[ \t]*--[ \t]*\+migrate[ \t]+down\b/im, tool: "sql-migrate", setup: "sql-migrate up" },
+  { comment: /^[ \t]*--[ \t]*down[ \t]+migration\b/im, tool: "node-pg-migrate", setup: "npx node-pg-migrate up" },
 ];
 
 /** Reads a file to its end; `look` gets each chunk. Rejects with a `MigrationError` with file and line if a part cannot run here. */
@@ -54,12 +54,12 @@ export async function checkMigration(
 }
 
 function refuseUndoSection(chunk: SqlChunk): void {
-  for (const { comment, tool } of UNDO_SECTIONS) {
+  for (const { comment, tool, setup } of UNDO_SECTIONS) {
     const match = comment.exec(chunk.text);
     if (match === null) continue;
     throw new MigrationError(
       `${placeOf(chunk, match.index)}: an undo section of ${tool} is not supported: run as it is, the file would undo itself.\n` +
-        `  hint: have ${tool} apply the folder (--migrations none --setup "CMD"), or move the undo section to a file NAME.down.sql, which is never applied`,
+        `  hint: have ${tool} apply the folder (--migrations none --setup "${setup}"), or move the undo section to a file NAME.down.sql, which is never applied`,
     );
   }
 }

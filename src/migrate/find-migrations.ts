@@ -23,6 +23,12 @@ const PLACES = [
   "netlify/database/migrations",
   "db/migrations",
   "db/migrate",
+  "db/migration",
+  "database/migrations",
+  "src/migrations",
+  "src/migration",
+  "src/db/migrations",
+  "src/main/resources/db/migration",
 ];
 
 const EXPECTED =
@@ -102,7 +108,8 @@ function describeForeign({ sign, tool }: ForeignFolder): string {
 }
 
 function remedy({ setup }: ForeignFolder): string {
-  return `let their own tool apply them: --migrations none --setup "${setup}"`;
+  const quote = setup.includes('"') ? "'" : '"';
+  return `let their own tool apply them: --migrations none --setup ${quote}${setup}${quote}`;
 }
 
 function sourceOfConfig(config: DrizzleConfig, log: Log): MigrationSource | undefined {

@@ -23,13 +23,16 @@ export interface ForeignFolder {
 type Folder = { readonly kind: MigrationSource["kind"] } | ForeignFolder;
 
 const codeExtensions = new Set(".js .mjs .cjs .ts .mts .cts .py .rb .go .java .kt .php .cs .exs .rs".split(" "));
-/** The name of a migration begins with a number or a version: 001_, V2__, 20260101120000-, m1_. */
-const numbered = /^[a-z]{0,2}\d/i;
+/** The name of a migration begins with a number or a version: 001_, V2__, 20260101120000-, m1_, Migration20260101120000. */
+const numbered = /^(?:[a-z]{0,2}|migration)\d/i;
+const flywayVersion = /^V\d[\d._]*__/;
+/** Flyway runs these at other times, or instead of those with a version: callbacks, and a baseline. */
+const flywayOther = /^(?:(?:before|after)[A-Z]\w*|createSchema)\.sql$|^B\d[\d._]*__.*\.sql$/;
 
 /** A pattern for each tool's code, and the command that applies it. */
 const tools: readonly { readonly tool: string; readonly setup: string; readonly code: RegExp }[] = [
   { tool: "node-pg-migrate", setup: "npx node-pg-migrate up", code: /\bpgm\b/ },
-  { tool: "Sequelize", setup: "npx sequelize-cli db:migrate", code: /\bqueryInterface\b/ },
+  { tool: "Sequelize", setup: 'npx sequelize-cli db:migrate --url "$DATABASE_URL"', code: /\bqueryInterface\b/ },
   { tool: "TypeORM", setup: "npx typeorm migration:run -d DATA_SOURCE", code: /\bMigrationInterface\b/ },
   { tool: "MikroORM", setup: "npx mikro-orm migration:up", code: /@mikro-orm\// },
   { tool: "Kysely", setup: "npx kysely migrate:latest", code: /\bKysely\b|from ["']kysely["']/ },
@@ -76,6 +79,8 @@ function foreignFolder(
     setup,
   });
   if (folders.includes("committed")) return foreign("committed", "graphile-migrate", "npx graphile-migrate migrate");
+  if (files.includes("current.sql") && hasGraphileConfig(join(directory, "..")))
+    return foreign("current.sql", "graphile-migrate", "npx graphile-migrate migrate");
   if (files.includes("sqitch.plan")) return foreign("sqitch.plan", "Sqitch", "sqitch deploy");
   if (folders.includes("deploy") && folders.includes("revert")) return foreign("deploy", "Sqitch", "sqitch deploy");
   const changelog = files.find((name) => /changelog.*\.(xml|ya?ml|json|sql)$/i.test(name));
@@ -88,10 +93,17 @@ function foreignFolder(
     const { tool, setup } = tools.find((each) => each.code.test(text)) ?? {};
     return foreign(code, tool, setup);
   }
+  const other = files.some((name) => flywayVersion.test(name)) && files.find((name) => flywayOther.test(name));
+  if (other) return foreign(other, "Flyway", "flyway migrate");
   const deeper = folders.find((name) => hasNumberedSql(join(directory, name)));
   if (deeper === undefined) return undefined;
   const isFlyway = files.some((name) => /^[VR]\d*[\d._]*__/.test(name)) || hasVersioned(join(directory, deeper));
   return isFlyway ? foreign(`${deeper}/`, "Flyway", "flyway migrate") : foreign(`${deeper}/`);
+}
+
+/** Before the first commit there is no folder `committed`. */
+function hasGraphileConfig(project: string): boolean {
+  return [".gmrc", ".gmrc.js", ".gmrc.cjs"].some((name) => existsSync(join(project, name)));
 }
 
 function hasNumberedSql(directory: string): boolean {
@@ -99,7 +111,7 @@ function hasNumberedSql(directory: string): boolean {
 }
 
 function hasVersioned(directory: string): boolean {
-  return deep(directory).some(({ name }) => /^V\d[\d._]*__/.test(name));
+  return deep(directory).some(({ name }) => flywayVersion.test(name));
 }
 
 function deep(directory: string): Dirent[] {

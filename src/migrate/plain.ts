@@ -16,7 +16,7 @@ import { plainMigrations } from "./migration-folder.ts";
 import { readOwnLedger, recordInOwnLedger } from "./own-ledger.ts";
 import { SqlFile } from "./sql-file.ts";
 import { displayPath } from "./sql-place.ts";
-import { conventional, undoFiles } from "./undo-files.ts";
+import { undoFiles } from "./undo-files.ts";
 
 const LEDGER = "pglite_devdb.migrations";
 
@@ -71,7 +71,7 @@ async function filesIn(directory: string) {
 }
 
 function tellUndo(directory: string, undo: readonly string[], log: Log): void {
-  const [first, ...others] = undo.filter((name) => !conventional.test(name));
+  const [first, ...others] = undo;
   if (first === undefined) return;
   const more =
     others.length === 0 ? "undoes another file and is" : `and ${others.length} more undo other files and are`;

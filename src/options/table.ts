@@ -6,6 +6,7 @@
 import type { OptionSpec } from "./spec.ts";
 import {
   assignments,
+  commandLine,
   engineName,
   identifier,
   listOf,
@@ -201,7 +202,7 @@ export const optionTable: { readonly [K in keyof OptionValues]: OptionSpec<Optio
     flags: "--setup <command>",
     environment: "DEV_DB_SETUP",
     default: undefined,
-    kind: orFunction<DatabaseFunction>(text("a command line")),
+    kind: orFunction<DatabaseFunction>(commandLine()),
     group: "Data",
     help: "a command of a tool that migrates by itself ('npx knex migrate:latest'), which the shell runs with DATABASE_URL and PG* at every start, after the migrations and before the seed",
   },

@@ -34,6 +34,12 @@ export function text(takes: string, accepts: (text: string) => boolean = () => t
   return { takes, fromText, fromData: (data) => (typeof data === "string" ? fromText(data) : undefined) };
 }
 
+/** A command line; blanks around it do not matter. */
+export function commandLine(): ValueKind<string> {
+  const kind = text("a command line");
+  return { ...kind, fromText: (value) => kind.fromText(value.trim()) };
+}
+
 /** Text, or in data also a function, which only a caller of the library can have. */
 export function orFunction<F extends (...parameters: never) => unknown>(
   kind: ValueKind<string>,

@@ -34,6 +34,11 @@ const numbers: readonly OptionKey[] = [
   "seedRandom",
 ];
 
+test("blanks around a command line do not matter", () => {
+  expect(resolveOptions({ flags: { setup: " npm run migrate " } }).setup).toBe("npm run migrate");
+  expect(refusal({ flags: { setup: " " } })).toMatch(/--setup: " " is not a command line/);
+});
+
 describe("defaults", () => {
   test("nothing given is the documented default of every option", () => {
     const { givenAs, ...values } = resolveOptions({});

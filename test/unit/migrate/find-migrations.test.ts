@@ -165,6 +165,13 @@ describe("auto", () => {
   it.each<[tool: string, setup: string, files: Record<string, string>]>([
     ["graphile-migrate", "npx graphile-migrate migrate", { "committed/000001.sql": "", "current.sql": "select 1;" }],
     ["Flyway", "flyway migrate", { "V1__a.sql": "", "more/V2__b.sql": "" }],
+    ["Flyway", "flyway migrate", { "V1__a.sql": "", "beforeClean.sql": "drop table a" }],
+    ["Flyway", "flyway migrate", { "V1__a.sql": "", "B2__base.sql": "" }],
+    [
+      "MikroORM",
+      "npx mikro-orm migration:up",
+      { "Migration20260101.ts": "import { Migration } from '@mikro-orm/migrations'" },
+    ],
     ["Flyway", "flyway migrate", { "2025/V1__a.sql": "", "2026/V2__b.sql": "" }],
     ["Sqitch", "sqitch deploy", { "sqitch.plan": "", "deploy/a.sql": "", "revert/a.sql": "" }],
     ["Liquibase", "liquibase update", { "db.changelog-master.yaml": "", "1.sql": "" }],
@@ -172,7 +179,7 @@ describe("auto", () => {
     ["node-pg-migrate", "npx node-pg-migrate up", { "1_a.sql": "", "2_b.js": "exports.up = (pgm) => {}" }],
     [
       "Sequelize",
-      "npx sequelize-cli db:migrate",
+      'npx sequelize-cli db:migrate --url "$DATABASE_URL"',
       { "20260101-a.js": "module.exports = { up: (queryInterface) => {} }" },
     ],
     [
@@ -194,10 +201,24 @@ describe("auto", () => {
         Object.fromEntries(Object.entries(files).map(([name, text]) => [`${folder}/${name}`, text]));
       const message = await refusal("db", within("db"));
       expect(message).toContain(`db has migrations of ${tool} (`);
-      expect(message).toContain(`--migrations none --setup "${setup}"`);
+      expect(message).toMatch(/--migrations none --setup (['"]).*\1$/);
+      expect(message).toContain(setup);
       const { source, log } = await find("auto", { ...within("migrations"), "db/migrations/1.sql": "" });
       expect(source).toEqual({ kind: "plain", directory: "db/migrations" });
       expect(log).toEqual([expect.stringContaining(`migrations has migrations of ${tool} (`)]);
+    },
+  );
+
+  it("of graphile-migrate is refused before its first commit, too", async () => {
+    const files = { ".gmrc": "{}", "migrations/current.sql": "create table wip (id int);" };
+    expect(await refusal("migrations", files)).toContain("migrations has migrations of graphile-migrate (current.sql)");
+    expect((await find("auto", files)).source).toBeUndefined();
+  });
+
+  it.each(["src/migration", "database/migrations", "src/main/resources/db/migration"])(
+    "looks for %s",
+    async (place) => {
+      expect((await find("auto", { [`${place}/1.sql`]: "" })).source).toMatchObject({ kind: "plain" });
     },
   );
 

@@ -38,6 +38,7 @@ describe("plainMigrations", () => {
 
   it.each([
     ["postgrator", ["001.do.sql", "001.undo.sql", "002.do.users.sql", "002.undo.users.sql"]],
+    ["postgrator, by version alone", ["001.do.create-users.sql", "001.undo.drop-users.sql", "002.undo.sql"]],
     ["db-migrate", ["20260101-add-up.sql", "20260101-add-down.sql"]],
     ["golang-migrate, without its other half", ["1_a.up.sql", "1_a.down.sql", "2_b.down.sql"]],
     ["a name without a word for the first", ["1_a.sql", "1_a.rollback.sql", "2_b.sql", "2_b_revert.sql"]],
