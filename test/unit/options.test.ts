@@ -186,7 +186,8 @@ describe("text", () => {
   test.each(["host", "socketDir", "db", "migrations", "setup", "seed"] as const)(
     "%s refuses empty and unprintable text",
     (key) => {
-      for (const value of ["", " ", "\t", "a\0b", "a\nb", " a.sql"]) {
+      const blankInFront = key === "setup" ? [] : [" a.sql"];
+      for (const value of ["", " ", "\t", "a\0b", "a\nb", ...blankInFront]) {
         expect(refusal({ flags: { [key]: value } })).toContain(`${JSON.stringify(value)} is not a`);
       }
     },
