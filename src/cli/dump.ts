@@ -99,7 +99,7 @@ export const restoreCommand: CliCommand = {
           await restoreSql(client, path, name, log, progress).catch(async (error: unknown) => {
             if (!(error instanceof NeedsPsqlError)) throw error;
             log("info", `${name} has psql commands; psql runs it, without a transaction around the file`);
-            if (!(await runPsql(path, { url: at }, log))) throw error;
+            if (!(await runPsql(path, { url: at, name }, log))) throw error;
           });
         });
       } finally {

@@ -14,10 +14,16 @@ import { environmentWith } from "./address.ts";
 interface PsqlTarget {
   readonly url?: string;
   readonly environment?: Readonly<Record<string, string>>;
+  /** How messages call the file, if not by its path. */
+  readonly name?: string;
 }
 
 /** Runs a file. Resolves to false if psql is not installed. Rejects with a `MigrationError` that has psql's messages. */
-export async function runPsql(file: string, { url, environment = {} }: PsqlTarget, log: Log): Promise<boolean> {
+export async function runPsql(
+  file: string,
+  { url, environment = {}, name = file }: PsqlTarget,
+  log: Log,
+): Promise<boolean> {
   const args = ["-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", file, ...(url === undefined ? [] : ["-d", url])];
   const child = spawn("psql", args, {
     env: environmentWith(process.env, environment),
@@ -25,7 +31,8 @@ export async function runPsql(file: string, { url, environment = {} }: PsqlTarge
   });
   const errors: string[] = [];
   createInterface(child.stdout).on("line", (line) => log("debug", `psql: ${line}`));
-  createInterface(child.stderr).on("line", (line) => {
+  createInterface(child.stderr).on("line", (said) => {
+    const line = said.replace(`psql:${file}:`, () => `psql:${name}:`);
     if (/\b(ERROR|FATAL|error):/.test(line) || errors.length > 0) errors.push(line);
     else log("info", line);
   });
@@ -36,6 +43,9 @@ export async function runPsql(file: string, { url, environment = {} }: PsqlTarge
     child.once("close", (status) => resolve(status ?? 1));
   });
   if (code === undefined) return false;
-  if (code !== 0) throw new MigrationError(errors.join("\n") || `psql ended with ${code}`);
+  if (code !== 0) {
+    const why = errors.join("\n") || `psql ended with ${code}`;
+    throw new MigrationError(`${why}\n  What psql had committed before this stays applied.`);
+  }
   return true;
 }

@@ -6,6 +6,7 @@
  */
 import { executeSql, type SqlEngine } from "../engine/execute-sql.ts";
 import type { Log, Progress } from "../options.ts";
+import { pastBlanks } from "../sql/tokens.ts";
 import { checkMigration } from "./check-migration.ts";
 import { describePlace } from "./describe-place.ts";
 import { runTogether } from "./run-migration.ts";
@@ -25,7 +26,9 @@ export async function restoreSql(
   const isDump = await isOfPgDump(path, name);
   const leavesOut = (sql: string) => (isDump && isBlobTransaction(sql)) || compression.leavesOut(sql);
   const file = await SqlFile.open(path, { name, leavesOut });
-  const migration = await checkMigration({ name: displayPath(name), file, ledger: "nothing", recordSql: "" });
+  const unchecked = { name: displayPath(name), file, ledger: "nothing", recordSql: "" };
+  // A dump is not a migration: its comments mean nothing to a migration tool.
+  const migration = await checkMigration(unchecked, () => undefined);
   if (compression.count > 0)
     log("info", `left out SET COMPRESSION lz4 (${compression.count} ×): this server was built without lz4`);
   await runTogether(engine, [migration], log, (_, chunk) => progress(`restore: ${describePlace(migration, chunk)}`));
@@ -34,7 +37,8 @@ export async function restoreSql(
 /** Returns whether pg_dump wrote the file. */
 async function isOfPgDump(path: string, name: string): Promise<boolean> {
   const bytes = await openSqlBytes(path, name);
-  for await (const piece of bytes.text()) return /^-- PostgreSQL database dump$/m.test(piece.slice(0, 1000));
+  for await (const piece of bytes.text())
+    return /^-- PostgreSQL database dump$/m.test(piece.slice(0, Math.min(1000, pastBlanks(piece, 0))));
   return false;
 }
 

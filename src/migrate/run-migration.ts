@@ -12,7 +12,7 @@
  *    transaction is rolled back and the file runs statement by statement.
  * 3. The file has transaction control of its own (BEGIN, COMMIT …): it runs statement by statement, as psql runs it. Its
  *    ledger row is written before its last statement if that is a COMMIT, so that a file within one BEGIN and COMMIT is
- *    still applied with its row or not at all. A transaction that it leaves open is committed.
+ *    still applied with its row or not at all. `check-migration.ts` refuses a file that leaves a transaction open.
  */
 import { executeCopy, executeSql } from "../engine/execute-sql.ts";
 import type { Log } from "../options.ts";

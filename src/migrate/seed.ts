@@ -9,7 +9,7 @@ import { existsSync } from "node:fs";
 import { basename, extname, resolve } from "node:path";
 import { MigrationError, UsageError } from "../errors.ts";
 import type { Log, Progress } from "../options.ts";
-import { checkMigration } from "./check-migration.ts";
+import { checkMigration, refuseUndoSection } from "./check-migration.ts";
 import { describePlace } from "./describe-place.ts";
 import { executeOnLedger, type SqlEngine } from "./migration.ts";
 import { isNewSeed, recordInOwnLedger, seedLedger } from "./own-ledger.ts";
@@ -54,8 +54,10 @@ export async function applySeed(
   if (!(await isNewSeed(engine, { name, title: `the seed ${file}` }, checksum, log))) return false;
   const recordSql = recordInOwnLedger(seedLedger, name, checksum);
   const unchecked = { name, file: sqlFile, ledger: seedLedger, recordSql };
-  const migration = await checkMigration(unchecked, ({ text }) => {
-    if (!/^CREATE SCHEMA pglite_devdb;$/m.test(text)) return;
+  const migration = await checkMigration(unchecked, (chunk) => {
+    refuseUndoSection(chunk);
+    const { text, statements } = chunk;
+    if (!statements.some(({ start, end }) => text.slice(start, end) === "CREATE SCHEMA pglite_devdb")) return;
     throw new MigrationError(
       `${displayPath(sqlFile.path)} is a dump with this program's own ledgers, which are there before a seed.\n` +
         "  hint: pglite-devdb dump --db DIR -- --exclude-schema=pglite_devdb",

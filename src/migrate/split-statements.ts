@@ -53,8 +53,13 @@ interface NextStatement {
   readonly isEnded: boolean;
 }
 
-/** The first statement from an offset on, which is not inside of one. */
-export function nextStatement(sql: string, from: number): NextStatement | undefined {
+/** Whether a statement reads data from the client. */
+export function copiesFromStdin({ words }: SqlStatement): boolean {
+  return words[0] === "copy" && words.some((word, i) => word === "stdin" && words[i - 1] === "from");
+}
+
+/** The first statement from an offset on, which is not inside of one. `escapes`: see `pastToken`. */
+export function nextStatement(sql: string, from: number, escapes = false): NextStatement | undefined {
   let open: OpenStatement | undefined;
   for (let at = from; at < sql.length; ) {
     const past = pastBlank(sql, at);
@@ -62,7 +67,7 @@ export function nextStatement(sql: string, from: number): NextStatement | undefi
       at = past;
       continue;
     }
-    const end = pastToken(sql, at);
+    const end = pastToken(sql, at, escapes);
     if (sql[at] !== ";" || open?.isInside()) {
       open ??= new OpenStatement(at);
       open.take(sql, at, end);

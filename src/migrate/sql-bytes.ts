@@ -1,8 +1,8 @@
 /**
  * Reads the bytes of a SQL file as text, in pieces.
  *
- * Owns: the file's kind (compressed, an archive of pg_dump, UTF-16), encoding and byte order mark. Does not own: statements
- * (`sql-chunks.ts`), checksums (`sql-file.ts`).
+ * Owns: the file's kind (compressed, an archive of pg_dump, UTF-16) and byte order mark. Does not own: encodings (`sql-encodings.ts`),
+ * statements (`sql-chunks.ts`), checksums (`sql-file.ts`).
  * Invariant: no character is replaced or lost: an error names the file and the line that cannot be decoded.
  */
 import { createReadStream } from "node:fs";
@@ -10,10 +10,10 @@ import { open } from "node:fs/promises";
 import { Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { MigrationError } from "../errors.ts";
+import { declaredEncoding, headBytes } from "./read-settings.ts";
+import { encodingCalled, encodingOfKey, isSameEncoding, type TextEncoding } from "./sql-encodings.ts";
 import { displayPath } from "./sql-place.ts";
 
-/** The part of a file in which SET client_encoding is looked for. */
-const headBytes = 1 << 16;
 const pieceBytes = 1 << 16;
 
 /** Files that are refused: their first bytes, their name in messages, and the hint. */
@@ -45,77 +45,6 @@ const refused: readonly {
   { magic: Buffer.from("PK\x03\x04"), what: "a ZIP archive", hint: "decompress it with unzip" },
 ];
 
-/** PostgreSQL's names of encodings ("Character Set Support" in the manual), and TextDecoder's labels for them. */
-const labels: ReadonlyMap<string, string> = new Map([
-  ["BIG5", "big5"],
-  ["EUCCN", "gb18030"],
-  ["EUCJP", "euc-jp"],
-  ["EUCKR", "euc-kr"],
-  ["GB18030", "gb18030"],
-  ["GBK", "gbk"],
-  ["ISO88595", "iso-8859-5"],
-  ["ISO88596", "iso-8859-6"],
-  ["ISO88597", "iso-8859-7"],
-  ["ISO88598", "iso-8859-8"],
-  ["KOI8", "koi8-r"],
-  ["KOI8R", "koi8-r"],
-  ["KOI8U", "koi8-u"],
-  // TextDecoder's ISO 8859-1 is Windows-1252, so latin1 is decoded by Buffer.
-  ["LATIN1", "latin1"],
-  ["ISO88591", "latin1"],
-  ["LATIN2", "iso-8859-2"],
-  ["LATIN3", "iso-8859-3"],
-  ["LATIN4", "iso-8859-4"],
-  ["LATIN6", "iso-8859-10"],
-  ["LATIN7", "iso-8859-13"],
-  ["LATIN8", "iso-8859-14"],
-  ["LATIN9", "iso-8859-15"],
-  ["LATIN10", "iso-8859-16"],
-  ["ISO88592", "iso-8859-2"],
-  ["ISO88593", "iso-8859-3"],
-  ["ISO88594", "iso-8859-4"],
-  ["ISO885910", "iso-8859-10"],
-  ["ISO885913", "iso-8859-13"],
-  ["ISO885914", "iso-8859-14"],
-  ["ISO885915", "iso-8859-15"],
-  ["ISO885916", "iso-8859-16"],
-  // They differ only in control characters, which no text has.
-  ["LATIN5", "windows-1254"],
-  ["ISO88599", "windows-1254"],
-  ["SJIS", "shift_jis"],
-  ["SHIFTJIS", "shift_jis"],
-  ["MSKANJI", "shift_jis"],
-  ["UHC", "euc-kr"],
-  ["UNICODE", "utf-8"],
-  ["UTF8", "utf-8"],
-  ["WIN", "windows-1251"],
-  ["WIN866", "ibm866"],
-  ["ALT", "ibm866"],
-  ["WIN874", "windows-874"],
-  ["WIN949", "euc-kr"],
-  ["WIN936", "gbk"],
-  ["WIN950", "big5"],
-  ["WIN932", "shift_jis"],
-  ...["1250", "1251", "1252", "1253", "1254", "1255", "1256", "1257", "1258"].map((page): [string, string] => [
-    `WIN${page}`,
-    `windows-${page}`,
-  ]),
-]);
-
-const declaration =
-  /^\s*(?:set\s+(?:session\s+|local\s+)?(?:client_encoding\s*(?:=|to)|names)\s*|\\encoding\s+)['"]?([\w-]+)['"]?/im;
-
-/** Normalizes an encoding's name: PostgreSQL ignores case and all characters but letters and digits. */
-function encodingName(name: string): string {
-  return name.replaceAll(/[^A-Za-z0-9]/g, "").toUpperCase();
-}
-
-/** Whether two names mean the same encoding of text. */
-export function isSameEncoding(a: string, b: string): boolean {
-  const [one, other] = [a, b].map((name) => labels.get(encodingName(name)) ?? encodingName(name));
-  return one === other;
-}
-
 /** A file, identified by its first bytes. */
 export interface SqlBytes {
   readonly path: string;
@@ -125,6 +54,8 @@ export interface SqlBytes {
   readonly size: number;
   /** PostgreSQL's name of its encoding. */
   readonly encoding: string;
+  /** Whether psql reads such a file: not if it is compressed, or UTF-16. */
+  readonly isForPsql: boolean;
   /** Returns its text in pieces, without a byte order mark. Each call starts at the beginning. */
   text(): AsyncIterable<string>;
   /** Returns its bytes as they are on the disk. */
@@ -144,8 +75,9 @@ export async function openSqlBytes(path: string, name = path): Promise<SqlBytes>
   for (const { magic, at = 0, what, hint } of refused)
     if (head.subarray(at, at + magic.length).equals(magic))
       throw new MigrationError(`${shown} is ${what}, not SQL text\n  hint: ${hint}`);
-  const { encoding, label } = encodingOf(head, shown);
-  return { path, name, size, encoding, text: () => decoded(bytes(), label, encoding, shown), bytes: raw };
+  const { encoding, text } = encodingOf(head, shown);
+  const isForPsql = !isCompressed && !text.label.startsWith("utf-16");
+  return { path, name, size, encoding, isForPsql, text: () => decoded(bytes, text, encoding, shown), bytes: raw };
 }
 
 async function readHead(path: string, shown: string): Promise<{ size: number; first: Buffer }> {
@@ -179,50 +111,78 @@ async function* gunzipped(raw: Readable, shown: string): AsyncGenerator<Buffer> 
   }
 }
 
-function encodingOf(head: Buffer, shown: string): { encoding: string; label: string } {
-  if (head[0] === 0xff && head[1] === 0xfe) return { encoding: "UTF8", label: "utf-16le" };
-  if (head[0] === 0xfe && head[1] === 0xff) return { encoding: "UTF8", label: "utf-16be" };
-  const declared = declaration.exec(head.toString("latin1"))?.[1];
+/** Returns the encoding of the file, and PostgreSQL's name of it. */
+function encodingOf(head: Buffer, shown: string): { encoding: string; text: TextEncoding } {
+  if (head[0] === 0xff && head[1] === 0xfe) return { encoding: "UTF8", text: encodingOfKey("utf-16le") };
+  if (head[0] === 0xfe && head[1] === 0xff) return { encoding: "UTF8", text: encodingOfKey("utf-16be") };
+  refuseUnmarkedUtf16(head, shown);
+  const isMarked = head[0] === 0xef && head[1] === 0xbb && head[2] === 0xbf;
   // A file of ASCII only has the encoding that it declares. Decoding finds any other byte.
-  if (declared === undefined || /^(sql_?ascii|auto|default)$/i.test(declared))
-    return { encoding: "UTF8", label: "utf-8" };
-  const label = labels.get(encodingName(declared));
-  if (label !== undefined) return { encoding: declared, label };
+  const declared = (isMarked ? undefined : declaredEncoding(head.toString("latin1"))) ?? "UTF8";
+  const text = encodingCalled(declared);
+  if (text !== undefined) return { encoding: declared, text };
   throw new MigrationError(
     `${shown} is in the encoding ${declared}, which is not supported\n  hint: convert it: iconv -f ${declared} -t UTF-8 ${shown}, and change the SET client_encoding in it`,
   );
 }
 
+/** Most text has ASCII characters, every one of which is a NUL and another byte in UTF-16. */
+function refuseUnmarkedUtf16(head: Buffer, shown: string): void {
+  const nuls = [0, 0];
+  for (let at = head.indexOf(0); at >= 0; at = head.indexOf(0, at + 1)) nuls[at % 2]!++;
+  const [even = 0, odd = 0] = nuls;
+  if (Math.min(even, odd) > 0 || (even + odd) * 4 < head.length || head.length < 2) return;
+  throw new MigrationError(
+    `${shown} is UTF-16 without a byte order mark\n  hint: convert it: iconv -f UTF-16${even > 0 ? "BE" : "LE"} -t UTF-8 ${shown}`,
+  );
+}
+
 async function* decoded(
-  bytes: AsyncIterable<Buffer>,
-  label: string,
-  encoding: string,
+  bytes: () => AsyncIterable<Buffer>,
+  { label, corrected, wrongAt }: TextEncoding,
+  declared: string,
   shown: string,
 ): AsyncGenerator<string> {
-  const decoder = label === "latin1" ? undefined : new TextDecoder(label, { fatal: true });
+  const encoding = label.startsWith("utf-16") ? "UTF-16" : declared;
+  const decoder = decoderOf(label);
   let line = 1;
   const checked = (text: string): string => {
     const nul = text.indexOf("\0");
     // A NUL would end the Query message in the middle of the file.
-    if (nul >= 0) throw notText(shown, line + newlines(text.slice(0, nul)), "it contains a NUL character");
+    if (nul >= 0) throw notText(shown, line + newlines(text.slice(0, nul)), encoding, "it contains a NUL character");
+    const wrong = wrongAt(text);
+    if (wrong >= 0) {
+      const why = `PostgreSQL reads the bytes of ${JSON.stringify(text[wrong])} differently, or not at all`;
+      throw notText(shown, line + newlines(text.slice(0, wrong)), encoding, why);
+    }
     line += newlines(text);
-    return text;
+    return corrected(text);
   };
-  for await (const piece of bytes) {
+  let pieces = 0;
+  for await (const piece of bytes()) {
     let text: string;
     try {
-      text = decoder ? decoder.decode(piece, { stream: true }) : piece.toString("latin1");
+      text = decoder(piece);
     } catch {
-      throw notText(shown, line + goodLines(piece, label), `its bytes are not ${encoding}`);
+      throw notText(shown, await lineOfBadByte(bytes(), label, pieces), encoding, `its bytes are not ${encoding}`);
     }
     if (text !== "") yield checked(text);
+    pieces++;
   }
   try {
-    const rest = decoder?.decode() ?? "";
+    const rest = decoder();
     if (rest !== "") yield checked(rest);
-  } catch {
-    throw notText(shown, line, `its last bytes are not ${encoding}`);
+  } catch (error) {
+    if (error instanceof MigrationError) throw error;
+    throw notText(shown, line, encoding, `its last bytes are not ${encoding}`);
   }
+}
+
+/** Returns a function that decodes the next piece, or what remains. */
+function decoderOf(label: string): (piece?: Uint8Array) => string {
+  if (label === "latin1") return (piece) => Buffer.from(piece ?? []).toString("latin1");
+  const decoder = new TextDecoder(label, { fatal: true });
+  return (piece) => decoder.decode(piece, { stream: piece !== undefined });
 }
 
 function newlines(text: string): number {
@@ -231,25 +191,26 @@ function newlines(text: string): number {
   return count;
 }
 
-/** Returns how many lines can be decoded. */
-function goodLines(piece: Buffer, label: string): number {
-  const decoder = new TextDecoder(label, { fatal: true });
-  let lines = 0;
-  for (let at = 0; ; lines++) {
-    const end = piece.indexOf(10, at);
-    if (end < 0) return lines;
-    try {
-      decoder.decode(piece.subarray(at, end), { stream: true });
-    } catch {
-      return lines;
+/** Reads the file again. A character may begin in an earlier piece, so only a decoder from the beginning finds the byte. */
+async function lineOfBadByte(bytes: AsyncIterable<Buffer>, label: string, goodPieces: number): Promise<number> {
+  const decoder = decoderOf(label);
+  let line = 1;
+  let pieces = 0;
+  try {
+    for await (const piece of bytes) {
+      const parts = pieces++ < goodPieces ? [piece] : Array.from(piece, (byte) => Uint8Array.of(byte));
+      for (const part of parts) line += newlines(decoder(part));
     }
-    at = end + 1;
-  }
+  } catch {}
+  return line;
 }
 
-function notText(shown: string, line: number, why: string): MigrationError {
+function notText(shown: string, line: number, encoding: string, why: string): MigrationError {
+  const isUtf8 = isSameEncoding(encoding, "UTF8");
   return new MigrationError(
-    `${shown}:${line}: the file is not UTF-8 text: ${why}\n` +
-      `  hint: convert it, for example: iconv -f LATIN1 -t UTF-8 ${shown}; or begin it with SET client_encoding = 'LATIN1';`,
+    `${shown}:${line}: the file is not ${isUtf8 ? "UTF-8" : encoding} text: ${why}\n` +
+      (isUtf8
+        ? `  hint: convert it, for example: iconv -f LATIN1 -t UTF-8 ${shown}; or add the statement SET client_encoding = 'LATIN1'; in the first 64 kB`
+        : `  hint: convert it: iconv -f ${encoding} -t UTF-8 ${shown}, and change a SET client_encoding in it`),
   );
 }

@@ -10,9 +10,19 @@ import { constants, createReadStream } from "node:fs";
 import { access } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { MigrationError } from "../errors.ts";
-import { pastBlanks } from "../sql/tokens.ts";
-import { nextStatement, type SqlChunk, type SqlStatement } from "./split-statements.ts";
-import { isSameEncoding, openSqlBytes, type SqlBytes } from "./sql-bytes.ts";
+import { pastBlanks, tokenize } from "../sql/tokens.ts";
+import {
+  encodingOfCommand,
+  endOfData,
+  isOff,
+  type ReadSetting,
+  settingOf,
+  whyNotEncoding,
+  writeEscapes,
+} from "./read-settings.ts";
+import { copiesFromStdin, nextStatement, type SqlChunk, type SqlStatement } from "./split-statements.ts";
+import { openSqlBytes, type SqlBytes } from "./sql-bytes.ts";
+import { isSameEncoding } from "./sql-encodings.ts";
 import { describePlaceIn, displayPath, type Place, placeAfter, start } from "./sql-place.ts";
 
 /** In bytes. A file up to this size is one chunk, so that its execution does not depend on the cut into statements. */
@@ -25,12 +35,16 @@ const deepestInclude = 16;
 
 const includes = /^\\(?:i|ir|include|include_relative)\s+(?:'((?:[^']|'')*)'|(\S+))$/;
 const copies = /^\\copy\s+(.+?)\s+from\s+(?:'((?:[^']|'')*)'|(\S+))(.*)$/i;
-const encodes = /^\\encoding\s+(\S+)$/;
 const saysNothing = /^\\(?:un)?restrict\b/;
 
-/** Whether a statement reads data from the client. */
-export function copiesFromStdin({ words }: SqlStatement): boolean {
-  return words[0] === "copy" && words.some((word, i) => word === "stdin" && words[i - 1] === "from");
+/** What psql ignores between a COPY and the end of its line. */
+const nothing = /^(?:[\s;]|\/\*(?:(?!\/\*|\*\/).)*\*\/)*(?:--[^\r]*\r?\n?)?$/s;
+
+/** How string constants are read from here on. Included files share it. */
+interface Strings {
+  /** `standard_conforming_strings` is off: a backslash is an escape in each of them. */
+  escapes: boolean;
+  wasOff: boolean;
 }
 
 /**
@@ -41,14 +55,15 @@ export async function* sqlChunks(
   bytes: SqlBytes,
   leavesOut: LeavesOut = () => false,
   depth = 0,
+  strings: Strings = { escapes: false, wasOff: false },
 ): AsyncGenerator<SqlChunk> {
   if (depth > deepestInclude)
     throw new MigrationError(
       `${displayPath(bytes.name)}: files include each other more than ${deepestInclude} levels deep`,
     );
-  for await (const part of new ChunkReader(bytes, leavesOut).parts()) {
+  for await (const part of new ChunkReader(bytes, leavesOut, strings).parts()) {
     if ("text" in part) yield part;
-    else yield* sqlChunks(await openSqlBytes(part.include), leavesOut, depth + 1);
+    else yield* sqlChunks(await openSqlBytes(part.include), leavesOut, depth + 1, strings);
   }
 }
 
@@ -69,6 +84,7 @@ interface Copied {
 class ChunkReader {
   readonly #file: SqlBytes;
   readonly #leavesOut: LeavesOut;
+  readonly #strings: Strings;
   readonly #pieces: AsyncIterator<string>;
   /** Text that was read and not yet returned. It begins at `#offset` of the file, which is `#place`. */
   #text = "";
@@ -77,8 +93,9 @@ class ChunkReader {
   #isOver = false;
   #isInData = false;
 
-  constructor(file: SqlBytes, leavesOut: LeavesOut) {
+  constructor(file: SqlBytes, leavesOut: LeavesOut, strings: Strings) {
     this.#leavesOut = leavesOut;
+    this.#strings = strings;
     this.#file = file;
     this.#pieces = file.text()[Symbol.asyncIterator]();
   }
@@ -99,7 +116,7 @@ class ChunkReader {
       at = await this.#pastBlanks(at);
       if (at === this.#text.length) break;
       const line = this.#text[at] === "\\" ? await this.#line(at) : undefined;
-      const command = line === undefined ? undefined : this.#command(line.trimEnd());
+      const command = line === undefined ? undefined : this.#command(line.trimEnd(), at);
       if (line !== undefined && command !== undefined) {
         yield* close(at);
         if (command !== "nothing") yield "sql" in command ? await this.#copied(command) : command;
@@ -107,21 +124,24 @@ class ChunkReader {
         continue;
       }
       const { statement, past } = await this.#statement(at);
+      const setting = settingOf(this.#text, statement);
       if (copiesFromStdin(statement)) {
         const before = at;
         yield* close(at);
-        const moved = moveBy(statement, before);
-        const chunk = this.#chunk(this.#text.slice(0, moved.end), [moved]);
+        const chunk = this.#copy(moveBy(statement, before));
         this.#drop(past - before);
         yield* this.#withData(chunk);
-      } else if (this.#setsEncoding(statement) || this.#leavesOut(this.#text.slice(statement.start, statement.end))) {
+      } else if (
+        this.#setsEncoding(setting, statement) ||
+        this.#leavesOut(this.#text.slice(statement.start, statement.end))
+      ) {
         const length = past - at;
         yield* close(at);
         this.#drop(length);
       } else {
         open.push(statement);
         at = past;
-        if (past > longest) yield* close(past);
+        if (this.#changesStrings(setting, statement) || past > longest) yield* close(past);
       }
     }
     yield* close(this.#text.length);
@@ -150,7 +170,7 @@ class ChunkReader {
 
   async #statement(at: number): Promise<{ statement: SqlStatement; past: number }> {
     for (;;) {
-      const next = nextStatement(this.#text, at);
+      const next = nextStatement(this.#text, at, this.#strings.escapes);
       if (next && (next.isEnded || this.#isOver)) return next;
       if (this.#isOver)
         return { statement: { words: [], start: at, end: at, backslashAt: undefined }, past: this.#text.length };
@@ -169,15 +189,15 @@ class ChunkReader {
   }
 
   /** Translates a psql command; returns undefined if only psql understands it. */
-  #command(line: string): Included | Copied | "nothing" | undefined {
+  #command(line: string, at: number): Included | Copied | "nothing" | undefined {
     if (saysNothing.test(line)) return "nothing";
     const beside = (quoted: string | undefined, plain: string | undefined) =>
       resolve(dirname(this.#file.path), quoted?.replaceAll("''", "'") ?? plain!);
     const include = includes.exec(line);
     if (include) return { include: beside(include[1], include[2]) };
-    const encoding = encodes.exec(line);
-    if (encoding) {
-      this.#requireEncoding(encoding[1]!);
+    const encoding = encodingOfCommand(line);
+    if (encoding !== undefined) {
+      this.#requireEncoding(encoding, at);
       return "nothing";
     }
     const [, target, quoted, plain, options] = copies.exec(line) ?? [];
@@ -193,22 +213,64 @@ class ChunkReader {
     return { ...this.#chunk(sql, [statement]), copyData: createReadStream(from) };
   }
 
-  #setsEncoding({ words, start: from, end }: SqlStatement): boolean {
-    const [set, name] = words.filter((word) => word !== "session" && word !== "local");
-    if (set !== "set" || (name !== "client_encoding" && name !== "names")) return false;
-    const value = /(?:=|\bto\b|\bnames\b)\s*['"]?([\w-]+)/i.exec(this.#text.slice(from, end))?.[1] ?? "default";
-    if (!/^default$/i.test(value)) this.#requireEncoding(value);
-    return true;
+  #setsEncoding(setting: ReadSetting | undefined, { start: at }: SqlStatement): boolean {
+    if (setting?.name !== "client_encoding") return false;
+    // The call may be one of several in its SELECT, and PostgreSQL gets UTF-8.
+    if (setting.isCall && !isSameEncoding(setting.value, "UTF8"))
+      throw this.#wrong("cannot set client_encoding with set_config\n  hint: use SET client_encoding", at);
+    this.#requireEncoding(setting.value, at);
+    return !setting.isCall;
   }
 
-  #requireEncoding(name: string): void {
-    if (/^(sql_?ascii|auto)$/i.test(name) || isSameEncoding(name, this.#file.encoding)) return;
-    throw this.#wrong(`cannot set client_encoding to ${name} in a file that was read as ${this.#file.encoding}`);
+  #requireEncoding(name: string, at: number): void {
+    const why = whyNotEncoding(name, this.#file.encoding);
+    if (why !== undefined) throw this.#wrong(why, at);
+  }
+
+  /** Whether PostgreSQL reads the strings in the statements after this one in another way. */
+  #changesStrings(setting: ReadSetting | undefined, { words, start: at }: SqlStatement): boolean {
+    const strings = this.#strings;
+    if (strings.wasOff && (words[0] === "rollback" || words[0] === "abort"))
+      throw this.#wrong(
+        `ROLLBACK is not supported after standard_conforming_strings = off\n  hint: ${writeEscapes}`,
+        at,
+      );
+    if (setting?.name !== "standard_conforming_strings") return false;
+    const isEscaping = isOff(setting);
+    if (setting.isLocal && isEscaping)
+      throw this.#wrong(`SET LOCAL standard_conforming_strings = off is not supported\n  hint: ${writeEscapes}`, at);
+    const isChange = isEscaping !== strings.escapes;
+    strings.escapes = isEscaping;
+    strings.wasOff ||= isEscaping;
+    return isChange;
+  }
+
+  /** Returns the chunk of a COPY, whose data is sent as UTF-8. */
+  #copy(statement: SqlStatement): SqlChunk {
+    const text = this.#text.slice(0, statement.end);
+    const tokens = tokenize(text);
+    const at = tokens.findIndex(({ text: word }, i) => word === "encoding" && tokens[i + 1]?.kind === "string");
+    const option = tokens[at + 1];
+    if (at < 0 || option === undefined) return this.#chunk(text, [statement]);
+    if (!isSameEncoding(option.text, this.#file.encoding))
+      throw this.#wrong(
+        `COPY with the encoding ${option.text} is not supported in a file that was read as ${this.#file.encoding}\n` +
+          "  hint: move the data to a file and load it with \\copy TABLE FROM 'FILE' and the same options",
+        statement.start,
+      );
+    const changed = `${text.slice(0, option.start)}'UTF8'${text.slice(option.end)}`;
+    return this.#chunk(changed, [nextStatement(changed, 0)!.statement]);
   }
 
   /** Reads a COPY. Its data begins in the next line and ends with the line \. */
   async *#withData(chunk: SqlChunk): AsyncGenerator<SqlChunk> {
-    this.#drop((await this.#line(0)).length);
+    const rest = await this.#line(0);
+    if (!nothing.test(rest))
+      throw this.#wrong(
+        "text after COPY … FROM stdin on the same line is not supported\n" +
+          "  hint: begin the data on the next line, and the next statement after the line \\.; a line ends with LF or CRLF",
+      );
+    this.#drop(rest.length);
     this.#isInData = true;
     const next = () => this.#nextData();
     // A consumer may stop and continue later, so leaving the loop does not end the data.
@@ -227,7 +289,7 @@ class ChunkReader {
   /** Returns undefined at the end of the data. */
   async #nextData(): Promise<Uint8Array | undefined> {
     while (this.#isInData) {
-      const end = /^\\\.\r?(?:\n|$)/m.exec(this.#text);
+      const end = endOfData.exec(this.#text);
       const isEnd = end !== null && (end[0].endsWith("\n") || this.#isOver);
       this.#isInData = !isEnd && !this.#isOver;
       // The last line may continue in unread text.
@@ -251,8 +313,9 @@ class ChunkReader {
     this.#text = this.#text.slice(end);
   }
 
-  #wrong(what: string): MigrationError {
-    return new MigrationError(`${describePlaceIn(this.#file.name, this.#place)}: ${what}`);
+  #wrong(what: string, at = 0): MigrationError {
+    const place = placeAfter(this.#text.slice(0, at), this.#place);
+    return new MigrationError(`${describePlaceIn(this.#file.name, place)}: ${what}`);
   }
 }
 

@@ -5,10 +5,12 @@
  * (`sql-chunks.ts`), a file's meaning to a migration tool, the execution.
  */
 import { createHash } from "node:crypto";
+import { MigrationError } from "../errors.ts";
+import { isOff, settingOf, whyNotEncoding, writeEscapes } from "./read-settings.ts";
 import { type SqlChunk, splitStatements } from "./split-statements.ts";
 import { openSqlBytes, type SqlBytes } from "./sql-bytes.ts";
 import { sqlChunks } from "./sql-chunks.ts";
-import { placeAfter } from "./sql-place.ts";
+import { describePlaceIn, type Place, placeAfter } from "./sql-place.ts";
 
 /** SHA-256, in hexadecimal. */
 interface Checksums {
@@ -53,6 +55,11 @@ export class SqlFile {
     return this.#bytes.size;
   }
 
+  /** Whether psql reads such a file. */
+  get isForPsql(): boolean {
+    return this.#bytes.isForPsql;
+  }
+
   /** Reads the file, once. */
   checksums(): Promise<Checksums> {
     this.#checksums ??= readChecksums(this.#bytes);
@@ -87,9 +94,31 @@ async function* separateChunks(file: SqlBytes, separator: string): AsyncGenerato
   for await (const piece of file.text()) text += piece;
   let offset = 0;
   for (const part of text.split(separator)) {
-    const statements = splitStatements(part);
     const place = placeAfter(text.slice(0, offset));
-    if (statements.length > 0) yield { path: file.name, text: part, offset, place, statements };
+    const { text: sent, statements } = withoutEncoding(file, part, place);
+    if (statements.length > 0) yield { path: file.name, text: sent, offset, place, statements };
     offset += part.length + separator.length;
   }
+}
+
+/** Writes blanks over SET client_encoding, because PostgreSQL gets UTF-8. */
+function withoutEncoding(file: SqlBytes, part: string, place: Place): Pick<SqlChunk, "text" | "statements"> {
+  let text = part;
+  const statements = splitStatements(part).filter((statement) => {
+    const setting = settingOf(part, statement);
+    if (setting === undefined) return true;
+    const { start, end } = statement;
+    const isEncoding = setting.name === "client_encoding";
+    const why = isEncoding
+      ? whyNotEncoding(setting.value, setting.isCall ? "UTF8" : file.encoding)
+      : isOff(setting)
+        ? `standard_conforming_strings = off is not supported between statement breakpoints\n  hint: ${writeEscapes}`
+        : undefined;
+    if (why !== undefined)
+      throw new MigrationError(`${describePlaceIn(file.name, placeAfter(part.slice(0, start), place))}: ${why}`);
+    if (!isEncoding || setting.isCall) return true;
+    text = text.slice(0, start) + part.slice(start, end).replaceAll(/[^\r\n]/g, " ") + text.slice(end);
+    return false;
+  });
+  return { text, statements };
 }

@@ -4,7 +4,7 @@
  * Owns: quotes, dollar quotes, comments, words. Does not own: statements (`../migrate/split-statements.ts`), what a token means.
  * Invariant: pure; every text is cut somewhere, without an error: what is unfinished goes to its end.
  *
- * Assumes `standard_conforming_strings = on`, the default since 9.1 (a backslash is an escape in E'' only).
+ * Unless a caller says otherwise, `standard_conforming_strings` is on, the default since 9.1 (a backslash is an escape in E'' only).
  * Mirrors src/backend/parser/scan.l.
  */
 
@@ -35,6 +35,15 @@ export function tokenize(sql: string): Token[] {
     start = pastBlanks(sql, end);
   }
   return tokens;
+}
+
+/** The comments of a text that begin with `--`. */
+export function* lineComments(sql: string): Generator<{ readonly start: number; readonly text: string }> {
+  for (let at = 0; at < sql.length; ) {
+    const past = pastBlank(sql, at);
+    if (sql.startsWith("--", at)) yield { start: at, text: sql.slice(at, past) };
+    at = past > at ? past : pastToken(sql, at);
+  }
 }
 
 function readToken(sql: string, start: number, end: number): Pick<Token, "kind" | "text"> {
@@ -85,9 +94,10 @@ function pastBlockComment(sql: string, from: number): number {
   return sql.length;
 }
 
-/** The offset past the token at `at`, which is not blank. */
-export function pastToken(sql: string, at: number): number {
+/** The offset past the token at `at`, which is not blank. `escapes`: a backslash is an escape in every string constant. */
+export function pastToken(sql: string, at: number, escapes = false): number {
   const first = sql[at]!;
+  if (first === "'" && escapes) return pastEscapeString(sql, at + 1);
   if (first === "'" || first === '"') return pastQuoted(sql, at + 1, first, false);
   if ((first === "E" || first === "e") && sql[at + 1] === "'") return pastEscapeString(sql, at + 2);
   if (first === "$") {

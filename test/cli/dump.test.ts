@@ -9,6 +9,8 @@ import { type CliSettings, runCli, startCli, temporaryDirectory } from "../suppo
 import { initializedDirectory, initializeTemplate } from "../support/data-directory.ts";
 import { findRealPostgres, howToGetOne, startRealPostgres } from "../support/real-postgres.ts";
 
+const cli = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
+
 beforeAll(initializeTemplate);
 
 const schema = String.raw`
@@ -103,8 +105,8 @@ test("a dump that was restored is the same again, in a directory and in a real P
 
 test("a seed takes COPY with its data, and so does restore on a running server", async () => {
   const { cwd } = withFile(copied);
-  const cli = startCli(["--port", "0", "-o", "json", "--password", "pw", "--seed", "dump.sql"], { cwd });
-  const { url } = JSON.parse((await cli.line(/^.*\n/))[0]!);
+  const server = startCli(["--port", "0", "-o", "json", "--password", "pw", "--seed", "dump.sql"], { cwd });
+  const { url } = JSON.parse((await server.line(/^.*\n/))[0]!);
   const sql = postgres(url, { max: 1 });
   const pets = [
     { id: 1, name: "a;b\tc" },
@@ -156,6 +158,24 @@ ${last}
   expect(await found()).toBe("pets ABC\n");
 });
 
+test("a restore reads text for a migration tool as text, and a comment as a comment", async () => {
+  const db = initializedDirectory();
+  const sql = "-- migrate:down\ncreate table a (x text); insert into a values ('\n-- migrate:down\n');\n";
+  await run(["restore", withFile(sql).file, "--db", db]);
+  const dump = await run(["dump", "--db", db]);
+  expect(dump).toContain("\n-- migrate:down\n");
+  await run(["restore", withFile(dump).file, "--db", initializedDirectory()]);
+});
+
+test("a restore by psql names stdin, and says what a failure leaves", async (context) => {
+  if (spawnSync("psql", ["--version"]).status !== 0) context.skip("psql is not installed");
+  const db = initializedDirectory();
+  const input = "create table a ();\n\\set x 1\nselect 1/0;\n";
+  const args = [cli, ...quietly(["restore", "-", "--db", db])];
+  const { status, stderr } = spawnSync(process.execPath, args, { encoding: "utf8", input });
+  expect([status, stderr]).toEqual([3, expect.stringMatching(/psql:stdin:3: [\s\S]*stays applied/)]);
+});
+
 test("what cannot be dumped or restored is said", { tags: "long" }, async () => {
   const db = initializedDirectory();
   const { cwd, file } = withFile("PGDMP\u0001");
@@ -176,7 +196,6 @@ test("what cannot be dumped or restored is said", { tags: "long" }, async () => 
 });
 
 test.skipIf(!existsSync("/dev/full"))("an output that cannot be written is said", async () => {
-  const cli = fileURLToPath(new URL("../../dist/cli.js", import.meta.url));
   const stdio: StdioOptions = ["ignore", openSync("/dev/full", "w"), "pipe"];
   const { stderr, status } = spawnSync(process.execPath, [cli, "dump", "--migrations", "none"], {
     encoding: "utf8",

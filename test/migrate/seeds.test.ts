@@ -67,7 +67,16 @@ insert into seeded values (:'name');`;
   ]);
   expect(log.join("\n")).toMatch(/psql runs it/);
   const failing = folder({ "s.sql": "select 'select 1' \\gexec\nselect nope;" });
-  await expect(startDevDb({ cwd: failing, seed: "s.sql", migrations: "none" })).rejects.toThrow(/nope/);
+  await expect(startDevDb({ cwd: failing, seed: "s.sql", migrations: "none" })).rejects.toThrow(
+    /nope[\s\S]*stays applied/,
+  );
+});
+
+test("a seed with a line of a dump in a string is not refused as a dump", async () => {
+  const script = "create table seeded as select '\nCREATE SCHEMA pglite_devdb;\n' as name;";
+  expect(await seeded({ cwd: folder({ "s.sql": script }), seed: "s.sql" })).toEqual([
+    "\nCREATE SCHEMA pglite_devdb;\n",
+  ]);
 });
 
 test("the URL names the schema that Prisma's URL has", async () => {

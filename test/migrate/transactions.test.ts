@@ -6,7 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";
 import { executeSql } from "../../src/engine/execute-sql.ts";
 import { openEngine } from "../../src/engine/kept-engine.ts";
-import { addFiles, apply, applyFailing, emptyDatabase, plain, rowsOf, tablesOf } from "./fixtures.ts";
+import { addFiles, apply, applyFailing, drizzle, emptyDatabase, plain, rowsOf, tablesOf } from "./fixtures.ts";
 
 let engine: Engine;
 beforeAll(async () => {
@@ -138,6 +138,26 @@ describe("where PostgreSQL allows no transaction", () => {
   });
 });
 
+describe("a file that sets how it is read", () => {
+  it("has its strings with the escapes that it asks for", async () => {
+    const sql = String.raw`create table a (x text); set standard_conforming_strings = off; set escape_string_warning = off;
+      insert into a values ('1\'; drop table a; --'); set standard_conforming_strings = on; insert into a values ('C:\');`;
+    await apply(engine, plain({ "1.sql": sql }));
+    expect(await rowsOf(engine, "select x from a order by x")).toEqual(["1'; drop table a; --", "C:\\"]);
+  });
+
+  it("has the characters of its encoding, also in a folder of drizzle-kit and in COPY", async () => {
+    const set = "set client_encoding = 'LATIN1';\n";
+    const latin1 = (sql: string) => Buffer.from(set + sql, "latin1");
+    await apply(
+      engine,
+      drizzle({ "0": latin1("create table a (x text);--> statement-breakpoint\ninsert into a values ('é');") }),
+    );
+    await apply(engine, plain({ "1.sql": latin1("copy a from stdin with (encoding 'LATIN1');\né\n\\.\n") }));
+    expect(await rowsOf(engine, "select x from a")).toEqual(["é", "é"]);
+  });
+});
+
 describe("a file with transaction control of its own", () => {
   it("within one BEGIN and COMMIT is applied with its ledger row or not at all", async () => {
     await breakLedger();
@@ -151,6 +171,14 @@ describe("a file with transaction control of its own", () => {
     expect(log).toEqual([expect.stringContaining("transaction control of its own")]);
     expect(await tablesOf(engine)).toEqual(["a"]);
     expect(await recorded()).toEqual(["1.sql"]);
+  });
+
+  it("without an end of its transaction is refused, and nothing of it is applied", async () => {
+    const sql = "create table a (x int);\nbegin; create table b (x int);";
+    const { message } = await applyFailing(engine, plain({ "1.sql": sql }));
+    expect(message).toMatch(/1\.sql:2:1: .*transaction/);
+    expect(await tablesOf(engine)).toEqual([]);
+    expect(await recorded()).toEqual([]);
   });
 
   it("that fails within its BEGIN leaves nothing", async () => {
@@ -173,7 +201,6 @@ describe("a file with transaction control of its own", () => {
 
   it.each([
     ["statements after its COMMIT", "begin; create table a (x int); commit; create table b (x int);", ["a", "b"]],
-    ["no COMMIT at all", "begin; create table a (x int);", ["a"]],
     ["a ROLLBACK", "begin; create table a (x int); rollback; create table b (x int);", ["b"]],
     ["a command that allows no transaction", "begin; create table a (x int); commit; vacuum a;", ["a"]],
     [

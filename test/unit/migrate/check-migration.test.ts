@@ -1,10 +1,13 @@
 /** What is refused before anything runs, with the place and the advice. */
+
+import { gzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
-import { checkMigration } from "../../../src/migrate/check-migration.ts";
+import { MigrationError } from "../../../src/errors.ts";
+import { checkMigration, NeedsPsqlError } from "../../../src/migrate/check-migration.ts";
 import { SqlFile } from "../../../src/migrate/sql-file.ts";
 import { folder } from "../../migrate/fixtures.ts";
 
-async function check(text: string, separator?: string) {
+async function check(text: string | Buffer, separator?: string) {
   const file = await SqlFile.open(`${folder({ "1.sql": text })}/1.sql`, { name: `${process.cwd()}/m/1.sql` });
   return checkMigration({ name: "1", file, ledger: "", recordSql: "", ...(separator ? { separator } : {}) });
 }
@@ -47,6 +50,35 @@ describe("checkMigration", () => {
   ])("refuses %s", async (_what, text, place, advice) => {
     await expect(check(text)).rejects.toThrow(place);
     await expect(check(text)).rejects.toThrow(advice);
+  });
+
+  it.each([
+    ["BEGIN", "begin;\nselect 1;\n", 1],
+    ["COMMIT AND CHAIN", "select 1; begin;\ncommit and chain;", 2],
+    ["START TRANSACTION after a COMMIT", "begin; commit;\nstart transaction; rollback to savepoint s;", 2],
+  ])("refuses a file that does not end the transaction of a %s", async (_what, text, line) => {
+    await expect(check(text)).rejects.toThrow(`m/1.sql:${line}:`);
+    await expect(check(text)).rejects.toThrow("COMMIT");
+  });
+
+  it.each([
+    ["gzip", gzipSync("select 1;\n\\set x 1\n")],
+    ["UTF-16", Buffer.from("\ufeffselect 1;\n\\set x 1\n", "utf16le")],
+  ])("does not ask for psql, which cannot read %s", async (_what, bytes) => {
+    const error = await check(bytes).catch((reason: unknown) => reason);
+    expect(error).toBeInstanceOf(MigrationError);
+    expect(error).not.toBeInstanceOf(NeedsPsqlError);
+    expect(String(error)).toMatch(/m\/1\.sql:2:1: .*\\set[\s\S]*UTF-8/);
+  });
+
+  it.each([
+    ["a string", "select '\n-- migrate:down\n';"],
+    ["a dollar quote", "select $$\n-- +goose Down\n$$;"],
+    ["a block comment", "/*\n-- migrate:down\n*/ select 1;"],
+    ["the data of a COPY", "copy t from stdin;\n-- migrate:down\n\\.\n"],
+    ["a comment after a statement", "select 1; -- migrate:down is not used here"],
+  ])("takes a line in %s for no undo section", async (_what, text) => {
+    await expect(check(text)).resolves.toMatchObject({ statementCount: 1 });
   });
 
   it.each([

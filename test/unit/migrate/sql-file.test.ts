@@ -61,6 +61,57 @@ describe("the encoding of a file", () => {
   });
 
   const euro = Buffer.from([0xa4]);
+  const inEncoding = (encoding: string, bytes: string) =>
+    Buffer.concat([
+      Buffer.from(`set client_encoding = '${encoding}'; select '`),
+      Buffer.from(bytes.replaceAll(" ", ""), "hex"),
+      Buffer.from("';"),
+    ]);
+
+  it.each([
+    ["a comment", "-- a\n/*\nset client_encoding = 'LATIN1';\n*/ select 'é';"],
+    ["a string", "select '\nset client_encoding = ''LATIN1'';\n', 'é';"],
+    ["a dollar quote", "select $$\nset client_encoding = 'LATIN1';\n$$, 'é';"],
+    ["a function", "create function f() returns void set client_encoding = 'LATIN1' begin atomic select 'é'; end;"],
+  ])("is not what %s says", async (_where, text) => {
+    expect(await read(await open(text))).toEqual([text]);
+  });
+
+  it("is not what the data of a COPY says", async () => {
+    const data = "set client_encoding = 'LATIN1';\n\\encoding LATIN1\né\n";
+    expect(await read(await open(`copy t from stdin;\n${data}\\.\n`))).toEqual(["copy t from stdin", `data: ${data}`]);
+  });
+
+  it("is that of the data of a COPY with the same encoding", async () => {
+    const sql =
+      "set client_encoding = 'LATIN1';copy t (encoding) from stdin (format csv, encoding 'latin-1');\né\n\\.\n";
+    expect(await read(await open(Buffer.from(sql, "latin1")))).toEqual([
+      "copy t (encoding) from stdin (format csv, encoding 'UTF8')",
+      "data: é\n",
+    ]);
+  });
+
+  it("is followed between a migration tool's separators", async () => {
+    const sql = "select 1;--> b\nset client_encoding = 'LATIN1'; select 'é';";
+    const chunks = await allOf((await open(Buffer.from(sql, "latin1"))).chunks("--> b"));
+    expect(chunks.map(({ text }) => text.trim().replace(/^;\s*/, ""))).toEqual(["select 1;", "select 'é';"]);
+    expect(chunks[1]!.text.indexOf("é")).toBe(sql.split("--> b")[1]!.indexOf("é"));
+  });
+
+  const large = (text: string, end: string) => {
+    const line = `${text}\n`;
+    return line.repeat(Math.ceil((1 << 16) / Buffer.byteLength(line)) + 1) + end;
+  };
+  it.each<[string, Buffer]>([
+    [
+      "after a character that a piece of the file divides",
+      Buffer.concat([Buffer.from(large("--日本語", "\n\n")), Buffer.from([0xff])]),
+    ],
+    ["in UTF-16", Buffer.from(large("\ufeffselect 'ਊ';", "\n\n\ud800select"), "utf16le")],
+  ])("counts the lines before a bad byte %s", async (_where, bytes) => {
+    const lines = bytes.toString(bytes[0] === 0xff ? "utf16le" : "utf8").split("\n").length;
+    await expect(open(bytes).then((file) => read(file))).rejects.toThrow(`a.sql:${lines}: `);
+  });
   it.each<[string, Buffer, string]>([
     ["UTF-16 LE with a byte order mark", Buffer.from("\ufeffselect 'é€';", "utf16le"), "select 'é€';"],
     ["UTF-16 BE with a byte order mark", Buffer.from("\ufeffselect 'é€';", "utf16le").swap16(), "select 'é€';"],
@@ -96,12 +147,34 @@ describe("the encoding of a file", () => {
     ],
     ["UTF-8, said by SET", Buffer.from("SET client_encoding = 'UTF8';select 'é';"), "select 'é';"],
     ["gzip", gzipSync("select 'é';"), "select 'é';"],
+    [
+      "LATIN1 that a statement later in a line declares",
+      Buffer.from("SET names /* - */ 'LATIN1'; select 'é';", "latin1"),
+      " select 'é';",
+    ],
+    ...(
+      [
+        ["KOI8U", "ae be a4", "╝╬є"],
+        ["EUC_CN", "a1a4 a1aa", "・―"],
+        ["EUC_JP", "8fa2c3", "￤"],
+        ["LATIN5", "d0 dd de f0 fd fe 80 e9", "ĞİŞğış\u0080é"],
+      ] as const
+    ).map(([encoding, bytes, text]): [string, Buffer, string] => [
+      `${encoding} as PostgreSQL does`,
+      inEncoding(encoding, bytes),
+      ` select '${text}';`,
+    ]),
   ])("reads %s", async (_name, bytes, text) => {
     expect(await read(await open(bytes))).toEqual([text]);
   });
 
   it.each<[string, Buffer, RegExp]>([
-    ["UTF-16 without a byte order mark", Buffer.from("select 1;", "utf16le"), /a\.sql:1: .*NUL/],
+    ["UTF-16 without a byte order mark", Buffer.from("select 1;", "utf16le"), /UTF-16[\s\S]*iconv -f UTF-16LE/],
+    [
+      "UTF-16 BE without a byte order mark",
+      Buffer.from("select 'é';", "utf16le").swap16(),
+      /UTF-16[\s\S]*iconv -f UTF-16BE/,
+    ],
     [
       "LATIN1 that is not said to be",
       Buffer.from("select 1;\nselect 'é';", "latin1"),
@@ -116,8 +189,59 @@ describe("the encoding of a file", () => {
     ],
     [
       "an encoding that is said too late",
-      Buffer.concat([Buffer.alloc(70_000, " "), Buffer.from("set client_encoding = 'LATIN1';")]),
-      /a\.sql:1:\d+: .*LATIN1.*UTF8/,
+      Buffer.from(`select 1;\n${" ".repeat(70_000)}\nselect 2; set client_encoding = 'LATIN1';`),
+      /a\.sql:3:11: .*LATIN1.*UTF8[\s\S]*first 64 kB/,
+    ],
+    ["UHC, which Node.js decodes wrongly", inEncoding("UHC", "8c63"), /UHC[\s\S]*iconv/],
+    ["WIN949, which is UHC", inEncoding("WIN949", "8c63"), /WIN949[\s\S]*iconv/],
+    ...(
+      [
+        ["WIN1252", "81"],
+        ["WIN1255", "9f"],
+        ["EUC_KR", "8c63"],
+        ["BIG5", "a145"],
+        ["BIG5", "c6a1"],
+        ["GB18030", "a6d9"],
+      ] as const
+    ).map(([encoding, bytes]): [string, Buffer, RegExp] => [
+      `${encoding} with ${bytes}, which is another character in PostgreSQL, or none,`,
+      inEncoding(encoding, bytes),
+      new RegExp(`a\\.sql:1: .*${encoding}.*PostgreSQL`),
+    ]),
+    [
+      "another encoding after a byte order mark",
+      Buffer.from("\ufeff-- a\nset client_encoding = 'LATIN1'; select 'é';"),
+      /a\.sql:2:1: .*LATIN1.*UTF8/,
+    ],
+    [
+      "an encoding that set_config sets",
+      Buffer.from("select 1;\nselect pg_catalog.set_config('client_encoding', 'LATIN1', false);"),
+      /a\.sql:2:1: .*set_config[\s\S]*SET client_encoding/,
+    ],
+    [
+      "a COPY with another encoding than the file",
+      Buffer.from("set client_encoding = 'LATIN1';\ncopy t from stdin (encoding 'UTF8');\né\n\\.\n"),
+      /a\.sql:2:1: .*UTF8.*LATIN1/,
+    ],
+    [
+      "a statement after COPY on the same line",
+      Buffer.from("select 1;\ncopy t from stdin; delete from t;\n1\n\\.\n"),
+      /a\.sql:2:19: .*COPY/,
+    ],
+    [
+      "COPY with lines that end with CR",
+      Buffer.from("copy t from stdin;\r1\r\\.\rselect 1;\r"),
+      /a\.sql:1:19: .*COPY[\s\S]*LF or CRLF/,
+    ],
+    [
+      "strings with escapes that a transaction may undo",
+      Buffer.from("begin; set standard_conforming_strings = off;\nrollback;"),
+      /a\.sql:2:1: ROLLBACK/,
+    ],
+    [
+      "strings with escapes in a transaction",
+      Buffer.from("set local standard_conforming_strings to 'false';"),
+      /a\.sql:1:1: SET LOCAL/,
     ],
     ["a dump in the custom format", Buffer.from("PGDMP\x01\x0e\0"), /custom format[\s\S]*pg_restore/],
     ["bzip2", Buffer.from("BZh91AY&SY"), /bzip2[\s\S]*bunzip2/],
@@ -167,6 +291,35 @@ describe("the chunks of a file", () => {
       "copy u from stdin csv",
       "data: 3\r\n",
     ]);
+  });
+
+  it("have data whose line ends only with LF or CRLF, and may have comments on the line of its COPY", async () => {
+    const data = '"a\r\\.\u2028\\.\n"\n';
+    expect(await read(await open(`copy t from stdin csv; /* a */ ; -- b\n${data}\\.\n`))).toEqual([
+      "copy t from stdin csv",
+      `data: ${data}`,
+    ]);
+  });
+
+  it("end after a statement that changes what a backslash is in a string", async () => {
+    const off = "set standard_conforming_strings = off;";
+    const escaped = " insert into t values ('a\\'; b', 'c'\n'd\\'e;');";
+    const on = " select set_config('standard_conforming_strings', 'on', false);";
+    const plain = String.raw` select 'C:\'; select 2;`;
+    const chunks = await allOf((await open(`select 1; ${off}${escaped}${on}${plain}`)).chunks());
+    expect(chunks.map(({ text }) => text)).toEqual([`select 1; ${off}`, `${escaped}${on}`, plain]);
+    expect(chunks.map(({ statements }) => statements.length)).toEqual([2, 2, 2]);
+    const separated = (await open(`select 1;--> b\n${off}`)).chunks("--> b");
+    await expect(allOf(separated)).rejects.toThrow(/a\.sql:2:1: standard_conforming_strings/);
+  });
+
+  it("are read with the setting of a file that includes them, and the other way round", async () => {
+    const directory = folder({
+      "a.sql": "set standard_conforming_strings = off;\n\\i b.sql\nselect 'C:\\'; select 3;",
+      "b.sql": "select 'a\\'; b'; select 2; reset all;",
+    });
+    const chunks = await allOf((await SqlFile.open(`${directory}/a.sql`)).chunks());
+    expect(chunks.map(({ statements }) => statements.length)).toEqual([1, 3, 2]);
   });
 
   it("go on behind data that was not taken, or not all of it", async () => {
