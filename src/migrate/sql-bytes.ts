@@ -11,7 +11,7 @@ import { Readable } from "node:stream";
 import { createGunzip } from "node:zlib";
 import { MigrationError } from "../errors.ts";
 import { declaredEncoding, headBytes } from "./read-settings.ts";
-import { encodingCalled, encodingOfKey, isSameEncoding, type TextEncoding } from "./sql-encodings.ts";
+import { encodingCalled, encodingOfKey, iconvName, isSameEncoding, type TextEncoding } from "./sql-encodings.ts";
 import { displayPath } from "./sql-place.ts";
 
 const pieceBytes = 1 << 16;
@@ -122,7 +122,7 @@ function encodingOf(head: Buffer, shown: string): { encoding: string; text: Text
   const text = encodingCalled(declared);
   if (text !== undefined) return { encoding: declared, text };
   throw new MigrationError(
-    `${shown} is in the encoding ${declared}, which is not supported\n  hint: convert it: iconv -f ${declared} -t UTF-8 ${shown}, and change the SET client_encoding in it`,
+    `${shown} is in the encoding ${declared}, which is not supported\n  hint: convert it: iconv -f ${iconvName(declared)} -t UTF-8 ${shown}, and change the SET client_encoding in it`,
   );
 }
 
@@ -152,7 +152,7 @@ async function* decoded(
     if (nul >= 0) throw notText(shown, line + newlines(text.slice(0, nul)), encoding, "it contains a NUL character");
     const wrong = wrongAt(text);
     if (wrong >= 0) {
-      const why = `PostgreSQL reads the bytes of ${JSON.stringify(text[wrong])} differently, or not at all`;
+      const why = `PostgreSQL has another character than Node.js for the bytes of ${JSON.stringify(text[wrong])}, or none`;
       throw notText(shown, line + newlines(text.slice(0, wrong)), encoding, why);
     }
     line += newlines(text);
@@ -208,9 +208,9 @@ async function lineOfBadByte(bytes: AsyncIterable<Buffer>, label: string, goodPi
 function notText(shown: string, line: number, encoding: string, why: string): MigrationError {
   const isUtf8 = isSameEncoding(encoding, "UTF8");
   return new MigrationError(
-    `${shown}:${line}: the file is not ${isUtf8 ? "UTF-8" : encoding} text: ${why}\n` +
+    `${shown}:${line}: could not decode the file as ${encoding}: ${why}\n` +
       (isUtf8
         ? `  hint: convert it, for example: iconv -f LATIN1 -t UTF-8 ${shown}; or add the statement SET client_encoding = 'LATIN1'; in the first 64 kB`
-        : `  hint: convert it: iconv -f ${encoding} -t UTF-8 ${shown}, and change a SET client_encoding in it`),
+        : `  hint: convert it: iconv -f ${iconvName(encoding)} -t UTF-8 ${shown}, and change a SET client_encoding in it`),
   );
 }

@@ -64,7 +64,17 @@ const labels: ReadonlyMap<string, string> = new Map([
 
 /** Normalizes an encoding's name: PostgreSQL ignores case and all characters but letters and digits. */
 function encodingName(name: string): string {
-  return name.replaceAll(/[^A-Za-z0-9]/g, "").toUpperCase();
+  return name
+    .replaceAll(/[^A-Za-z0-9]/g, "")
+    .toUpperCase()
+    .replace(/^WINDOWS(?=\d)/, "WIN");
+}
+
+/** Returns the name of an encoding in the program iconv. */
+export function iconvName(name: string): string {
+  const known = encodingName(name);
+  if (/^(?:EUC|KOI8)[A-Z]+$/.test(known)) return known.replace(/^EUC|KOI8/, "$&-");
+  return known.replace(/^WIN(?=\d)/, "CP");
 }
 
 /** Whether two names mean the same encoding of text. */

@@ -193,10 +193,11 @@ describe("the encoding of a file", () => {
       /a\.sql:3:11: .*LATIN1.*UTF8[\s\S]*first 64 kB/,
     ],
     ["UHC, which Node.js decodes wrongly", inEncoding("UHC", "8c63"), /UHC[\s\S]*iconv/],
-    ["WIN949, which is UHC", inEncoding("WIN949", "8c63"), /WIN949[\s\S]*iconv/],
+    ["WIN949, which is UHC", inEncoding("WINDOWS-949", "8c63"), /WINDOWS-949[\s\S]*iconv -f CP949/],
     ...(
       [
         ["WIN1252", "81"],
+        ["WINDOWS-1254", "9e"],
         ["WIN1255", "9f"],
         ["EUC_KR", "8c63"],
         ["BIG5", "a145"],
