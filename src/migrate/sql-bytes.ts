@@ -146,7 +146,8 @@ async function* decoded(
   const encoding = label.startsWith("utf-16") ? "UTF-16" : declared;
   const decoder = decoderOf(label);
   let line = 1;
-  const checked = (text: string): string => {
+  const checked = (decoded: string): string => {
+    const text = corrected(decoded);
     const nul = text.indexOf("\0");
     // A NUL would end the Query message in the middle of the file.
     if (nul >= 0) throw notText(shown, line + newlines(text.slice(0, nul)), encoding, "it contains a NUL character");
@@ -156,7 +157,7 @@ async function* decoded(
       throw notText(shown, line + newlines(text.slice(0, wrong)), encoding, why);
     }
     line += newlines(text);
-    return corrected(text);
+    return text;
   };
   let pieces = 0;
   for await (const piece of bytes()) {

@@ -249,9 +249,12 @@ class ChunkReader {
   #copy(statement: SqlStatement): SqlChunk {
     const text = this.#text.slice(0, statement.end);
     const tokens = tokenize(text);
-    const at = tokens.findIndex(({ text: word }, i) => word === "encoding" && tokens[i + 1]?.kind === "string");
-    const option = tokens[at + 1];
-    if (at < 0 || option === undefined) return this.#chunk(text, [statement]);
+    // A table or a column before STDIN may have the name.
+    const options = tokens.slice(
+      tokens.findIndex(({ text: word }, i) => word === "stdin" && tokens[i - 1]?.text === "from"),
+    );
+    const option = options[options.findIndex(({ text: word }) => word === "encoding") + 1];
+    if (option === undefined || option === options[0]) return this.#chunk(text, [statement]);
     if (!isSameEncoding(option.text, this.#file.encoding))
       throw this.#wrong(
         `COPY with the encoding ${option.text} is not supported in a file that was read as ${this.#file.encoding}\n` +

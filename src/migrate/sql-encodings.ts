@@ -105,8 +105,16 @@ const exceptions: ReadonlyMap<string, Exceptions> = new Map([
   ["euc-jp", { replaced: "¦￤" }],
   ["gb18030", { refused: /[\u1e3f\u9fb4-\u9fbb\ufe10-\ufe19]/ }],
   ["koi8-u", { replaced: "ў╝Ў╬" }],
-  // TextDecoder's ISO 8859-9 is Windows-1254.
+  // TextDecoder's ISO 8859-9 is Windows-1254, and some versions of Node.js read Windows-1252 as ISO 8859-1.
   ["latin5", { label: "latin1", replaced: "ÐĞÝİÞŞðğýıþş" }],
+  [
+    "windows-1252",
+    {
+      label: "latin1",
+      replaced:
+        "\x80€\x82‚\x83ƒ\x84„\x85…\x86†\x87‡\x88ˆ\x89‰\x8aŠ\x8b‹\x8cŒ\x8eŽ\x91‘\x92’\x93“\x94”\x95•\x96–\x97—\x98˜\x99™\x9aš\x9b›\x9cœ\x9ež\x9fŸ",
+    },
+  ],
 ]);
 
 /** How a file's bytes become text. */
@@ -115,21 +123,29 @@ export interface TextEncoding {
   readonly label: string;
   /** Replaces the characters that PostgreSQL reads differently. */
   readonly corrected: (text: string) => string;
-  /** Returns the index of a character that PostgreSQL would not make of the bytes, or -1. */
+  /** Returns the index of a character in the corrected text that PostgreSQL would not make of the bytes, or -1. */
   readonly wrongAt: (text: string) => number;
 }
 
 /** Returns undefined for an encoding that is not supported. */
 export function encodingCalled(name: string): TextEncoding | undefined {
   const key = labels.get(encodingName(name));
-  return key === undefined ? undefined : encodingOfKey(key);
+  if (key === undefined) return undefined;
+  const encoding = encodingOfKey(key);
+  try {
+    // Some versions of Node.js do not have all of them.
+    if (encoding.label !== "latin1") new TextDecoder(encoding.label);
+  } catch {
+    return undefined;
+  }
+  return encoding;
 }
 
 /** The encodings of a byte order mark. */
 export function encodingOfKey(key: string): TextEncoding {
   const { label = key, replaced = "", refused } = exceptions.get(key) ?? {};
   const pairs = new Map([...replaced].flatMap((from, i, all) => (i % 2 === 0 ? [[from, all[i + 1]!] as const] : [])));
-  const wrong = refused ?? (assignsNoControls.test(label) ? /[\x80-\x9f]/ : undefined);
+  const wrong = refused ?? (assignsNoControls.test(key) ? /[\x80-\x9f]/ : undefined);
   return {
     label,
     corrected: (text) =>
@@ -139,4 +155,4 @@ export function encodingOfKey(key: string): TextEncoding {
 }
 
 /** TextDecoder reads unassigned bytes of these as control characters. */
-const assignsNoControls = /^(?:windows-|euc-|shift_jis|gbk)/;
+const assignsNoControls = /^(?:windows-|euc-|shift_jis|gbk$)/;

@@ -157,6 +157,7 @@ describe("the encoding of a file", () => {
         ["KOI8U", "ae be a4", "╝╬є"],
         ["EUC_CN", "a1a4 a1aa", "・―"],
         ["EUC_JP", "8fa2c3", "￤"],
+        ["WIN1252", "80 9f e9", "€Ÿé"],
         ["LATIN5", "d0 dd de f0 fd fe 80 e9", "ĞİŞğış\u0080é"],
       ] as const
     ).map(([encoding, bytes, text]): [string, Buffer, string] => [
@@ -223,6 +224,11 @@ describe("the encoding of a file", () => {
       "a COPY with another encoding than the file",
       Buffer.from("set client_encoding = 'LATIN1';\ncopy t from stdin (encoding 'UTF8');\né\n\\.\n"),
       /a\.sql:2:1: .*UTF8.*LATIN1/,
+    ],
+    [
+      "a COPY with another encoding without quotes",
+      Buffer.from("copy encoding (encoding) from stdin (format csv, encoding latin1);\né\n\\.\n"),
+      /a\.sql:1:1: .*latin1.*UTF8/,
     ],
     [
       "a statement after COPY on the same line",
