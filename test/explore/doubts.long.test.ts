@@ -71,7 +71,7 @@ test("an actor that does two things at once is waited for as long as any other",
     Promise.all([
       (async () => {
         await app.query("select 'u'");
-        // It says nothing for a while, of which the limit is fifteen times as much.
+        // The silence is what is tested: an exploration that does not wait goes on without it.
         await delay(40);
         await app.query("select 'late'");
       })(),
@@ -149,6 +149,7 @@ test("the data of a COPY are a step, however they are cut", async () => {
     const stream = await sql`copy jobs from stdin`.writable();
     for (const line of ["7\tnew\n", "8\tnew\n"]) {
       stream.write(line);
+      // The pieces come one by one.
       await delay(5);
     }
     stream.end();
