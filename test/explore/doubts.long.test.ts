@@ -71,7 +71,7 @@ test("an actor that does two things at once is waited for as long as any other",
     Promise.all([
       (async () => {
         await app.query("select 'u'");
-        // The silence is what is tested: an exploration that does not wait goes on without it.
+        // The actor is silent, and an exploration that does not wait goes on. The limit is a timer of the same loop: it ends later.
         await delay(40);
         await app.query("select 'late'");
       })(),
