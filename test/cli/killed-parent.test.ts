@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
-import { isAlive, startCli } from "../support/cli-process.ts";
+import { commandLines, isAlive, startCli } from "../support/cli-process.ts";
 import { initializedDirectory, initializeTemplate } from "../support/data-directory.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { WireClient } from "../support/wire-client.ts";
@@ -55,7 +55,7 @@ describe.skipIf(process.platform === "win32")("run", () => {
     ]);
     const [, pid] = await run.line(/outer (\d+)/);
     expect((await run.ended).code).toBe(0);
-    await waitUntil("the guard is gone", async () => !(await commandLines()).includes(`pglite-devdb-guard ${pid}`));
+    await waitUntil("the guard is gone", () => !commandLines().includes(`pglite-devdb-guard ${pid}`));
   });
 });
 
@@ -150,14 +150,3 @@ describe.skipIf(process.platform === "win32")("start", () => {
     expect(isAlive(pid)).toBe(true);
   });
 });
-
-function commandLines(): Promise<string> {
-  return new Promise((resolve) => {
-    const ps = spawn("ps", ["-eo", "args"], { stdio: ["ignore", "pipe", "ignore"] });
-    let text = "";
-    ps.stdout.setEncoding("utf8").on("data", (part: string) => {
-      text += part;
-    });
-    ps.once("close", () => resolve(text));
-  });
-}

@@ -1,8 +1,8 @@
 /** `pglite-devdb mcp` with a server of its own: its stdout, and its end. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { expect, test } from "vitest";
+import { freePort } from "../../src/dev-db/servers/free-port.ts";
 import { startDevDb } from "../../src/index.ts";
 import { temporaryDirectory } from "../support/cli-process.ts";
 import { query } from "../support/query.ts";
@@ -59,11 +59,14 @@ test("however it ends, in the directory of its own server nothing is left", { ta
     { signal: undefined, code: 0, isBusy: true },
   ] as const;
   for (const { signal, code, ...way } of ways) {
-    const agent = spawnAgent(undefined, undefined, ["--db", db, "--migrations", "none", "--port", "0"]);
+    const port = await freePort();
+    const agent = spawnAgent(undefined, undefined, ["--db", db, "--migrations", "none", "--port", `${port}`]);
     await agent.answered;
     if ("isBusy" in way) {
       agent.child.stdin.write(`${JSON.stringify({ jsonrpc: "2.0", ...sleep })}\n`);
-      await delay(200);
+      const sleeps = "select pid from pg_stat_activity where wait_event = 'PgSleep'";
+      const url = `postgresql://postgres:postgres@127.0.0.1:${port}/postgres`;
+      await waitUntil("the statement sleeps", async () => (await query(url, sleeps)).length === 1);
     }
     if (signal) agent.child.kill(signal);
     else agent.child.stdin.end();

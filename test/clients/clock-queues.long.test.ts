@@ -3,12 +3,12 @@
  *
  * @module-tag long
  */
-import { setTimeout as delay } from "node:timers/promises";
 import { Logger, run } from "graphile-worker";
 import pg from "pg";
 import PgBoss from "pg-boss";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { type DevDb, startDevDb } from "../../src/index.ts";
+import { waitUntil } from "../support/wait-until.ts";
 
 const hours = 24 * 7;
 const hourMs = 3_600_000;
@@ -74,7 +74,7 @@ test("graphile-worker, whose job of each hour adds that of the next", async () =
           "select count(*)::int as count from graphile_worker.jobs where run_at <= now() or locked_at is not null",
         )
       ).rows[0].count;
-    while ((await waiting()) > 0) await delay(2);
+    await waitUntil("no job waits", async () => (await waiting()) === 0);
   }
   await expectWeek();
 });
@@ -116,13 +116,19 @@ test("a daily schedule of pg-boss, which takes its process's clock for the time,
   await boss.work("daily", { pollingIntervalSeconds: 0.5 }, async () => {
     seen.push(new Date().toISOString().slice(0, 10));
   });
+  const looked = async () => (await sql.query("select cron_on::text from pgboss.version")).rows[0].cron_on;
+  const count = async (condition: string) =>
+    (await sql.query(`select count(*)::int as n from pgboss.job where ${condition}`)).rows[0].n;
   for (let day = 0; day < 7; day++) {
     const at = begin + day * 24 * hourMs + 3 * hourMs + 1000;
     vi.setSystemTime(at);
     await db.clock.set(at);
     await expect.poll(() => seen.length, { interval: 50 }).toBe(day + 1);
-    // As long as it takes pg-boss to look at its schedules once more.
-    await delay(1500);
+    // Pg-boss looks at its schedules once more, and that look has ended when the next one begins: it must have sent nothing.
+    for (let look = 0, before = await looked(); look < 2; look++, before = await looked())
+      await waitUntil("pg-boss looks at its schedules", async () => (await looked()) !== before);
+    await waitUntil("what it has sent has run", async () => (await count("state < 'completed'")) === 0);
+    expect(await count("name = 'daily'")).toBe(day + 1);
     vi.setSystemTime(at + 12 * hourMs);
     await db.clock.set(at + 12 * hourMs);
   }

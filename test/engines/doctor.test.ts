@@ -42,11 +42,9 @@ test("here: a port that is taken, and an extension that there is not, stand in t
   const end = await runCli(["doctor", "--port", `${port}`], { cwd });
   taken.close();
   expect(end.code).toBe(1);
-  expect(end.stdout).toMatch(new RegExp(`^STOP +port ${port} is taken.*--port 0$`, "m"));
-  expect(end.stdout).toMatch(/^STOP +extension postgis \(migrations\/1_first.sql\) cannot be had: .*--engine URL/m);
-  expect(end.stdout).toMatch(
-    /^STOP +extension vector \(.*\) (is not loaded: start with -e vector|cannot be had: .*npm install)/m,
-  );
+  expect(end.stdout).toMatch(new RegExp(`^STOP +port ${port} .*--port 0$`, "m"));
+  expect(end.stdout).toMatch(/^STOP +extension postgis \(migrations\/1_first.sql\) .*--engine URL/m);
+  expect(end.stdout).toMatch(/^STOP +extension vector \(.*(-e vector|npm install)/m);
 });
 
 const facts: ServerFacts = {
@@ -144,5 +142,5 @@ test("a real server: its settings, its extensions, and nothing of it is changed"
     expect(end.stdout).toMatch(line);
   expect(await query(server.url, "select count(*)::int from pg_extension")).toEqual([1]);
   const nobody = await runCli(["doctor", "postgresql://127.0.0.1:1/x"], { cwd });
-  expect(nobody).toMatchObject({ code: 1, stdout: expect.stringMatching(/^STOP +could not connect/) });
+  expect(nobody).toMatchObject({ code: 1, stdout: expect.stringMatching(/^STOP +.*127\.0\.0\.1:1/) });
 });

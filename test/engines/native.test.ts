@@ -3,11 +3,10 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, st
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { beforeEach, expect, test } from "vitest";
 import { makeProject } from "../clients/support/runner-project.ts";
-import { isAlive, runCli, startCli, temporaryDirectory } from "../support/cli-process.ts";
+import { commandLines, isAlive, runCli, startCli, temporaryDirectory } from "../support/cli-process.ts";
 import { query } from "../support/query.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { requireNative } from "./support/native.ts";
@@ -15,7 +14,10 @@ import { requireNative } from "./support/native.ts";
 beforeEach(requireNative);
 
 const args = ["--engine", "postgres", "--port", "0", "--migrations", "none"];
-const leftovers = () => readdirSync(tmpdir()).filter((name) => name.startsWith("pglite-devdb-postgres-"));
+/** The temporary directories of servers there. */
+const places = (directory: string) =>
+  readdirSync(directory).filter((name) => name.startsWith("pglite-devdb-postgres-"));
+const leftovers = () => places(tmpdir());
 /** The process of the server whose cluster is there. */
 const postmaster = (directory: string) =>
   Number(readFileSync(join(directory, "postgresql/postmaster.pid"), "utf8").split("\n")[0]);
@@ -195,17 +197,19 @@ test("a directory is ours: a seed runs once, also beside tables that were made b
   expect(statements).toMatchObject({ code: 0 });
 });
 
-test("a start that is ended leaves nothing, whatever it was at", { tags: "long" }, async () => {
-  const before = leftovers();
-  for (const ms of [300, 600, 900, 1200]) {
-    const cli = startCli(args);
-    await delay(ms);
-    cli.child.kill("SIGTERM");
-    const { code, signal } = await cli.ended;
-    // On a busy machine Node may not have come to our code yet: then the signal itself is the end.
-    expect(signal ?? code, `after ${ms} ms`).toBe(signal ? "SIGTERM" : 143);
-  }
-  await waitUntil("all is removed", () => leftovers().length <= before.length);
+test.each([
+  ["the directory is made", "", ""],
+  ["the cluster is made", "postgresql/PG_VERSION", ""],
+  ["PostgreSQL has begun", "postgresql/postmaster.pid", ""],
+  ["PostgreSQL takes connections", "postgresql/postmaster.pid", "\nready"],
+])("a start that is ended when %s leaves nothing", { tags: "long" }, async (what, path, text) => {
+  const TMPDIR = open();
+  const cli = startCli(args, { environment: { TMPDIR } });
+  const isSo = (file: string) => existsSync(file) && (!text || readFileSync(file, "utf8").includes(text));
+  await waitUntil(what, () => places(TMPDIR).some((name) => isSo(join(TMPDIR, name, path))));
+  cli.child.kill("SIGTERM");
+  expect((await cli.ended).code).toBe(143);
+  expect(places(TMPDIR)).toEqual([]);
 });
 
 test.each(["SIGTERM", "SIGKILL"] as const)(
@@ -214,16 +218,16 @@ test.each(["SIGTERM", "SIGKILL"] as const)(
   async (signal) => {
     const TMPDIR = open();
     const cli = startCli(args, { environment: { TMPDIR } });
-    const places = () => readdirSync(TMPDIR).filter((name) => name.startsWith("pglite-devdb-postgres-"));
     await waitUntil("initdb is at work", () =>
-      places().some((name) => existsSync(join(TMPDIR, name, "postgresql.new/base/1"))),
+      places(TMPDIR).some((name) => existsSync(join(TMPDIR, name, "postgresql.new/base/1"))),
     );
     cli.child.kill(signal);
     await cli.ended;
-    if (signal === "SIGKILL") await waitUntil("it is removed", () => places().length === 0);
-    expect(places()).toEqual([]);
-    await delay(1000);
-    expect(places()).toEqual([]);
+    if (signal === "SIGKILL") await waitUntil("it is removed", () => places(TMPDIR).length === 0);
+    expect(places(TMPDIR)).toEqual([]);
+    // Nothing of initdb is left to write there again.
+    const lines = commandLines().split("\n");
+    expect(lines.filter((line) => line.includes("initdb") && line.includes(TMPDIR))).toEqual([]);
   },
 );
 

@@ -74,7 +74,7 @@ test.each(["seed", "setup"] as const)(
     // Migrations alone are what was asked for.
     await (await startDevDb({ engine, cwd, migrations: "migrations" })).close();
     expect(await query(engine, `${tables} order by 1`)).toEqual(["people", "precious"]);
-    await expect(startDevDb({ engine, cwd, ...option })).rejects.toThrow("might destroy");
+    await expect(startDevDb({ engine, cwd, ...option })).rejects.toThrow("table public.precious");
   },
 );
 
@@ -90,8 +90,7 @@ test.each([
   const name = new URL(engine).pathname.slice(1);
   await query(at(server.url, "postgres"), `create database ${name}`);
   await query(engine, statement);
-  const refused = `has what pglite-devdb has not made (${what} …)`;
-  await expect(startDevDb({ engine, cwd, ...given })).rejects.toThrow(refused);
+  await expect(startDevDb({ engine, cwd, ...given })).rejects.toThrow(`(${what} …)`);
 });
 
 test("what an extension has made is nobody's", async () => {
@@ -193,29 +192,27 @@ test.each([
   ["transactionIdleTimeoutMs", 1000],
 ])("%s %s is refused by its name", async (name, value) => {
   const start = startDevDb({ engine: server.url, [name]: value });
-  await expect(start).rejects.toThrow(
-    new RegExp(`^${name} in the options: with --engine postgresql://… this (is|has) `),
-  );
+  await expect(start).rejects.toThrow(new RegExp(`^${name} in the options: .*--engine postgresql://`));
 });
 
 test("nobody there, a wrong password: exit 2, in a sentence", { tags: "long" }, async () => {
   const nobody = await runCli(["run", "--engine", "postgresql://postgres@127.0.0.1:1/x", "--", "true"]);
-  expect(nobody).toMatchObject({ code: 2, stderr: expect.stringContaining("could not connect to 127.0.0.1:1") });
+  expect(nobody).toMatchObject({ code: 2, stderr: expect.stringContaining("127.0.0.1:1") });
   const stranger = await runCli(["run", "--engine", server.url.replace("postgres:", "nobody:"), "--", "true"]);
   expect(stranger).toMatchObject({ code: 2, stderr: expect.stringContaining(`28P01`) });
 });
 
 test.each([
-  ["me:50%off@", "", "password", "an invalid percent-encoded character"],
-  ["m%e:secret@", "", "user", "an invalid percent-encoded character"],
-  ["me:secret@", "a%zz", "database", "an invalid percent-encoded character"],
-  ["me:secret@", "a%00", "database", "the character %00"],
+  ["me:50%off@", "", "password", "percent-encoded"],
+  ["m%e:secret@", "", "user", "percent-encoded"],
+  ["me:secret@", "a%zz", "database", "percent-encoded"],
+  ["me:secret@", "a%00", "database", "%00"],
 ])("postgresql://%shost/%s: exit 2, and what is wrong, without the password", async (login, path, what, why) => {
   const engine = `postgresql://${login}127.0.0.1:1/${path}`;
   const ended = await runCli(["run", "--engine", engine, "--database", "other", "--", "true"]);
   expect(ended).toMatchObject({
     code: 2,
-    stderr: expect.stringContaining(`--engine: the ${what} in its URL has ${why}`),
+    stderr: expect.stringMatching(`--engine: .*\\b${what}\\b.*${why}`),
   });
   expect(ended.stderr).not.toMatch(/secret|50|^ +at /m);
 });
@@ -224,12 +221,12 @@ test("an extension is one that the server has, or refused", async () => {
   await using db = await startDevDb({ engine: fresh(), migrations: "none", extensions: ["postgres_fdw", "uuid_ossp"] });
   expect(db.sessions).toBe("isolated");
   const lacking = startDevDb({ engine: fresh(), migrations: "none", extensions: ["vector"] });
-  await expect(lacking).rejects.toThrow("has no extension vector; install it there");
+  await expect(lacking).rejects.toThrow(/127\.0\.0\.1.*extension vector/);
 });
 
 test("db.reset() is refused: the data is not ours", async () => {
   await using db = await startDevDb({ engine: fresh(), migrations: "none" });
-  await expect(db.reset()).rejects.toThrow("db.reset() is for the engine pglite only");
+  await expect(db.reset()).rejects.toThrow(/db\.reset\(\) .*pglite/);
 });
 
 describe("branches", () => {
@@ -258,7 +255,7 @@ describe("branches", () => {
     const [engine, cwd] = [fresh(), project()];
     await using db = await startDevDb({ engine, cwd, migrations: "migrations" });
     writeFileSync(join(cwd, "migrations/2_broken.sql"), "create table people (name text)");
-    await expect(db.branch()).rejects.toThrow('relation "people" already exists');
+    await expect(db.branch()).rejects.toThrow(/2_broken\.sql.*42P07/);
     expect((await databases(server.url)).filter((name) => String(name).includes("~"))).toEqual([]);
   });
 
@@ -324,9 +321,12 @@ describe("branches", () => {
   test("a branch has no name that a run's own database could have, which another run would drop", async () => {
     const engine = fresh();
     await using db = await startDevDb({ engine, migrations: "none" });
-    await expect(db.branch("run_12345678")).rejects.toThrow("run_12345678 cannot be a branch's name: ");
+    await expect(db.branch("run_12345678")).rejects.toMatchObject({
+      name: "UsageError",
+      message: expect.stringContaining("run_12345678"),
+    });
     const made = await runCli(["branch", "--url", engine, "run_12345678"]);
-    expect(made).toMatchObject({ code: 2, stderr: expect.stringContaining("which goes with that run") });
+    expect(made).toMatchObject({ code: 2, stderr: expect.stringContaining("run_12345678") });
     await (await db.branch("run_1234567")).drop();
   });
 

@@ -71,7 +71,7 @@ test("an actor that does two things at once is waited for as long as any other",
     Promise.all([
       (async () => {
         await app.query("select 'u'");
-        // It says nothing for a while, of which the limit is fifteen times as much.
+        // The actor is silent, and an exploration that does not wait goes on. The limit is a timer of the same loop: it ends later.
         await delay(40);
         await app.query("select 'late'");
       })(),
@@ -88,23 +88,28 @@ test("an actor that does two things at once is waited for as long as any other",
 });
 
 test("what may be of an actor that was silent for too long is nobody's", async () => {
+  // Ann is silent until Bob goes on: then both send.
+  let [goOn, isOver] = [() => {}, false];
   const late = async () => {
+    isOver = false;
     await app.query("select 'u'");
-    await delay(90);
+    if (!isOver)
+      await new Promise<void>((resolve) => {
+        goOn = resolve;
+      });
     await app.query("select 'late'");
   };
-  const slow = async () => {
-    await app.query("select 'b1'");
-    await delay(15);
-    await app.query("select 'b2'");
-    await delay(15);
-    await app.query("select 'b3'");
+  const leads = async () => {
+    for (const n of [1, 2, 3]) {
+      await app.query(`select 'b${n}'`);
+      isOver = n === 3;
+      goOn();
+    }
   };
-  const report = await run({ ann: late, bob: slow }, { invariant: async () => false, silenceMs: 40 });
+  const report = await run({ ann: late, bob: leads }, { invariant: async () => false, silenceMs: 40 });
   const steps = report.failing.flatMap((schedule) => schedule.steps);
   expect(steps.filter(({ actor, sql }) => (actor === "bob") !== /'b\d'/.test(sql))).toEqual([]);
-  expect(report.complete).toBe(false);
-  expect(report.silences).toBeGreaterThan(0);
+  expect([report.complete, report.silences > 0, report.strays > 0]).toEqual([false, true, true]);
 });
 
 test("a replay that has not all of its decisions is not judged", async () => {
@@ -144,6 +149,7 @@ test("the data of a COPY are a step, however they are cut", async () => {
     const stream = await sql`copy jobs from stdin`.writable();
     for (const line of ["7\tnew\n", "8\tnew\n"]) {
       stream.write(line);
+      // The pieces come one by one.
       await delay(5);
     }
     stream.end();

@@ -135,6 +135,7 @@ test("an actor that does two things at once does them in every order", async () 
 test("one that waits for a clock is waited for", async () => {
   const slow = async () => {
     await change(1);
+    // The limit of 200 ms is a timer of the same loop: it ends later.
     await delay(30);
     await change(1);
   };

@@ -73,6 +73,7 @@ test("one that loops for ever is ended, and its clients are let go", async () =>
 test("what an actor does not wait for is a stray, also when the schedule is over", async () => {
   const late = async () => {
     await change(1);
+    // The actor has ended long before.
     void delay(30).then(() => app.query("update jobs set state = 'late' where id = 2"));
   };
   const report = await run({ ann: late, bob: () => change(2) });

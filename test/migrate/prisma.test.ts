@@ -105,15 +105,13 @@ describe("applying", () => {
     await apply(engine, prisma());
     const { applied, log } = await apply(engine, prisma({ "20240103000000_last/migration.sql": "" }));
     expect(applied).toEqual(["20240103000000_last"]);
-    expect(log).toEqual(
-      NAMES.map((name) => expect.stringContaining(`\`${name}\` is applied to the database but missing from`)),
-    );
+    expect(log).toEqual(NAMES.map((name) => expect.stringMatching(`\`${name}\` .*missing`)));
   });
 
   it("leaves nothing of a failing migration, nor a failed row", async () => {
     const source = prisma({ ...FILES, [`${NAMES[1]}/migration.sql`]: 'CREATE TABLE "B" ();\nSELECT 1/0;\n' });
     const { message } = await applyFailing(engine, source);
-    expect(message).toMatch(/20240102000000_more.migration\.sql:2:1: division by zero \(SQLSTATE 22012\)/);
+    expect(message).toMatch(/20240102000000_more.migration\.sql:2:1: .*SQLSTATE 22012/);
     expect(await tablesOf(engine)).toEqual(["A", "_prisma_migrations"]);
     expect(await rowsOf(engine, "SELECT migration_name FROM _prisma_migrations")).toEqual([NAMES[0]]);
   });
@@ -129,7 +127,7 @@ describe("refusing", () => {
     expect(message).toContain(
       "migrate found failed migrations in the target database, new migrations will not be applied.",
     );
-    expect(message).toMatch(/The `20240101000000_init` migration started at .* failed/);
+    expect(message).toContain(`\`${NAMES[0]}\``);
     expect(message).not.toContain(NAMES[1]);
     expect(await tablesOf(engine)).not.toContain("D");
   });
@@ -142,9 +140,7 @@ describe("refusing", () => {
       "20240103000000_last/migration.sql": 'CREATE TABLE "D" ();',
     });
     const { message } = await applyFailing(engine, source);
-    expect(message).toMatch(
-      /The migration `20240102000000_more` was modified after it was applied \(.*migration\.sql\)/,
-    );
+    expect(message).toMatch(/`20240102000000_more` .*modified.*20240102000000_more.migration\.sql/);
     expect(await tablesOf(engine)).not.toContain("D");
   });
 
@@ -155,6 +151,6 @@ describe("refusing", () => {
 
   it("a folder for another database", async () => {
     const { message } = await applyFailing(engine, prisma({ ...FILES, "migration_lock.toml": 'provider = "sqlite"' }));
-    expect(message).toMatch(/migration_lock\.toml is for the provider "sqlite"/);
+    expect(message).toMatch(/migration_lock\.toml .*"sqlite"/);
   });
 });

@@ -59,6 +59,7 @@ async function locked(onFinished: OnFinished, db: DevDb, catalog: string) {
     asked.then(end, end);
     for (let n = 0; !isOver; n++) {
       expect((await holder.query("select $1::int as n", [n])).rows).toEqual([{ n }]);
+      // The pace of a client; what ends the loop is the answer.
       await delay(50);
     }
   };

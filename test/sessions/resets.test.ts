@@ -143,6 +143,7 @@ describe("reset", () => {
       );
       const reset = db.reset();
       const answers = clients.map(async ({ client }, at) => {
+        // The moment within the reset is what is varied.
         await delay(at % 8);
         const answer = client.query("select current_user, (select count(*) from account)");
         return answer.then(

@@ -5,7 +5,7 @@
  * expects of it.
  * Invariant: a process started here does not outlive the test that started it.
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -109,4 +109,9 @@ export function isAlive(pid: number): boolean {
   } catch {
     return false;
   }
+}
+
+/** The command lines of all processes. */
+export function commandLines(): string {
+  return execFileSync("ps", ["-eo", "args"], { encoding: "utf8" });
 }

@@ -61,6 +61,7 @@ async function suite(db: { readonly host: string; readonly port: number }): Prom
   for (let at = 0; at < pipeline.length; at += 7) {
     ann.send(pipeline.subarray(at, at + 7));
     bob.send(pipeline.subarray(at, at + 7));
+    // The pieces come one by one, as from a slow network.
     await delay(2);
   }
   await Promise.all([ann.until("Z"), bob.until("Z")]);
@@ -69,9 +70,11 @@ async function suite(db: { readonly host: string; readonly port: number }): Prom
   bob.send(message.copyData("9\tcopied\n"), message.copyDone());
   await bob.until("Z");
   const { client, pid, key } = await keyed(db);
-  client.send(message.query("select pg_sleep(60)"));
-  // Whoever asked whether it runs would be in the trace.
-  await delay(50);
+  const sleep = message.query("select pg_sleep(60)");
+  client.send(sleep);
+  // A client that asked whether it runs would be in the trace, so the trace has to tell.
+  const told = sleep.toString("base64");
+  await waitUntil("the server has the statement", () => readFileSync(file, "utf8").includes(told));
   const cancel = await WireClient.connect(db);
   cancel.send(message.cancelRequest(pid, key));
   await client.until("Z");

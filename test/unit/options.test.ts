@@ -36,7 +36,7 @@ const numbers: readonly OptionKey[] = [
 
 test("blanks around a command line do not matter", () => {
   expect(resolveOptions({ flags: { setup: " npm run migrate " } }).setup).toBe("npm run migrate");
-  expect(refusal({ flags: { setup: " " } })).toMatch(/--setup: " " is not a command line/);
+  expect(refusal({ flags: { setup: " " } })).toMatch(/^--setup: " " /);
 });
 
 describe("defaults", () => {
@@ -136,7 +136,7 @@ describe("precedence", () => {
   });
 
   test("a bad value is refused also where a better one overrides it", () => {
-    expect(refusal({ flags: { port: "0" }, environment: { DEV_DB_PORT: "x" } })).toMatch(/^DEV_DB_PORT: "x" is not /);
+    expect(refusal({ flags: { port: "0" }, environment: { DEV_DB_PORT: "x" } })).toMatch(/^DEV_DB_PORT: "x" /);
   });
 });
 
@@ -161,9 +161,7 @@ describe("numbers", () => {
 
   test.each(numbers)("%s takes numbers, and only numbers, as data", (key) => {
     for (const value of [Number.NaN, -1, 1.5, Number.POSITIVE_INFINITY, "5", null, true, [], {}]) {
-      expect(refusal({ library: { [key]: value } })).toMatch(
-        new RegExp(`^${key} in the options: .* is not a whole number`),
-      );
+      expect(refusal({ library: { [key]: value } })).toMatch(new RegExp(`^${key} in the options: `));
       expect(refusal({ packageJson: { [key]: value } })).toMatch(new RegExp(`^${key} in the "pglite-devdb" key`));
     }
   });
@@ -188,7 +186,7 @@ describe("text", () => {
     (key) => {
       const blankInFront = key === "setup" ? [] : [" a.sql"];
       for (const value of ["", " ", "\t", "a\0b", "a\nb", ...blankInFront]) {
-        expect(refusal({ flags: { [key]: value } })).toContain(`${JSON.stringify(value)} is not a`);
+        expect(refusal({ flags: { [key]: value } })).toContain(`: ${JSON.stringify(value)} `);
       }
     },
   );
@@ -198,7 +196,7 @@ describe("text", () => {
       expect(resolveOptions({ flags: { db } }).db).toBe(db);
     }
     for (const db of ["idb://x", "memory://x", "file:///x", "opfs-ahp://x", "postgres://h/d"]) {
-      expect(refusal({ flags: { db } })).toContain("is not a directory or memory://");
+      expect(refusal({ flags: { db } })).toMatch(new RegExp(`^--db: "${db}" .*memory://`));
     }
   });
 
@@ -223,7 +221,7 @@ describe("text", () => {
   test("setup and seed are functions for a caller of the library, too", () => {
     const run = async () => {};
     expect(resolveOptions({ library: { setup: run, seed: run } })).toMatchObject({ setup: run, seed: [run] });
-    expect(refusal({ library: { migrations: run } })).toContain("is not a directory, auto or none");
+    expect(refusal({ library: { migrations: run } })).toMatch(/^migrations in the options: .*auto.*none/);
   });
 
   test("settings: a comma belongs to the value unless a name follows, flags add up", () => {
@@ -240,7 +238,7 @@ describe("text", () => {
   });
 
   test("output and log level take their words only", () => {
-    expect(refusal({ flags: { output: "xml" } })).toBe('--output: "xml" is not one of text, json, env');
+    expect(refusal({ flags: { output: "xml" } })).toMatch(/^--output: "xml" .*text, json, env$/);
     expect(refusal({ flags: { logLevel: "INFO" } })).toBe(
       '--log-level: "INFO" is not one of silent, error, info, debug',
     );
@@ -267,7 +265,7 @@ describe("access", () => {
       expect(resolveOptions({ environment: { DEV_DB_INSECURE: text } }).insecure).toBe(value);
     }
     for (const text of ["", "yes", "TRUE", "constructor", "2"]) refusal({ environment: { DEV_DB_INSECURE: text } });
-    expect(refusal({ library: { insecure: "true" } })).toContain("is not true or false");
+    expect(refusal({ library: { insecure: "true" } })).toMatch(/^insecure in the options: "true" /);
   });
 
   test("a password that is not accepted is not shown", () => {
@@ -278,14 +276,14 @@ describe("access", () => {
         { library: { password } },
       ]) {
         const message = refusal(sources);
-        expect(message).toContain("the given value is not text without control characters");
+        expect(message).toMatch(/^(--password|DEV_DB_PASSWORD|password in the options): /);
         expect(message).not.toMatch(/hid/);
       }
     }
   });
 
   test("tls takes its words only", () => {
-    expect(refusal({ flags: { tls: "on" } })).toBe('--tls: "on" is not one of off, auto');
+    expect(refusal({ flags: { tls: "on" } })).toMatch(/^--tls: "on" .*off, auto$/);
   });
 });
 
@@ -320,11 +318,12 @@ describe("unknown keys", () => {
 
   test("the library refuses unknown keys, inherited names, and options of the command line", () => {
     for (const key of ["prot", "toString", "__proto__x", "output", "logLevel"]) {
-      expect(refusal({ library: { [key]: "x" } })).toContain(`there is no option ${JSON.stringify(key)}`);
+      expect(refusal({ library: { [key]: "x" } })).toContain(` ${JSON.stringify(key)}`);
     }
   });
 
   test("something else than an object is refused", () => {
-    for (const packageJson of [[], "x", 1, true]) expect(refusal({ packageJson })).toContain("is not an object");
+    for (const packageJson of [[], "x", 1, true])
+      expect(refusal({ packageJson })).toMatch(/"pglite-devdb" key of package\.json: .*object/);
   });
 });

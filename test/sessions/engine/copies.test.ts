@@ -135,10 +135,9 @@ describe("a branch of a database in use", () => {
     const writer = await SqlSession.open(host, { database: "app" });
     await writer.rows("begin; insert into gone2 values (2)");
     host.copies.allow(admin.session);
-    const creating = admin.query("create database two template app strategy file_copy");
-    await writer.rows("select pg_sleep(0.05)");
+    const { answer } = await admin.startsWaiting("create database two template app strategy file_copy");
     await writer.rows("insert into gone2 values (3); commit");
-    expect((await creating).error).toBeUndefined();
+    expect((await answer).error).toBeUndefined();
     await writer.rows("insert into gone2 values (4)");
     const two = await SqlSession.open(host, { database: "two" });
     expect(await two.rows("select * from gone2 order by 1")).toEqual(["1", "2", "3"]);

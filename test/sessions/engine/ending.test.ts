@@ -90,7 +90,8 @@ test("the memory grows in one session and the others go on, also one that was pa
 }, async () => {
   const b = await SqlSession.open(host);
   const c = await SqlSession.open(host);
-  const sleeping = await c.startsWaiting("select pg_sleep(0.3), 'c is well'");
+  await a.rows("select pg_advisory_lock(7)");
+  const parked = await c.startsWaiting("select pg_advisory_lock(7), 'c is well'");
   const before = host.machine.memory.buffer.byteLength;
   await b.rows("set work_mem = '400MB'");
   expect(
@@ -99,7 +100,10 @@ test("the memory grows in one session and the others go on, also one that was pa
     ),
   ).toEqual(["600000|183488895"]);
   expect(host.machine.memory.buffer.byteLength).toBeGreaterThan(before);
-  expect((await sleeping.answer).rows).toEqual(["|c is well"]);
+  // It waits still, again after it has looked for a deadlock.
+  await c.parked();
+  await a.rows("select pg_advisory_unlock(7)");
+  expect((await parked.answer).rows).toEqual(["|c is well"]);
   expect(await a.rows("select count(*) from t")).toEqual(["9"]);
   await Promise.all([b.close(), c.close()]);
   expect(await a.rows("select count(*) from t")).toEqual(["9"]);

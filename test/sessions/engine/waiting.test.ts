@@ -23,11 +23,13 @@ beforeEach(async () => {
 });
 
 test("pg_sleep does not stop others, and lasts as long as it says", async () => {
-  const start = performance.now();
-  const sleeping = await a.startsWaiting("select pg_sleep(0.3)");
+  const sleeping = await a.startsWaiting("select pg_sleep(1000)");
   expect(await b.rows("select 1")).toEqual(["1"]);
   expect(host.scheduler.isParked(a.session)).toBe(true);
-  await sleeping.answer;
+  host.cancel(a.session);
+  expect((await sleeping.answer).error).toBe("57014");
+  const start = performance.now();
+  await a.rows("select pg_sleep(0.3)");
   expect(performance.now() - start).toBeGreaterThanOrEqual(299);
 });
 

@@ -30,6 +30,7 @@ function maker() {
   const made = { times: 0 };
   const make = async (): Promise<string> => {
     made.times++;
+    // Making takes its time, in which the others come.
     await new Promise((resolve) => setTimeout(resolve, 50));
     writeFileSync(path, `thing ${made.times}`);
     return open()!;

@@ -44,36 +44,26 @@ describe("files", () => {
   const broken = (pem: string) => pem.replace(/\n..../, "\nAAAA");
   const weak = generateKeyPairSync("rsa", { modulusLength: 512 });
   test.each<[string, string, string, RegExp]>([
-    ["a certificate that is not there", join(directory, "no.crt"), key, /^--tls-cert: there is no file .*no\.crt$/],
-    ["a key that is not there", cert, join(directory, "no.key"), /^DEV_DB_TLS_KEY: there is no file .*no\.key$/],
-    ["a directory", directory, key, /^--tls-cert: .* cannot be read \(EISDIR\)$/],
-    [
-      "a certificate that is no PEM",
-      file("der.crt", "\0\x01"),
-      key,
-      /^--tls-cert: .*der\.crt is not a certificate in PEM/,
-    ],
-    ["a key as certificate", key, key, /^--tls-cert: .*good\.key is not a certificate in PEM form/],
-    ["a certificate as key", cert, cert, /^DEV_DB_TLS_KEY: .*good\.crt is not a private key in PEM form/],
-    [
-      "a broken certificate",
-      file("b.crt", broken(good.cert)),
-      key,
-      /^--tls-cert: .*b\.crt is not a valid certificate$/,
-    ],
-    ["a broken key", cert, file("b.key", broken(good.key)), /^DEV_DB_TLS_KEY: .*b\.key is not a valid private key$/],
-    ["a key with a passphrase", cert, file("e.key", encrypted), /^DEV_DB_TLS_KEY: .*e\.key is encrypted; /],
+    ["a certificate that is not there", join(directory, "no.crt"), key, /^--tls-cert: .*no\.crt$/],
+    ["a key that is not there", cert, join(directory, "no.key"), /^DEV_DB_TLS_KEY: .*no\.key$/],
+    ["a directory", directory, key, /^--tls-cert: .*EISDIR/],
+    ["a certificate that is no PEM", file("der.crt", "\0\x01"), key, /^--tls-cert: .*der\.crt .*PEM/],
+    ["a key as certificate", key, key, /^--tls-cert: .*good\.key .*BEGIN CERTIFICATE/],
+    ["a certificate as key", cert, cert, /^DEV_DB_TLS_KEY: .*good\.crt .*BEGIN PRIVATE KEY/],
+    ["a broken certificate", file("b.crt", broken(good.cert)), key, /^--tls-cert: .*b\.crt .*valid/],
+    ["a broken key", cert, file("b.key", broken(good.key)), /^DEV_DB_TLS_KEY: .*b\.key .*valid/],
+    ["a key with a passphrase", cert, file("e.key", encrypted), /^DEV_DB_TLS_KEY: .*e\.key .*encrypted/],
     [
       "the key of another certificate",
       cert,
       file("other.key", selfSigned().key),
-      /^DEV_DB_TLS_KEY: .*other\.key is not the key of the certificate in .*good\.crt$/,
+      /^DEV_DB_TLS_KEY: .*other\.key .*good\.crt$/,
     ],
     [
       "a key of another kind",
       cert,
       file("weak.key", weak.privateKey.export({ type: "pkcs8", format: "pem" }).toString()),
-      /^DEV_DB_TLS_KEY: .*weak\.key is not the key of the certificate/,
+      /^DEV_DB_TLS_KEY: .*weak\.key .*good\.crt$/,
     ],
   ])("%s is refused, naming its option", (_, certPath, keyPath, sentence) => {
     expect(() => read(certPath, keyPath)).toThrow(UsageError);
@@ -94,7 +84,7 @@ describe("files", () => {
   test("a certificate that OpenSSL finds too weak is refused", () => {
     const { cert: weakCert, key: weakKey } = signedWith(weak.privateKey, sha256WithRsa);
     expect(() => read(file("weak.crt", weakCert), file("w.key", weakKey))).toThrow(
-      /^--tls-cert: .*weak\.crt cannot be used for TLS: .*too small/,
+      /^--tls-cert: .*weak\.crt .*too small/,
     );
   });
 
@@ -102,7 +92,7 @@ describe("files", () => {
     if (process.getuid?.() === 0) context.skip("root may read every file");
     const path = file("locked.key", good.key);
     chmodSync(path, 0);
-    expect(() => read(cert, path)).toThrow(/^DEV_DB_TLS_KEY: .*locked\.key cannot be read \(EACCES\)$/);
+    expect(() => read(cert, path)).toThrow(/^DEV_DB_TLS_KEY: .*locked\.key .*EACCES/);
   });
 });
 
