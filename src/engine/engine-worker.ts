@@ -17,7 +17,7 @@ import type { FoundExtension } from "./extensions.ts";
 import type { PerGitBranch } from "./git-branch.ts";
 import { tellOfSlowStart } from "./slow-start.ts";
 import type { ThreadMessage, ThreadOptions, ThreadRequest, ThreadRequests } from "./thread/protocol.ts";
-import { allocateTurns, everybody, nobody, TurnWord } from "./thread/turn-words.ts";
+import { allocateTurns } from "./thread/turn-words.ts";
 import { within } from "./within.ts";
 
 /** What an engine thread boots. */
@@ -211,21 +211,9 @@ export class EngineWorker {
     });
   }
 
-  /** As `ask`, for a stop: with one session for all, what still runs for `listener` after a moment is cancelled. */
-  async #askToStop<T>(listener: number, asked: Promise<T>): Promise<T> {
-    const { words } = this.#turns;
-    const hurry = setTimeout(() => Atomics.store(words, TurnWord.stopping, listener), limits.abandonedMs);
-    try {
-      return await asked;
-    } finally {
-      clearTimeout(hurry);
-      Atomics.compareExchange(words, TurnWord.stopping, listener, nobody);
-    }
-  }
-
   /** Has it stop listening there. */
   stopListening(listener: number): Promise<void> {
-    return this.#askToStop(listener, this.ask("stopListening", listener));
+    return this.ask("stopListening", listener);
   }
 
   /** Runs frontend messages of the process's own; one call at a time. */
@@ -256,7 +244,7 @@ export class EngineWorker {
   /** Tells PostgreSQL to end all sessions, to checkpoint and to end. Settled when the thread is gone; rejects if that failed. */
   async close(): Promise<void> {
     if (this.#state !== "alive") return this.ended;
-    const closed = this.#askToStop(everybody, this.ask("close"));
+    const closed = this.ask("close");
     this.#state = "closing";
     try {
       await closed;

@@ -23,26 +23,6 @@ export interface EngineInput {
 export interface ExecOptions {
   /** Gets the backend's bytes while they are produced, as views that are only valid during the call: copy what you keep. */
   onRawData: (data: Uint8Array) => void;
-  /** What was produced is meant to be seen before the statement goes on. */
-  onPause?: () => void;
-  /** `transaction_timeout` is over, and the statement is being cancelled: its transaction must not go on. */
-  onTransactionTimeout?: () => void;
-  /** The server is being stopped, and the statement is being cancelled for that. */
-  onStop?: () => void;
-  /** A CancelRequest has come for it: it is to be ended with 57014 as soon as it listens. */
-  isCancelled?: boolean;
-  /** Whose messages they are, for the log: UTF-8. */
-  whose?: { readonly processId: number; readonly application: Uint8Array; readonly statement: Uint8Array };
-}
-
-/** Timeouts of a session that runs nothing, in ms; absent: not set, or not in that state. */
-export interface IdleTimeouts {
-  /** `idle_session_timeout`: in all. */
-  readonly sessionMs?: number;
-  /** `idle_in_transaction_session_timeout`: in all. */
-  readonly inTransactionMs?: number;
-  /** `transaction_timeout`: what is left of it. */
-  readonly transactionMs?: number;
 }
 
 /** For the log: a client and the beginning of its statement. */

@@ -53,7 +53,7 @@ async function open() {
   if (!isolated) {
     const { openOneSession } = await import("./one-session.ts");
     await changeFlags(isUp);
-    return openOneSession(options, extensions, post, watch);
+    return openOneSession(options, extensions, post);
   }
   const { bootIsolated } = await import("../engine/thread/isolated.ts");
   const { OwnSessions } = await import("./own-sessions.ts");

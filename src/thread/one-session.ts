@@ -1,51 +1,118 @@
 /**
- * One session for all clients, as they are served.
+ * One PostgreSQL session for all clients: PGlite as it is, behind the socket library with its own queue.
  *
- * Owns: booting it with its watchdog. Does not own: the session (`engine/thread/shared-session.ts`), whose run is next
- * (`transport/shared-door.ts`).
+ * Owns: booting PGlite, and what its modules are given. Does not own: whose messages run next, names of statements, data of a COPY (the
+ * patched library), the memory (`../sessions/shared-memory.ts`).
+ * Invariant: while somebody listens, only the library's queue uses PGlite.
  */
-import type { ListenOptions } from "../engine/listener.ts";
-import type { ThreadOptions } from "../engine/thread/protocol.ts";
-import { bootShared } from "../engine/thread/shared.ts";
-import type { SharedSession } from "../engine/thread/shared-session.ts";
-import type { Recorder } from "../trace/record/recorder.ts";
+import { types } from "node:util";
+import type { Extensions, PGlite } from "@electric-sql/pglite";
+import { openMemoryFiles } from "../cluster/memory-files.ts";
+import { openDirectoryFiles } from "../engine/data-directory/directory-files.ts";
+import type { ThreadMessage, ThreadOptions } from "../engine/thread/protocol.ts";
+import { BundledExtensions } from "../sessions/bundled-extensions.ts";
+import type { RaisingPostgres } from "../sessions/errors.ts";
+import { refuseMissingFunctions } from "../sessions/missing-functions.ts";
+import { loadReserved } from "../sessions/module/module-cache.ts";
+import { compileParser, parserGuard, parserName } from "../sessions/module/tier-up.ts";
+import { maxPreparedTransactions } from "../sessions/prepared-transactions.ts";
+import { ServerLog } from "../sessions/server-log.ts";
+import { original, shareMemories } from "../sessions/shared-memory.ts";
+import { keepLibraries } from "../sessions/wanted-libraries.ts";
+import { insertOnEntry } from "../sessions/wasm/module.ts";
+import { type CompiledModule, type Imports, type WasmInstance, webAssembly } from "../sessions/wasm/web-assembly.ts";
 import type { Behind } from "../transport/serve.ts";
-import { openSharedDoor } from "../transport/shared-door.ts";
+import { encodeMessage } from "../wire/frontend.ts";
 import type { Served } from "./served.ts";
-import type { Watch } from "./turn-watch.ts";
 
-/** The number of the process itself among listeners. */
-const noListener = 0;
+/** The only database that PGlite's session can be in. */
+const databases = ["postgres"];
 
-/** Boots it. */
+// PostgreSQL touches all of it when it starts. PGlite's default is 128 MB; behind it there is a cache anyway: the system's, or
+// the file system in memory.
+const sharedBuffers = "16MB";
+
+const nothing = Buffer.alloc(0);
+
+/** Of the last instance, which is the server's. */
+let bundled: BundledExtensions | undefined;
+/** By memory: while a database is made there are two. */
+const running = new WeakMap<object, RaisingPostgres>();
+
+/** Boots it. Rejects with PGlite's own error. */
 export async function openOneSession(
   options: ThreadOptions,
-  extensions: Parameters<typeof bootShared>[1],
-  post: Parameters<typeof bootShared>[2],
-  watch: Watch,
+  extensions: Extensions,
+  post: (message: ThreadMessage) => void,
 ): Promise<Served> {
-  const { session, memory, interrupts } = await bootShared(options, extensions, post);
-  watch({ memory, interrupts });
-  return new OneSession(session);
+  const { dataDir, fsync, identity, mayInitialize, settings } = options;
+  shareMemories({ instantiate, link, edit: loadReserved });
+  const { PGlite } = await import("@electric-sql/pglite");
+  const { startParams, ...files } =
+    dataDir === "memory://"
+      ? { fs: await openMemoryFiles(), startParams: PGlite.defaultStartParams }
+      : await openDirectoryFiles({ path: dataDir, fsync, identity, mayInitialize });
+  const log = new ServerLog();
+  log.onReport = (level, text) => post({ kind: "log", level, text });
+  const { onStderr } = log;
+  const { extensions: kept, libraries } = keepLibraries(extensions);
+  const all = { shared_buffers: sharedBuffers, max_prepared_transactions: maxPreparedTransactions, ...settings };
+  const pglite = await PGlite.create({
+    ...files,
+    extensions: kept,
+    onStderr,
+    // Read by PGlite when it has set up its extensions.
+    get startParams(): string[] {
+      const preloaded = libraries.length > 0 ? { shared_preload_libraries: libraries.join(",") } : {};
+      const values = Object.entries({ ...all, ...preloaded }).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
+      // As in PostgreSQL, system tables can only be changed by who asks for that.
+      return [...startParams.filter((parameter) => parameter !== "-O"), ...values];
+    },
+  }).catch((error) => {
+    throw log.explainFailedStart(error);
+  });
+  log.hasStarted();
+  const { Module: postgres } = pglite;
+  // Engine: PGlite throws for a command of the system (COPY … TO PROGRAM), and is left in no known state. No pipe at all is an error of the
+  // statement.
+  postgres._pgl_set_popen_fn(postgres.addFunction(() => 0, "ppp"));
+  if (bundled) bundled.files = bundled.filesForIcu = postgres.FS;
+  return new OneSession(pglite);
 }
 
 class OneSession implements Served {
   readonly crash: Promise<unknown>;
-  readonly #session: SharedSession;
+  readonly #pglite: PGlite;
+  #crashed!: (cause: unknown) => void;
+  #isListening = false;
 
-  constructor(session: SharedSession) {
-    this.#session = session;
-    this.crash = session.crash;
+  constructor(pglite: PGlite) {
+    this.#pglite = pglite;
+    this.crash = new Promise((resolve) => {
+      this.#crashed = resolve;
+    });
   }
 
   crashed(error: unknown): void {
-    this.#session.crashed(error);
+    this.#crashed(error);
   }
 
-  async run(messages: Uint8Array): Promise<Uint8Array> {
+  run(messages: Uint8Array): Promise<Uint8Array> {
+    if (this.#isListening) throw new Error("the one session is that of the clients");
+    return this.#run(messages);
+  }
+
+  async #run(messages: Uint8Array): Promise<Uint8Array> {
     const answer: Uint8Array[] = [];
-    this.#session.run(noListener, messages, { onRawData: (bytes) => void answer.push(bytes.slice()) });
+    const onRawData = (bytes: Uint8Array) => void answer.push(bytes.slice());
+    await this.#pglite.runExclusive(() => this.#pglite.execProtocolRawStream(messages, { onRawData }));
     return Buffer.concat(answer);
+  }
+
+  /** PGlite swallows what its WebAssembly throws: whether it still answers is found out with a Sync. */
+  async #failed(): Promise<void> {
+    const answer = await this.#run(encodeMessage("S")).catch(() => nothing);
+    if (answer.length === 0) this.#crashed(new Error("PGlite answers nothing any more"));
   }
 
   logIn(): Promise<void> {
@@ -54,11 +121,57 @@ class OneSession implements Served {
 
   async endOwn(): Promise<void> {}
 
-  behind(listener: number, options: ListenOptions, recorder?: Recorder): Behind {
-    return openSharedDoor(this.#session, listener, options, recorder && ((id) => recorder.decided(id, "turn")));
+  /** For one listener at a time: two queues would mix transactions of their clients. */
+  behind(): Behind {
+    if (this.#isListening) throw new Error("one session for all has one listener");
+    this.#isListening = true;
+    return {
+      ...{ engine: this.#pglite, databases },
+      activity: () => [],
+      failed: () => void this.#failed(),
+      crashed: async () => {},
+      takeRuns: () => [],
+      closed: () => {
+        this.#isListening = false;
+      },
+    };
   }
 
   close(): Promise<void> {
-    return this.#session.close();
+    return this.#pglite.close();
   }
+}
+
+async function instantiate(source: CompiledModule | Uint8Array, imports?: Imports): Promise<unknown> {
+  const { env } = imports ?? {};
+  const isPostgres = env && "_setitimer_js" in env && !isLinkers(env);
+  const memory = env?.memory as { readonly buffer: ArrayBufferLike } | undefined;
+  if (isPostgres) {
+    // PGlite's timers would run PostgreSQL's signal handler while nobody is in the engine, and after `SET
+    // idle_in_transaction_session_timeout` the session of all would end.
+    env._setitimer_js = () => 0;
+    bundled = new BundledExtensions(() => new Uint8Array(memory!.buffer));
+    bundled.offer(env);
+  }
+  const guarded =
+    isPostgres && source instanceof Uint8Array ? insertOnEntry(source, parserName, parserGuard) : undefined;
+  const result = await original.instantiate.call(webAssembly, guarded ?? source, imports && link(imports));
+  if (isPostgres && memory) {
+    const { exports } =
+      "instance" in (result as object) ? (result as { instance: WasmInstance }).instance : (result as WasmInstance);
+    if (guarded) compileParser(exports);
+    running.set(memory, { exports, write: (address, bytes) => new Uint8Array(memory.buffer).set(bytes, address) });
+  }
+  return result;
+}
+
+function link(imports: Imports): Imports {
+  const { env } = imports;
+  if (!env || !isLinkers(env)) return imports;
+  return { ...imports, env: refuseMissingFunctions(env, () => running.get(env.memory as object)!) };
+}
+
+/** Engine: Emscripten resolves the imports of a library one by one. */
+function isLinkers(env: object): boolean {
+  return types.isProxy(env);
 }

@@ -1,8 +1,7 @@
 /**
  * The engine thread's side of the watchdog.
  *
- * Owns: starting it, and telling it of the turns of sessions. Does not own: what it does (`watchdog.ts`), the runs of a session
- * that all share (`engine/thread/shared-session.ts`).
+ * Owns: starting it, and telling it of the turns of sessions. Does not own: what it does (`watchdog.ts`).
  * Invariant: a turn costs two additions here, and a system call only if the watchdog sleeps.
  */
 import { Worker } from "node:worker_threads";

@@ -19,18 +19,23 @@ import { SocketDirectory } from "./socket-directory.ts";
 import { createTlsServer } from "./tls.ts";
 
 // What patches/ makes of the library; a patch that changes what callers can rely on changes it.
-const EXPECTED_PATCH_ID = "pglite-devdb-5";
+const EXPECTED_PATCH_ID = "pglite-devdb-6";
 
-// The library asks its engine for nothing but `waitReady` where the queue is another one than its own.
+// The library asks its engine for nothing but `waitReady` where the queue is not its own.
 const noEngine: socket.SocketEngine = {
   waitReady: Promise.resolve(),
   runExclusive: () => Promise.reject(new Error("the queue has the engine")),
   execProtocolRawStream: () => Promise.reject(new Error("the queue has the engine")),
 };
 
+/** SQLSTATE of what the library says when its engine fails. */
+const internalError = "XX000";
+
 /** What a door leads to. */
 export interface Behind {
-  readonly queue: socket.SocketQueue;
+  /** Absent: the library's own, over `engine`. */
+  readonly queue?: socket.SocketQueue;
+  readonly engine?: socket.SocketEngine;
   /** Those that clients may name; any, if PostgreSQL itself decides. */
   readonly databases?: readonly string[] | undefined;
   /** What every client does. */
@@ -39,6 +44,8 @@ export interface Behind {
   crashed(death: Promise<EngineDeath>): Promise<void>;
   /** What clients sent last, for a person, the newest last; it is forgotten then. */
   takeRuns(): string[];
+  /** The library could not have the messages of a client answered by `engine`. */
+  failed?(): void;
   /** Called when the door is closed. */
   closed?(): void;
 }
@@ -66,11 +73,12 @@ function describe({ severity, code, message, detail }: ConnectionError): string 
 
 /** Starts listening. Rejects with the system's error (EADDRINUSE …) and leaves nothing open. */
 export async function openDoor(
-  { queue, databases, activity }: Pick<Behind, "queue" | "databases" | "activity">,
+  behind: Pick<Behind, "queue" | "engine" | "databases" | "activity" | "failed">,
   options: ListenOptions,
   tap?: socket.Tap,
 ): Promise<Door> {
   requirePatched(socket);
+  const { queue, engine = noEngine, databases } = behind;
   const { password, certificate } = options;
   const login = createLogin({
     databases,
@@ -80,19 +88,21 @@ export async function openDoor(
   const isLocal = options.host === "localhost";
   const host = isLocal ? (await lookup(options.host)).address : options.host;
   const server = new socket.PGLiteSocketServer({
-    db: noEngine,
+    db: engine,
     host,
     port: options.port,
     maxConnections: options.maxConnections,
     idleTimeout: options.idleTimeoutMs,
     stallTimeout: options.stallTimeoutMs,
     login,
-    queue: lettingLeave(withoutGarbage(queue)),
+    transactionIdleTimeout: options.transactionIdleTimeoutMs,
+    ...(queue ? { queue: lettingLeave(withoutGarbage(queue)) } : {}),
     ...(tap ? { tap } : {}),
   });
   let isStopping = false;
   server.addEventListener("connectionError", (event) => {
     const { handlerId, error } = (event as CustomEvent<{ handlerId: number; error: ConnectionError }>).detail;
+    if (error.code === internalError) behind.failed?.();
     options.log?.(`connection ${handlerId}: ${describe(error)}`, error.severity && !isStopping ? "info" : "debug");
   });
   await server.start();
@@ -114,7 +124,7 @@ export async function openDoor(
   return {
     port: server.port,
     stop,
-    stats: () => ({ ...server.getStats(), connections: activity() }),
+    stats: () => ({ ...server.getStats(), connections: behind.activity() }),
   };
 }
 

@@ -6,7 +6,7 @@
  */
 import { expect, it } from "vitest";
 import { caseServer } from "../support/case-server.ts";
-import { closeStatement, execute, prepare, unprepared } from "../support/pipelines.ts";
+import { closeStatement, execute, prepare } from "../support/pipelines.ts";
 import { describeTargets } from "../support/servers.ts";
 import { message, types, type WireClient } from "../support/wire-client.ts";
 
@@ -79,24 +79,6 @@ describeTargets("the unnamed statement on %s", (target) => {
     await server.ask(b, ...prepare("", "select 'of b'"));
     const seen = [afterOther, await server.ask(a, ...execute("")), await server.ask(b, ...execute(""))];
     expect(seen).toEqual({ ours: ["of a", "26000", "of b"], stock: ["26000", "of b", "of b"] }[target]);
-  });
-
-  it("is gone after a failed Parse, whatever another client prepares then", async () => {
-    const [a, b] = await server.clients("a", "b");
-    await server.ask(a, ...prepare("", "select 'of a'"));
-    const failed = await server.ask(a, ...prepare("", "select from nowhere"));
-    await server.ask(b, ...prepare("", "select 'of b'"));
-    const seen = [failed, await server.ask(a, ...execute(""))];
-    expect(seen).toEqual({ ours: ["42P01", "26000"], stock: ["42P01", "of b"] }[target]);
-  });
-
-  it("stays when a pipeline fails before it reaches the Parse that would replace it", async () => {
-    const [a, b] = await server.clients("a", "b");
-    await server.ask(a, ...prepare("", "select 'of a'"));
-    const failed = await server.ask(a, message.bind("", "nowhere"), ...unprepared("select 'never parsed'"));
-    await server.ask(b, ...prepare("", "select 'of b'"));
-    const seen = [failed, await server.ask(a, ...execute(""))];
-    expect(seen).toEqual({ ours: ["26000", "of a"], stock: ["26000", "of b"] }[target]);
   });
 });
 

@@ -4,12 +4,11 @@ import type { Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { PGlite } from "@electric-sql/pglite";
-import type { PGLiteSocketServer, PGLiteSocketServerOptions } from "@electric-sql/pglite-socket";
+import { PGLiteSocketServer, type PGLiteSocketServerOptions } from "@electric-sql/pglite-socket";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { ask } from "../support/answer.ts";
 import { createEngine } from "../support/engines.ts";
 import { close, listenOn } from "../support/free-range.ts";
-import { sharedServer } from "../support/shared-server.ts";
 import { WatchedEngine } from "../support/watched-engine.ts";
 import { message, WireClient } from "../support/wire-client.ts";
 
@@ -32,7 +31,7 @@ afterAll(async () => {
 });
 
 function make(options: Partial<PGLiteSocketServerOptions> = {}): PGLiteSocketServer {
-  const server = sharedServer({ db: new WatchedEngine(pglite), port: 0, ...options });
+  const server = new PGLiteSocketServer({ db: new WatchedEngine(pglite), port: 0, ...options });
   servers.push(server);
   return server;
 }

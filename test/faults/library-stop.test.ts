@@ -1,9 +1,8 @@
 /** Stopping the server: it ends whatever the clients do, tells them, and leaves the engine alone afterwards. */
 import type { PGlite } from "@electric-sql/pglite";
-import type { PGLiteSocketServer } from "@electric-sql/pglite-socket";
+import { PGLiteSocketServer } from "@electric-sql/pglite-socket";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { createEngine } from "../support/engines.ts";
-import { sharedServer } from "../support/shared-server.ts";
 import { waitUntil, within } from "../support/wait-until.ts";
 import { WatchedEngine } from "../support/watched-engine.ts";
 import { errorFields, message, rows, types, WireClient } from "../support/wire-client.ts";
@@ -22,7 +21,7 @@ beforeAll(async () => {
 beforeEach(async () => {
   await pglite.exec("drop table if exists t; create table t(n int)");
   engine = new WatchedEngine(pglite);
-  server = sharedServer({ db: engine, port: 0 });
+  server = new PGLiteSocketServer({ db: engine, port: 0 });
   await server.start();
 });
 afterEach(async () => {
@@ -52,7 +51,7 @@ async function lastWord(client: WireClient): Promise<string | undefined> {
 /** Resolves with whether nothing ran in the engine while another server had it: what was on its way there has been before. */
 async function isLeftAlone(): Promise<boolean> {
   const before = engine.runs;
-  const other = sharedServer({ db: new WatchedEngine(pglite), port: 0 });
+  const other = new PGLiteSocketServer({ db: new WatchedEngine(pglite), port: 0 });
   await other.start();
   for (let n = 0; n < 3; n++) {
     const client = await WireClient.login(other);
@@ -236,7 +235,7 @@ describe("stop", () => {
   });
 
   test("does nothing before a start", async () => {
-    const fresh = sharedServer({ db: engine, port: 0 });
+    const fresh = new PGLiteSocketServer({ db: engine, port: 0 });
     await fresh.stop();
     expect(await isLeftAlone()).toBe(true);
   });

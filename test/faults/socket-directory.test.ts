@@ -9,7 +9,6 @@ import type { PGlite } from "@electric-sql/pglite";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { freePort } from "../../src/dev-db/servers/free-port.ts";
 import { type Door, openDoor } from "../../src/transport/serve.ts";
-import { SharedQueue } from "../../src/transport/shared/shared-queue.ts";
 import { ask } from "../support/answer.ts";
 import { createEngine } from "../support/engines.ts";
 import { close, listenOn } from "../support/free-range.ts";
@@ -33,10 +32,9 @@ afterAll(async () => {
 });
 
 async function open(port: number, socketDir: string): Promise<Door> {
-  const queue = new SharedQueue(engine, { transactionIdleTimeout: 0, maxCopyBytes: 1 });
   const times = { idleTimeoutMs: 0, stallTimeoutMs: 10_000, transactionIdleTimeoutMs: 0 };
   const door = await openDoor(
-    { queue, databases: ["postgres"], activity: () => queue.activity() },
+    { engine, databases: ["postgres"], activity: () => [] },
     { host, port, socketDir, maxConnections: 2, ...times },
   );
   doors.push(door);

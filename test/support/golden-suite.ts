@@ -17,7 +17,7 @@ import {
   play,
   readGolden,
 } from "./golden.ts";
-import { startServer, type TestServer, type TestServerOptions } from "./servers.ts";
+import { ProductServer, type ProductServerOptions } from "./product-server.ts";
 import { type Address, WireClient } from "./wire-client.ts";
 
 /** Some conversations on one server. */
@@ -26,7 +26,7 @@ export interface GoldenSuite {
   setup?: string;
   /** SQL that is run before each conversation, also before each of its cuts. */
   reset?: string;
-  server?: TestServerOptions;
+  server?: ProductServerOptions;
   /** Whether the traces begin behind the login; true unless said otherwise. */
   login?: boolean;
   /** Name → trace. */
@@ -40,13 +40,13 @@ const oracle = process.env.ORACLE;
 /** Registers the tests of a suite: each conversation in one piece, message by message, grouped, and cut at every byte. */
 export function golden(name: string, suite: GoldenSuite): void {
   describe(name, () => {
-    let server: TestServer | undefined;
+    const server = new ProductServer(suite.server ?? {});
     let address: Address;
     let admin: WireClient | undefined;
     beforeAll(async () => {
-      if (!oracle) server = await startServer("ours", suite.server);
+      if (!oracle) await server.start();
       const [host, port] = (oracle ?? "").split(":");
-      address = server ?? { host: host!, port: Number(port) };
+      address = oracle ? { host: host!, port: Number(port) } : server.transport;
       const { setup, reset } = suite;
       if (!setup && !reset) return;
       admin = await WireClient.login(address);
@@ -57,7 +57,7 @@ export function golden(name: string, suite: GoldenSuite): void {
     });
     afterAll(async () => {
       await admin?.end();
-      await server?.stop();
+      await server.stop();
     });
 
     const conversations = { ...suite.conversations, ...(oracle ? {} : suite.oursOnly) };

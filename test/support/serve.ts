@@ -6,11 +6,11 @@
  */
 import { readFileSync } from "node:fs";
 import { PGlite } from "@electric-sql/pglite";
-import { type SharedServerOptions, sharedServer } from "./shared-server.ts";
+import { PGLiteSocketServer, type PGLiteSocketServerOptions } from "@electric-sql/pglite-socket";
 
-const options = JSON.parse(process.argv[2]!) as Omit<SharedServerOptions, "db">;
+const options = JSON.parse(process.argv[2]!) as Omit<PGLiteSocketServerOptions, "db">;
 const db = await PGlite.create({ loadDataDir: new File([readFileSync(process.argv[3]!)], "cluster.tar") });
-const server = sharedServer({ ...options, port: 0, db });
+const server = new PGLiteSocketServer({ ...options, port: 0, db });
 await server.start();
 process.on("disconnect", () => process.exit());
 process.send!({ port: server.port });

@@ -9,9 +9,9 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { PGLiteSocketServerOptions } from "@electric-sql/pglite-socket";
 import { build } from "esbuild";
 import { engineTemplate } from "./engines.ts";
-import type { SharedServerOptions } from "./shared-server.ts";
 
 /** A server in another process. */
 export interface ServerProcess {
@@ -23,7 +23,7 @@ export interface ServerProcess {
 }
 
 /** Starts one with an empty database in memory. */
-export async function startServerProcess(options: Omit<SharedServerOptions, "db"> = {}): Promise<ServerProcess> {
+export async function startServerProcess(options: Omit<PGLiteSocketServerOptions, "db"> = {}): Promise<ServerProcess> {
   const directory = mkdtempSync(join(tmpdir(), "pglite-devdb-server-"));
   const script = join(directory, "serve.mjs");
   await build({

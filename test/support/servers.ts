@@ -5,11 +5,10 @@
  * Invariant: everything started here is stopped by its `stop`, also when the other parts fail.
  */
 import type { PGlite } from "@electric-sql/pglite";
-import type { PGLiteSocketServer as PatchedServer, PGLiteSocketServerOptions } from "@electric-sql/pglite-socket";
+import { PGLiteSocketServer as PatchedServer, type PGLiteSocketServerOptions } from "@electric-sql/pglite-socket";
 import { PGLiteSocketServer as StockServer } from "pglite-socket-stock";
 import { describe } from "vitest";
 import { createEngine } from "./engines.ts";
-import { sharedServer } from "./shared-server.ts";
 
 /** Which library serves: `TARGETS=stock,ours` (both by default) selects for tests that run on both. */
 export type Target = "stock" | "ours";
@@ -51,7 +50,7 @@ export async function startServer(target: Target, options: TestServerOptions = {
   const { ownConnectionLimit, ...libraryOptions } = options;
   const db = options.db ?? (await createEngine());
   const settings = { port: 0, ...(ownConnectionLimit ? {} : { maxConnections: 100 }), ...libraryOptions, db };
-  const server = target === "ours" ? sharedServer(settings) : new StockServer(settings);
+  const server = target === "ours" ? new PatchedServer(settings) : new StockServer(settings);
   await server.start();
   const [host, port] = server.getServerConn().split(":");
   return {

@@ -1,11 +1,9 @@
 /**
  * The words by which the engine thread, its watchdog and the main thread understand each other while a turn lasts.
  *
- * Owns: their places and meanings, and the lock around PostgreSQL's interrupt flags. Does not own: any side (`shared-session.ts`,
- * `../../thread/`, `../engine-worker.ts`).
+ * Owns: their places and meanings. Does not own: any side (`../../thread/`, `../engine-worker.ts`).
  */
 import type { MessagePort } from "node:worker_threads";
-import type { InterruptAddresses } from "../../sessions/interrupts.ts";
 
 /** Places in an Int32Array that all see. */
 export const TurnWord = {
@@ -19,28 +17,7 @@ export const TurnWord = {
   pid: 3,
   applicationBytes: 4,
   statementBytes: 5,
-  /** 1 while somebody reads or writes `turn` together with PostgreSQL's interrupt flags. */
-  guard: 6,
-  /** Through which listener the client has come whose turn it is; 0 for the process itself. */
-  listener: 7,
-  /** The listener that is being stopped, or `everybody`: what runs for it is to end. */
-  stopping: 8,
-  /** The turn that its client has cancelled before it began. */
-  cancelled: 9,
-  /** The turn whose `transaction_timeout` was over. */
-  transactionOver: 10,
 } as const;
-
-/** What `stopping` is while nobody is stopped. */
-export const nobody = -1;
-/** What it is while all are. */
-export const everybody = -2;
-
-/** Whether the listener that the running turn is for is being stopped. */
-export function isForStopped(words: Int32Array): boolean {
-  const stopping = Atomics.load(words, TurnWord.stopping);
-  return stopping === everybody || stopping === Atomics.load(words, TurnWord.listener);
-}
 
 /** So much of an application_name and of a statement is kept. */
 export const nameBytes = 128;
@@ -65,15 +42,13 @@ export interface WatchdogOptions extends TurnMemory {
 export interface WatchedPostgres {
   /** PostgreSQL's memory. */
   readonly memory: SharedArrayBuffer;
-  /** Where its `InterruptPending` lies, in bytes, if turns give way; where all of its flags do, if they cannot. */
-  readonly giveWay?: number;
-  readonly interrupts?: InterruptAddresses;
+  /** Where its `InterruptPending` lies, in bytes. */
+  readonly giveWay: number;
 }
 
 /** Makes the memory of one engine. */
 export function allocateTurns(): TurnMemory {
   const words = new Int32Array(new SharedArrayBuffer(Object.keys(TurnWord).length * Int32Array.BYTES_PER_ELEMENT));
-  words[TurnWord.stopping] = nobody;
   return { words, names: new Uint8Array(new SharedArrayBuffer(2 * nameBytes)) };
 }
 
@@ -88,16 +63,6 @@ export function nameTurn({ words, names }: TurnMemory, pid: number, application?
 export function countTurn({ words }: TurnMemory): void {
   Atomics.add(words, TurnWord.turn, 1);
   if (Atomics.load(words, TurnWord.isAsleep) !== 0) Atomics.notify(words, TurnWord.turn);
-}
-
-/** Runs `action`, which must be short and not throw, while no other thread does: no lock is held for longer. */
-export function guarded(words: Int32Array<SharedArrayBuffer>, action: () => void): void {
-  while (Atomics.compareExchange(words, TurnWord.guard, 0, 1) !== 0);
-  try {
-    action();
-  } finally {
-    Atomics.store(words, TurnWord.guard, 0);
-  }
 }
 
 function keep(names: Uint8Array, at: number, name: Uint8Array | undefined): number {
