@@ -7,7 +7,7 @@
 import { Client } from "pg";
 import postgres from "postgres";
 import type { Random } from "../../src/trace/storm/random.ts";
-import { latch } from "../../src/transport/latch.ts";
+
 import type { Ledger } from "./ledger.ts";
 
 /** The tables of a run. `accounts` always adds up to zero. */
@@ -33,7 +33,7 @@ interface Writers {
 /** Starts `count` writers, by turns on postgres.js and on pg. `random` decides what each does. */
 export function startWriters(url: string, count: number, ledger: Ledger, next: number[], random: Random): Writers {
   let stopping = false;
-  const answered = latch();
+  const answered = Promise.withResolvers<void>();
   const work = async (writer: number) => {
     const { run, end } = writer % 2 === 0 ? postgresJs(url) : await pg(url);
     try {

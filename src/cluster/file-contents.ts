@@ -224,7 +224,5 @@ function giveUp(chunk: Chunk): void {
   chunk.owners--;
   if (chunk.owners > 0) return;
   memoryBudget.takenBytes -= chunk.bytes.length;
-  // Node 20 has no transfer(): there it waits for the collection of garbage.
-  const buffer = chunk.bytes.buffer as ArrayBuffer & { transfer?: (bytes: number) => ArrayBuffer };
-  buffer.transfer?.(0);
+  chunk.bytes.buffer.transfer(0);
 }

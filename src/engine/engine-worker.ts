@@ -12,7 +12,7 @@ import { limits } from "../limits.ts";
 import { stackMb } from "../sessions/native-stack.ts";
 import { packError, unpackError } from "../system/sent-error.ts";
 import type { OwnedDirectory } from "./data-directory/directory-ownership.ts";
-import type { EngineDeath, EngineInput, ExecOptions, StatementOwner } from "./engine.ts";
+import type { EngineDeath, ExecOptions, StatementOwner } from "./engine.ts";
 import type { FoundExtension } from "./extensions.ts";
 import type { PerGitBranch } from "./git-branch.ts";
 import { tellOfSlowStart } from "./slow-start.ts";
@@ -217,8 +217,7 @@ export class EngineWorker {
   }
 
   /** Runs frontend messages of the process's own; one call at a time. */
-  async exec(input: EngineInput, { onRawData }: ExecOptions): Promise<void> {
-    const messages = input.subarray(0, input.length);
+  async exec(messages: Uint8Array, { onRawData }: ExecOptions): Promise<void> {
     onRawData(await this.ask("execute", messages));
   }
 

@@ -12,13 +12,6 @@ import type { ChangeClock } from "./clock.ts";
 import type { ListenOptions, Transport } from "./listener.ts";
 import type { States } from "./states.ts";
 
-/** Frontend messages: a `Uint8Array`, or what can be cut like one (the data of a COPY that lies in a file). */
-export interface EngineInput {
-  readonly length: number;
-  /** A view that is valid until the next call. */
-  subarray(start: number, end: number): Uint8Array;
-}
-
 /** What happens while messages run. */
 export interface ExecOptions {
   /** Gets the backend's bytes while they are produced, as views that are only valid during the call: copy what you keep. */
@@ -83,7 +76,7 @@ export interface Engine {
    * Runs complete frontend messages. A message must not start with `X` or `0`. SQL errors are bytes; a rejection means
    * that the engine itself failed.
    */
-  execProtocolRawStream(message: EngineInput, options: ExecOptions): Promise<void>;
+  execProtocolRawStream(message: Uint8Array, options: ExecOptions): Promise<void>;
   /**
    * Runs a COPY … FROM STDIN with its data, read as fast as PostgreSQL takes it; the rest is not read after an error. SQL errors
    * are bytes, as with `execProtocolRawStream`. Absent with a shared session, which must not stop in the middle of a COPY.

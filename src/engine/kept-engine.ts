@@ -13,7 +13,7 @@ import { canPark } from "../sessions/wasm/web-assembly.ts";
 import type { Branches } from "./branches.ts";
 import type { ChangeClock } from "./clock.ts";
 import { copyIn } from "./copy-in.ts";
-import type { Engine, EngineDeath, EngineInput, ExecOptions, OwnLogin, StatementOwner } from "./engine.ts";
+import type { Engine, EngineDeath, ExecOptions, OwnLogin, StatementOwner } from "./engine.ts";
 import { type BootCircumstances, type EngineThreadOptions, EngineWorker } from "./engine-worker.ts";
 import { executeSql } from "./execute-sql.ts";
 import { KeptListener } from "./kept-listener.ts";
@@ -109,7 +109,7 @@ class KeptEngine implements Engine {
     await (await this.#alive()).ask("logIn", login);
   }
 
-  async execProtocolRawStream(message: EngineInput, options: ExecOptions): Promise<void> {
+  async execProtocolRawStream(message: Uint8Array, options: ExecOptions): Promise<void> {
     await (await this.#alive()).exec(message, options);
   }
 
@@ -212,7 +212,7 @@ class KeptEngine implements Engine {
 
   // The engine for whoever uses it before everybody else.
   #alone(thread: EngineWorker): Engine {
-    const run = (message: EngineInput, options: ExecOptions) => thread.exec(message, options);
+    const run = (message: Uint8Array, options: ExecOptions) => thread.exec(message, options);
     const sessions = this.sessions;
     return {
       waitReady: Promise.resolve(),

@@ -6,14 +6,13 @@
 
 import { limits } from "../limits.ts";
 import { describeMessages } from "../wire/describe-messages.ts";
-import type { EngineInput } from "./engine.ts";
 
 /** See the head of the file. */
 export class RecentRuns {
   readonly #recent: Buffer[] = [];
 
   /** Copies what it keeps. */
-  add(messages: EngineInput): void {
+  add(messages: Uint8Array): void {
     this.#recent.push(Buffer.from(messages.subarray(0, Math.min(messages.length, limits.rememberedBytes))));
     if (this.#recent.length > limits.rememberedRuns) this.#recent.shift();
   }

@@ -9,7 +9,7 @@
  */
 
 /** One token, as offsets into the text. */
-export interface Token {
+interface Token {
   readonly kind: "word" | "quoted" | "string" | "symbol";
   /** A word in lower case; what is in a quoted identifier or a string; anything else as it is. */
   readonly text: string;

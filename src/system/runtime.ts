@@ -11,7 +11,7 @@ export const runtime = process.versions.bun === undefined ? `Node ${process.vers
 
 /** Older versions of Bun lack `v8.setFlagsFromString`. */
 const oldestBun = [1, 4] as const;
-const oldestNode = [20, 19] as const;
+const oldestNode = [22, 12] as const;
 
 /** Bytes of address space; with less, V8 aborts the process. */
 const leastAddressSpace = 8e9;

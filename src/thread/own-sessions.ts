@@ -147,7 +147,7 @@ export class OwnSessions implements Served {
     this.#own = undefined;
   }
 
-  behind(_listener: number, { maxConnections }: ListenOptions, recorder?: Recorder): Behind {
+  behind({ maxConnections }: ListenOptions, recorder?: Recorder): Behind {
     const beforeLogin = (...asked: Parameters<BeforeLogin>) => this.#beforeLogin(...asked);
     const hasRoom = () => this.#hasRoom();
     const queue = new IsolatedQueue(this.#host, beforeLogin, this.#functions, maxConnections, hasRoom);

@@ -33,7 +33,7 @@ export interface Served {
   /** Takes what `run` has left where clients would see it. */
   endOwn(): Promise<void>;
   /** What a new door leads to; what is decided about its sessions is recorded. */
-  behind(listener: number, options: ListenOptions, recorder?: Recorder): Behind;
+  behind(options: ListenOptions, recorder?: Recorder): Behind;
   /** Ends all sessions, checkpoints and shuts down. */
   close(): Promise<void>;
 }

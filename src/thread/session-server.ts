@@ -133,7 +133,7 @@ export class SessionServer {
     const log: ListenerLog = (line, level = "debug") => this.#post({ kind: "line", listener, line, level });
     const { trace } = options;
     const recorder = trace && new Recorder(trace, (text) => this.#post({ kind: "log", level: "error", text }));
-    const behind = this.#served.behind(listener, { ...options, log }, recorder);
+    const behind = this.#served.behind({ ...options, log }, recorder);
     const door = openDoor(behind, { ...options, log }, recorder?.tap);
     this.#opened.set(listener, { behind, door, recorder });
     try {

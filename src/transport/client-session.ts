@@ -19,7 +19,6 @@ import { explained } from "./calls/explain.ts";
 import type { SessionsOf, State } from "./client-state.ts";
 import { holdAnswers } from "./held-answers.ts";
 import { type Begun, beginSession, hearsOthers, runMessages } from "./kept-state.ts";
-import { type Latch, latch } from "./latch.ts";
 import { readLogin, readParameterStatus } from "./login-answer.ts";
 import { Output } from "./output.ts";
 import { peerOf } from "./peer-of.ts";
@@ -49,7 +48,7 @@ export class ClientSession {
   #opened: ((parameters: ReadonlyMap<string, string> | undefined) => void) | undefined;
   readonly #input = new PendingInput(() => this.#settle());
   /** For the batches that have come since PostgreSQL last asked for more. */
-  #taken: Latch | undefined;
+  #taken: PromiseWithResolvers<void> | undefined;
   #status: TransactionStatus = "I";
   #pipelineOpen = false;
   /** Counts the ends of what it asked for: ReadyForQuery, and errors. */
@@ -148,7 +147,7 @@ export class ClientSession {
     if (this.#session) this.#session.owner = this.#owner;
     this.#since = Date.now();
     for (const { type } of frames) if (isPipelineEnd(type)) this.#due++;
-    this.#taken ??= latch();
+    this.#taken ??= Promise.withResolvers();
     const { promise } = this.#taken;
     this.#input.add(bytes);
     if (this.#state === "attached") this.#starting = this.#start();

@@ -67,11 +67,11 @@ export class Output {
 }
 
 /** A block that is nobody's. */
-export function takeBlock(): Buffer {
+function takeBlock(): Buffer {
   return freeBlocks.pop() ?? Buffer.allocUnsafe(OUTPUT_BLOCK_BYTES);
 }
 
 /** Nobody has `block` any more. */
-export function release(block: Buffer): void {
+function release(block: Buffer): void {
   if (freeBlocks.length < MAX_FREE_BLOCKS) freeBlocks.push(block);
 }

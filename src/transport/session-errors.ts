@@ -8,23 +8,8 @@ import type { EngineDeath } from "../engine/engine.ts";
 import { Type } from "../wire/frames.ts";
 import { readErrorFields } from "../wire/query-results.ts";
 
-/** The message of 57014. */
-export const cancelled = "canceling statement due to user request";
-
-/** `idle_session_timeout` */
-export const idleSession: ErrorFields = fatal("57P05", "terminating connection due to idle-session timeout");
-
-/** `idle_in_transaction_session_timeout` */
-export const idleInTransaction: ErrorFields = fatal(
-  "25P03",
-  "terminating connection due to idle-in-transaction timeout",
-);
-
-/** `transaction_timeout` */
-export const transactionTimeout: ErrorFields = fatal("25P04", "terminating connection due to transaction timeout");
-
 /** The server is stopped. */
-export const shutdown: ErrorFields = fatal("57P01", "terminating connection due to administrator command");
+const shutdown: ErrorFields = fatal("57P01", "terminating connection due to administrator command");
 
 /** Only the connections of `superuser_reserved_connections` are left. */
 export const onlySuperusers: ErrorFields = fatal(

@@ -43,9 +43,6 @@ export interface Frame {
   readonly bytes: Uint8Array;
 }
 
-/** Transaction status indicator of ReadyForQuery: idle, in a transaction, in a failed one. */
-export type TransactionStatus = "I" | "T" | "E";
-
 /** A message of `type` with the given parts; a string part gets its terminating zero. */
 export function encodeFrame(type: number, ...parts: readonly (string | Uint8Array)[]): Buffer {
   const body = parts.map((part) => (typeof part === "string" ? Buffer.from(`${part}\0`) : part));
@@ -83,15 +80,6 @@ export function int32(value: number): Buffer {
 /** The big-endian Int32 at `at`. */
 export function readInt32(bytes: Uint8Array, at: number): number {
   return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!;
-}
-
-/** The zero-terminated string at `at`, and where the next field begins; undefined if it has no end. */
-export function readCString(bytes: Uint8Array, at: number): { text: string; next: number } | undefined {
-  const end = bytes.indexOf(0, at);
-  if (end < 0) return undefined;
-  if (end === at) return { text: "", next: at + 1 };
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset + at, end - at);
-  return { text: text.toString("utf8"), next: end + 1 };
 }
 
 /** What a Describe or Close begins with that is about a statement, not a portal. */

@@ -94,8 +94,7 @@ const smallestGivenBack = 1 << 20;
 /** V8 has a copy. To collect the garbage of so few objects a thread would come late, or never. Nothing of the file can be read any more. */
 function giveBack({ buffer }: Uint8Array): void {
   if (buffer.byteLength < smallestGivenBack) return;
-  // Node 20 has no transfer().
-  (buffer as ArrayBuffer & { transfer?: (bytes: number) => ArrayBuffer }).transfer?.(0);
+  (buffer as ArrayBuffer).transfer(0);
 }
 
 /** `hash` is that of the file which the bytes are kept in. */

@@ -25,7 +25,7 @@ export const parserGuard: readonly number[] = [
 /** No function has this index: it would be an import. */
 const noFunction = 0;
 
-/** The versions of V8 that are known to have the flags (Node 20 to 26); another one could complain of them on stderr. */
+/** The versions of V8 that are known to have the flags (Node 22 to 26); another one could complain of them on stderr. */
 const versionsWithFlags = /^1[1-4]\./;
 
 /**
