@@ -14,7 +14,10 @@ export async function serveForRepro(target: ReproTarget): Promise<never> {
   if (!process.send) throw new UsageError("repro: --serve is for the processes that repro itself starts");
   process.on("disconnect", () => process.exit());
   for (const signal of ["SIGINT", "SIGHUP"] as const) process.on(signal, () => {});
-  const port = target === "stock" ? await startStockServer() : (await startDevDb({ port: 0, migrations: "none", sessions: "shared" })).port;
+  const port =
+    target === "stock"
+      ? await startStockServer()
+      : (await startDevDb({ port: 0, migrations: "none", sessions: "shared" })).port;
   process.send({ port });
   return new Promise(() => {});
 }
