@@ -53,6 +53,16 @@ describeTargets("the unnamed statement on %s", (target) => {
     expect(seen).toEqual({ ours: ["26000", "26000", "of b"], stock: ["26000", "of b", "of b"] }[target]);
   });
 
+  it("outlives the ROLLBACK for a client that has gone", async () => {
+    const [a, gone] = await server.clients("a", "gone");
+    await server.ask(gone, ...prepare("begins", "begin"));
+    await server.ask(a, ...prepare("", "select 'of a'"));
+    await server.ask(gone, ...execute("begins"));
+    const answer = server.ask(a, ...execute(""));
+    gone.destroy();
+    expect(await answer).toBe({ ours: "of a", stock: "26000" }[target]);
+  });
+
   it("is described as its own client prepared it", async () => {
     const [a, b] = await server.clients("a", "b");
     await server.ask(a, ...prepare("", "select $1::int as mine"));
