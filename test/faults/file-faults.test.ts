@@ -24,7 +24,6 @@ async function checkFaults(fsync: keyof typeof rounds): Promise<void> {
     rounds: rounds[fsync],
     faults: 4,
     seed: runSeed,
-    sessions: "isolated",
     fsync,
     log,
   });

@@ -54,14 +54,6 @@ const cases: Record<string, Buffer[][]> = {
   "a pipeline that begins a COPY and goes on without data": [
     [parse("", "copy t from stdin"), bind("", ""), execute(""), parse("", "select 1"), bind("", ""), sync()],
   ],
-  "a Bind to the engine's name of a COPY": [
-    [parse("x", "copy t from stdin"), sync()],
-    ...["1", "2", "3", "4", "5", "a", "_copy", "_pglite_socket_1"].map((name) => [
-      bind("", `pglite_socket_${name}`),
-      execute(""),
-      sync(),
-    ]),
-  ],
   "a Flush with a body": [[encodeMessage("H", "junk")]],
   "a Flush with a body in front of a Query": [[encodeMessage("H", "junk"), query("select 1")]],
   "a Sync with a body": [[encodeMessage("S", "junk")]],
