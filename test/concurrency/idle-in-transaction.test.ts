@@ -55,6 +55,17 @@ describeTargets("a client that idles in a transaction on %s", (target) => {
     expect(seen).toEqual({ ours: ["FATAL 25P03", "first", ""], stock: [NO_ANSWER, NO_ANSWER, NO_ANSWER] }[target]);
   });
 
+  it("loses it also when it does not read its answers", async () => {
+    const [deaf, other] = await server.clients("deaf", "other");
+    await server.ask(deaf, message.query("begin; insert into jobs values (5)"));
+    deaf.socket.pause();
+    const long = message.query("select repeat('x', 1000000) from generate_series(1, 30)");
+    deaf.send(long, long);
+    await waitUntil("it has an answer to read", () => deaf.socket.readableLength > 0);
+    const count = await server.ask(other, message.query("select count(*) from jobs where id = 5"));
+    expect(count).toBe({ ours: "0", stock: NO_ANSWER }[target]);
+  });
+
   it("an application that needs a second connection inside of a transaction ends, and can begin again", async () => {
     const outcomes = [];
     for (const attempt of [1, 2]) {
