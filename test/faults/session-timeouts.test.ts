@@ -28,7 +28,6 @@ test.each([
   await client.query("reset statement_timeout");
 });
 
-// With one session for all the data is collected first, and the statement's time is that of its run.
 test("statement_timeout ends a COPY whose data comes late, row by row", async () => {
   const client = await server.login();
   await client.query("create temp table late (n int); set statement_timeout = '100ms'");
