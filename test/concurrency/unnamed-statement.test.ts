@@ -76,6 +76,7 @@ describeTargets("the unnamed statement on %s", (target) => {
     ["a Parse that fails", prepare("", "selec"), "42601"],
     ["a Parse by name", prepare("by name", "select 2"), ""],
     ["the Close of its own", closeStatement(""), ""],
+    ["a Parse that is skipped", [message.bind("", "never"), ...prepare("", "select 2")], "26000"],
     ["a Query that fails", [message.query("selec")], "42601"],
   ])("is not reached with Bind behind %s, by a client that has none", async (_, first, answered) => {
     const [a, b] = await server.clients("a", "b");

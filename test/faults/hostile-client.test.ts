@@ -72,6 +72,15 @@ const cases: Record<string, Buffer[][]> = {
     [query(`copy U&"t" from stdin`)],
     [query("copy t from stdin\0 and more")],
   ],
+  "two COPYs that look like one: behind an escape": [
+    [query("copy t from stdin (null E'\\''); copy t from stdin; --'"), copyDone(), query("select 1")],
+  ],
+  "two COPYs that look like one: behind a dollar quote": [
+    [query("copy t from stdin (null $$'$$); copy t from stdin; --'"), copyDone(), query("select 1")],
+  ],
+  "two COPYs that look like one: behind a comment": [
+    [query("copy t from stdin -- '\n; copy t from stdin -- '"), copyDone(), query("select 1")],
+  ],
   "a COPY in a function": [
     [query("do $$ begin execute 'copy t from stdin'; end $$")],
     [query("do $$ begin copy t from stdin; end $$")],
