@@ -1,5 +1,5 @@
 /**
- * `npm run test:file-faults -- [--rounds N] [--faults N] [--seed N] [--sessions shared|isolated] [--fsync on|off]`: lets file
+ * `npm run test:file-faults -- [--rounds N] [--faults N] [--seed N] [--fsync on|off]`: lets file
  * calls of the built server fail, and looks whether a row is missing whose COMMIT was answered, anything hangs, or nobody was told.
  *
  * Owns: the command line. Everything else is in `file-faults/`: start at `rounds.ts`.
@@ -20,7 +20,6 @@ const help = `npm run test:file-faults -- [options]
   --rounds N        how many servers are started (default 50)
   --faults N        faults in the life of each (default 4)
   --seed N          the same seed gives the same choices (default: a new one, printed)
-  --sessions MODE   shared or isolated (default isolated)
   --fsync MODE      on or off (default off)
   --help            this text
 `;
@@ -33,7 +32,6 @@ function read(argv: readonly string[]): Options | "help" {
     rounds: text,
     faults: text,
     seed: text,
-    sessions: text,
     fsync: text,
     help: { type: "boolean" },
   } as const;
@@ -43,7 +41,6 @@ function read(argv: readonly string[]): Options | "help" {
     rounds: whole("--rounds", values.rounds ?? "50", 1, 1e6),
     faults: whole("--faults", values.faults ?? "4", 1, 1e6),
     seed: values.seed === undefined ? anySeed() : whole("--seed", values.seed, 0, 2 ** 32 - 1),
-    sessions: oneOf("--sessions", values.sessions ?? "isolated", ["shared", "isolated"]),
     fsync: oneOf("--fsync", values.fsync ?? "off", ["on", "off"]),
   };
 }

@@ -15,7 +15,7 @@ async function main(options: FlowOptions): Promise<void> {
   console.error(`seed ${options.seed}`);
   const result = await runFlow(options, (line) => console.error(line));
   if (result.failure) console.error(formatFailure(options, result.failure));
-  console.log(formatSummary(options, result));
+  console.log(formatSummary(result));
   process.exitCode = result.failure ? ExitCode.failure : ExitCode.ok;
 }
 

@@ -26,7 +26,7 @@ const help = `npm run test:kill-nine -- [options]
   --writers N       clients that write, 1 to 60 (default 6)
   --changes N       how many changes of objects are waited for at most before a kill (default 40)
   --longest-ms N    the longest time from then to the kill (default 200)
-  --sessions MODE   shared or isolated (default shared); what cannot be had with shared ones is left out, and named
+  --sessions MODE   shared or isolated (default isolated); what cannot be had with shared ones is left out, and named
   --subjects NAMES  what is changed beside the rows, separated by commas (default all: ${subjectNames.join(", ")})
   --fsync MODE      on or off (default off)
   --help            this text
@@ -42,7 +42,7 @@ function read(argv: readonly string[]): Options | "help" {
   };
   const values = parseOptions(argv, known, help);
   if (values.help) return "help";
-  const sessions = oneOf("--sessions", values.sessions ?? "shared", ["shared", "isolated"]);
+  const sessions = oneOf("--sessions", values.sessions ?? "isolated", ["shared", "isolated"]);
   const fsync = oneOf("--fsync", values.fsync ?? "off", ["on", "off"]);
   return {
     rounds: whole("--rounds", values.rounds ?? "200", 0, 1e6),

@@ -1,6 +1,6 @@
 /**
  * `npm run test:leave -- [options]`: suites that end their pool and close their database, in every test runner, with every
- * driver, on several Nodes, with both kinds of sessions.
+ * driver, on several Nodes.
  *
  * Owns: which of them are run, jest and the Nodes that they need, the figures. Does not own: a single run
  * (`test/clients/support/leave-rounds.ts`).
@@ -18,12 +18,10 @@ import { list, parseOptions, runScript, whole } from "./command-line.ts";
 /** What is installed for it; `npm ci` does without. */
 const packages = {
   jest: "30.5.2",
-  "node-22": "npm:node@22.23.3",
   "node-24": "npm:node@24.21.0",
   "node-26": "npm:node@26.10.0",
 };
-const nodes = ["22", "24", "26"] as const;
-const bothSessions = ["isolated", "shared"] as const;
+const nodes = ["24", "26"] as const;
 
 const help = `npm run test:leave -- [options]
 
@@ -35,8 +33,6 @@ const help = `npm run test:leave -- [options]
                   a run share one
   --jobs N        how many runs there are at a time, 1 to 64 (default 2)
   --help          this text
-
-There are no isolated sessions on Node 22.
 `;
 
 const options = {
@@ -66,12 +62,9 @@ function read(argv: readonly string[]): Plan | "help" {
   const keepsEngine = !values["own-engines"];
   const suites: Suite[] = [];
   for (const version of list("--nodes", values.nodes, nodes)) {
-    for (const sessions of bothSessions) {
-      if (sessions === "isolated" && version === "22") continue;
-      for (const runner of list("--runners", values.runners, runners)) {
-        for (const driver of list("--drivers", values.drivers, drivers)) {
-          suites.push({ version, sessions, runner, driver, rounds, keepsEngine });
-        }
+    for (const runner of list("--runners", values.runners, runners)) {
+      for (const driver of list("--drivers", values.drivers, drivers)) {
+        suites.push({ version, runner, driver, rounds, keepsEngine });
       }
     }
   }
@@ -100,9 +93,9 @@ async function run({ suites, jobs }: Plan): Promise<void> {
   process.exitCode = done < expected || disturbed > 0 || failed > 0 ? ExitCode.failure : ExitCode.ok;
 }
 
-function report({ version, sessions, runner, driver, rounds }: Suite, outcome: Outcome): void {
+function report({ version, runner, driver, rounds }: Suite, outcome: Outcome): void {
   const { code, done, disturbed, errors } = outcome;
-  const where = `Node ${version}  ${sessions.padEnd(8)}  ${runner.padEnd(9)}  ${driver.padEnd(11)}`;
+  const where = `Node ${version}  ${runner.padEnd(9)}  ${driver.padEnd(11)}`;
   console.log(`${where}  ${done} of ${rounds} rounds, ${disturbed} disturbed, exit ${code}`);
   for (const error of errors) console.log(`  ${error}`);
   if (code !== 0 && errors.length === 0) console.log(outcome.all);

@@ -25,7 +25,6 @@ export interface FileFaultsOptions {
   /** Faults in the life of each. */
   readonly faults: number;
   readonly seed: number;
-  readonly sessions: "shared" | "isolated";
   readonly fsync: "on" | "off";
   readonly log: (line: string) => void;
 }
@@ -59,7 +58,7 @@ const expendable = /pg_internal\.init|pg_stat_tmp|pgstat|postmaster\.pid|xlogtem
 
 /** Runs all rounds; stops at the first that is wrong. Rejects when a server does not start. */
 export async function runFileFaults(options: FileFaultsOptions): Promise<FileFaultsFigures> {
-  const { root, rounds, faults, seed, sessions, fsync, log } = options;
+  const { root, rounds, faults, seed, fsync, log } = options;
   const figures: FileFaultsFigures = { met: 0, deaths: 0, rowsAnswered: 0, wrong: [] };
   const directory = join(root, "data");
   const orders = new FaultOrders(join(root, "fault"), directory);
@@ -67,7 +66,7 @@ export async function runFileFaults(options: FileFaultsOptions): Promise<FileFau
   const ledger = new Ledger();
   const next: number[] = [];
   for (let round = 0; round < rounds && figures.wrong.length === 0; round++) {
-    const served = startServed(directory, ["-e", "amcheck", "--sessions", sessions, "--fsync", fsync], orders);
+    const served = startServed(directory, ["-e", "amcheck", "--fsync", fsync], orders);
     const url = await served.ready;
     if (round === 0) await makeSchema(url);
     figures.wrong.push(...(await checkDatabase(url, ledger, mostRows)).map((text) => `round ${round}, again: ${text}`));

@@ -11,7 +11,6 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { DevDbStats } from "../../src/index.ts";
-import type { Sessions } from "../../src/options.ts";
 import { encodeStartup } from "../../src/wire/frontend.ts";
 import { rows, WireClient } from "../../test/support/wire-client.ts";
 import { dropDirectory, holdChild, makeDirectory } from "../bench/leftovers.ts";
@@ -26,23 +25,21 @@ const maxConnections = 200;
 export class FlowServer {
   readonly #child: ChildProcess;
   readonly #directory: string;
-  readonly #sessions: Sessions;
   readonly endpoint: Endpoint;
   readonly watch: Watch;
   #errors = "";
 
-  private constructor(child: ChildProcess, directory: string, sessions: Sessions, port: number) {
+  private constructor(child: ChildProcess, directory: string, port: number) {
     this.#child = child;
     this.#directory = directory;
-    this.#sessions = sessions;
     this.endpoint = { host: "127.0.0.1", port, path: join(directory, `.s.PGSQL.${port}`) };
     this.watch = new Watch(child.pid!);
   }
 
   /** Starts one with an empty database in memory. `program` is the built library. */
-  static async start(program: string, sessions: Sessions): Promise<FlowServer> {
+  static async start(program: string): Promise<FlowServer> {
     const directory = makeDirectory();
-    const options = { port: 0, migrations: "none", sessions, maxConnections, socketDir: directory };
+    const options = { port: 0, migrations: "none", maxConnections, socketDir: directory };
     const served = fileURLToPath(new URL("./served.ts", import.meta.url));
     const child = fork(served, [program, JSON.stringify(options)], { stdio: ["ignore", "ignore", "pipe", "ipc"] });
     holdChild(child, "SIGKILL");
@@ -55,7 +52,7 @@ export class FlowServer {
     const ended = once(child, "exit").then(() => Promise.reject(new Error(`the server ended: ${errors}`)));
     ended.catch(() => {});
     const [{ port }] = (await Promise.race([once(child, "message"), ended])) as [{ port: number }];
-    server = new FlowServer(child, directory, sessions, port);
+    server = new FlowServer(child, directory, port);
     const client = await WireClient.login({ port });
     await client.query("create table sink (line text)");
     await client.end();
@@ -79,10 +76,8 @@ export class FlowServer {
     const isClean = async (): Promise<boolean> => {
       const { activeConnections, connections } = await this.stats();
       // The one that asks is there, too.
-      const backends =
-        this.#sessions === "isolated"
-          ? Number(await this.#ask("select count(*) from pg_stat_activity where backend_type = 'client backend'")) - 1
-          : talkers;
+      const count = await this.#ask("select count(*) from pg_stat_activity where backend_type = 'client backend'");
+      const backends = Number(count) - 1;
       seen = `${activeConnections} connections, ${connections.length} in stats(), ${backends} in pg_stat_activity`;
       return activeConnections === talkers && connections.length === talkers && backends === talkers;
     };

@@ -8,14 +8,12 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { UsageError } from "../../src/errors.ts";
-import type { Sessions } from "../../src/options.ts";
-import { anySeed, oneOf, parseOptions, whole } from "../command-line.ts";
+import { anySeed, parseOptions, whole } from "../command-line.ts";
 
 /** What a run does. */
 export interface FlowOptions {
   readonly seed: number;
   readonly plays: number;
-  readonly sessions: Sessions;
   /** How many plays run side by side. */
   readonly lanes: number;
   /** How many of a thousand plays send or get up to several megabytes at a time. */
@@ -29,7 +27,6 @@ export const flowHelp = `npm run flow -- [options]
 
   --seed N                      the same seed gives the same plays (default: a new one, printed)
   --plays N                     how many (default 10000)
-  --sessions isolated|shared    (default isolated)
   --lanes N                     plays side by side, 1 to 30 (default 8)
   --large N                     how many of a thousand plays are large (default 4)
   --program FILE                the built library to serve with instead of dist/index.js
@@ -38,7 +35,7 @@ export const flowHelp = `npm run flow -- [options]
 
 const text = { type: "string" } as const;
 const known = {
-  ...{ seed: text, plays: text, sessions: text, lanes: text, large: text, program: text },
+  ...{ seed: text, plays: text, lanes: text, large: text, program: text },
   ...{ help: { type: "boolean" } as const },
 };
 
@@ -49,7 +46,6 @@ export function readFlowOptions(argv: readonly string[]): FlowOptions | "help" {
   return {
     seed: values.seed === undefined ? anySeed() : whole("--seed", values.seed, 0, 2 ** 31 - 1),
     plays: whole("--plays", values.plays ?? "10000", 1, 1e9),
-    sessions: oneOf("--sessions", values.sessions ?? "isolated", ["isolated", "shared"]),
     lanes: whole("--lanes", values.lanes ?? "8", 1, 30),
     largeInThousand: whole("--large", values.large ?? "4", 0, 900),
     program: existing(values.program ?? fileURLToPath(new URL("../../dist/index.js", import.meta.url))),

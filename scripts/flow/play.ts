@@ -140,13 +140,12 @@ const sleeping = playOf(fc.oneof(smallest, middling, large), true).map(({ parts:
 }));
 
 /**
- * Plays, of which so many in a thousand are large; most others are small. Where one session is shared nobody sleeps: a cancel
- * comes when the statement has ended.
+ * Plays, of which so many in a thousand are large; most others are small.
  */
-export function plays(largeInThousand: number, sessions: "isolated" | "shared"): fc.Arbitrary<Play> {
+export function plays(largeInThousand: number): fc.Arbitrary<Play> {
   const mixed = fc.oneof({ weight: 2, arbitrary: smallest }, { weight: 1, arbitrary: middling });
   const anything = fc.oneof({ weight: 1, arbitrary: smallest }, { weight: 4, arbitrary: large });
-  const sleeps = sessions === "shared" ? 0 : Math.ceil(largeInThousand / 4);
+  const sleeps = Math.ceil(largeInThousand / 4);
   return fc.oneof(
     { weight: Math.max(1, 960 - largeInThousand - sleeps), arbitrary: playOf(smallest, false) },
     { weight: 40, arbitrary: playOf(mixed, false) },

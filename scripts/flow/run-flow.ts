@@ -93,11 +93,11 @@ class Lane {
 
 /** Runs. Rejects only if no server can be started. */
 export async function runFlow(options: FlowOptions, progress: (line: string) => void): Promise<FlowResult> {
-  const { seed, program, sessions, lanes: count, largeInThousand } = options;
-  const server = await FlowServer.start(program, sessions);
+  const { seed, program, lanes: count, largeInThousand } = options;
+  const server = await FlowServer.start(program);
   const began = performance.now();
   const lanes = Array.from({ length: count }, (_, number) => new Lane(number, server));
-  const arbitrary = plays(largeInThousand, sessions);
+  const arbitrary = plays(largeInThousand);
   let done = 0;
   let running = 0;
   let isOver = false;
@@ -170,7 +170,7 @@ async function atTheEnd(inspect: () => Promise<void>): Promise<FlowFailure | und
 }
 
 async function shrink(
-  { program, sessions }: FlowOptions,
+  { program }: FlowOptions,
   arbitrary: fc.Arbitrary<Play>,
   seed: number,
   path: string,
@@ -180,7 +180,7 @@ async function shrink(
   let tries = 0;
   const property = fc.asyncProperty(arbitrary, async (play) => {
     tries++;
-    server ??= await FlowServer.start(program, sessions);
+    server ??= await FlowServer.start(program);
     const current = server;
     const lane = new Lane(0, current);
     try {

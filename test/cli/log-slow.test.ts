@@ -3,7 +3,6 @@ import { readFileSync } from "node:fs";
 import postgres from "postgres";
 import { expect, test } from "vitest";
 import { startCli } from "../support/cli-process.ts";
-import { describeSessions } from "../support/product-server.ts";
 import { waitUntil } from "../support/wait-until.ts";
 
 async function logOf(
@@ -20,22 +19,20 @@ async function logOf(
   return cli.stderr();
 }
 
-describeSessions("%s sessions", (sessions) => {
-  test("--log-slow logs what takes long, with its parameters, and nothing else", async () => {
-    const log = await logOf(
-      ["--sessions", sessions, "--log-slow", "300"],
-      async (sql) => {
-        await sql`select ${"quick"}::text`;
-        await sql`select pg_sleep(0.4),\n  ${"a value"}::text`;
-        await sql.unsafe("select pg_sleep(0.5)");
-      },
-      /duration: \d+\.\d+ ms {2}statement: select pg_sleep\(0\.5\)/,
-    );
-    expect(log).toMatch(
-      /duration: \d+\.\d+ ms {2}execute \S+: select pg_sleep\(0\.4\),\n\s+\$1::text\n\s*DETAIL: {2}Parameters: \$1 = 'a value'/,
-    );
-    expect(log).not.toContain("quick");
-  });
+test("--log-slow logs what takes long, with its parameters, and nothing else", async () => {
+  const log = await logOf(
+    ["--log-slow", "300"],
+    async (sql) => {
+      await sql`select ${"quick"}::text`;
+      await sql`select pg_sleep(0.4),\n  ${"a value"}::text`;
+      await sql.unsafe("select pg_sleep(0.5)");
+    },
+    /duration: \d+\.\d+ ms {2}statement: select pg_sleep\(0\.5\)/,
+  );
+  expect(log).toMatch(
+    /duration: \d+\.\d+ ms {2}execute \S+: select pg_sleep\(0\.4\),\n\s+\$1::text\n\s*DETAIL: {2}Parameters: \$1 = 'a value'/,
+  );
+  expect(log).not.toContain("quick");
 });
 
 test("auto_explain and log_statement are heard as well", { tags: "long" }, async () => {

@@ -9,7 +9,7 @@ import { basename, join } from "node:path";
 import { describe, expect, type TestContext, test } from "vitest";
 import { runCli, startCli, temporaryDirectory } from "../support/cli-process.ts";
 import { install } from "../support/installation.ts";
-import { findNodeWithoutParking } from "../support/other-node.ts";
+import { requireNodeWithoutParking } from "../support/other-node.ts";
 import { withATrapForAWait } from "../support/pglite-versions.ts";
 import {
   anotherLayout,
@@ -57,8 +57,7 @@ test("a data directory is as good as before after a fallback, and after a refusa
 
 describe("on an older Node", () => {
   const olderNode = (context: TestContext) => {
-    const older = findNodeWithoutParking();
-    if (!older) return context.skip("there is no older Node (20.19 to 23) in the PATH");
+    const older = requireNodeWithoutParking(context);
     return { node: older.path, reason: tooOld(older.version) };
   };
 

@@ -7,12 +7,12 @@ import { expect, test } from "vitest";
 import { type Rounds, runRounds } from "./support/leave-rounds.ts";
 
 const suites: Rounds[] = [
-  { runner: "vitest", driver: "pg", sessions: "isolated", rounds: 3 },
-  { runner: "node:test", driver: "pg", sessions: "shared", rounds: 3 },
-  { runner: "vitest", driver: "postgres.js", sessions: "shared", rounds: 12, keepsEngine: true },
-  { runner: "vitest", driver: "drizzle", sessions: "isolated", rounds: 12, keepsEngine: true },
-  { runner: "node:test", driver: "postgres.js", sessions: "isolated", rounds: 12, keepsEngine: true },
-  { runner: "node:test", driver: "drizzle", sessions: "shared", rounds: 12, keepsEngine: true },
+  { runner: "vitest", driver: "pg", rounds: 3 },
+  { runner: "node:test", driver: "pg", rounds: 3 },
+  { runner: "vitest", driver: "postgres.js", rounds: 12, keepsEngine: true },
+  { runner: "vitest", driver: "drizzle", rounds: 12, keepsEngine: true },
+  { runner: "node:test", driver: "postgres.js", rounds: 12, keepsEngine: true },
+  { runner: "node:test", driver: "drizzle", rounds: 12, keepsEngine: true },
 ];
 
 async function checkRounds(suite: Rounds): Promise<void> {
@@ -21,5 +21,5 @@ async function checkRounds(suite: Rounds): Promise<void> {
 }
 
 const [one, ...others] = suites;
-test.each([one!])("$runner with $driver, $sessions sessions", checkRounds);
-test.each(others)("$runner with $driver, $sessions sessions", { tags: "long" }, checkRounds);
+test.each([one!])("$runner with $driver", checkRounds);
+test.each(others)("$runner with $driver", { tags: "long" }, checkRounds);

@@ -2,12 +2,12 @@
  * COPY … FROM STDIN of one client while others query.
  *
  * Owns: that its data may come as slowly as it likes, and holds up others only inside of a transaction.
- * Does not own: the forms of COPY and its errors. Invariant: every case copies into rows of its own.
+ * Does not own: the forms of COPY and its errors (`copy-in.test.ts`). Invariant: every case copies into rows of its own.
  */
 import { expect, it } from "vitest";
 import { NO_ANSWER } from "../support/answer.ts";
 import { caseServer } from "../support/case-server.ts";
-import { bound, unprepared } from "../support/pipelines.ts";
+import { unprepared } from "../support/pipelines.ts";
 import { describeTargets } from "../support/servers.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { message } from "../support/wire-client.ts";
@@ -80,18 +80,6 @@ describeTargets("COPY FROM STDIN on %s", (target) => {
     );
   });
 
-  it("in a pipeline keeps it together", async () => {
-    const [copier, other] = await server.clients("copier", "other");
-    copier.send(message.parse("", "copy copied from stdin"), ...bound(""), message.flush());
-    await copier.until("G");
-    const answer = server.ask(other, valuesOf("in a pipeline"));
-    copier.send(line("in a pipeline", 1), message.copyDone(), ...unprepared("select 1/0"));
-    const seen = [await server.hear(copier), await answer, await server.ask(other, valuesOf("in a pipeline"))];
-    expect(seen).toEqual(
-      { ours: ["COPY 1 / 22012", "SELECT 0", "SELECT 0"], stock: [BRICKED, NO_ANSWER, NO_ANSWER] }[target],
-    );
-  });
-
   it("of a client that goes away copies nothing, and the others go on", async () => {
     const [copier, other] = await server.clients("copier", "other");
     copier.send(copyIn);
@@ -100,5 +88,17 @@ describeTargets("COPY FROM STDIN on %s", (target) => {
     copier.destroy();
     const seen = [await server.ask(other, valuesOf("of the dead")), await server.ask(other, ...unprepared("select 1"))];
     expect(seen).toEqual({ ours: ["SELECT 0", "1"], stock: [NO_ANSWER, NO_ANSWER] }[target]);
+  });
+
+  it("in a transaction, of a client that goes away, leaves nothing of either, and who waited goes on", async () => {
+    const [copier, other] = await server.clients("copier", "other");
+    await server.ask(copier, message.query("begin; insert into copied values ('of the dead', 1)"));
+    copier.send(copyIn);
+    await copier.until("G");
+    other.send(valuesOf("of the dead"));
+    await waitUntil("the other one is queued", () => queued() === 1);
+    copier.send(line("of the dead", 2));
+    copier.destroy();
+    expect(await server.hear(other)).toBe({ ours: "SELECT 0", stock: NO_ANSWER }[target]);
   });
 });

@@ -2,8 +2,8 @@
  * The patched library alone, over a bare PGlite and with its own queue: batches in order, pipelines and transactions
  * undivided, what a client leaves open undone.
  *
- * Owns: what the library promises without this project's queues. Does not own: statements by name and COPY, which are the
- * session's there (`statements.test.ts`, `copy.test.ts` have them with the shared queue, and `split-storm` the stock library).
+ * Owns: what the queue promises. Does not own: names of statements (`statements.test.ts`, `unnamed-statement.test.ts`), COPY
+ * (`copy-in.test.ts`, `copy.test.ts`), random pipelines (`split-storm.long.test.ts`).
  */
 import type { PGlite } from "@electric-sql/pglite";
 import { PGLiteSocketServer } from "@electric-sql/pglite-socket";

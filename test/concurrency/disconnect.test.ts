@@ -88,6 +88,15 @@ describeTargets("a client that disconnects on %s", (target) => {
     expect(await server.ask(waiting, message.query(ownTransaction))).toBe("t");
   });
 
+  it("while its statement runs in a transaction, leaves nothing of it, and who waited goes on", async () => {
+    const [gone, waiting] = await server.clients("gone", "waiting");
+    gone.send(message.query(`begin; ${insert(8)}; do $$begin raise notice 'begun'; perform pg_sleep(0.2); end$$`));
+    await gone.until("N");
+    waiting.send(countOf(8));
+    gone.destroy();
+    expect(await server.hear(waiting)).toBe("0");
+  });
+
   it("in a transaction, after an error and before Sync, leaves no failed transaction to the next client", async () => {
     const [gone, next] = await server.clients("gone", "next");
     await server.ask(gone, message.query(`begin; ${insert(4)}`));

@@ -87,6 +87,19 @@ describeTargets("a client that stalls on %s", (target) => {
     expect(seen).toEqual({ ours: ["FATAL 57P05", "0"], stock: [NO_ANSWER, NO_ANSWER] }[target]);
   });
 
+  it.each(["begin; insert into kept values (7)", "select 1"])(
+    "in a COPY behind %s gets a FATAL error, and nothing is kept",
+    async (before) => {
+      const [staller, other] = await server.clients("staller", "other");
+      await server.ask(staller, message.query(before));
+      staller.send(message.query("copy kept from stdin"));
+      await staller.until("G");
+      staller.send(message.copyData("7\n"));
+      const seen = [await server.ask(other, countOf(7)), await server.hear(staller)];
+      expect(seen).toEqual({ ours: ["0", "FATAL 57P05"], stock: [NO_ANSWER, "08006 / FATAL 08P01"] }[target]);
+    },
+  );
+
   it("in a message gets a FATAL error", async () => {
     const [staller, other] = await server.clients("staller", "other");
     staller.send(message.query("select 'never'").subarray(0, 9));

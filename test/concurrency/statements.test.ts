@@ -119,6 +119,50 @@ describeTargets("named statements on %s", (target) => {
     );
   });
 
+  it.each([62, 63, 64, 200])(
+    "names of %i bytes that differ only at the end are told apart as PostgreSQL does",
+    async (length) => {
+      const [a, b] = await server.clients("a", "b");
+      const nameOf = (last: string) => `${"é".repeat(20)}${"n".repeat(length - 41)}${last}`;
+      const [one, other] = [nameOf("1"), nameOf("2")];
+      expect(Buffer.byteLength(one)).toBe(length);
+      const seen = [
+        await server.ask(a, ...prepare(one, "select 'one of a'")),
+        await server.ask(a, ...prepare(other, "select 'other of a'")),
+        await server.ask(b, ...prepare(one, "select 'one of b'")),
+        await server.ask(a, ...execute(one)),
+        await server.ask(a, ...execute(other)),
+        await server.ask(b, ...execute(one)),
+        await server.ask(b, ...execute(other)),
+      ];
+      // PostgreSQL compares 63 bytes.
+      const areTwo = length <= 63;
+      expect(seen).toEqual(
+        {
+          ours: [
+            "",
+            areTwo ? "" : "42P05",
+            "",
+            "one of a",
+            areTwo ? "other of a" : "one of a",
+            "one of b",
+            areTwo ? "26000" : "one of b",
+          ],
+          stock: [
+            "",
+            areTwo ? "" : "42P05",
+            "42P05",
+            "one of a",
+            areTwo ? "other of a" : "one of a",
+            "one of a",
+            areTwo ? "other of a" : "one of a",
+          ],
+        }[target],
+      );
+      for (const client of [a, b]) for (const name of [one, other]) await server.ask(client, ...closeStatement(name));
+    },
+  );
+
   it("six clients that number their statements alike run each their own", async () => {
     const clients = await server.clients("1", "2", "3", "4", "5", "6");
     const wrong: string[] = [];

@@ -1,7 +1,8 @@
 /**
  * The storm of six clients, short enough for every test run: no wrong answer on ours, many on the stock library.
  *
- * Ours is the whole product here, with its engine on a thread; `split-storm.long.test.ts` has the patched library alone.
+ * Ours is the whole product here, with its engine on a thread, and the patched library alone; `split-storm.long.test.ts` has each way of
+ * splitting by itself.
  *
  * Owns: nothing but the two targets; `src/trace/storm.ts` is the storm, and `hundred-thousand.long.test.ts` the long
  * form of this file. `SEED` and `QUERIES` choose what is asked, `TARGETS` whom.
@@ -32,6 +33,20 @@ test.runIf(targets().includes("ours"))(
       expect(Object.keys(report.shapes).sort()).toEqual(
         [...pipelineShapes, ...sessionShapes, keptStatementAgain].sort(),
       );
+    } finally {
+      await server.stop();
+    }
+  },
+);
+
+test.runIf(targets().includes("ours"))(
+  `so does the patched library with its own queue, over a bare PGlite (seed ${seed})`,
+  async () => {
+    const server = await startServer("ours");
+    try {
+      const report = await runStorm(server, { seed, queries: queries.ours });
+      expect(report.examples).toEqual({});
+      expect(report).toMatchObject({ total: queries.ours, right: queries.ours, corrupted: 0, refusedLogins: 0 });
     } finally {
       await server.stop();
     }

@@ -6,7 +6,7 @@
  */
 import { expect, it } from "vitest";
 import { caseServer } from "../support/case-server.ts";
-import { closeStatement, execute, prepare } from "../support/pipelines.ts";
+import { closeStatement, execute, prepare, unprepared } from "../support/pipelines.ts";
 import { describeTargets } from "../support/servers.ts";
 import { message, types, type WireClient } from "../support/wire-client.ts";
 
@@ -78,6 +78,64 @@ describeTargets("the unnamed statement on %s", (target) => {
     const description = types((await b.until("Z")).filter(({ type }) => type !== "E"));
     const seen = [description, await server.ask(b, ...execute("")), await server.ask(a, ...execute(""))];
     expect(seen).toEqual({ ours: ["Z", "26000", "of a"], stock: ["tTZ", "of a", "of a"] }[target]);
+  });
+
+  it.each([
+    ["the Describe of a name that there is not", [message.describe("S", "never"), message.sync()], "26000"],
+    ["a Sync", [message.sync()], ""],
+    ["a Parse that fails", prepare("", "selec"), "42601"],
+    ["a Parse by name", prepare("by name", "select 2"), ""],
+    ["the Close of its own", closeStatement(""), ""],
+    ["a Parse that is skipped", [message.bind("", "never"), ...prepare("", "select 2")], "26000"],
+    ["a Query that fails", [message.query("selec")], "42601"],
+  ])("is not reached with Bind behind %s, by a client that has none", async (_, first, answered) => {
+    const [a, b] = await server.clients("a", "b");
+    await server.ask(a, ...prepare("", "select 'of a'"));
+    const seen = [
+      await server.ask(b, ...first),
+      await server.ask(b, ...execute("")),
+      await server.ask(a, ...execute("")),
+    ];
+    if (target === "ours") expect(seen).toEqual([answered, "26000", "of a"]);
+    await server.ask(b, ...closeStatement("by name"));
+  });
+
+  it("lives across Sync through whole pipelines of the others, and their named ones of its own client", async () => {
+    const [a, b] = await server.clients("a", "b");
+    const seen = [await server.ask(a, ...prepare("", "select 'of a', $1::int"))];
+    for (const turn of ["1", "2"]) {
+      await server.ask(a, ...prepare(`named ${turn}`, "select 'named'"));
+      await server.ask(b, ...unprepared("select 'of b'"));
+      await server.ask(b, ...unprepared("select 1/0"));
+      seen.push(await server.ask(a, ...execute(`named ${turn}`)), await server.ask(a, ...execute("", [turn])));
+      await server.ask(a, ...closeStatement(`named ${turn}`));
+    }
+    if (target === "ours") expect(seen).toEqual(["", "named", "of a|1", "named", "of a|2"]);
+    else expect(seen).not.toContain("of a|1");
+  });
+
+  it.each([
+    ["Close", message.close("S", ""), ""],
+    ["Describe", message.describe("S", ""), "26000"],
+    ["Bind", message.bind("", ""), "26000"],
+  ])("that failed to parse is not tried again by a %s behind another client's", async (_, first, answered) => {
+    const [a, b] = await server.clients("a", "b");
+    await server.ask(a, ...prepare("", "selec"));
+    await server.ask(b, ...unprepared("select 'of b'"));
+    const seen = [
+      await server.ask(a, first, message.sync()),
+      await server.ask(a, first, ...unprepared("select 'of a'")),
+    ];
+    if (target === "ours") expect(seen).toEqual([answered, answered || "of a"]);
+  });
+
+  it("is not replaced by a Parse that is skipped", async () => {
+    const [a, b] = await server.clients("a", "b");
+    await server.ask(a, ...prepare("", "select 'first'"));
+    const skipped = [message.bind("", "never"), ...prepare("", "select 'skipped'")];
+    expect(await server.ask(a, ...skipped)).toBe("26000");
+    await server.ask(b, ...unprepared("select 'of b'"));
+    expect(await server.ask(a, ...execute(""))).toBe({ ours: "first", stock: "of b" }[target]);
   });
 
   it("is closed by its own client only", async () => {

@@ -5,9 +5,7 @@
  */
 import postgres from "postgres";
 import { describe, expect, test } from "vitest";
-import { ask } from "../support/answer.ts";
 import { answer, servedDb } from "../support/dev-db.ts";
-import { describeSessions } from "../support/product-server.ts";
 import { Random, runSeed } from "../support/random.ts";
 import { waitUntil } from "../support/wait-until.ts";
 import { message, rows } from "../support/wire-client.ts";
@@ -15,8 +13,8 @@ import { message, rows } from "../support/wire-client.ts";
 const megabyte = 1 << 20;
 const { query } = message;
 
-describeSessions("%s sessions", (sessions) => {
-  const served = servedDb({ sessions });
+describe("what goes both ways", () => {
+  const served = servedDb();
 
   test("a message of 4 MB behind a result of 5 MB, in one write", async () => {
     const client = await served.login();
@@ -47,10 +45,10 @@ describeSessions("%s sessions", (sessions) => {
   });
 });
 
-describe("isolated sessions", () => {
-  const served = servedDb({ sessions: "isolated" }, "create table t (n int); insert into t values (1)");
+describe("a cancel", () => {
+  const served = servedDb({}, "create table t (n int); insert into t values (1)");
 
-  test("a cancel reaches a statement that waits, although a message of 8 MB is behind it", async () => {
+  test("reaches a statement that waits, although a message of 8 MB is behind it", async () => {
     const holder = await served.login();
     const observer = await served.login();
     const waiter = await served.keyed({ application_name: "waiter" });
@@ -63,25 +61,5 @@ describe("isolated sessions", () => {
     expect(await answer(waiter.client)).toBe(`${8 * megabyte}`);
     holder.send(query("commit"));
     expect(await answer(holder)).toBe("COMMIT");
-  });
-});
-
-describe("shared sessions", () => {
-  const served = servedDb({ sessions: "shared" });
-  const asleep = new Int32Array(new SharedArrayBuffer(4));
-
-  // The server is in a process that does other things, too: an application under test.
-  test("answers of every size near 2 MB, while the server's process is busy elsewhere, are followed by the next", async () => {
-    const client = await served.login();
-    const answers: string[] = [];
-    const sizes = Array.from({ length: 24 }, (_, step) => 2 * megabyte - 320 + 16 * step);
-    for (const size of sizes) {
-      client.send(query(`select repeat('x', ${size}) from pg_sleep(0.01)`));
-      Atomics.wait(asleep, 0, 0, 40);
-      const row = rows(await client.until("Z"))[0]?.[0];
-      answers.push(row?.length === size ? await ask(client, [query("select 'next'")], 5000) : `${row?.length}`);
-      if (answers.at(-1) !== "next") break;
-    }
-    expect(answers).toEqual(sizes.map(() => "next"));
   });
 });

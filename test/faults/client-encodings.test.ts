@@ -1,42 +1,36 @@
 /** A client that asks for an encoding, or has one, in which the server cannot answer it. What is expected is what PostgreSQL says where it lacks a conversion. */
 import { describe, expect, test } from "vitest";
-import { bothSessions, productServer } from "../support/product-server.ts";
+import { productServer } from "../support/product-server.ts";
 import { errorFields, message, rows } from "../support/wire-client.ts";
 
 const refused = ["latin9", "win1252", "win1251", "latin2", "koi8r", "euc_jp", "sjis", "gb18030", "big5", "uhc"];
 
-describe.each(bothSessions)("%s sessions: client encodings", (sessions) => {
-  const server = productServer({ sessions });
+describe("client encodings", () => {
+  const server = productServer();
 
-  test.each(sessions === "shared" ? [...refused, "latin1"] : refused)(
-    "SET client_encoding to %s is refused, and the client goes on in its own",
-    async (name) => {
-      const client = await server.login();
-      const bystander = await server.login();
-      await bystander.query("create table if not exists texts (x text)");
-      for (const sql of [
-        `set client_encoding to ${name}`,
-        `do $$begin perform set_config('client_encoding', '${name}', false); end$$`,
-      ]) {
-        const fields = errorFields(await client.query(sql));
-        expect(fields?.get("C")).toBe("0A000");
-        expect(fields?.get("M")).toContain(name);
-      }
-      expect(rows(await client.query("select 'ä' || current_setting('client_encoding')"))).toEqual([["äUTF8"]]);
-      expect(rows(await bystander.query("insert into texts values ('ä') returning x"))).toEqual([["ä"]]);
-      expect(server.log).toEqual([]);
-    },
-  );
+  test.each(refused)("SET client_encoding to %s is refused, and the client goes on in its own", async (name) => {
+    const client = await server.login();
+    const bystander = await server.login();
+    await bystander.query("create table if not exists texts (x text)");
+    for (const sql of [
+      `set client_encoding to ${name}`,
+      `do $$begin perform set_config('client_encoding', '${name}', false); end$$`,
+    ]) {
+      const fields = errorFields(await client.query(sql));
+      expect(fields?.get("C")).toBe("0A000");
+      expect(fields?.get("M")).toContain(name);
+    }
+    expect(rows(await client.query("select 'ä' || current_setting('client_encoding')"))).toEqual([["äUTF8"]]);
+    expect(rows(await bystander.query("insert into texts values ('ä') returning x"))).toEqual([["ä"]]);
+    expect(server.log).toEqual([]);
+  });
 
-  test.each(sessions === "shared" ? ["utf8", "sql_ascii"] : ["utf8", "sql_ascii", "latin1"])(
-    "SET client_encoding to %s is accepted",
-    async (name) => {
-      const client = await server.login();
-      expect(errorFields(await client.query(`set client_encoding to ${name}`))).toBeUndefined();
-      expect(rows(await client.query("select 1"))).toEqual([["1"]]);
-      await client.query("reset client_encoding");
-    },
-  );
+  test.each(["utf8", "sql_ascii", "latin1"])("SET client_encoding to %s is accepted", async (name) => {
+    const client = await server.login();
+    expect(errorFields(await client.query(`set client_encoding to ${name}`))).toBeUndefined();
+    expect(rows(await client.query("select 1"))).toEqual([["1"]]);
+    await client.query("reset client_encoding");
+  });
 });
 
 describe("a text that latin1 has no form for", () => {

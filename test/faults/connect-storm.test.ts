@@ -4,7 +4,7 @@
 import { once } from "node:events";
 import { connect as connectTls } from "node:tls";
 import { describe, expect, test } from "vitest";
-import { describeSessions, productServer } from "../support/product-server.ts";
+import { productServer } from "../support/product-server.ts";
 import { selfSigned } from "../support/self-signed.ts";
 import { errorFields, message, WireClient } from "../support/wire-client.ts";
 
@@ -33,49 +33,47 @@ async function tallied(outcomes: readonly Promise<string>[]): Promise<Record<str
   return tally;
 }
 
-describeSessions("%s sessions", (sessions) => {
-  describe("a server for 100", () => {
-    const server = productServer({ sessions });
-    const clients: WireClient[] = [];
+describe("a server for 100", () => {
+  const server = productServer();
+  const clients: WireClient[] = [];
 
-    test("lets 100 of 1000 in that come at once, and tells each of the others 53300", async () => {
-      try {
-        const outcomes = Array.from({ length: 1000 }, async () => {
-          const client = await WireClient.connect(server.transport);
-          clients.push(client);
-          return outcome(client);
-        });
-        expect(await tallied(outcomes)).toEqual({ in: 100, "53300": 900 });
-      } finally {
-        for (const client of clients) client.destroy();
-      }
-      // And all places are free again.
-      await expect.poll(async () => (await server.transport.stats()).activeConnections, { timeout: 300_000 }).toBe(0);
-      await server.login();
-    });
+  test("lets 100 of 1000 in that come at once, and tells each of the others 53300", async () => {
+    try {
+      const outcomes = Array.from({ length: 1000 }, async () => {
+        const client = await WireClient.connect(server.transport);
+        clients.push(client);
+        return outcome(client);
+      });
+      expect(await tallied(outcomes)).toEqual({ in: 100, "53300": 900 });
+    } finally {
+      for (const client of clients) client.destroy();
+    }
+    // And all places are free again.
+    await expect.poll(async () => (await server.transport.stats()).activeConnections, { timeout: 300_000 }).toBe(0);
+    await server.login();
   });
+});
 
-  describe("a server for 10 with TLS", () => {
-    const server = productServer({ sessions, listen: { maxConnections: 10, certificate: selfSigned() } });
+describe("a server for 10 with TLS", () => {
+  const server = productServer({ listen: { maxConnections: 10, certificate: selfSigned() } });
 
-    test("tells each of those that are too many, through TLS", async () => {
-      const clients: WireClient[] = [];
-      try {
-        const outcomes = Array.from({ length: 150 }, async () => {
-          const plain = await WireClient.connect(server.transport);
-          plain.send(message.sslRequest());
-          expect(await plain.bytes(1)).toEqual(Buffer.from("S"));
-          plain.socket.removeAllListeners("data");
-          const socket = connectTls({ socket: plain.socket, rejectUnauthorized: false, ALPNProtocols: ["postgresql"] });
-          const client = new WireClient(socket);
-          clients.push(client);
-          await once(socket, "secureConnect");
-          return outcome(client);
-        });
-        expect(await tallied(outcomes)).toEqual({ in: 10, "53300": 140 });
-      } finally {
-        for (const client of clients) client.destroy();
-      }
-    });
+  test("tells each of those that are too many, through TLS", async () => {
+    const clients: WireClient[] = [];
+    try {
+      const outcomes = Array.from({ length: 150 }, async () => {
+        const plain = await WireClient.connect(server.transport);
+        plain.send(message.sslRequest());
+        expect(await plain.bytes(1)).toEqual(Buffer.from("S"));
+        plain.socket.removeAllListeners("data");
+        const socket = connectTls({ socket: plain.socket, rejectUnauthorized: false, ALPNProtocols: ["postgresql"] });
+        const client = new WireClient(socket);
+        clients.push(client);
+        await once(socket, "secureConnect");
+        return outcome(client);
+      });
+      expect(await tallied(outcomes)).toEqual({ in: 10, "53300": 140 });
+    } finally {
+      for (const client of clients) client.destroy();
+    }
   });
 });

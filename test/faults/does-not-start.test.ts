@@ -17,7 +17,6 @@ import { beforeAll, expect, test } from "vitest";
 import { startDevDb } from "../../src/index.ts";
 import { runCli, startCli } from "../support/cli-process.ts";
 import { initializedDirectory, initializeTemplate } from "../support/data-directory.ts";
-import { describeSessions } from "../support/product-server.ts";
 
 beforeAll(initializeTemplate);
 
@@ -76,98 +75,96 @@ const alike: Causes = [
   ],
 ];
 
-describeSessions("%s sessions", (sessions) => {
-  const isSaid = async (damage: (db: string) => void, words: readonly RegExp[]) => {
-    const db = initializedDirectory();
-    damage(db);
-    const { code, stderr, stdout } = await runCli(["--port", "0", "--sessions", sessions, "--db", db]);
-    for (const pattern of words) expect(stderr).toMatch(pattern);
-    expect(stderr).toContain(`PostgreSQL does not start in ${db}:`);
-    expect(stderr).not.toMatch(/delete|damaged|pglitec/);
-    expect({ code, stdout }).toEqual({ code: 5, stdout: "" });
-  };
+const isSaid = async (damage: (db: string) => void, words: readonly RegExp[]) => {
+  const db = initializedDirectory();
+  damage(db);
+  const { code, stderr, stdout } = await runCli(["--port", "0", "--db", db]);
+  for (const pattern of words) expect(stderr).toMatch(pattern);
+  expect(stderr).toContain(`PostgreSQL does not start in ${db}:`);
+  expect(stderr).not.toMatch(/delete|damaged|pglitec/);
+  expect({ code, stdout }).toEqual({ code: 5, stdout: "" });
+};
 
-  test.each(causes)("%s", (_, damage, words) => isSaid(damage, words));
-  test.each(alike)("%s", { tags: "long" }, (_, damage, words) => isSaid(damage, words));
+test.each(causes)("%s", (_, damage, words) => isSaid(damage, words));
+test.each(alike)("%s", { tags: "long" }, (_, damage, words) => isSaid(damage, words));
 
-  test("the error that the library throws has them, too", { tags: "long" }, async () => {
-    const db = initializedDirectory();
-    writeFileSync(join(db, "standby.signal"), "");
-    const starting = startDevDb({ port: 0, db, sessions, migrations: "none" });
-    await expect(starting).rejects.toThrow(/FATAL: {2}standby mode is not supported by single-user servers/);
-  });
+test("the error that the library throws has them, too", { tags: "long" }, async () => {
+  const db = initializedDirectory();
+  writeFileSync(join(db, "standby.signal"), "");
+  const starting = startDevDb({ port: 0, db, migrations: "none" });
+  await expect(starting).rejects.toThrow(/FATAL: {2}standby mode is not supported by single-user servers/);
+});
 
-  test("a symlinked pg_wal works, as initdb --waldir makes it", { tags: "long" }, async () => {
-    const db = initializedDirectory();
-    const wal = `${db}-wal`;
-    renameSync(join(db, "pg_wal"), wal);
-    symlinkSync(wal, join(db, "pg_wal"));
-    const cli = startCli(["--port", "0", "-o", "json", "--migrations", "none", "--sessions", sessions, "--db", db]);
-    const { url } = JSON.parse((await cli.line(/^.*\n/))[0]!);
-    const client = new pg.Client(url);
-    client.on("error", () => {});
-    await client.connect();
-    const before = readdirSync(wal).sort();
-    await client.query("create table t (n int); select pg_switch_wal(); insert into t values (1)");
-    cli.child.kill("SIGKILL");
-    await cli.ended;
-    expect(readdirSync(wal).sort()).not.toEqual(before);
-    expect(readFileSync(join(db, "PG_VERSION"), "utf8")).toBe("18\n");
-    const again = await startDevDb({ port: 0, db, sessions, migrations: "none" });
-    const other = new pg.Client(again.url);
-    await other.connect();
-    expect((await other.query("select n from t")).rows).toEqual([{ n: 1 }]);
-    await other.end();
-    await again.close();
-  });
+test("a symlinked pg_wal works, as initdb --waldir makes it", { tags: "long" }, async () => {
+  const db = initializedDirectory();
+  const wal = `${db}-wal`;
+  renameSync(join(db, "pg_wal"), wal);
+  symlinkSync(wal, join(db, "pg_wal"));
+  const cli = startCli(["--port", "0", "-o", "json", "--migrations", "none", "--db", db]);
+  const { url } = JSON.parse((await cli.line(/^.*\n/))[0]!);
+  const client = new pg.Client(url);
+  client.on("error", () => {});
+  await client.connect();
+  const before = readdirSync(wal).sort();
+  await client.query("create table t (n int); select pg_switch_wal(); insert into t values (1)");
+  cli.child.kill("SIGKILL");
+  await cli.ended;
+  expect(readdirSync(wal).sort()).not.toEqual(before);
+  expect(readFileSync(join(db, "PG_VERSION"), "utf8")).toBe("18\n");
+  const again = await startDevDb({ port: 0, db, migrations: "none" });
+  const other = new pg.Client(again.url);
+  await other.connect();
+  expect((await other.query("select n from t")).rows).toEqual([{ n: 1 }]);
+  await other.end();
+  await again.close();
+});
 
-  test("a tablespace outside of the directory is refused; one in place is there after a restart", {
-    tags: "long",
-  }, async () => {
-    const db = initializedDirectory();
-    const query = async (...statements: string[]) => {
-      const server = await startDevDb({ port: 0, db, sessions, migrations: "none" });
-      const client = new pg.Client(server.url);
-      await client.connect();
-      try {
-        let rows: unknown[] = [];
-        for (const statement of statements) rows = (await client.query(statement)).rows;
-        return rows;
-      } finally {
-        await client.end();
-        await server.close();
-      }
-    };
-    await expect(query("create tablespace ts location '/tmp'")).rejects.toMatchObject({
-      code: "0A000",
-      detail: expect.stringContaining('"/tmp"'),
-      hint: expect.stringContaining("allow_in_place_tablespaces"),
-    });
-    const created = "create table placed (n int) tablespace ts";
-    await query("set allow_in_place_tablespaces = on", "create tablespace ts location ''", created);
-    await query("insert into placed values (7)");
-    expect(await query("select n from placed")).toEqual([{ n: 7 }]);
-  });
-
-  test("in memory a tablespace lies where it is said to", async () => {
-    const server = await startDevDb({ port: 0, sessions, migrations: "none" });
+test("a tablespace outside of the directory is refused; one in place is there after a restart", {
+  tags: "long",
+}, async () => {
+  const db = initializedDirectory();
+  const query = async (...statements: string[]) => {
+    const server = await startDevDb({ port: 0, db, migrations: "none" });
     const client = new pg.Client(server.url);
     await client.connect();
-    await client.query("create tablespace ts location '/tmp'");
-    await client.query("create table placed (n int) tablespace ts; insert into placed values (7); checkpoint");
-    expect((await client.query("select n from placed")).rows).toEqual([{ n: 7 }]);
-    await client.end();
-    await server.close();
+    try {
+      let rows: unknown[] = [];
+      for (const statement of statements) rows = (await client.query(statement)).rows;
+      return rows;
+    } finally {
+      await client.end();
+      await server.close();
+    }
+  };
+  await expect(query("create tablespace ts location '/tmp'")).rejects.toMatchObject({
+    code: "0A000",
+    detail: expect.stringContaining('"/tmp"'),
+    hint: expect.stringContaining("allow_in_place_tablespaces"),
   });
+  const created = "create table placed (n int) tablespace ts";
+  await query("set allow_in_place_tablespaces = on", "create tablespace ts location ''", created);
+  await query("insert into placed values (7)");
+  expect(await query("select n from placed")).toEqual([{ n: 7 }]);
+});
 
-  test.runIf(process.platform !== "win32")("all files are their owner's only", { tags: "long" }, async () => {
-    const db = initializedDirectory();
-    await (await startDevDb({ port: 0, db, sessions, migrations: "none" })).close();
-    expect(statSync(db).mode & 0o777).toBe(0o700);
-    const open = readdirSync(db, { recursive: true, encoding: "utf8" }).filter((name) => {
-      return /pg_internal\.init$|pgstat\.stat$/.test(name) && (statSync(join(db, name)).mode & 0o077) !== 0;
-    });
-    expect(open).toEqual([]);
-    expect(existsSync(join(db, "base", "5", "pg_internal.init"))).toBe(true);
+test("in memory a tablespace lies where it is said to", async () => {
+  const server = await startDevDb({ port: 0, migrations: "none" });
+  const client = new pg.Client(server.url);
+  await client.connect();
+  await client.query("create tablespace ts location '/tmp'");
+  await client.query("create table placed (n int) tablespace ts; insert into placed values (7); checkpoint");
+  expect((await client.query("select n from placed")).rows).toEqual([{ n: 7 }]);
+  await client.end();
+  await server.close();
+});
+
+test.runIf(process.platform !== "win32")("all files are their owner's only", { tags: "long" }, async () => {
+  const db = initializedDirectory();
+  await (await startDevDb({ port: 0, db, migrations: "none" })).close();
+  expect(statSync(db).mode & 0o777).toBe(0o700);
+  const open = readdirSync(db, { recursive: true, encoding: "utf8" }).filter((name) => {
+    return /pg_internal\.init$|pgstat\.stat$/.test(name) && (statSync(join(db, name)).mode & 0o077) !== 0;
   });
+  expect(open).toEqual([]);
+  expect(existsSync(join(db, "base", "5", "pg_internal.init"))).toBe(true);
 });

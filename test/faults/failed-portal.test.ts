@@ -1,6 +1,6 @@
 /** The portal of a statement that has failed in a transaction: its plan is gone, and whoever asks for it is refused. */
-import { expect, test } from "vitest";
-import { describeSessions, productServer } from "../support/product-server.ts";
+import { describe, expect, test } from "vitest";
+import { productServer } from "../support/product-server.ts";
 import { errorFields, message, rows, types } from "../support/wire-client.ts";
 
 const { query, copyData, copyDone, execute, describe: describes, sync } = message;
@@ -8,8 +8,8 @@ const { query, copyData, copyDone, execute, describe: describes, sync } = messag
 /** What comes between takes the plan's place in PostgreSQL's memory; how much of it depends on its length. */
 const lengths = [10, 100, 300, 1000, 3000, 10_000, 100_000];
 
-describeSessions("the portal of a failed statement, %s sessions", (sessions) => {
-  const server = productServer({ sessions });
+describe("the portal of a failed statement", () => {
+  const server = productServer();
 
   test.each(lengths)("is refused behind a query of %i bytes, and nobody dies", async (length) => {
     const bystander = await server.login();

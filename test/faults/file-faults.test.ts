@@ -2,23 +2,19 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { runFileFaults } from "../../scripts/file-faults/rounds.ts";
-import { describeSessions } from "../support/product-server.ts";
 import { runSeed } from "../support/random.ts";
 import { report } from "../support/report.ts";
 
 const rounds = { off: 2, on: 1 } as const;
 
-describeSessions(
-  "%s sessions: no answered row is lost, nothing hangs, and PostgreSQL says what is wrong",
-  (sessions) => {
-    test(`with fsync off, seed ${runSeed}`, { timeout: 600_000 }, () => checkFaults(sessions, "off"));
-    test(`with fsync on, seed ${runSeed}`, { tags: "long", timeout: 600_000 }, () => checkFaults(sessions, "on"));
-  },
-);
+describe("no answered row is lost, nothing hangs, and PostgreSQL says what is wrong", () => {
+  test(`with fsync off, seed ${runSeed}`, { timeout: 600_000 }, () => checkFaults("off"));
+  test(`with fsync on, seed ${runSeed}`, { tags: "long", timeout: 600_000 }, () => checkFaults("on"));
+});
 
-async function checkFaults(sessions: "isolated" | "shared", fsync: keyof typeof rounds): Promise<void> {
+async function checkFaults(fsync: keyof typeof rounds): Promise<void> {
   const root = mkdtempSync(join(tmpdir(), "file-faults-"));
   onTestFinished(() => rmSync(root, { recursive: true, force: true, maxRetries: 3 }));
   const lines: string[] = [];
@@ -28,7 +24,6 @@ async function checkFaults(sessions: "isolated" | "shared", fsync: keyof typeof 
     rounds: rounds[fsync],
     faults: 4,
     seed: runSeed,
-    sessions,
     fsync,
     log,
   });

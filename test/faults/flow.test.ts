@@ -6,18 +6,15 @@ import { expect, test } from "vitest";
 import { readFlowOptions } from "../../scripts/flow/options.ts";
 import { formatFailure } from "../../scripts/flow/report.ts";
 import { runFlow } from "../../scripts/flow/run-flow.ts";
-import { describeSessions } from "../support/product-server.ts";
 import { runSeed } from "../support/random.ts";
 
 const plays = process.env.FLOW_PLAYS ?? "400";
 
-describeSessions("%s sessions", (sessions) => {
-  test(`both ends finish whatever goes both ways (SEED=${runSeed})`, async () => {
-    const seed = String(runSeed % 2 ** 31);
-    const options = readFlowOptions(["--seed", seed, "--plays", plays, "--sessions", sessions, "--large", "20"]);
-    if (options === "help") throw new Error("the options ask for help");
-    const { failure, plays: played } = await runFlow(options, () => {});
-    expect(failure && formatFailure(options, failure)).toBeUndefined();
-    expect(played).toBe(Number(plays));
-  });
+test(`both ends finish whatever goes both ways (SEED=${runSeed})`, async () => {
+  const seed = String(runSeed % 2 ** 31);
+  const options = readFlowOptions(["--seed", seed, "--plays", plays, "--large", "20"]);
+  if (options === "help") throw new Error("the options ask for help");
+  const { failure, plays: played } = await runFlow(options, () => {});
+  expect(failure && formatFailure(options, failure)).toBeUndefined();
+  expect(played).toBe(Number(plays));
 });

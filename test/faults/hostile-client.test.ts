@@ -54,14 +54,6 @@ const cases: Record<string, Buffer[][]> = {
   "a pipeline that begins a COPY and goes on without data": [
     [parse("", "copy t from stdin"), bind("", ""), execute(""), parse("", "select 1"), bind("", ""), sync()],
   ],
-  "a Bind to the engine's name of a COPY": [
-    [parse("x", "copy t from stdin"), sync()],
-    ...["1", "2", "3", "4", "5", "a", "_copy", "_pglite_socket_1"].map((name) => [
-      bind("", `pglite_socket_${name}`),
-      execute(""),
-      sync(),
-    ]),
-  ],
   "a Flush with a body": [[encodeMessage("H", "junk")]],
   "a Flush with a body in front of a Query": [[encodeMessage("H", "junk"), query("select 1")]],
   "a Sync with a body": [[encodeMessage("S", "junk")]],
@@ -79,6 +71,15 @@ const cases: Record<string, Buffer[][]> = {
     [query("copy t from stdin; copy t from stdin")],
     [query(`copy U&"t" from stdin`)],
     [query("copy t from stdin\0 and more")],
+  ],
+  "two COPYs that look like one: behind an escape": [
+    [query("copy t from stdin (null E'\\''); copy t from stdin; --'"), copyDone(), query("select 1")],
+  ],
+  "two COPYs that look like one: behind a dollar quote": [
+    [query("copy t from stdin (null $$'$$); copy t from stdin; --'"), copyDone(), query("select 1")],
+  ],
+  "two COPYs that look like one: behind a comment": [
+    [query("copy t from stdin -- '\n; copy t from stdin -- '"), copyDone(), query("select 1")],
   ],
   "a COPY in a function": [
     [query("do $$ begin execute 'copy t from stdin'; end $$")],

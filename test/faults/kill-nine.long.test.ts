@@ -8,9 +8,7 @@ import { checkKillNine } from "../support/kill-nine.ts";
 import { runSeed } from "../support/random.ts";
 
 test.each([
-  ["shared", "off", 8, 2],
   ["isolated", "off", 8, 2],
   // Each start of these syncs a whole database, which takes long.
-  ["shared", "on", 2, 0],
   ["isolated", "on", 2, 0],
 ] as const)(`%s sessions, fsync %s: %i rounds after %i first starts, seed ${runSeed}`, checkKillNine);

@@ -4,12 +4,9 @@ import { Ledger } from "../../scripts/kill-nine/ledger.ts";
 import { Tracked } from "../../scripts/kill-nine/subject.ts";
 import { Random } from "../../src/trace/storm/random.ts";
 import { checkKillNine } from "../support/kill-nine.ts";
-import { describeSessions } from "../support/product-server.ts";
 import { runSeed } from "../support/random.ts";
 
-describeSessions("%s sessions", (sessions) => {
-  test(`two rounds, seed ${runSeed}`, () => checkKillNine(sessions, "off", 2, 0));
-});
+test(`two rounds, seed ${runSeed}`, () => checkKillNine("isolated", "off", 2, 0));
 
 describe("what is wrong with an object is seen", () => {
   type Counter = { readonly count: number };

@@ -10,15 +10,15 @@ import { openMemoryFiles } from "../../src/cluster/memory-files.ts";
 import { openHost } from "../sessions/engine/support/open-host.ts";
 import { SqlSession } from "../sessions/engine/support/sql-session.ts";
 import { memoryInUse } from "../support/memory.ts";
-import { describeSessions, productServer } from "../support/product-server.ts";
+import { productServer } from "../support/product-server.ts";
 import { errorFields, rows, type WireClient } from "../support/wire-client.ts";
 
 /** A megabyte of WAL and nothing else. */
 const megabyte = "select pg_logical_emit_message(false, 'test', repeat('x', 1000000)) is null";
 const walMegabytes = "select sum(size) / 1048576 from pg_ls_waldir()";
 
-describeSessions("%s sessions", (sessions) => {
-  const server = productServer({ sessions });
+describe("a server in memory", () => {
+  const server = productServer();
 
   async function ask(client: WireClient, sql: string): Promise<string | null | undefined> {
     const answer = await client.query(sql);

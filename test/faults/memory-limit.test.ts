@@ -5,10 +5,10 @@ import { defaultMemoryLimit, memoryBudget } from "../../src/cluster/memory-budge
 import { type DevDb, startDevDb } from "../../src/index.ts";
 
 const lines: string[] = [];
-const start = async (sessions: "isolated" | "shared", branches: "on" | "off" = "off"): Promise<DevDb> => {
+const start = async (branches: "on" | "off" = "off"): Promise<DevDb> => {
   lines.splice(0);
   const db = await startDevDb({
-    ...{ port: 0, migrations: "none", sessions, branches, memoryLimitMb: 128 },
+    ...{ port: 0, migrations: "none", branches, memoryLimitMb: 128 },
     log: (level, line) => void lines.push(`${level}: ${line}`),
   });
   onTestFinished(() => db.close());
@@ -29,10 +29,10 @@ async function fillUp(client: pg.Client, filling: string): Promise<never> {
   for (;;) await client.query(filling);
 }
 
-describe.each(["isolated", "shared"] as const)("%s sessions", (sessions) => {
+describe("a database at its limit", () => {
   // To give up the cursor's file PostgreSQL writes what it has of it, which is an error again.
   test("a second error, while the first one of a COMMIT is handled, ends no server", async () => {
-    const db = await start(sessions);
+    const db = await start();
     const [client, other] = [await connect(db), await connect(db)];
     // node-postgres takes the second error of a statement for one of the connection.
     client.on("error", () => {});
@@ -47,7 +47,7 @@ describe.each(["isolated", "shared"] as const)("%s sessions", (sessions) => {
   });
 
   test("who wants more than the limit gets 53100, all others go on, and what is dropped can be used again", async () => {
-    const db = await start(sessions);
+    const db = await start();
     const [one, other] = [await connect(db), await connect(db)];
     await one.query("create table small (n int); create table big (t text)");
     const inserted = one.query(fill).then(
@@ -72,7 +72,7 @@ describe.each(["isolated", "shared"] as const)("%s sessions", (sessions) => {
 });
 
 test("at the limit memory can be given back: by DELETE and VACUUM, by DROP, and by TRUNCATE of a table with an index", async () => {
-  const client = await connect(await start("isolated"));
+  const client = await connect(await start());
   await client.query("create table big (id serial primary key, t text); create table other (n int default 1)");
   const filling = "insert into big (t) select repeat('x', 1000) from generate_series(1, 1000)";
   await expect(fillUp(client, filling)).rejects.toMatchObject({ code: "53100" });
@@ -89,7 +89,7 @@ test("at the limit memory can be given back: by DELETE and VACUUM, by DROP, and 
 });
 
 test("branches that are prepared give back what they have of dropped tables", async () => {
-  const db = await start("isolated", "on");
+  const db = await start("on");
   const client = await connect(db);
   await client.query("create table gone as select repeat('x', 1000) from generate_series(1, 20000)");
   const branch = new pg.Client(`${db.url}~one`);

@@ -2,7 +2,7 @@
  * Clients that stop for a while where, with a session of their own, they hold up nobody.
  *
  * Owns: what is a stall with isolated sessions: half a message and an unfinished login, and nothing else. Does not own:
- * shared sessions (`timeouts.test.ts`, `../concurrency/stall.test.ts`).
+ * the one session of all (`timeouts.test.ts`, `../concurrency/stall.test.ts`).
  * Invariant: nobody sleeps here. That the stall timeout has passed is seen by clients that do stall meanwhile: they are ended.
  */
 import { describe, expect, test } from "vitest";

@@ -13,38 +13,29 @@ import { measure } from "../../scripts/memory/measure.ts";
 import { report } from "../support/report.ts";
 
 const megabytes = 150;
-/**
- * Isolated sessions rewrite PGlite's libraries at each start, and keep an image for each session. With shared ones a run is one call, in
- * which V8 collects what it would collect between two turns of the event loop only now and then.
- */
-const limitsMb = { shared: 400, isolated: 400 };
+const limitMb = 400;
 /** COPY FROM STDIN leaves more garbage behind: each read of a socket is a buffer of its own. */
 const copyMb = 40;
 /** Rewriting and optimizing, for a moment. */
-const startMbMore = { shared: 0, isolated: 60 };
+const startMbMore = 60;
 
 const canIsolate = "Suspending" in (globalThis as unknown as { WebAssembly: object }).WebAssembly;
 
 describe.skipIf(process.platform !== "linux")("a process", () => {
   beforeAll(async () => {
     // A machine's first start is measured in test/cli/first-start.long.test.ts.
-    await measure({ sessions: "shared", db: "memory://" }, 0);
+    await measure({ sessions: "isolated", db: "memory://" }, 0);
   });
 
-  test.each([
-    ["shared", "memory"],
-    ["isolated", "memory"],
-    ["isolated", "directory"],
-  ] as const)(`with %s sessions, in %s, stays below its limit`, async (sessions, kind) => {
-    if (sessions === "isolated" && !canIsolate) return;
+  test.each(["memory", "directory"])(`in %s stays below its limit`, async (kind) => {
+    if (!canIsolate) return;
     const root = mkdtempSync(join(tmpdir(), "process-memory-"));
     onTestFinished(() => rmSync(root, { recursive: true, force: true }));
     const db = kind === "memory" ? "memory://" : join(root, "data");
-    const limitMb = limitsMb[sessions];
-    const { startMb, idleMb, peaksMb } = await measure({ sessions, db }, megabytes);
+    const { startMb, idleMb, peaksMb } = await measure({ sessions: "isolated", db }, megabytes);
     const peaks = [...peaksMb].map(([what, mb]) => `${what} ${Math.round(mb!)}`).join(", ");
-    report(`${sessions}, ${kind}: start ${Math.round(startMb!)}, idle ${Math.round(idleMb!)}, ${peaks} MB`);
-    expect(startMb).toBeLessThan(limitMb + startMbMore[sessions]);
+    report(`${kind}: start ${Math.round(startMb!)}, idle ${Math.round(idleMb!)}, ${peaks} MB`);
+    expect(startMb).toBeLessThan(limitMb + startMbMore);
     expect(peaksMb.get("a result to a slow reader")).toBeLessThan(limitMb);
     expect(peaksMb.get("COPY TO STDOUT to a slow reader")).toBeLessThan(limitMb);
     expect(peaksMb.get("COPY FROM STDIN")).toBeLessThan(limitMb + copyMb);

@@ -133,37 +133,32 @@ test("prepared transactions wait for their end in a directory that is opened wit
   }
 });
 
-describe("a prepared transaction is not lost by a kill inside of a checkpoint", () => {
-  const isThere = async (sessions: string) => {
-    const db = initializedDirectory();
-    const killed = await start(db, sessions);
-    const prepare = (n: number) => `begin; insert into kept values (${n}); prepare transaction 'p${n}'`;
-    await run(killed.sql, ["create table kept (n int)", prepare(1), "checkpoint", prepare(2), prepare(3)]);
-    killed.cli.child.kill("SIGKILL");
-    await killed.cli.ended;
-    // What the next checkpoint writes before its own record: that of the recovery of a copy.
-    const copy = `${db}.copy`;
-    cpSync(db, copy, { recursive: true });
-    const recovered = await start(copy, sessions);
-    recovered.cli.child.kill("SIGKILL");
-    await recovered.cli.ended;
-    const [before, after] = [db, copy].map((directory) => readdirSync(join(directory, "pg_twophase")));
-    expect([before, after]).toEqual([[expect.any(String)], [...before!, expect.any(String), expect.any(String)]]);
-    cpSync(join(copy, "pg_twophase"), join(db, "pg_twophase"), { recursive: true });
+test("a prepared transaction is not lost by a kill inside of a checkpoint", async () => {
+  const db = initializedDirectory();
+  const killed = await start(db);
+  const prepare = (n: number) => `begin; insert into kept values (${n}); prepare transaction 'p${n}'`;
+  await run(killed.sql, ["create table kept (n int)", prepare(1), "checkpoint", prepare(2), prepare(3)]);
+  killed.cli.child.kill("SIGKILL");
+  await killed.cli.ended;
+  // What the next checkpoint writes before its own record: that of the recovery of a copy.
+  const copy = `${db}.copy`;
+  cpSync(db, copy, { recursive: true });
+  const recovered = await start(copy);
+  recovered.cli.child.kill("SIGKILL");
+  await recovered.cli.ended;
+  const [before, after] = [db, copy].map((directory) => readdirSync(join(directory, "pg_twophase")));
+  expect([before, after]).toEqual([[expect.any(String)], [...before!, expect.any(String), expect.any(String)]]);
+  cpSync(join(copy, "pg_twophase"), join(db, "pg_twophase"), { recursive: true });
 
-    const { sql } = await start(db, sessions);
-    expect(await sql`select gid from pg_prepared_xacts order by 1`).toEqual([
-      { gid: "p1" },
-      { gid: "p2" },
-      { gid: "p3" },
-    ]);
-    await run(sql, ["commit prepared 'p2'", "rollback prepared 'p3'", "commit prepared 'p1'"]);
-    expect(await sql`select n from kept order by 1`).toEqual([{ n: 1 }, { n: 2 }]);
-    expect(readdirSync(join(db, "pg_twophase"))).toEqual([]);
-  };
-
-  test("with a session for each connection", () => isThere("isolated"));
-  test("with one for all", { tags: "long" }, () => isThere("shared"));
+  const { sql } = await start(db);
+  expect(await sql`select gid from pg_prepared_xacts order by 1`).toEqual([
+    { gid: "p1" },
+    { gid: "p2" },
+    { gid: "p3" },
+  ]);
+  await run(sql, ["commit prepared 'p2'", "rollback prepared 'p3'", "commit prepared 'p1'"]);
+  expect(await sql`select n from kept order by 1`).toEqual([{ n: 1 }, { n: 2 }]);
+  expect(readdirSync(join(db, "pg_twophase"))).toEqual([]);
 });
 
 test("a start that takes long says that it recovers, and one that has nothing to recover does not", {

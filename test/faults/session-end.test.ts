@@ -1,6 +1,6 @@
 /**
- * What a client leaves behind when it goes: nothing of what a session of its own would have lost, where nobody else has
- * used the shared one; what shared-queue.ts says, where somebody has.
+ * What a client leaves behind in the session of all when it goes: no transaction, no pipeline, no COPY, no statement of its own, however
+ * it goes. Settings, temporary tables and the like stay: they are the session's.
  */
 import type { PGlite } from "@electric-sql/pglite";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -60,36 +60,6 @@ async function leave(client: WireClient, how: string): Promise<void> {
 const holdings: [name: string, make: string[], look: string, nothing: string][] = [
   ["a transaction", ["begin", "insert into t values (1)"], "select count(*) from t", "0"],
   ["a failed transaction", ["begin", "insert into t values (1)", "selec"], "select count(*) from t", "0"],
-  ["a setting", ["set work_mem to '1234kB'"], "show work_mem", "4MB"],
-  ["a setting by function", ["select set_config('work_mem', '1234kB', false)"], "show work_mem", "4MB"],
-  [
-    "a role",
-    ["create role someone", "set role someone"],
-    "select current_user; drop role someone",
-    "postgres / DROP ROLE",
-  ],
-  [
-    "a session authorization",
-    ["create role someone", "set session authorization someone"],
-    "select session_user; drop role someone",
-    "postgres / DROP ROLE",
-  ],
-  ["a temporary table", ["create temp table tt(n int)"], "select to_regclass('tt')", "null"],
-  ["a LISTEN", ["listen news"], "select count(*) from pg_listening_channels()", "0"],
-  [
-    "an advisory lock",
-    ["select pg_advisory_lock(1)"],
-    "select count(*) from pg_locks where locktype = 'advisory'",
-    "0",
-  ],
-  ["a statement of SQL", ["prepare p as select 1"], "select count(*) from pg_prepared_statements", "0"],
-  ["a cursor WITH HOLD", ["declare c cursor with hold for select 1"], "select count(*) from pg_cursors", "0"],
-  [
-    "the last value of a sequence",
-    ["create sequence q", "select nextval('q')"],
-    "do $$ begin perform lastval(); raise 'there'; exception when object_not_in_prerequisite_state then drop sequence q; end $$",
-    "DO",
-  ],
 ];
 
 describe.each(Object.keys(exits))("a client that goes by %s", (how) => {
@@ -181,29 +151,6 @@ describe("while others are connected", () => {
     expect(await tell(holder, "select count(*) from t")).toBe("1");
   });
 
-  test("settings and LISTENs go if nobody else has any", async () => {
-    const client = await login();
-    const other = await login();
-    expect(await tell(other, "select 1")).toBe("1");
-    await client.query("set work_mem to '1234kB'");
-    await client.query("listen news");
-    await leave(client, "its Terminate");
-    expect(await tell(other, "show work_mem")).toBe("4MB");
-    expect(await tell(other, "select count(*) from pg_listening_channels()")).toBe("0");
-  });
-
-  test("settings and LISTENs stay if somebody else has some: they are the session's", async () => {
-    const client = await login();
-    const other = await login();
-    await other.query("set timezone to 'Asia/Tokyo'");
-    await other.query("listen other_news");
-    await client.query("set work_mem to '1234kB'");
-    await client.query("listen news");
-    await leave(client, "its Terminate");
-    expect(await tell(other, "show timezone")).toBe("Asia/Tokyo");
-    expect(await tell(other, "select count(*) from pg_listening_channels() c where c = 'other_news'")).toBe("1");
-  });
-
   test("its prepared statements go, those of the others stay", async () => {
     const client = await login();
     const other = await login();
@@ -217,30 +164,12 @@ describe("while others are connected", () => {
     expect(await ask(other, [close("S", "s"), sync()])).toBe("");
     expect(await tell(other, "select count(*) from pg_prepared_statements")).toBe("0");
   });
-
-  test("temporary tables, cursors and locks go with the last one who used the session", async () => {
-    const client = await login();
-    const other = await login();
-    await other.query("select 1");
-    for (const sql of [
-      "create temp table tt(n int)",
-      "declare c cursor with hold for select 1",
-      "select pg_advisory_lock(1)",
-    ]) {
-      await client.query(sql);
-    }
-    await leave(client, "its Terminate");
-    await leave(other, "its Terminate");
-    const next = await login();
-    expect(await tell(next, "select to_regclass('tt'), (select count(*) from pg_cursors)")).toBe("null|0");
-    expect(await tell(next, "select count(*) from pg_locks where locktype = 'advisory'")).toBe("0");
-  });
 });
 
 test("a hundred clients that come, leave something and go, leave nothing together", async () => {
   for (let round = 0; round < 100; round++) {
     const client = await WireClient.login(server);
-    client.send(parse("s", "select 1"), query(`begin; create temp table tt${round}(n int); insert into t values (1)`));
+    client.send(parse("s", "select 1"), query(`begin; create table tt${round}(n int); insert into t values (1)`));
     if (round % 2) await client.until("Z");
     client.destroy();
   }

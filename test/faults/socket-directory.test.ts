@@ -58,7 +58,7 @@ test("its clients are the server's: served, counted, and ended with it", async (
   const path = socketOf(door.port);
   await expectServed({ path });
   const clients = [await WireClient.login({ path }), await WireClient.login({ port: door.port })];
-  expect(door.stats()).toMatchObject({ activeConnections: 2, connections: [{}, {}] });
+  expect(door.stats()).toMatchObject({ activeConnections: 2 });
   const third = await WireClient.connect({ path });
   third.send(message.startup({ user: "postgres", database: "postgres" }));
   expect((await third.next()).body.toString()).toContain("53300");

@@ -4,10 +4,10 @@
  *
  * What is expected was compared with PostgreSQL 18. The engines here have half of the stack that a server has: the margin.
  */
-import { beforeAll, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { stackMb } from "../../src/sessions/native-stack.ts";
 import { deepSetup, deepStatements, nested } from "../support/deep-statements.ts";
-import { describeSessions, productServer } from "../support/product-server.ts";
+import { productServer } from "../support/product-server.ts";
 import { errorFields, rows } from "../support/wire-client.ts";
 
 /** As deep as that PostgreSQL takes it. */
@@ -21,9 +21,9 @@ const accepted: readonly (readonly [name: string, sql: string])[] = [
   ["PL/pgSQL", "select 1; do $$ begin perform set_config('a.b', repeat('x', 10), false); end $$"],
 ];
 
-describeSessions("%s sessions: nested too deeply", (sessions) => {
+describe("nested too deeply", () => {
   // On a busy machine some of these take so long that the watchdog would name them.
-  const server = productServer({ sessions, engine: { stackSizeMb: stackMb / 2, deafAfterMs: 600_000 } });
+  const server = productServer({ engine: { stackSizeMb: stackMb / 2, deafAfterMs: 600_000 } });
 
   beforeAll(async () => expect(errorFields(await (await server.login()).query(deepSetup))).toBeUndefined());
 

@@ -38,8 +38,8 @@ async function serve(options: TestServerOptions): Promise<void> {
   server = await startServer("ours", { db: watched as unknown as PGlite, ...options });
 }
 
-async function login(parameters: Record<string, string> = {}): Promise<WireClient> {
-  const client = await WireClient.login(server!, parameters);
+async function login(): Promise<WireClient> {
+  const client = await WireClient.login(server!);
   clients.push(client);
   return client;
 }
@@ -177,18 +177,15 @@ describe("stallTimeout", () => {
 });
 
 describe("transactionIdleTimeout", () => {
-  test("ends who idles in a transaction while somebody waits, and says who waited for whom", async () => {
+  test("ends who idles in a transaction while somebody waits, and says what to do", async () => {
     await serve({ transactionIdleTimeout: short });
-    const idler = await login({ application_name: "the idler" });
-    const waiter = await login({ application_name: "the waiter" });
+    const idler = await login();
+    const waiter = await login();
     await idler.query("begin");
     await idler.query("insert into t values (1)");
     waiter.send(query("select count(*) from t"));
     const error = await fatal(idler);
     expect(error).toMatchObject({ S: "FATAL", C: "25P03" });
-    for (const part of ["the idler", "the waiter", "insert into t values (1)", "select count(*) from t"]) {
-      expect(error.D).toContain(part);
-    }
     expect(error.H).toBeTruthy();
     expect(await hear(waiter)).toBe("0");
   });

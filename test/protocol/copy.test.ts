@@ -229,14 +229,29 @@ golden("COPY from the client", {
       B ErrorResponse FATAL 08P01 "terminating connection because protocol synchronization was lost"
       B (the connection ended)
     `,
-  },
-  oursOnly: {
     "in a string of several statements": `
       F Query "select 1 as n; copy c from stdin"
-      B ErrorResponse ERROR 0A000 "COPY FROM STDIN is not supported in a string of several statements here" hint "Send the COPY as a query of its own."
+      B RowDescription "n":int4
+      B DataRow "1"
+      B CommandComplete "SELECT 1"
+      B CopyInResponse 0 [0,0]
+      F CopyData "1\\tone\\n"
+      F CopyDone
+      B CommandComplete "COPY 1"
       B ReadyForQuery I
-      F Query "copy c from stdin; select 1"
-      B ErrorResponse ERROR 0A000 "COPY FROM STDIN is not supported in a string of several statements here" hint "Send the COPY as a query of its own."
+      F Query "copy c from stdin; select 1 as n"
+      B CopyInResponse 0 [0,0]
+      F CopyFail "no"
+      B ErrorResponse ERROR 57014 "COPY from stdin failed: no"
+      B ReadyForQuery I
+      F Query "copy c (n) from stdin; select count(*) from c"
+      B CopyInResponse 0 [0]
+      F CopyData "2\\n"
+      F CopyDone
+      B CommandComplete "COPY 1"
+      B RowDescription "count":int8
+      B DataRow "2"
+      B CommandComplete "SELECT 1"
       B ReadyForQuery I
     `,
   },

@@ -85,9 +85,6 @@ golden("logging in", {
       F CancelRequest 1 00000000
       B (the connection ended)
     `,
-  },
-  oursOnly: {
-    // The stock library knows nothing of versions.
     "protocol 3.2": `
       F StartupMessage 3.2 user=postgres database=postgres
       B AuthenticationOk
@@ -101,13 +98,6 @@ golden("logging in", {
       B BackendKeyData of 32 bytes
       B ReadyForQuery I
     `,
-    // PostgreSQL looks for the database after the authentication.
-    "an unknown database": `
-      F StartupMessage 3.0 user=postgres database=nope
-      B ErrorResponse FATAL 3D000 "database \\"nope\\" does not exist" hint "All connections share one PostgreSQL session, which is connected to postgres. With Node 24 or later and isolated sessions each connection has its own."
-      B (the connection ended)
-    `,
-    // PostgreSQL has 0A000 for the version, and no word for what is no packet at all.
     "protocol 4.0": `
       F StartupMessage 4.0 user=postgres
       B ErrorResponse FATAL 0A000 "unsupported frontend protocol 4.0: server supports 3.0 to 3.2"
@@ -123,6 +113,14 @@ golden("logging in", {
     `,
     "a packet that is too short": `
       F Bytes hex 0000000700030000
+      B (the connection ended)
+    `,
+  },
+  oursOnly: {
+    // PostgreSQL says AuthenticationOk before it looks for the database.
+    "an unknown database": `
+      F StartupMessage 3.0 user=postgres database=nope
+      B ErrorResponse FATAL 3D000 "database \\"nope\\" does not exist"
       B (the connection ended)
     `,
     "a replication connection": `

@@ -6,7 +6,6 @@ import { contribExtensions } from "../../src/engine/extensions.ts";
 import { startDevDb } from "../../src/index.ts";
 import { initializedDirectory, initializeTemplate } from "../support/data-directory.ts";
 import { servedDb } from "../support/dev-db.ts";
-import { describeSessions } from "../support/product-server.ts";
 
 beforeAll(initializeTemplate);
 
@@ -19,8 +18,8 @@ function connect(url: string): postgres.Sql {
   return client;
 }
 
-describeSessions("%s sessions", (sessions) => {
-  const served = servedDb({ sessions });
+describe("extensions that PGlite ships", () => {
+  const served = servedDb();
 
   test("what one creates all have, also who was there before and when the first has gone", async () => {
     const [first, before] = [connect(served.db.url), connect(served.db.url)];
@@ -68,7 +67,7 @@ describeSessions("%s sessions", (sessions) => {
   test("in a directory they are there after the next start", { tags: "long" }, async () => {
     const db = initializedDirectory();
     for (const sql of ["create extension intarray; create table t (a int[]); insert into t values ('{3,1}')", ""]) {
-      const server = await startDevDb({ port: 0, migrations: "none", db, sessions });
+      const server = await startDevDb({ port: 0, migrations: "none", db });
       const client = postgres(server.url, { max: 1 });
       if (sql) await client.unsafe(sql);
       expect(await client`select sort(a) as sorted from t`).toEqual([{ sorted: [1, 3] }]);
@@ -78,7 +77,7 @@ describeSessions("%s sessions", (sessions) => {
   });
 });
 
-describe("isolated sessions", () => {
+describe("of several sessions", () => {
   const served = servedDb();
 
   test("a library's variables are each session's own", async () => {

@@ -1,8 +1,8 @@
 /**
  * System tables are as safe from a superuser's slip as in PostgreSQL 18, whose words these are.
  */
-import { expect, test } from "vitest";
-import { describeSessions, productServer } from "../support/product-server.ts";
+import { describe, expect, test } from "vitest";
+import { productServer } from "../support/product-server.ts";
 import { errorFields, rows } from "../support/wire-client.ts";
 
 const refused: readonly (readonly [sql: string, code: string, message: string])[] = [
@@ -14,8 +14,8 @@ const refused: readonly (readonly [sql: string, code: string, message: string])[
   ["create schema pg_mine", "42939", 'unacceptable schema name "pg_mine"'],
 ];
 
-describeSessions("%s sessions: system tables", (sessions) => {
-  const server = productServer({ sessions });
+describe("system tables", () => {
+  const server = productServer();
 
   test.each(refused)("%s", async (sql, code, text) => {
     const client = await server.login();

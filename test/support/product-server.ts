@@ -4,32 +4,16 @@
  * Owns: starting and stopping them for a test file, and its clients. Does not own: what a test does.
  * Invariant: everything is closed at the end of the file; a test's clients at the end of the test.
  */
-import { afterAll, afterEach, beforeAll, describe } from "vitest";
+import { afterAll, afterEach, beforeAll } from "vitest";
 import type { Engine } from "../../src/engine/engine.ts";
 import { type EngineOptions, openEngine } from "../../src/engine/kept-engine.ts";
 import type { ListenOptions, Transport } from "../../src/engine/listener.ts";
 import { type BackendMessage, message, WireClient } from "./wire-client.ts";
 
-type Sessions = (typeof bothSessions)[number];
-
-/** Both kinds of sessions, for `describe.each`. */
-export const bothSessions = ["isolated", "shared"] as const;
-
-/**
- * Registers tests for both kinds, those with shared ones for `npm run test:long` only: for what starts many servers or makes one
- * work hard. `%s` in the name stands for the kind.
- */
-export function describeSessions(name: string, register: (sessions: Sessions) => void): void {
-  for (const sessions of bothSessions) {
-    const options = sessions === "isolated" ? {} : { tags: "long" };
-    describe(name.replace("%s", sessions), options, () => register(sessions));
-  }
-}
-
 /** What a product server takes beside its defaults: a database in memory, timeouts that no test meets by accident. */
 export interface ProductServerOptions {
   /** A session for each connection by default. */
-  readonly sessions?: Sessions;
+  readonly sessions?: "isolated" | "shared";
   readonly engine?: Partial<EngineOptions>;
   readonly listen?: Partial<ListenOptions>;
 }
@@ -121,10 +105,9 @@ export class ProductServer {
     await client.untilEnd();
   }
 
-  /** Resolves when the connection runs something; a session of its own may be parked meanwhile, and then it waits. */
+  /** Resolves when the connection runs something; its session may be parked meanwhile, and then it waits. */
   async running(processId: number): Promise<void> {
-    const isOwn = this.#options.sessions !== "shared";
-    const runs = (state: string | undefined) => state === "running" || (isOwn && state === "waiting");
+    const runs = (state: string | undefined) => state === "running" || state === "waiting";
     while (!runs(await this.stateOf(processId))) await new Promise((resolve) => setImmediate(resolve));
   }
 

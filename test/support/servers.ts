@@ -38,8 +38,6 @@ export interface TestServer {
 
 /** What `startServer` takes beside the library's options; `db` is booted when absent. */
 export type TestServerOptions = Partial<Omit<PGLiteSocketServerOptions, "db" | "queue">> & {
-  /** As the shared queue's. */
-  maxCopyBytes?: number;
   db?: PGlite;
   /** Leaves the connection limit to the library, instead of setting 100 for both. */
   ownConnectionLimit?: boolean;

@@ -30,49 +30,46 @@ function readLines(file: string): Line[] {
     .map((line) => JSON.parse(line));
 }
 
-test.each(["isolated", "shared"] as const)(
-  "a server of %s sessions records what clients send and get",
-  async (sessions) => {
-    const file = join(temporaryDirectory(), "one.trace");
-    const db = await startDevDb({ port: 0, migrations: "none", sessions, trace: file });
-    try {
-      const client = await WireClient.login(db);
-      clients.push(client);
-      const sent = [
-        message.query("create role r password 'secret'"),
-        Buffer.concat([message.parse("", "select 'seen'"), message.bind("", ""), message.execute(""), message.sync()]),
-      ];
-      // The server gets the password that was sent, not the mask of the trace: an MD5 or SCRAM of it would tell.
-      client.send(sent[0]!);
-      await client.until("Z");
-      await client.query("set password_encryption = 'md5'");
-      await client.query("alter role r password 'secret'");
-      const kept = await client.query(
-        "select rolpassword = 'md5' || md5('secret' || 'r') from pg_authid where rolname = 'r'",
-      );
-      expect(kept.find(({ type }) => type === "D")!.body.toString("latin1", 6)).toBe("t");
-      client.send(sent[1]!);
-      await client.until("Z");
-      await client.end();
-    } finally {
-      await db.close();
-    }
-    const all = readLines(file);
-    const frontend = all.filter(({ d }) => d === "F").map(({ b }) => Buffer.from(b!, "base64").toString("latin1"));
-    expect(frontend.filter((text) => text.includes("password 'secret'"))).toEqual([]);
-    expect(all.find(({ m }) => m === "Parse Bind Execute Sync")!.b).toBe(
-      Buffer.concat([
-        message.parse("", "select 'seen'"),
-        message.bind("", ""),
-        message.execute(""),
-        message.sync(),
-      ]).toString("base64"),
+test("a server records what clients send and get", async () => {
+  const file = join(temporaryDirectory(), "one.trace");
+  const db = await startDevDb({ port: 0, migrations: "none", trace: file });
+  try {
+    const client = await WireClient.login(db);
+    clients.push(client);
+    const sent = [
+      message.query("create role r password 'secret'"),
+      Buffer.concat([message.parse("", "select 'seen'"), message.bind("", ""), message.execute(""), message.sync()]),
+    ];
+    // The server gets the password that was sent, not the mask of the trace: an MD5 or SCRAM of it would tell.
+    client.send(sent[0]!);
+    await client.until("Z");
+    await client.query("set password_encryption = 'md5'");
+    await client.query("alter role r password 'secret'");
+    const kept = await client.query(
+      "select rolpassword = 'md5' || md5('secret' || 'r') from pg_authid where rolname = 'r'",
     );
-    expect(all.some(({ s }) => s === "turn")).toBe(true);
-    // The first connection is the server's own, which looks whether clients are let in.
-    expect(all.filter(({ d }) => d === "closed").map(({ c }) => c)).toEqual([1, 2]);
-  },
-);
+    expect(kept.find(({ type }) => type === "D")!.body.toString("latin1", 6)).toBe("t");
+    client.send(sent[1]!);
+    await client.until("Z");
+    await client.end();
+  } finally {
+    await db.close();
+  }
+  const all = readLines(file);
+  const frontend = all.filter(({ d }) => d === "F").map(({ b }) => Buffer.from(b!, "base64").toString("latin1"));
+  expect(frontend.filter((text) => text.includes("password 'secret'"))).toEqual([]);
+  expect(all.find(({ m }) => m === "Parse Bind Execute Sync")!.b).toBe(
+    Buffer.concat([
+      message.parse("", "select 'seen'"),
+      message.bind("", ""),
+      message.execute(""),
+      message.sync(),
+    ]).toString("base64"),
+  );
+  expect(all.some(({ s }) => s === "turn")).toBe(true);
+  // The first connection is the server's own, which looks whether clients are let in.
+  expect(all.filter(({ d }) => d === "closed").map(({ c }) => c)).toEqual([1, 2]);
+});
 
 test("who waits for whom is in it", async () => {
   const file = join(temporaryDirectory(), "one.trace");

@@ -63,7 +63,7 @@ export async function expectRefusal(
   expect(readdirSync(join(cwd, "data"))).toEqual([]);
 }
 
-/** Why there cannot be isolated sessions on a Node of this version (`v20.19.0`). */
+/** Why there cannot be isolated sessions on a Node of this version (`v22.12.0`). */
 export const tooOld = (version: string) =>
   `isolated sessions need Node 24 or later (WebAssembly JSPI), this is Node ${version}`;
 

@@ -2,17 +2,15 @@
  * The application that needs a second connection while its transaction is open on the first: an ORM beside a library with
  * a connection of its own, a hook that logs, a pool that is asked again inside of `transaction(…)`.
  *
- * Nothing here is timed: with isolated sessions every timeout is out of reach, so that an end at all means that nobody
- * waited for one; with shared sessions the timeout is short, and what ends the wait.
+ * Nothing here is timed: every timeout is out of reach, so that an end at all means that nobody waited for one.
  */
 import pg from "pg";
 import { expect, test } from "vitest";
 import { atOnce } from "../support/at-once.ts";
 import { startOurs } from "../support/server-process.ts";
 
-async function withPool(sessions: string, timeoutMs: number, work: (pool: pg.Pool) => Promise<void>): Promise<void> {
-  const timeouts = ["--transaction-idle-timeout", `${timeoutMs}`, "--stall-timeout", `${timeoutMs}`];
-  const server = await startOurs(["--sessions", sessions, ...timeouts]);
+async function withPool(work: (pool: pg.Pool) => Promise<void>): Promise<void> {
+  const server = await startOurs(["--transaction-idle-timeout", "600000", "--stall-timeout", "600000"]);
   const pool = new pg.Pool({ connectionString: server.url, max: 20 });
   try {
     await pool.query("create table orders (id int primary key, state text not null); create table audit (id int)");
@@ -47,7 +45,7 @@ async function placeOrder(pool: pg.Pool, id: number): Promise<unknown> {
 }
 
 test("a second connection inside of a transaction waits for no timeout, ten of them at a time", async () => {
-  await withPool("isolated", 600_000, async (pool) => {
+  await withPool(async (pool) => {
     for (let round = 0; round < 3; round++) {
       const visible = await atOnce(10, (n) => placeOrder(pool, round * 10 + n));
       expect(visible, "orders that are not committed").toEqual(Array.from({ length: 10 }, () => 0));
@@ -56,12 +54,5 @@ test("a second connection inside of a transaction waits for no timeout, ten of t
       "select (select count(*)::int from orders where state = 'paid') as paid, (select count(*)::int from audit) as noted",
     );
     expect(rows).toEqual([{ paid: 30, noted: 30 }]);
-  });
-});
-
-test("with shared sessions it waits until the transaction is ended from outside", { tags: "long" }, async () => {
-  await withPool("shared", 300, async (pool) => {
-    await expect(placeOrder(pool, 1)).rejects.toMatchObject({ code: "25P03" });
-    expect((await pool.query("select * from orders")).rows).toEqual([]);
   });
 });

@@ -11,7 +11,7 @@ import pg from "pg";
 import * as product from "pglite-devdb";
 import postgres from "postgres";
 
-const { LEAVE_ROUNDS: rounds, LEAVE_DRIVER: driver, LEAVE_SESSIONS: sessions, LEAVE_REPORT: report } = process.env;
+const { LEAVE_ROUNDS: rounds, LEAVE_DRIVER: driver, LEAVE_REPORT: report } = process.env;
 const { closePostgres, startDevDb } = product;
 const runner = "afterAll" in globalThis ? globalThis : await import("node:test");
 const { describe, test } = runner;
@@ -58,7 +58,7 @@ for (let round = 1; round <= Number(rounds); round++) {
     let pool;
     beforeAll(async () => {
       appendFileSync(report, `round ${round}\n`);
-      db = await startDevDb({ port: 0, sessions, migrations: "none" });
+      db = await startDevDb({ port: 0, migrations: "none" });
       pool = drivers[driver](db.url);
     });
     test("queries", async () => {

@@ -25,7 +25,6 @@ type Driver = (typeof drivers)[number];
 export interface Rounds {
   readonly runner: Runner;
   readonly driver: Driver;
-  readonly sessions: "isolated" | "shared";
   readonly rounds: number;
   /** The Node to run it on; this one if it is left out. */
   readonly node?: string | undefined;
@@ -69,7 +68,6 @@ export async function runRounds(options: Rounds): Promise<Outcome> {
         NODE_OPTIONS: `--import=${pathToFileURL(join(programs, "leave-monitor.mjs"))}`,
         LEAVE_ROUNDS: `${options.rounds}`,
         LEAVE_DRIVER: options.driver,
-        LEAVE_SESSIONS: options.sessions,
         LEAVE_REPORT: report,
         CI: "",
       },
