@@ -31,7 +31,7 @@ const bothSessions = ["shared", "isolated"] as const;
 const help = `npm run memory -- [options]
 
   --megabytes N    how large the result and the COPY are, 0 to 100000 (default 1000)
-  --sessions MODE  shared or isolated (default: both, one after the other)
+  --sessions MODE  shared or isolated (default isolated)
   --curve          write docs/memory.md and its picture instead
   --databases N    how many databases the curve makes and drops, 0 to 10000 (default 200)
   --help           this text
@@ -47,7 +47,7 @@ function read(argv: readonly string[]): MemoryOptions | "help" {
   return {
     megabytes: whole("--megabytes", megabytes, 0, 100_000),
     databases: curve ? whole("--databases", databases, 0, 10_000) : undefined,
-    modes: sessions === undefined ? bothSessions : [oneOf("--sessions", sessions, bothSessions)],
+    modes: [oneOf("--sessions", sessions ?? "isolated", bothSessions)],
   };
 }
 
