@@ -30,7 +30,10 @@ class OneSession implements Served {
   readonly crash: Promise<unknown>;
   readonly #pglite: Engine;
   #crashed!: (cause: unknown) => void;
+  #hasCrashed = false;
   #isListening = false;
+  /** Known when somebody else has the addresses, to which clients come back as soon as they are told. */
+  #death: Promise<unknown> | undefined;
 
   constructor(pglite: Engine) {
     this.#pglite = pglite;
@@ -40,6 +43,7 @@ class OneSession implements Served {
   }
 
   crashed(error: unknown): void {
+    this.#hasCrashed = true;
     this.#crashed(error);
   }
 
@@ -51,14 +55,19 @@ class OneSession implements Served {
   async #run(messages: Uint8Array): Promise<Uint8Array> {
     const answer: Uint8Array[] = [];
     const onRawData = (bytes: Uint8Array) => void answer.push(bytes.slice());
-    await this.#pglite.runExclusive(() => this.#pglite.execProtocolRawStream(messages, { onRawData }));
+    await this.#pglite.runExclusive(() => this.#exec(messages, { onRawData }));
     return Buffer.concat(answer);
+  }
+
+  async #exec(...run: Parameters<Engine["execProtocolRawStream"]>): Promise<void> {
+    if (this.#hasCrashed) throw new Error("PostgreSQL has crashed");
+    await this.#pglite.execProtocolRawStream(...run);
   }
 
   /** PGlite swallows what its WebAssembly throws: whether it still answers is found out with a Sync. */
   async #failed(): Promise<void> {
     const answer = await this.#run(encodeMessage("S")).catch(() => nothing);
-    if (answer.length === 0) this.#crashed(new Error("PGlite answers nothing any more"));
+    if (answer.length === 0) this.crashed(new Error("PGlite answers nothing any more"));
   }
 
   logIn(): Promise<void> {
@@ -72,10 +81,18 @@ class OneSession implements Served {
     if (this.#isListening) throw new Error("one session for all has one listener");
     this.#isListening = true;
     return {
-      ...{ engine: this.#pglite, databases },
+      engine: {
+        waitReady: this.#pglite.waitReady,
+        runExclusive: (run) => this.#pglite.runExclusive(run),
+        execProtocolRawStream: (...run) => this.#exec(...run),
+      },
+      databases,
+      beforeFarewell: () => this.#death,
       activity: () => [],
       failed: () => void this.#failed(),
-      crashed: async () => {},
+      crashed: async (death) => {
+        this.#death = death;
+      },
       takeRuns: () => [],
       closed: () => {
         this.#isListening = false;

@@ -8,8 +8,8 @@
 import { PatientTimer, type SocketConnection, type SocketQueue } from "@electric-sql/pglite-socket";
 import { limits } from "../limits.ts";
 
-/** The same queue; before anything is ended at a stop, its clients may hang up by themselves. */
-export function lettingLeave<Q extends SocketQueue>(queue: Q): Q {
+/** The same queue; before anything is ended at a stop, `first` has its time, and its clients may hang up by themselves. */
+export function lettingLeave<Q extends SocketQueue>(queue: Q, first: () => Promise<unknown> | undefined): Q {
   const clients = new Set<SocketConnection>();
   let whenAlone = (): void => {};
   const attach: SocketQueue["attach"] = queue.attach.bind(queue);
@@ -25,6 +25,7 @@ export function lettingLeave<Q extends SocketQueue>(queue: Q): Q {
     return detach(connection);
   };
   queue.quiesce = async () => {
+    await first();
     await haveRead();
     const timer = new PatientTimer();
     await new Promise<void>((resolve) => {

@@ -36,6 +36,8 @@ export interface Behind {
   /** Absent: the library's own, over `engine`. */
   readonly queue?: socket.SocketQueue;
   readonly engine?: socket.SocketEngine;
+  /** At a stop, before the clients are told; undefined if there is nothing to wait for. */
+  beforeFarewell?(): Promise<unknown> | undefined;
   /** Those that clients may name; any, if PostgreSQL itself decides. */
   readonly databases?: readonly string[] | undefined;
   /** What every client does. */
@@ -73,12 +75,13 @@ function describe({ severity, code, message, detail }: ConnectionError): string 
 
 /** Starts listening. Rejects with the system's error (EADDRINUSE …) and leaves nothing open. */
 export async function openDoor(
-  behind: Pick<Behind, "queue" | "engine" | "databases" | "activity" | "failed">,
+  behind: Pick<Behind, "queue" | "engine" | "databases" | "activity" | "failed" | "beforeFarewell">,
   options: ListenOptions,
   tap?: socket.Tap,
 ): Promise<Door> {
   requirePatched(socket);
-  const { queue, engine = noEngine, databases } = behind;
+  const { engine = noEngine, databases } = behind;
+  const queue = behind.queue ?? new socket.DefaultQueue(engine, tellOf(options.log), options.transactionIdleTimeoutMs);
   const { password, certificate } = options;
   const login = createLogin({
     databases,
@@ -95,8 +98,7 @@ export async function openDoor(
     idleTimeout: options.idleTimeoutMs,
     stallTimeout: options.stallTimeoutMs,
     login,
-    transactionIdleTimeout: options.transactionIdleTimeoutMs,
-    ...(queue ? { queue: lettingLeave(withoutGarbage(queue)) } : {}),
+    queue: lettingLeave(withoutGarbage(queue), () => behind.beforeFarewell?.()),
     ...(tap ? { tap } : {}),
   });
   let isStopping = false;
@@ -126,6 +128,11 @@ export async function openDoor(
     stop,
     stats: () => ({ ...server.getStats(), connections: behind.activity() }),
   };
+}
+
+/** What the library's queue says of its engine. */
+function tellOf(log: ListenOptions["log"]) {
+  return (message: string, ...details: unknown[]) => log?.([message, ...details.map(String)].join(" "));
 }
 
 /** The same queue; what its clients send does not pile up as garbage. */
