@@ -166,7 +166,8 @@ describe("in memory", () => {
     const elsewhere = await connect(db.url.replace(/postgres$/, "template1"));
     await elsewhere.query("begin; comment on database postgres is 'locked'");
     for (const { name } of await preparedOf(sql)) await sql.query(`drop database "${name}"`);
-    await expect(db.branch()).rejects.toThrow("a lock that somebody else has was waited for");
+    const { processID } = elsewhere as pg.Client & { processID: number };
+    await expect(db.branch()).rejects.toThrow(`a lock that process ${processID} has on the database was waited for`);
     await elsewhere.query("rollback");
     await (await db.branch()).drop();
   });
