@@ -63,6 +63,20 @@ describeTargets("the unnamed statement on %s", (target) => {
     expect(await answer).toBe({ ours: "of a", stock: "26000" }[target]);
   });
 
+  it("is gone after a Query or a Close in the batch that prepared it, or prepared it again", async () => {
+    const [a, b] = await server.clients("a", "b");
+    const gone: string[] = [];
+    for (const end of [[message.query("select 1")], closeStatement("")]) {
+      await server.ask(a, message.parse("", "select 'of a'"), ...end);
+      gone.push(await server.ask(a, ...execute("")));
+      await server.ask(a, ...prepare("", "select 'of a'"));
+      await server.ask(b, ...prepare("", "select 'of b'"));
+      await server.ask(a, ...execute("").slice(0, -1), ...end);
+      gone.push(await server.ask(a, ...execute("")));
+    }
+    if (target === "ours") expect(gone).toEqual(["26000", "26000", "26000", "26000"]);
+  });
+
   it("is described as its own client prepared it", async () => {
     const [a, b] = await server.clients("a", "b");
     await server.ask(a, ...prepare("", "select $1::int as mine"));
