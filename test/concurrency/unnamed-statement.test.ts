@@ -68,10 +68,12 @@ describeTargets("the unnamed statement on %s", (target) => {
     const gone: string[] = [];
     for (const end of [[message.query("select 1")], closeStatement("")]) {
       await server.ask(a, message.parse("", "select 'of a'"), ...end);
+      await server.ask(b, ...prepare("", "select 'of b'"));
       gone.push(await server.ask(a, ...execute("")));
       await server.ask(a, ...prepare("", "select 'of a'"));
       await server.ask(b, ...prepare("", "select 'of b'"));
       await server.ask(a, ...execute("").slice(0, -1), ...end);
+      await server.ask(b, ...prepare("", "select 'of b'"));
       gone.push(await server.ask(a, ...execute("")));
     }
     if (target === "ours") expect(gone).toEqual(["26000", "26000", "26000", "26000"]);
